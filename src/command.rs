@@ -1,0 +1,468 @@
+//! Control commands: what a line means. Pure; [`crate::control`] carries
+//! commands out. One table gives parsing, `help` and the error replies.
+
+use crate::acl::{self, Entry, Net};
+use crate::settings::Fastclose;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+mod table;
+pub use table::{Spec, TABLE};
+
+/// Longest command line, in bytes.
+pub const LINE: usize = 4095;
+
+/// A setting that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Debug dumps as text.
+    Ascii,
+    /// Answer with a fixed page.
+    Dummy,
+    /// Hash for the first choice.
+    Hash,
+    /// SO_KEEPALIVE.
+    Keepalive,
+    /// Choose by prio.
+    Prio,
+    /// No client tracking.
+    Roundrobin,
+    /// No fail-over.
+    Stubborn,
+    /// TCP_NODELAY.
+    TcpNodelay,
+    /// Choose by weight.
+    Weight,
+}
+
+/// A setting that is a time in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// How long a failed server is left alone.
+    Blacklist,
+    /// How long a connect may take.
+    Timeout,
+    /// How long an absent client is remembered.
+    Tracking,
+    /// How long a quiet connection may live.
+    IdleTimeout,
+}
+
+/// Who must pass an access list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Clients.
+    Client,
+    /// Control connections.
+    Control,
+}
+
+/// One change to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Index of its access list.
+    Acl(usize),
+    /// Host name, address or path; not resolved yet.
+    Address(String),
+    /// Port number or service name; not resolved yet.
+    Port(String),
+    /// Soft limit.
+    Max(u32),
+    /// Hard limit.
+    Hard(u32),
+    /// Seconds that it is left alone from now.
+    Blacklist(u64),
+    /// Share in weight mode.
+    Weight(u32),
+    /// Rank in prio mode.
+    Prio(i32),
+}
+
+/// What a line asks for. `None` where a value may be left out asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Accepted, but without effect here.
+    Nothing,
+    /// `abuse`: where denied clients go.
+    Abuse(Option<String>),
+    /// `acl N permit|deny ...`
+    AclAdd(usize, Entry),
+    /// `no acl N`
+    AclClear(usize),
+    /// `client_acl`, `control_acl`
+    AclChoice(Guard, Option<usize>),
+    /// `clients_max`
+    ClientsMax(Option<usize>),
+    /// `close N`
+    Close(usize),
+    /// `conn_max`
+    ConnMax(Option<usize>),
+    /// `connection N`
+    Connection(usize),
+    /// `control`: the control address.
+    Control,
+    /// `debug`
+    Debug(Option<u32>),
+    /// `emergency`: the server of last resort.
+    Emergency(Option<String>),
+    /// `exit`
+    Exit,
+    /// `tcp_fastclose`
+    Fastclose(Fastclose),
+    /// `help`
+    Help,
+    /// `include FILE`
+    Include(PathBuf),
+    /// `listen`
+    Listen(Option<String>),
+    /// `log`
+    Log(Option<String>),
+    /// `no log`
+    NoLog,
+    /// `mode`
+    Mode,
+    /// `pid`
+    Pid,
+    /// `recent N`, in seconds
+    Recent(u64),
+    /// `server N ...`
+    Server(usize, Vec<Change>),
+    /// `servers`
+    Servers,
+    /// `socket FD`
+    Socket(i32),
+    /// `source IP`; `None` = whatever the system chooses.
+    Source(Option<IpAddr>),
+    /// `status`
+    Status,
+    /// A switch on or off.
+    Switch(Switch, bool),
+    /// `tarpit_acl` without a value.
+    TarpitAcl,
+    /// A time.
+    Timer(Timer, Option<u64>),
+    /// `web_stats`
+    WebStats(Option<PathBuf>),
+    /// `no web_stats`
+    NoWebStats,
+    /// `write`
+    Write(Option<PathBuf>),
+}
+
+/// Why a line is no command.
+enum Bad {
+    /// Words that the command cannot do with; its name and arguments are added.
+    Words(String),
+    /// A reply of its own.
+    Reply(String),
+}
+
+impl From<String> for Bad {
+    fn from(why: String) -> Bad {
+        Bad::Words(why)
+    }
+}
+
+type Parsed = Result<Command, Bad>;
+type Parse = fn(&[&str]) -> Parsed;
+
+/// What a line asks for; `None` if it is empty or a comment.
+pub fn parse(line: &str) -> Result<Option<Command>, String> {
+    if line.len() > LINE {
+        return Err(format!("line longer than {LINE} bytes"));
+    }
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (name, rest, no) = match words.as_slice() {
+        [] => return Ok(None),
+        [first, ..] if first.starts_with('#') => return Ok(None),
+        ["no", name, rest @ ..] => (*name, rest, true),
+        [name, rest @ ..] => (*name, rest, false),
+    };
+    let unknown = || format!("do_cmd: ignoring command starting with '{name}'");
+    let spec = TABLE.iter().find(|spec| spec.name == name);
+    let parse = match (spec, no) {
+        (None, _) if name.starts_with("ssl_") => |_: &[&str]| not_built("TLS"),
+        (None, _) => return Err(unknown()),
+        (Some(spec), false) => spec.parse,
+        (Some(spec), true) => match spec.no {
+            Some(parse) => parse,
+            None => return Err(format!("no {name}: there is no such command")),
+        },
+    };
+    parse(rest).map(Some).map_err(|bad| match bad {
+        Bad::Reply(reply) => reply,
+        Bad::Words(why) => {
+            let prefix = if no { "no " } else { "" };
+            let args = spec.map_or("", |spec| spec.args);
+            let args = if args.is_empty() { "no argument" } else { args };
+            format!("{prefix}{name}: {why}, expected {args}")
+        }
+    })
+}
+
+fn not_built(what: &str) -> Parsed {
+    Err(Bad::Reply(format!("{what} is not built in")))
+}
+
+fn none(words: &[&str], command: Command) -> Parsed {
+    match words {
+        [] => Ok(command),
+        [first, ..] => Err(format!("unexpected '{first}'").into()),
+    }
+}
+
+fn one<'a>(words: &[&'a str]) -> Result<&'a str, String> {
+    match words {
+        [word] => Ok(word),
+        [] => Err("argument missing".to_owned()),
+        [_, second, ..] => Err(format!("unexpected '{second}'")),
+    }
+}
+
+fn number<T: FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("bad number '{word}'"))
+}
+
+/// The value, if there is one.
+fn maybe<T: FromStr>(words: &[&str]) -> Result<Option<T>, String> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    number(one(words)?).map(Some)
+}
+
+fn list(word: &str) -> Result<usize, String> {
+    match number(word)? {
+        list if list < acl::LISTS => Ok(list),
+        list => Err(format!("no access list {list}")),
+    }
+}
+
+/// pen quirk: a list that does not exist becomes 0 here.
+fn acl_choice(guard: Guard, words: &[&str]) -> Parsed {
+    let choice: Option<i64> = maybe(words)?;
+    let choice = choice.map(|n| usize::try_from(n).ok().filter(|n| *n < acl::LISTS));
+    Ok(Command::AclChoice(guard, choice.map(|n| n.unwrap_or(0))))
+}
+
+fn acl_entry(words: &[&str]) -> Parsed {
+    let [number, verb, what, rest @ ..] = words else {
+        return Err("argument missing".to_owned().into());
+    };
+    let permit = match *verb {
+        "permit" => true,
+        "deny" => false,
+        other => return Err(format!("'{other}' is neither permit nor deny").into()),
+    };
+    let number = list(number)?;
+    if *what == "country" {
+        return not_built("acl country (GeoIP)");
+    }
+    let net = net(what, rest)?;
+    Ok(Command::AclAdd(number, Entry { permit, net }))
+}
+
+fn net(what: &str, rest: &[&str]) -> Result<Net, String> {
+    let (address, len) = match what.split_once('/') {
+        Some((address, len)) => (address, Some(number::<u8>(len)?)),
+        None => (what, None),
+    };
+    let bad = || format!("bad address '{what}'");
+    match (address.parse().map_err(|_| bad())?, len, rest) {
+        (IpAddr::V4(ip), None, []) => Ok(Net::V4(ip, [255; 4].into())),
+        (IpAddr::V4(ip), None, [mask]) => {
+            let mask = mask.parse().map_err(|_| format!("bad mask '{mask}'"))?;
+            Ok(Net::V4(ip, mask))
+        }
+        (IpAddr::V4(ip), Some(len @ 0..=32), []) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+            Ok(Net::V4(ip, mask.into()))
+        }
+        (IpAddr::V6(ip), None, []) => Ok(Net::V6(ip, 128)),
+        (IpAddr::V6(ip), Some(len @ 0..=128), []) => Ok(Net::V6(ip, len)),
+        (_, _, [extra, ..]) => Err(format!("unexpected '{extra}'")),
+        (_, Some(len), []) => Err(format!("bad length '{len}'")),
+    }
+}
+
+fn server(words: &[&str]) -> Parsed {
+    let [index, changes @ ..] = words else {
+        return Err("argument missing".to_owned().into());
+    };
+    let index = number(index)?;
+    if index >= SERVERS {
+        return Err(format!("{index} is too high, {SERVERS} servers at most").into());
+    }
+    let mut all = Vec::new();
+    for pair in changes.chunks(2) {
+        let [what, value] = pair else {
+            return Err(format!("{}: value missing", pair.concat()).into());
+        };
+        all.push(match *what {
+            "acl" => Change::Acl(list(value)?),
+            "address" => Change::Address((*value).to_owned()),
+            "port" => Change::Port((*value).to_owned()),
+            "max" => Change::Max(number(value)?),
+            "hard" => Change::Hard(number(value)?),
+            "blacklist" => Change::Blacklist(number(value)?),
+            "weight" => Change::Weight(number(value)?),
+            "prio" => Change::Prio(number(value)?),
+            other => return Err(format!("unknown word '{other}'").into()),
+        });
+    }
+    Ok(Command::Server(index, all))
+}
+
+/// Most servers: a typing error must not eat the memory.
+pub const SERVERS: usize = 65_536;
+
+fn source(words: &[&str]) -> Parsed {
+    let word = one(words)?;
+    match word.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
+        Ok(ip) => Ok(Command::Source(Some(ip))),
+        Err(_) => Err(Bad::Reply(format!(
+            "unable to set source address to '{word}'"
+        ))),
+    }
+}
+
+fn fastclose(words: &[&str]) -> Parsed {
+    if words.is_empty() {
+        return Err(Bad::Reply(
+            "do_cmd: ignoring tcp_fastclose without argument".to_owned(),
+        ));
+    }
+    let word = one(words)?;
+    [
+        Fastclose::Off,
+        Fastclose::Up,
+        Fastclose::Down,
+        Fastclose::Both,
+    ]
+    .into_iter()
+    .find(|mode| mode.word() == word)
+    .map(Command::Fastclose)
+    .ok_or_else(|| format!("unknown word '{word}'").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(line: &str) -> Command {
+        parse(line).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_table_is_in_order_and_complete() {
+        for pair in TABLE.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{}", pair[1].name);
+        }
+        for spec in TABLE {
+            assert!(!spec.help.is_empty(), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn lines_become_commands() {
+        assert_eq!(parse("").unwrap(), None);
+        assert_eq!(parse("  # no thing").unwrap(), None);
+        assert_eq!(ok("mode"), Command::Mode);
+        assert_eq!(ok("no hash"), Command::Switch(Switch::Hash, false));
+        assert_eq!(ok("recent"), Command::Recent(300));
+        assert_eq!(ok("blacklist"), Command::Timer(Timer::Blacklist, None));
+        assert_eq!(ok("timeout 7"), Command::Timer(Timer::Timeout, Some(7)));
+        assert_eq!(
+            ok("client_acl 12"),
+            Command::AclChoice(Guard::Client, Some(0))
+        );
+        assert_eq!(
+            ok("client_acl -1"),
+            Command::AclChoice(Guard::Client, Some(0))
+        );
+        assert_eq!(ok("no acl 9"), Command::AclClear(9));
+        assert_eq!(ok("no delayed_forward"), Command::Nothing);
+        assert_eq!(ok("source 0.0.0.0"), Command::Source(None));
+        assert_eq!(
+            ok("server 3 address h port http blacklist 0"),
+            Command::Server(
+                3,
+                vec![
+                    Change::Address("h".into()),
+                    Change::Port("http".into()),
+                    Change::Blacklist(0)
+                ]
+            )
+        );
+    }
+
+    #[test]
+    fn access_list_entries() {
+        let entry = |line| match ok(line) {
+            Command::AclAdd(_, entry) => entry.net,
+            other => panic!("{other:?}"),
+        };
+        let v4 = |ip: [u8; 4], mask: [u8; 4]| Net::V4(ip.into(), mask.into());
+        assert_eq!(entry("acl 0 permit 1.2.3.4"), v4([1, 2, 3, 4], [255; 4]));
+        let masked = v4([1, 2, 3, 4], [255, 255, 0, 0]);
+        assert_eq!(entry("acl 0 deny 1.2.3.4 255.255.0.0"), masked);
+        assert_eq!(entry("acl 0 deny 1.2.3.4/16"), masked);
+        assert_eq!(entry("acl 0 deny 1.2.3.4/0"), v4([1, 2, 3, 4], [0; 4]));
+        assert_eq!(
+            entry("acl 0 deny ::1/64"),
+            Net::V6("::1".parse().unwrap(), 64)
+        );
+        assert_eq!(
+            entry("acl 0 deny ::1"),
+            Net::V6("::1".parse().unwrap(), 128)
+        );
+    }
+
+    #[test]
+    fn bad_lines_say_what_is_wrong() {
+        for (line, part) in [
+            ("foo", "do_cmd: ignoring command starting with 'foo'"),
+            ("no", "do_cmd: ignoring command starting with 'no'"),
+            ("no foo", "ignoring command starting with 'foo'"),
+            ("no mode", "no such command"),
+            ("mode x", "mode: unexpected 'x', expected no argument"),
+            (
+                "blacklist x",
+                "blacklist: bad number 'x', expected [seconds]",
+            ),
+            ("blacklist -4", "bad number '-4'"),
+            ("blacklist 1 2", "unexpected '2'"),
+            ("acl", "argument missing"),
+            ("acl 1 foo 1.2.3.4", "'foo' is neither permit nor deny"),
+            ("acl 99 permit 1.2.3.4", "no access list 99"),
+            ("acl 1 permit 1.2.3.x", "bad address"),
+            ("acl 1 permit 1.2.3.4/33", "bad length '33'"),
+            ("acl 1 permit ::1/129", "bad length '129'"),
+            ("acl 1 permit 1.2.3.4 x", "bad mask 'x'"),
+            ("acl 1 permit ::1 ::", "unexpected '::'"),
+            ("acl 1 permit country SE", "GeoIP"),
+            ("no acl", "argument missing"),
+            ("server", "argument missing"),
+            ("server x", "bad number 'x'"),
+            ("server 99999999", "too high"),
+            ("server 0 max", "max: value missing"),
+            ("server 0 max x", "bad number 'x'"),
+            ("server 0 foo 1", "unknown word 'foo'"),
+            ("source x", "unable to set source address to 'x'"),
+            (
+                "tcp_fastclose",
+                "do_cmd: ignoring tcp_fastclose without argument",
+            ),
+            ("tcp_fastclose x", "unknown word 'x'"),
+            ("tarpit_acl 1", "a tarpit is not built in"),
+            ("ssl_keyfile x", "TLS is not built in"),
+            ("dsr_if eth0", "direct server return is not built in"),
+        ] {
+            let complaint = parse(line).unwrap_err();
+            assert!(complaint.contains(part), "{line}: {complaint}");
+        }
+        assert!(parse(&"x".repeat(5000)).unwrap_err().contains("4095"));
+    }
+}

@@ -1,0 +1,294 @@
+//! The table of connections: how many there may be, and which there are.
+
+use crate::client::Client;
+use crate::session::Connection;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+
+/// What a slot holds.
+#[derive(Clone, Debug, Default)]
+enum State {
+    /// Nothing.
+    #[default]
+    Free,
+    /// Kept for the next client.
+    Reserved,
+    /// A client for which a server is sought. `doomed`: close it at once.
+    Connecting { client: Client, doomed: bool },
+    /// A connection.
+    Live(Weak<Connection>),
+}
+
+/// What a slot holds, for reports.
+#[derive(Debug)]
+pub enum Look {
+    /// Nothing.
+    Unused,
+    /// A client for which a server is sought.
+    Connecting(Client),
+    /// A connection.
+    Live(Arc<Connection>),
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    max: usize,
+    limit: usize,
+    slots: Vec<State>,
+    free: Vec<usize>,
+    last: usize,
+    waiting: bool,
+}
+
+/// The slots. One lock, held for moments.
+#[derive(Debug, Default)]
+pub struct Connections {
+    table: Mutex<Table>,
+    freed: Condvar,
+}
+
+/// A place in the table, free again when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    connections: Arc<Connections>,
+    /// Its number in the reports.
+    pub index: usize,
+}
+
+impl Connections {
+    /// A table of at most `max` connections.
+    pub fn new(max: usize) -> Arc<Connections> {
+        Arc::new(Connections {
+            table: Mutex::new(Table {
+                max,
+                limit: usize::MAX,
+                ..Table::default()
+            }),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// Most connections at once.
+    pub fn max(&self) -> usize {
+        crate::lock(&self.table).max
+    }
+
+    /// Sets that number before there are any.
+    pub fn set_max(&self, max: usize) {
+        crate::lock(&self.table).max = max;
+    }
+
+    /// Allows more; once connections are taken it never shrinks.
+    pub fn grow(&self, max: usize) {
+        let mut table = crate::lock(&self.table);
+        table.max = table.max.max(max);
+        drop(table);
+        self.wake();
+    }
+
+    /// Never takes more than `limit`, whatever the maximum is: what the
+    /// descriptors suffice for.
+    pub fn set_limit(&self, limit: usize) {
+        crate::lock(&self.table).limit = limit;
+    }
+
+    /// A free slot; waits until there is one. `None` if something else is to
+    /// be done first, which is asked again after each [`Connections::wake`].
+    pub fn take(self: &Arc<Connections>, interrupted: impl Fn() -> bool) -> Option<Slot> {
+        let mut table = crate::lock(&self.table);
+        while !interrupted() {
+            if let Some(index) = table.next_free() {
+                table.set(index, State::Reserved);
+                return Some(Slot {
+                    connections: Arc::clone(self),
+                    index,
+                });
+            }
+            table.waiting = true;
+            table = self
+                .freed
+                .wait(table)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
+    /// Lets whoever waits for a slot look up.
+    pub fn wake(&self) {
+        // With the lock, so that nobody is between looking and waiting.
+        let _table = crate::lock(&self.table);
+        self.freed.notify_all();
+    }
+
+    /// Slots with a client, and the slot taken last.
+    pub fn used_and_last(&self) -> (usize, usize) {
+        let table = crate::lock(&self.table);
+        let busy = |state: &&State| matches!(state, State::Connecting { .. } | State::Live(_));
+        (table.slots.iter().filter(busy).count(), table.last)
+    }
+
+    /// The connections there are, with their slots.
+    pub fn live(&self) -> Vec<(usize, Arc<Connection>)> {
+        let table = crate::lock(&self.table);
+        let slots = table.slots.iter().enumerate();
+        // Only collected here: dropping the last reference needs the lock.
+        slots
+            .filter_map(|(index, state)| match state {
+                State::Live(connection) => connection.upgrade().map(|live| (index, live)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// What slot `index` holds now; `None` beyond the maximum.
+    pub fn look(&self, index: usize) -> Option<Look> {
+        let table = crate::lock(&self.table);
+        if index >= table.max {
+            return None;
+        }
+        Some(match table.slots.get(index) {
+            Some(State::Live(connection)) => connection.upgrade().map_or(Look::Unused, Look::Live),
+            Some(State::Connecting { client, .. }) => Look::Connecting(*client),
+            _ => Look::Unused,
+        })
+    }
+
+    /// Closes what slot `index` holds; `false` beyond the maximum.
+    pub fn close(&self, index: usize) -> bool {
+        let live = {
+            let mut table = crate::lock(&self.table);
+            if index >= table.max {
+                return false;
+            }
+            match table.slots.get_mut(index) {
+                Some(State::Connecting { doomed, .. }) => {
+                    *doomed = true;
+                    None
+                }
+                Some(State::Live(connection)) => connection.upgrade(),
+                _ => None,
+            }
+        };
+        if let Some(connection) = live {
+            connection.close();
+        }
+        true
+    }
+}
+
+impl Table {
+    fn next_free(&mut self) -> Option<usize> {
+        let most = self.max.min(self.limit);
+        if self.slots.len().saturating_sub(self.free.len()) >= most {
+            return None;
+        }
+        self.free.pop().or_else(|| {
+            self.slots.push(State::Free);
+            Some(self.slots.len() - 1)
+        })
+    }
+
+    fn set(&mut self, index: usize, state: State) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = state;
+        }
+    }
+}
+
+impl Slot {
+    /// A client has it.
+    pub fn enter(&self, client: Client) {
+        let mut table = crate::lock(&self.connections.table);
+        let doomed = false;
+        table.set(self.index, State::Connecting { client, doomed });
+        table.last = self.index;
+    }
+
+    /// Its client has a server.
+    pub fn attach(&self, connection: &Arc<Connection>) {
+        let live = State::Live(Arc::downgrade(connection));
+        let doomed = {
+            let mut table = crate::lock(&self.connections.table);
+            let state = table.slots.get(self.index);
+            let doomed = matches!(state, Some(State::Connecting { doomed: true, .. }));
+            table.set(self.index, live);
+            doomed
+        };
+        if doomed {
+            connection.close();
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = crate::lock(&self.connections.table);
+        table.set(self.index, State::Free);
+        table.free.push(self.index);
+        let waiting = std::mem::take(&mut table.waiting);
+        drop(table);
+        // Only when somebody waits: waking costs a system call.
+        if waiting {
+            self.connections.freed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_used_again_and_waited_for() {
+        let connections = Connections::new(2);
+        let take = || connections.take(|| false).unwrap();
+        let (a, b) = (take(), take());
+        assert_eq!((a.index, b.index), (0, 1));
+        drop(a);
+        let a = take();
+        assert_eq!(a.index, 0);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| take().index);
+            while !crate::lock(&connections.table).waiting {
+                std::thread::yield_now();
+            }
+            drop(b);
+            assert_eq!(waiter.join().unwrap(), 1);
+        });
+        connections.grow(3);
+        connections.grow(1);
+        assert_eq!(connections.max(), 3);
+        connections.set_limit(1);
+        assert!(crate::lock(&connections.table).next_free().is_none());
+        drop(a);
+        assert!(crate::lock(&connections.table).next_free().is_some());
+    }
+
+    #[test]
+    fn a_wait_is_interrupted() {
+        let connections = Connections::new(0);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| connections.take(|| stop.load(order)).is_none());
+            while !crate::lock(&connections.table).waiting {
+                std::thread::yield_now();
+            }
+            stop.store(true, order);
+            connections.wake();
+            assert!(waiter.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn reports_tell_reserved_from_connecting() {
+        let connections = Connections::new(1);
+        let slot = connections.take(|| false).unwrap();
+        assert!(matches!(connections.look(0), Some(Look::Unused)));
+        assert_eq!(connections.used_and_last().0, 0);
+        slot.enter(Client::Unix);
+        assert!(matches!(connections.look(0), Some(Look::Connecting(_))));
+        assert!(connections.look(1).is_none());
+        assert!(connections.close(0) && !connections.close(1));
+        assert_eq!(connections.used_and_last(), (1, 0));
+    }
+}

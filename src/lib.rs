@@ -1,0 +1,84 @@
+//! pen, a load balancer for "simple" protocols such as HTTP or SMTP.
+//!
+//! # The way of a connection
+//!
+//! [`listen`] takes a slot (and waits when all are in use), accepts and hands
+//! the client to a thread of [`workers`]. There [`session`] asks the client
+//! table ([`client`]) which server it was on, lets [`server`] and [`balance`]
+//! name the candidates in order, and [`connect`]s to the first that answers; a
+//! failure blacklists that server. Then [`relay`] copies, each direction on a
+//! thread of its own, until both have ended. What the connection held - its
+//! sockets, its place on the server, its slot - is given back by dropping the
+//! [`session::Connection`], whichever thread is last and whatever happened.
+//!
+//! # The rooms
+//!
+//! | what | where |
+//! |---|---|
+//! | start order, signals, the end | [`daemon`], [`users`] |
+//! | options and operands | [`args`], [`addr`] |
+//! | what can be set | [`settings`], [`acl`] |
+//! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
+//! | configuration files | [`config`] |
+//! | who is connected, who is idle | [`connections`], [`idle`] |
+//! | what is shown | [`report`] |
+//! | what all threads share | [`state`] |
+//! | messages, request log, counters | [`message`], [`log`], [`stats`] |
+//! | system calls | [`sys`], the only unsafe code |
+//!
+//! # Invariants
+//!
+//! * No lock is held across I/O, a name look-up or another thread's work.
+//! * No two locks are held at once, with one exception: the settings may be
+//!   read while nothing else is held, and are copied out at once. So there is
+//!   no lock order to get wrong.
+//! * Counts (connections on a server, slots in use) are changed by guards
+//!   alone: [`server::Lease`], [`connections::Slot`].
+//! * Nothing that a client, a server, a file or the network sends can panic.
+//! * Threads are started after the fork and after the user is changed.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub mod acl;
+pub mod addr;
+pub mod args;
+pub mod balance;
+pub mod client;
+pub mod command;
+pub mod config;
+pub mod connect;
+pub mod connections;
+pub mod control;
+pub mod control_socket;
+pub mod daemon;
+pub mod idle;
+pub mod listen;
+pub mod log;
+pub mod message;
+pub mod relay;
+pub mod report;
+pub mod server;
+pub mod session;
+pub mod settings;
+pub mod state;
+pub mod stats;
+pub mod sys;
+pub mod users;
+pub mod workers;
+
+/// Locks. A thread that panicked while it held the lock ends the process in
+/// release builds; in tests the data is still whole, as every critical section
+/// here leaves it so at each step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,282 @@
+//! The listening socket and the accept loop.
+//!
+//! The loop takes a slot before it accepts: with all slots in use, clients
+//! wait in the kernel's queue. Errors of accept fall into two classes: lost
+//! that client (try again) and out of something (pause, then try again);
+//! neither ends the loop.
+
+use crate::addr::{self, Endpoint};
+use crate::client::Client;
+use crate::message;
+use crate::session::{self, Arrival};
+use crate::state::Pen;
+use crate::sys::{self, Place};
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long accept rests when the system is out of something.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A socket that accepts.
+pub struct Listener {
+    socket: Socket,
+    path: Option<SocketPath>,
+    /// The address for messages and reports, with the port the kernel chose.
+    pub address: String,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Who connected.
+pub struct Peer {
+    /// For the tables.
+    pub client: Client,
+    /// The client's port, 0 for a Unix socket.
+    pub port: u16,
+}
+
+/// A Unix socket's file, removed when dropped if it is still the same one.
+struct SocketPath {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketPath {
+    fn new(path: &Path) -> io::Result<SocketPath> {
+        let meta = fs::symlink_metadata(path)?;
+        Ok(SocketPath {
+            path: path.to_owned(),
+            identity: (meta.dev(), meta.ino()),
+        })
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let same = fs::symlink_metadata(&self.path)
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity);
+        if same {
+            // Not permitted after changing user: then it stays.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Listener {
+    /// Listens at an address as given on the command line.
+    pub fn open(word: &str, backlog: u32) -> Result<Listener, String> {
+        match addr::endpoint(word)? {
+            Endpoint::Unix(path) => Listener::unix(&path, backlog)
+                .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
+            Endpoint::Inet(all) => {
+                let mut result = Err(String::new());
+                for at in all {
+                    result = Listener::tcp(at, backlog)
+                        .map_err(|e| format!("{word}: cannot listen on {at}: {e}"));
+                    if result.is_ok() {
+                        break;
+                    }
+                }
+                result
+            }
+        }
+    }
+
+    fn tcp(at: SocketAddr, backlog: u32) -> io::Result<Listener> {
+        let socket = TcpListener::from(sys::listening_socket(Place::Inet(at), backlog)?);
+        // Never blocks, so that a client who left again cannot hold the loop.
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?.to_string();
+        Ok(Listener {
+            socket: Socket::Tcp(socket),
+            path: None,
+            address,
+        })
+    }
+
+    fn unix(path: &Path, backlog: u32) -> io::Result<Listener> {
+        match fs::symlink_metadata(path) {
+            Ok(meta) if meta.file_type().is_socket() => fs::remove_file(path)?,
+            Ok(_) => {
+                let why = "there is a file that is not a socket";
+                return Err(io::Error::new(ErrorKind::AlreadyExists, why));
+            }
+            Err(_) => {}
+        }
+        let socket = UnixListener::from(sys::listening_socket(Place::Unix(path), backlog)?);
+        socket.set_nonblocking(true)?;
+        Ok(Listener {
+            socket: Socket::Unix(socket),
+            path: Some(SocketPath::new(path)?),
+            address: path.display().to_string(),
+        })
+    }
+
+    /// The next client; `WouldBlock` if there is none.
+    pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
+        let (socket, peer) = match &self.socket {
+            Socket::Tcp(listener) => {
+                let (socket, addr) = listener.accept()?;
+                let addr = addr::canonical(addr);
+                let client = Client::Inet(addr.ip());
+                let port = addr.port();
+                (OwnedFd::from(socket), Peer { client, port })
+            }
+            Socket::Unix(listener) => {
+                let (socket, _) = listener.accept()?;
+                let (client, port) = (Client::Unix, 0);
+                (OwnedFd::from(socket), Peer { client, port })
+            }
+        };
+        if cfg!(not(target_os = "linux")) {
+            // The BSDs hand the listener's O_NONBLOCK on, Linux does not.
+            let socket = TcpStream::from(socket);
+            socket.set_nonblocking(false)?;
+            return Ok((socket.into(), peer));
+        }
+        Ok((socket, peer))
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// Where the accept loop finds its listener, and a new one when it moves.
+pub struct Door {
+    next: Mutex<Option<Listener>>,
+    moved: AtomicBool,
+    path: Mutex<Option<SocketPath>>,
+    bell: UnixStream,
+    ear: UnixStream,
+}
+
+impl Door {
+    /// Without a listener yet.
+    pub fn new() -> io::Result<Door> {
+        let (bell, ear) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        ear.set_nonblocking(true)?;
+        Ok(Door {
+            next: Mutex::default(),
+            moved: AtomicBool::new(false),
+            path: Mutex::default(),
+            bell,
+            ear,
+        })
+    }
+
+    /// Gives the loop a listener in place of the one it has.
+    pub fn open(&self, mut listener: Listener) {
+        let path = listener.path.take();
+        let old_path = std::mem::replace(&mut *crate::lock(&self.path), path);
+        let unused = crate::lock(&self.next).replace(listener);
+        drop((old_path, unused));
+        self.moved.store(true, SeqCst);
+        // A full pipe has rung already.
+        let _ = (&self.bell).write(&[1]);
+    }
+
+    /// Removes the Unix socket's file, at the end.
+    pub fn close(&self) {
+        let path = crate::lock(&self.path).take();
+        drop(path);
+    }
+
+    /// Whether there is a new listener to fetch.
+    pub fn has_moved(&self) -> bool {
+        self.moved.load(SeqCst)
+    }
+
+    /// Puts a new listener, if there is one, in the place of `listener`.
+    pub fn refresh(&self, listener: &mut Option<Listener>) {
+        if self.moved.swap(false, SeqCst) {
+            let mut scratch = [0; 64];
+            while matches!((&self.ear).read(&mut scratch), Ok(n) if n > 0) {}
+            let next = crate::lock(&self.next).take();
+            if next.is_some() {
+                *listener = next;
+            }
+        }
+    }
+
+    /// The next client, however long it takes and wherever it comes in.
+    pub fn accept(&self, listener: &mut Option<Listener>) -> io::Result<(OwnedFd, Peer)> {
+        loop {
+            self.refresh(listener);
+            let Some(open) = listener else {
+                sys::wait_either(&self.ear, &self.ear)?;
+                continue;
+            };
+            match open.accept() {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => sys::wait_either(open, &self.ear)?,
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Accepts until the process ends.
+pub fn accept_loop(pen: &Arc<Pen>) {
+    let door = &pen.door;
+    let mut listener = None;
+    let mut slot = None;
+    let mut starved = false;
+    loop {
+        door.refresh(&mut listener);
+        let taken = slot
+            .take()
+            .or_else(|| pen.connections.take(|| door.has_moved()));
+        let Some(place) = taken else {
+            continue;
+        };
+        match door.accept(&mut listener) {
+            Ok((socket, peer)) => {
+                starved = false;
+                let arrival = Arrival {
+                    socket: TcpStream::from(socket),
+                    client: peer.client,
+                    port: peer.port,
+                    slot: place,
+                };
+                dispatch(pen, arrival);
+            }
+            Err(e) if sys::is_exhausted(&e) => {
+                slot = Some(place);
+                if !std::mem::replace(&mut starved, true) {
+                    message::say(format_args!("cannot accept: {e}"));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(e) => {
+                slot = Some(place);
+                message::debug(1, || format!("lost a client in accept: {e}"));
+            }
+        }
+    }
+}
+
+fn dispatch(pen: &Arc<Pen>, arrival: Arrival) {
+    let client = arrival.client;
+    let served_by = Arc::clone(pen);
+    let job = Box::new(move |buffer: &mut _| session::serve(&served_by, arrival, buffer));
+    if let Err(e) = pen.workers.run(job) {
+        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
+    }
+}

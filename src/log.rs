@@ -1,0 +1,298 @@
+//! The request log: a line for each read of client data, to a file or over
+//! UDP to a penlogd.
+//!
+//! Lines go through a queue to a thread that writes them, so that a slow disk
+//! slows down nobody. What does not fit in the queue or cannot be written is
+//! lost and counted.
+
+use crate::addr::Host;
+use crate::client::Client;
+use crate::message;
+use crate::settings::LogTarget;
+use crate::stats::Counter;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+/// Lines that may wait to be written.
+const QUEUE: usize = 8192;
+/// Most bytes of a request's first line in the log.
+const LINE: usize = 100;
+/// Most bytes of a datagram to penlogd.
+const DATAGRAM: usize = 1024;
+/// Lines are gathered up to so many bytes for one write.
+const BATCH: usize = 64 * 1024;
+
+/// Where lines go.
+enum Output {
+    File(File),
+    Network(UdpSocket),
+}
+
+enum Note {
+    Line(Vec<u8>),
+    Switch(Option<Output>),
+    /// Answer when all before this is written.
+    Flush(SyncSender<()>),
+}
+
+const OFF: u8 = 0;
+const TO_FILE: u8 = 1;
+const TO_NETWORK: u8 = 2;
+
+/// The request log; off until [`Log::open`].
+pub struct Log {
+    kind: AtomicU8,
+    queue: SyncSender<Note>,
+    /// Taken by the writing thread, which is started when first needed.
+    receiver: Mutex<Option<Receiver<Note>>>,
+    lost: std::sync::Arc<Counter>,
+}
+
+impl Log {
+    /// Off.
+    pub fn new() -> Log {
+        let (queue, receiver) = mpsc::sync_channel(QUEUE);
+        Log {
+            kind: AtomicU8::new(OFF),
+            queue,
+            receiver: Mutex::new(Some(receiver)),
+            lost: Default::default(),
+        }
+    }
+
+    /// Opens the log, or opens it again after rotation. If that fails, what
+    /// was open stays.
+    pub fn open(&self, target: &LogTarget) -> Result<(), String> {
+        let (kind, output) = match target {
+            LogTarget::File(path) => {
+                let file = OpenOptions::new().append(true).create(true).open(path);
+                let file =
+                    file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))?;
+                (TO_FILE, Output::File(file))
+            }
+            LogTarget::Network(word) => (TO_NETWORK, Output::Network(network(word)?)),
+        };
+        if let Some(receiver) = crate::lock(&self.receiver).take() {
+            let lost = std::sync::Arc::clone(&self.lost);
+            thread::Builder::new()
+                .name("log".to_owned())
+                .spawn(move || write_lines(&receiver, &lost))
+                .map_err(|e| format!("cannot start the log's thread: {e}"))?;
+        }
+        let _ = self.queue.send(Note::Switch(Some(output)));
+        self.kind.store(kind, Relaxed);
+        Ok(())
+    }
+
+    /// Stops logging.
+    pub fn close(&self) {
+        if self.kind.swap(OFF, Relaxed) != OFF {
+            let _ = self.queue.send(Note::Switch(None));
+        }
+    }
+
+    /// Waits until what was logged so far is written, a moment at most.
+    pub fn flush(&self) {
+        if self.kind.load(Relaxed) != OFF {
+            let (done, wait) = mpsc::sync_channel(1);
+            if self.queue.try_send(Note::Flush(done)).is_ok() {
+                let _ = wait.recv_timeout(Duration::from_secs(2));
+            }
+        }
+    }
+
+    /// Lines that could not be written.
+    pub fn lost(&self) -> u64 {
+        self.lost.get()
+    }
+
+    /// Logs the first line of what a client sent.
+    pub fn request(&self, client: Client, server: &Host, data: &[u8]) {
+        let line = match self.kind.load(Relaxed) {
+            OFF => return,
+            TO_FILE => file_line(client, message::unix_time(), server, data),
+            _ => datagram(client, server, data),
+        };
+        if self.queue.try_send(Note::Line(line)).is_err() {
+            self.lost.add(1);
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log::new()
+    }
+}
+
+fn network(word: &str) -> Result<UdpSocket, String> {
+    let crate::addr::Endpoint::Inet(all) = crate::addr::endpoint(word)? else {
+        return Err(format!("{word}: expected host:port"));
+    };
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for to in all {
+        let any: SocketAddr = if to.is_ipv4() {
+            ([0; 4], 0).into()
+        } else {
+            ([0; 16], 0).into()
+        };
+        result = UdpSocket::bind(any).and_then(|socket| socket.connect(to).map(|()| socket));
+        if result.is_ok() {
+            break;
+        }
+    }
+    result.map_err(|e| format!("{word}: cannot log to this address: {e}"))
+}
+
+/// `client-ip unix-time server-ip first-line`
+fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
+    let mut line = format!("{client} {now} {server} ").into_bytes();
+    line.extend(first_line(data).take(LINE));
+    line.push(b'\n');
+    line
+}
+
+/// `+ client-ip server-ip first-line`
+fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
+    let mut line = format!("+ {client} {server} ").into_bytes();
+    let room = (DATAGRAM - 1).saturating_sub(line.len());
+    line.extend(first_line(data).take(room));
+    line.push(b'\n');
+    line
+}
+
+/// Up to CR or LF; what is not printable ASCII becomes a dot.
+fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    data.iter()
+        .take_while(|byte| !matches!(byte, b'\r' | b'\n'))
+        .map(|byte| match byte {
+            b' '..=b'~' => *byte,
+            _ => b'.',
+        })
+}
+
+/// The writing thread's life.
+fn write_lines(queue: &Receiver<Note>, lost: &Counter) {
+    let mut output: Option<Output> = None;
+    let mut well = true;
+    let mut batch = Vec::new();
+    let mut lines = 0;
+    while let Ok(mut note) = queue.recv() {
+        loop {
+            let full = match note {
+                Note::Line(line) => {
+                    batch.extend_from_slice(&line);
+                    lines += 1;
+                    batch.len() >= BATCH || matches!(output, Some(Output::Network(_)))
+                }
+                other => {
+                    write_batch(&mut output, &mut batch, &mut lines, lost, &mut well);
+                    match other {
+                        Note::Switch(new) => (output, well) = (new, true),
+                        Note::Flush(done) => drop(done.try_send(())),
+                        Note::Line(_) => {}
+                    }
+                    false
+                }
+            };
+            if full {
+                write_batch(&mut output, &mut batch, &mut lines, lost, &mut well);
+            }
+            match queue.try_recv() {
+                Ok(next) => note = next,
+                Err(_) => break,
+            }
+        }
+        write_batch(&mut output, &mut batch, &mut lines, lost, &mut well);
+    }
+}
+
+/// Writes what was gathered. The first failure after a success is told.
+fn write_batch(
+    output: &mut Option<Output>,
+    batch: &mut Vec<u8>,
+    lines: &mut u64,
+    lost: &Counter,
+    well: &mut bool,
+) {
+    if batch.is_empty() {
+        return;
+    }
+    let result = match output {
+        Some(Output::File(file)) => file.write_all(batch),
+        Some(Output::Network(socket)) => socket.send(batch).map(drop),
+        None => Ok(()),
+    };
+    batch.clear();
+    let count = std::mem::take(lines);
+    if let Err(e) = &result {
+        lost.add(count);
+        if *well {
+            message::say(format_args!("cannot write to the log: {e}"));
+        }
+    }
+    *well = result.is_ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(line: Vec<u8>) -> String {
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn lines_have_their_form() {
+        let client = Client::Inet([127, 0, 0, 1].into());
+        let server = Host::Inet(vec![([127, 0, 0, 2], 0).into()]);
+        let data = b"GET /\xe9\x07 HTTP/1.0\r\nHost: x\r\n";
+        assert_eq!(
+            text(file_line(client, 1234, &server, data)),
+            "127.0.0.1 1234 127.0.0.2 GET /.. HTTP/1.0\n"
+        );
+        assert_eq!(
+            text(datagram(client, &server, data)),
+            "+ 127.0.0.1 127.0.0.2 GET /.. HTTP/1.0\n"
+        );
+        let long = [b'a'; 5000];
+        assert_eq!(file_line(client, 1, &server, &long).len(), 22 + LINE + 1);
+        assert_eq!(datagram(client, &server, &long).len(), DATAGRAM);
+    }
+
+    #[test]
+    fn writes_switches_and_stops() {
+        let dir = std::env::temp_dir();
+        let path = |n| dir.join(format!("pen-log-{}-{n}", std::process::id()));
+        let log = Log::new();
+        let put = |data: &[u8]| log.request(Client::Unix, &Host::Empty, data);
+        put(b"nowhere");
+        log.open(&LogTarget::File(path(1))).unwrap();
+        put(b"one");
+        log.open(&LogTarget::File(path(2))).unwrap();
+        put(b"two");
+        put(b"three");
+        log.flush();
+        let lines = |n| {
+            let text = std::fs::read_to_string(path(n)).unwrap();
+            std::fs::remove_file(path(n)).unwrap();
+            text.lines().count()
+        };
+        assert_eq!((lines(1), lines(2)), (1, 2));
+        let nowhere = LogTarget::File("/nonexistent/log".into());
+        assert!(
+            log.open(&nowhere)
+                .unwrap_err()
+                .starts_with("/nonexistent/log")
+        );
+        log.close();
+        put(b"four");
+        assert_eq!(log.lost(), 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Messages for the operator: in the foreground on standard error with the
+//! local time, in the background to the system log.
+//!
+//! `fatal:` lines come from [`crate::daemon`] alone and only at the start;
+//! `drop:` lines say why one connection was lost, a few a second at most.
+
+use crate::sys;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+static TO_SYSLOG: AtomicBool = AtomicBool::new(false);
+static DEBUG: AtomicU32 = AtomicU32::new(0);
+
+/// From now on messages go to the system log.
+pub fn use_syslog() {
+    TO_SYSLOG.store(true, Relaxed);
+}
+
+/// Sets how much is said: 0 events, 1 decisions, 2 and more details.
+pub fn set_debug(level: u32) {
+    DEBUG.store(level, Relaxed);
+}
+
+/// Whether messages of this level are wanted.
+pub fn debugging(level: u32) -> bool {
+    DEBUG.load(Relaxed) >= level
+}
+
+/// Seconds since 1970.
+pub fn unix_time() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// `2026-11-22 22:02:11`, local time.
+pub fn timestamp(unix: u64) -> String {
+    let t = sys::local_time(unix);
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        t.year, t.month, t.day, t.hour, t.minute, t.second
+    )
+}
+
+/// One line to the operator. Control characters come out escaped.
+pub fn say(text: impl fmt::Display) {
+    let text = printable(&text.to_string());
+    if TO_SYSLOG.load(Relaxed) {
+        sys::write_syslog(&text);
+    } else {
+        // One write, so that lines of two threads do not mix. Nobody to tell
+        // if it fails.
+        let line = format!("{}: {text}\n", timestamp(unix_time()));
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// A line for those who asked for it with `-d`; made only if wanted.
+pub fn debug(level: u32, text: impl FnOnce() -> String) {
+    if debugging(level) {
+        say(text());
+    }
+}
+
+/// Replaces control characters, as what a stranger sent may be in the text.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            let _ = write!(out, "\\x{:02x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Most `drop:` lines in a second; the rest is counted.
+const DROPS_PER_SECOND: u32 = 10;
+
+struct Drops {
+    second: Option<Instant>,
+    said: u32,
+    unsaid: u64,
+}
+
+static DROPS: Mutex<Drops> = Mutex::new(Drops {
+    second: None,
+    said: 0,
+    unsaid: 0,
+});
+
+/// One connection is lost, and why. Under a flood only some are said, and how
+/// many were not.
+pub fn drop_line(text: impl fmt::Display) {
+    let unsaid = {
+        let mut drops = crate::lock(&DROPS);
+        let now = Instant::now();
+        let fresh = drops
+            .second
+            .is_none_or(|start| now.saturating_duration_since(start) >= Duration::from_secs(1));
+        if fresh {
+            drops.second = Some(now);
+            drops.said = 0;
+        }
+        if drops.said >= DROPS_PER_SECOND {
+            drops.unsaid += 1;
+            return;
+        }
+        drops.said += 1;
+        std::mem::take(&mut drops.unsaid)
+    };
+    if unsaid > 0 {
+        say(format_args!("drop: {unsaid} more connections"));
+    }
+    say(format_args!("drop: {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("a\x1b[1m\nb\u{85}é"), "a\\x1b[1m\\x0ab\\x85é");
+    }
+
+    #[test]
+    fn a_timestamp_has_its_form() {
+        let text = timestamp(86_400 * 365);
+        assert_eq!(text.len(), 19, "{text}");
+        assert!(text.starts_with("197"), "{text}");
+    }
+}

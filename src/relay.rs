@@ -1,0 +1,160 @@
+//! Moves the bytes of one connection, each direction on a thread of its own.
+//!
+//! End of input on one side ends the writing on the other, and the connection
+//! lives until both have ended. Reads block while the other side does not take
+//! what was read: that is the back-pressure, and all the buffering there is.
+
+use crate::message;
+use crate::session::Connection;
+use crate::settings::Fastclose;
+use crate::sys;
+use crate::workers::{Buffer, Workers};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    Up,
+    /// From the server to the client.
+    Down,
+}
+
+impl Direction {
+    /// Its bit in [`Connection`]'s record of what has ended, as the command
+    /// `connection` shows it: 4 the server's side, 8 the client's.
+    pub fn bit(self) -> u8 {
+        match self {
+            Direction::Up => 8,
+            Direction::Down => 4,
+        }
+    }
+
+    fn other(self) -> Direction {
+        match self {
+            Direction::Up => Direction::Down,
+            Direction::Down => Direction::Up,
+        }
+    }
+}
+
+/// How long a client that still sends is listened to after its server is
+/// done, so that a reset does not overtake the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Copies both ways until both have ended. The caller's thread takes the
+/// client's bytes, another one the server's. Fails if there is none.
+pub fn run(
+    connection: Arc<Connection>,
+    workers: &Arc<Workers>,
+    buffer: &mut Buffer,
+) -> io::Result<()> {
+    let other = Arc::clone(&connection);
+    workers.run(Box::new(move |buffer| {
+        copy(&other, Direction::Down, buffer);
+    }))?;
+    copy(&connection, Direction::Up, buffer);
+    Ok(())
+}
+
+fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
+    let mut sink = Sink {
+        connection,
+        direction,
+        failed: false,
+    };
+    let source = Arc::clone(connection.source(direction));
+    let result = buffer.lend(source, |reader| io::copy(reader, &mut sink));
+    let failed = sink.failed;
+    if let Err(e) = &result {
+        message::debug(1, || {
+            let what = if failed { "write" } else { "read" };
+            let (client, server) = (connection.client, connection.lease.name());
+            format!("{client}, {server}: {direction:?}: {what}: {e}")
+        });
+    }
+    match result {
+        // The receiver takes no more, but may still have something to say.
+        Err(_) if failed => drain(connection, direction),
+        Err(_) => connection.close(),
+        Ok(_) => {
+            sys::shut(&**connection.source(direction.other()), Shutdown::Write);
+            let alone = match direction {
+                Direction::Up => Fastclose::Down,
+                Direction::Down => Fastclose::Up,
+            };
+            if [alone, Fastclose::Both].contains(&connection.fastclose) {
+                connection.close();
+            }
+        }
+    }
+    connection.ended(direction);
+}
+
+/// Reads what the sender still sends and throws it away, until it ends or the
+/// other direction has been over for a while. Closing a socket with unread
+/// data resets it, and a reset may destroy an answer on its way.
+fn drain(connection: &Connection, direction: Direction) {
+    let mut source: &std::fs::File = connection.source(direction);
+    let mut alone: Option<Instant> = None;
+    let mut scratch = [0; 4096];
+    loop {
+        let quiet = match sys::wait_readable(source, Duration::from_secs(1)) {
+            Err(_) => return,
+            Ok(true) => match source.read(&mut scratch) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => false,
+            },
+            Ok(false) => true,
+        };
+        if connection.has_ended(direction.other()) {
+            let since = *alone.get_or_insert_with(Instant::now);
+            if quiet || since.elapsed() > LINGER {
+                return;
+            }
+        }
+    }
+}
+
+/// The receiving end of one direction. `io::copy` gives it what each read
+/// brought, in one piece.
+struct Sink<'a> {
+    connection: &'a Connection,
+    direction: Direction,
+    failed: bool,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut to: &std::fs::File = self.connection.source(self.direction.other());
+        let result = to.write(data);
+        match &result {
+            Ok(n) => self.connection.moved(self.direction, *n),
+            Err(e) => self.failed = e.kind() != io::ErrorKind::Interrupted,
+        }
+        result
+    }
+
+    fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
+        self.connection.note(self.direction, data);
+        while !data.is_empty() {
+            match self.write(data) {
+                Ok(0) => {
+                    self.failed = true;
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                Ok(n) => data = data.get(n..).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

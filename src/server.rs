@@ -1,0 +1,472 @@
+//! The server table: addresses, limits, who is down, who has how many
+//! connections. A [`Lease`] is a place on a server: it counts from the moment
+//! a connect is tried until the connection is gone, whatever way it goes.
+
+use crate::acl::Acl;
+use crate::addr::{Host, ServerSpec};
+use crate::balance::{self, Modes, Order, Target};
+use crate::client::Client;
+use crate::stats::Traffic;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// One server.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it is.
+    pub host: Arc<Host>,
+    /// TCP port, 0 = none.
+    pub port: u16,
+    /// Soft limit on connections, 0 = none.
+    pub max: u32,
+    /// Limit for clients that were here last time.
+    pub hard: u32,
+    /// Share in weight mode.
+    pub weight: u32,
+    /// Rank in prio mode.
+    pub prio: i32,
+    /// Index of the access list that its clients must pass.
+    pub acl: usize,
+    /// Connections now, those being made included.
+    pub connections: u32,
+    /// Bytes to (`sx`) and from (`rx`) the server.
+    pub traffic: Arc<Traffic>,
+    blacklisted: Option<Instant>,
+}
+
+impl Server {
+    /// A server without connections or history.
+    pub fn new(spec: ServerSpec) -> Server {
+        Server {
+            host: Arc::new(spec.host),
+            port: spec.port,
+            max: spec.max,
+            hard: spec.hard,
+            weight: spec.weight,
+            prio: spec.prio,
+            acl: 0,
+            connections: 0,
+            traffic: Arc::default(),
+            blacklisted: None,
+        }
+    }
+
+    /// A slot that is never chosen until it gets an address.
+    pub fn empty(port: u16) -> Server {
+        Server::new(ServerSpec {
+            port,
+            ..ServerSpec::default()
+        })
+    }
+
+    /// The words behind `server N` that make it what it is.
+    pub fn commands(&self) -> String {
+        format!(
+            "acl {} address {} port {} max {} hard {} weight {} prio {}",
+            self.acl, self.host, self.port, self.max, self.hard, self.weight, self.prio
+        )
+    }
+
+    /// As an operand: what [`crate::addr::server`] reads back.
+    pub fn operand(&self) -> String {
+        let host = match self.host.to_string() {
+            host if host.contains(':') => format!("[{host}]"),
+            host => host,
+        };
+        let (port, max, hard) = (self.port, self.max, self.hard);
+        format!("{host}:{port}:{max}:{hard}:{}:{}", self.weight, self.prio)
+    }
+
+    /// Whether it can be chosen at all: an address, a port, not blacklisted.
+    pub fn is_available(&self, now: Instant) -> bool {
+        *self.host != Host::Empty && self.port != 0 && self.blacklist_left(now).is_zero()
+    }
+
+    /// How much longer it is blacklisted.
+    pub fn blacklist_left(&self, now: Instant) -> Duration {
+        self.blacklisted
+            .map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
+    }
+
+    /// Blacklists it until then.
+    pub fn blacklist_until(&mut self, end: Instant) {
+        self.blacklisted = Some(end);
+    }
+
+    /// Clears the blacklisting; whether there was one, run out or not.
+    pub fn clear_blacklist(&mut self) -> bool {
+        self.blacklisted.take().is_some()
+    }
+
+    /// Full: at the soft limit, for those who were here last time at the hard
+    /// limit too.
+    fn is_full(&self, was_here: bool) -> bool {
+        self.max != 0
+            && self.connections >= self.max
+            && (!was_here || self.connections >= self.hard)
+    }
+}
+
+/// All servers. One lock, held for moments.
+#[derive(Debug, Default)]
+pub struct Servers(Mutex<Table>);
+
+/// What the lock guards.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// The regular servers, by index.
+    pub servers: Vec<Server>,
+    /// The server of last resort.
+    pub emergency: Option<Server>,
+    /// Where denied clients go.
+    pub abuse: Option<Server>,
+    cursor: usize,
+}
+
+/// What is known of a connection when a server is wanted for it.
+pub struct Request<'a> {
+    /// Whose it is.
+    pub client: Client,
+    /// The client's port.
+    pub port: u16,
+    /// The regular server that the client was on last.
+    pub last: Option<usize>,
+    /// The switches in force.
+    pub modes: &'a Modes,
+    /// The access lists in force.
+    pub acls: &'a [Acl],
+}
+
+impl Table {
+    /// The server at a target, if there is one.
+    pub fn get_mut(&mut self, target: Target) -> Option<&mut Server> {
+        match target {
+            Target::Server(index) => self.servers.get_mut(index),
+            Target::Emergency => self.emergency.as_mut(),
+            Target::Abuse => self.abuse.as_mut(),
+        }
+    }
+
+    /// Puts a server at an index, with empty ones before it if need be.
+    pub fn put(&mut self, index: usize, server: Server) {
+        self.fill(index, server.port);
+        if let Some(slot) = self.servers.get_mut(index) {
+            *slot = server;
+        }
+    }
+
+    /// Makes the table reach to `index`; new slots get this port.
+    pub fn fill(&mut self, index: usize, port: u16) {
+        while self.servers.len() <= index {
+            self.servers.push(Server::empty(port));
+        }
+    }
+
+    /// The server chosen last in turn.
+    pub fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    fn order(&mut self, request: &Request, now: Instant) -> Order {
+        let count = self.servers.len();
+        let modes = request.modes;
+        let back = request
+            .last
+            .filter(|last| !modes.roundrobin && *last < count);
+        let (client, port) = (request.client, request.port);
+        let start = back.unwrap_or_else(|| {
+            balance::first_choice(&self.servers, modes, &mut self.cursor, client, port, now)
+        });
+        Order::new(start, count, modes.stubborn)
+    }
+
+    /// Takes a place on the server, unless it is to be refused unasked: no
+    /// address or port, blacklisted, full, or its own list denies the client.
+    fn take(&mut self, target: Target, request: &Request, now: Instant) -> Option<Place> {
+        let was_here = target == request.last.map_or(Target::Abuse, Target::Server);
+        let server = self.get_mut(target)?;
+        let denied = request
+            .acls
+            .get(server.acl)
+            .is_some_and(|acl| !acl.permits(request.client));
+        if !server.is_available(now) || server.is_full(was_here) || denied {
+            return None;
+        }
+        server.connections += 1;
+        Some(Place {
+            host: Arc::clone(&server.host),
+            port: server.port,
+            traffic: Arc::clone(&server.traffic),
+            was_down: server.blacklisted.is_some(),
+        })
+    }
+}
+
+struct Place {
+    host: Arc<Host>,
+    port: u16,
+    traffic: Arc<Traffic>,
+    was_down: bool,
+}
+
+/// A place on a server, given back when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    servers: Arc<Servers>,
+    /// Which server.
+    pub target: Target,
+    /// Where it was when the place was taken.
+    pub host: Arc<Host>,
+    /// Its port then.
+    pub port: u16,
+    /// Where its bytes are counted.
+    pub traffic: Arc<Traffic>,
+    was_down: bool,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut table = crate::lock(&self.servers.0);
+        if let Some(server) = table.get_mut(self.target) {
+            server.connections = server.connections.saturating_sub(1);
+        }
+    }
+}
+
+impl Lease {
+    /// Text for messages: where it is, and which server that is.
+    pub fn name(&self) -> String {
+        let which = match self.target {
+            Target::Server(index) => format!("server {index}"),
+            Target::Emergency => "emergency server".to_owned(),
+            Target::Abuse => "abuse server".to_owned(),
+        };
+        match *self.host {
+            Host::Inet(_) => format!("{which} ({}, port {})", self.host, self.port),
+            _ => format!("{which} ({})", self.host),
+        }
+    }
+
+    /// The server's number in reports, -1 if it is not a regular one.
+    pub fn number(&self) -> i64 {
+        match self.target {
+            Target::Server(index) => i64::try_from(index).unwrap_or(-1),
+            Target::Emergency | Target::Abuse => -1,
+        }
+    }
+
+    /// The connect succeeded. Whether the server had been down before.
+    pub fn succeeded(&self) -> bool {
+        self.was_down
+            && crate::lock(&self.servers.0)
+                .get_mut(self.target)
+                .is_some_and(Server::clear_blacklist)
+    }
+
+    /// The connect failed: blacklists a regular server for `time`. Whether
+    /// that is news.
+    pub fn failed(&self, time: Duration) -> bool {
+        let Target::Server(_) = self.target else {
+            return true; // they have nobody behind them: always worth a try
+        };
+        let now = Instant::now();
+        let mut table = crate::lock(&self.servers.0);
+        let Some(server) = table.get_mut(self.target) else {
+            return false;
+        };
+        let news = !self.was_down && server.blacklist_left(now).is_zero();
+        if let Some(end) = now.checked_add(time) {
+            server.blacklist_until(end);
+        }
+        news
+    }
+}
+
+/// The search for one connection's server: gives the candidates one by one.
+pub struct Search {
+    servers: Arc<Servers>,
+    order: Option<Order>,
+}
+
+impl Search {
+    /// Begins; nothing is chosen yet.
+    pub fn new(servers: &Arc<Servers>) -> Search {
+        Search {
+            servers: Arc::clone(servers),
+            order: None,
+        }
+    }
+
+    /// Begins with the abuse server, and ends there.
+    pub fn abuse(servers: &Arc<Servers>) -> Search {
+        Search {
+            servers: Arc::clone(servers),
+            order: Some(Order::abuse()),
+        }
+    }
+
+    /// A place on the next server that takes one; `None` when there is none.
+    pub fn next(&mut self, request: &Request) -> Option<Lease> {
+        let now = Instant::now();
+        let mut table = crate::lock(&self.servers.0);
+        let order = self.order.get_or_insert_with(|| table.order(request, now));
+        order.find_map(|target| {
+            let place = table.take(target, request, now)?;
+            Some(Lease {
+                servers: Arc::clone(&self.servers),
+                target,
+                host: place.host,
+                port: place.port,
+                traffic: place.traffic,
+                was_down: place.was_down,
+            })
+        })
+    }
+}
+
+impl Servers {
+    /// The table under its lock, for reading and changing it.
+    pub fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        crate::lock(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(words: &[&str]) -> Arc<Servers> {
+        let servers = Arc::new(Servers::default());
+        for word in words {
+            let spec = crate::addr::server(word, Some(80)).unwrap();
+            servers.table().servers.push(Server::new(spec));
+        }
+        servers
+    }
+
+    fn request(modes: &Modes, last: Option<usize>) -> Request<'_> {
+        let client = Client::Inet([127, 0, 0, 1].into());
+        Request {
+            client,
+            port: 1,
+            last,
+            modes,
+            acls: &[],
+        }
+    }
+
+    fn targets(servers: &Arc<Servers>, request: &Request) -> Vec<Target> {
+        let mut search = Search::new(servers);
+        std::iter::from_fn(|| search.next(request))
+            .map(|lease| lease.target)
+            .collect()
+    }
+
+    const S: fn(usize) -> Target = Target::Server;
+
+    #[test]
+    fn leases_count_until_dropped() {
+        let servers = servers(&["127.0.0.1"]);
+        let modes = Modes::default();
+        let lease = Search::new(&servers).next(&request(&modes, None));
+        assert_eq!(servers.table().servers[0].connections, 1);
+        drop(lease);
+        assert_eq!(servers.table().servers[0].connections, 0);
+    }
+
+    #[test]
+    fn remembered_first_then_around() {
+        let servers = servers(&["127.0.0.1"; 3]);
+        let mut modes = Modes::default();
+        assert_eq!(
+            targets(&servers, &request(&modes, Some(2))),
+            [S(2), S(0), S(1)]
+        );
+        // An index that is no longer there is no memory.
+        assert_eq!(targets(&servers, &request(&modes, Some(3)))[0], S(1));
+        modes.stubborn = true;
+        assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2)]);
+        modes.roundrobin = true;
+        assert_eq!(targets(&servers, &request(&modes, Some(0))), [S(2)]);
+    }
+
+    #[test]
+    fn empty_down_and_full_servers_are_refused() {
+        let servers = servers(&["0.0.0.0", "127.0.0.1:0", "127.0.0.1:80:1:2", "127.0.0.1"]);
+        let modes = Modes::default();
+        let place = Search::new(&servers)
+            .next(&request(&modes, Some(2)))
+            .unwrap();
+        assert_eq!(place.target, S(2));
+        assert_eq!(targets(&servers, &request(&modes, None)), [S(3)]);
+        // At the soft limit, but this client was there: up to the hard limit.
+        let second = Search::new(&servers)
+            .next(&request(&modes, Some(2)))
+            .unwrap();
+        assert_eq!(second.target, S(2));
+        assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(3)]);
+        drop((place, second));
+        // Down: remembered or not, it is passed over, and the next one tried.
+        let lease = Search::new(&servers)
+            .next(&request(&modes, Some(2)))
+            .unwrap();
+        assert!(lease.failed(Duration::from_secs(30)));
+        assert!(!lease.failed(Duration::from_secs(30)));
+        drop(lease);
+        assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(3)]);
+        assert!(servers.table().servers[2].clear_blacklist());
+        assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2), S(3)]);
+    }
+
+    #[test]
+    fn emergency_comes_last_and_abuse_alone() {
+        let servers = servers(&["127.0.0.1"]);
+        let spec = || crate::addr::server("127.0.0.1:99", None).unwrap();
+        servers.table().emergency = Some(Server::new(spec()));
+        let mut modes = Modes::default();
+        let (emergency, abuse) = (Target::Emergency, Target::Abuse);
+        assert_eq!(targets(&servers, &request(&modes, None)), [S(0), emergency]);
+        modes.stubborn = true;
+        assert_eq!(targets(&servers, &request(&modes, None)), [S(0)]);
+        assert!(
+            Search::abuse(&servers)
+                .next(&request(&modes, None))
+                .is_none()
+        );
+        servers.table().abuse = Some(Server::new(spec()));
+        let lease = Search::abuse(&servers)
+            .next(&request(&modes, None))
+            .unwrap();
+        assert_eq!(lease.target, abuse);
+        // A failed emergency server is tried again next time.
+        assert!(lease.failed(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_server_comes_back_after_its_time() {
+        let servers = servers(&["127.0.0.1"]);
+        let modes = Modes::default();
+        let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
+        assert!(lease.failed(Duration::ZERO));
+        let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
+        assert!(lease.succeeded());
+        assert!(!lease.succeeded());
+    }
+
+    #[test]
+    fn its_own_list_denies() {
+        let servers = servers(&["127.0.0.1", "127.0.0.1"]);
+        servers.table().servers[1].acl = 1;
+        let modes = Modes::default();
+        let mut acls = vec![Acl::default(); 2];
+        acls[1].add(crate::acl::Entry {
+            permit: false,
+            net: crate::acl::Net::V4([127, 0, 0, 1].into(), [255; 4].into()),
+        });
+        let request = Request {
+            acls: &acls,
+            ..request(&modes, None)
+        };
+        assert_eq!(targets(&servers, &request), [S(0)]);
+    }
+}

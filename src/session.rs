@@ -1,0 +1,262 @@
+//! One TCP or Unix-socket connection, from accept to close, read from top to
+//! bottom. Bytes are [`crate::relay`]'s.
+
+use crate::balance::Target;
+use crate::client::Client;
+use crate::connect::{self, Stream};
+use crate::connections::Slot;
+use crate::idle::Seen;
+use crate::message;
+use crate::relay::{self, Direction};
+use crate::server::{Lease, Request, Search};
+use crate::settings::{Fastclose, Settings};
+use crate::state::Pen;
+use crate::stats::{Counter, Traffic};
+use crate::sys;
+use crate::workers::Buffer;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A client that was accepted.
+pub struct Arrival {
+    /// Its socket; TCP only by name, see [`crate::connect`].
+    pub socket: TcpStream,
+    /// Who it is.
+    pub client: Client,
+    /// Its port, 0 for a Unix socket.
+    pub port: u16,
+    /// The connection's place in the table.
+    pub slot: Slot,
+}
+
+/// A client and a server, connected. Whoever drops it last closes it: first
+/// the sockets, then the place on the server, then the slot. The order of the
+/// fields is the order in which they go.
+#[derive(Debug)]
+pub struct Connection {
+    down: Stream,
+    up: Stream,
+    /// Whose it is.
+    pub client: Client,
+    /// Which side ends it alone.
+    pub fastclose: Fastclose,
+    sent_up: Counter,
+    sent_down: Counter,
+    ended: AtomicU8,
+    seen: Seen,
+    client_traffic: Arc<Traffic>,
+    /// The client's slot in the client table when it came.
+    pub client_slot: usize,
+    pen: Arc<Pen>,
+    /// The place on the server.
+    pub lease: Lease,
+    slot: Slot,
+}
+
+impl Connection {
+    /// The socket that a direction's bytes come from.
+    pub fn source(&self, direction: Direction) -> &Stream {
+        match direction {
+            Direction::Up => &self.down,
+            Direction::Down => &self.up,
+        }
+    }
+
+    /// Counts bytes that went their way.
+    pub fn moved(&self, direction: Direction, n: usize) {
+        self.sent(direction).add(n as u64);
+    }
+
+    /// Bytes that went this way so far.
+    pub fn sent(&self, direction: Direction) -> &Counter {
+        match direction {
+            Direction::Up => &self.sent_up,
+            Direction::Down => &self.sent_down,
+        }
+    }
+
+    /// Takes note of what one read brought, before it is passed on.
+    pub fn note(&self, direction: Direction, data: &[u8]) {
+        if direction == Direction::Up {
+            self.pen.log.request(self.client, &self.lease.host, data);
+        }
+        if message::debugging(3) {
+            self.dump(direction, data);
+        }
+    }
+
+    /// A direction is over.
+    pub fn ended(&self, direction: Direction) {
+        self.ended.fetch_or(direction.bit(), Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn has_ended(&self, direction: Direction) -> bool {
+        self.ended.load(Relaxed) & direction.bit() != 0
+    }
+
+    /// What has ended, as the command `connection` shows it.
+    pub fn ended_bits(&self) -> u8 {
+        self.ended.load(Relaxed)
+    }
+
+    /// The client's and the server's descriptor.
+    pub fn descriptors(&self) -> [i32; 2] {
+        [self.down.as_raw_fd(), self.up.as_raw_fd()]
+    }
+
+    /// How long nothing has moved.
+    pub fn quiet_for(&self, now: Instant) -> Duration {
+        let moved = self.sent_up.get().wrapping_add(self.sent_down.get());
+        self.seen.quiet_for(moved, now)
+    }
+
+    /// Ends both directions, whatever they are doing: blocked reads and writes
+    /// return. What was written before still goes out.
+    pub fn close(&self) {
+        sys::shut(&*self.down, Shutdown::Both);
+        sys::shut(&*self.up, Shutdown::Both);
+    }
+
+    fn dump(&self, direction: Direction, data: &[u8]) {
+        let ascii = self.pen.settings().ascii;
+        let mut text = String::with_capacity(data.len().saturating_mul(3));
+        for byte in data {
+            let _ = match (ascii, byte) {
+                (true, b' '..=b'~') => write!(text, "{}", char::from(*byte)),
+                (true, _) => write!(text, "."),
+                (false, _) => write!(text, " {byte:02x}"),
+            };
+        }
+        let (client, server) = (self.client, self.lease.name());
+        message::say(format_args!("{client}, {server}: {direction:?}: {text}"));
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let (up, down) = (self.sent_up.get(), self.sent_down.get());
+        self.lease.traffic.sx.add(up);
+        self.lease.traffic.rx.add(down);
+        self.client_traffic.rx.add(up);
+        self.client_traffic.sx.add(down);
+        message::debug(1, || {
+            let (client, server) = (self.client, self.lease.name());
+            format!("{client}, {server}: closed, {up} bytes up, {down} down")
+        });
+    }
+}
+
+/// Serves one client until it has gone.
+pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
+    let client = arrival.client;
+    let settings = pen.settings();
+    arrival.slot.enter(client);
+    if settings.dummy {
+        return dummy(&arrival.socket);
+    }
+    let visit = pen.visit(client, settings.tracking);
+    let mut search = Search::new(&pen.servers);
+    let denied = settings
+        .acls
+        .get(settings.client_acl)
+        .is_some_and(|acl| !acl.permits(client));
+    if denied {
+        search = Search::abuse(&pen.servers);
+    }
+    let request = Request {
+        client,
+        port: arrival.port,
+        last: visit.server,
+        modes: &settings.modes,
+        acls: &settings.acls,
+    };
+    let Some((lease, up)) = find_server(pen, &settings, search, request) else {
+        let why = if denied {
+            "denied by the access list"
+        } else {
+            "no server available"
+        };
+        message::drop_line(format_args!("{client}: {why}"));
+        return;
+    };
+    message::debug(1, || format!("{client}: connected to {}", lease.name()));
+    if settings.nodelay && client != Client::Unix {
+        // A socket that refuses this still carries data.
+        let _ = arrival.socket.set_nodelay(true);
+    }
+    let connection = Arc::new(Connection {
+        down: connect::stream(arrival.socket),
+        up,
+        client,
+        fastclose: settings.fastclose,
+        sent_up: Counter::default(),
+        sent_down: Counter::default(),
+        ended: AtomicU8::new(0),
+        seen: Seen::default(),
+        client_traffic: visit.traffic,
+        client_slot: visit.slot,
+        pen: Arc::clone(pen),
+        lease,
+        slot: arrival.slot,
+    });
+    drop(settings);
+    connection.slot.attach(&connection);
+    if let Err(e) = relay::run(connection, &pen.workers, buffer) {
+        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
+    }
+}
+
+/// Tries the candidates until one answers. Every regular server tried is
+/// remembered as the client's; one that fails is blacklisted.
+fn find_server(
+    pen: &Pen,
+    settings: &Settings,
+    mut search: Search,
+    mut request: Request,
+) -> Option<(Lease, Stream)> {
+    while let Some(lease) = search.next(&request) {
+        if let Target::Server(index) = lease.target {
+            if request.last != Some(index) && !settings.forgetful {
+                pen.remember(request.client, index);
+                request.last = Some(index);
+            }
+        }
+        match connect::open(&lease, settings) {
+            Ok(stream) => {
+                if lease.succeeded() {
+                    message::say(format_args!("{} is up again", lease.name()));
+                }
+                return Some((lease, stream));
+            }
+            Err(e) if connect::blames_server(&e) => {
+                let (name, time) = (lease.name(), settings.blacklist);
+                if lease.failed(time) {
+                    let seconds = time.as_secs();
+                    message::say(format_args!("{name} is down for {seconds} s: {e}"));
+                }
+            }
+            Err(e) => message::say(format_args!("cannot connect to {}: {e}", lease.name())),
+        }
+    }
+    None
+}
+
+/// What `dummy` answers every client.
+const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
+    Content-Length: 45\r\nConnection: close\r\n\r\n\
+    <html><body><h1>It works!</h1></body></html>\n";
+
+/// Answers a client without any server: reads what it asks first, so that the
+/// close does not reset the connection.
+fn dummy(mut stream: &TcpStream) {
+    if stream.read(&mut [0; 4096]).is_ok() {
+        let _ = stream.write_all(DUMMY_PAGE.as_bytes());
+        let _ = stream.shutdown(Shutdown::Write);
+    }
+}

@@ -1,0 +1,170 @@
+//! What can be set, with units and defaults. A connection works with the
+//! settings that were in force when it came: a change makes a new copy.
+
+use crate::acl::{self, Acl};
+use crate::balance::Modes;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which end of a connection takes the other with it as soon as it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fastclose {
+    /// Neither: the connection lives until both have ended.
+    #[default]
+    Off,
+    /// The server.
+    Up,
+    /// The client.
+    Down,
+    /// Either.
+    Both,
+}
+
+impl Fastclose {
+    /// The word for it in commands.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fastclose::Off => "off",
+            Fastclose::Up => "up",
+            Fastclose::Down => "down",
+            Fastclose::Both => "both",
+        }
+    }
+}
+
+/// Where requests are logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Appended to a file.
+    File(PathBuf),
+    /// Sent over UDP to a penlogd at `host:port`.
+    Network(String),
+}
+
+impl LogTarget {
+    /// A `:` in it and no `/` at its start means UDP.
+    pub fn parse(word: &str) -> LogTarget {
+        if word.contains(':') && !word.starts_with('/') {
+            LogTarget::Network(word.to_owned())
+        } else {
+            LogTarget::File(word.into())
+        }
+    }
+}
+
+impl fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            LogTarget::File(path) => path.display().fmt(f),
+            LogTarget::Network(word) => f.write_str(word),
+        }
+    }
+}
+
+/// What is decided once, at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Do not go into the background.
+    pub foreground: bool,
+    /// Where the process number goes.
+    pub pid_file: Option<PathBuf>,
+    /// New root directory.
+    pub jail: Option<PathBuf>,
+    /// Whom to run as.
+    pub user: Option<String>,
+    /// SCHED_BATCH, where there is such a thing.
+    pub batch: bool,
+}
+
+/// Everything that options and commands set, but for the servers and the
+/// sizes of the tables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How a server is chosen.
+    pub modes: Modes,
+    /// Hash for the first choice and never remember (`-N`).
+    pub forgetful: bool,
+    /// How long a server that failed is left alone.
+    pub blacklist: Duration,
+    /// How long a connect may take.
+    pub timeout: Duration,
+    /// A client that stays away longer is forgotten; zero = never.
+    pub tracking: Duration,
+    /// A connection on which nothing moves for longer is closed; zero = never.
+    pub idle_timeout: Duration,
+    /// The access lists.
+    pub acls: Vec<Acl>,
+    /// Which of them clients must pass.
+    pub client_acl: usize,
+    /// Which of them control connections must pass.
+    pub control_acl: usize,
+    /// How much is said (`-d`).
+    pub debug: u32,
+    /// Dump data as text instead of hex.
+    pub ascii: bool,
+    /// SO_KEEPALIVE on server connections.
+    pub keepalive: bool,
+    /// TCP_NODELAY on both sides.
+    pub nodelay: bool,
+    /// Which side ends a connection alone.
+    pub fastclose: Fastclose,
+    /// Local address of server connections.
+    pub source: Option<IpAddr>,
+    /// Answer every client with a fixed page instead of using a server.
+    pub dummy: bool,
+    /// Request log.
+    pub log: Option<LogTarget>,
+    /// Where the HTML report goes.
+    pub web_stats: Option<PathBuf>,
+    /// Whether the control command `exit` works.
+    pub exit_enabled: bool,
+    /// Where to listen, as given.
+    pub listen: Option<String>,
+    /// Control address, as given.
+    pub control: Option<String>,
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// What is decided at the start.
+    pub start: Start,
+    /// Length of the queue of clients not yet accepted.
+    pub backlog: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            modes: Modes::default(),
+            forgetful: false,
+            blacklist: Duration::from_secs(30),
+            timeout: Duration::from_secs(3),
+            tracking: Duration::ZERO,
+            idle_timeout: Duration::ZERO,
+            acls: vec![Acl::default(); acl::LISTS],
+            client_acl: 0,
+            control_acl: 0,
+            debug: 0,
+            ascii: false,
+            keepalive: false,
+            nodelay: true,
+            fastclose: Fastclose::Off,
+            source: None,
+            dummy: false,
+            log: None,
+            web_stats: None,
+            exit_enabled: false,
+            listen: None,
+            control: None,
+            config: None,
+            start: Start {
+                foreground: false,
+                pid_file: None,
+                jail: None,
+                user: None,
+                batch: true,
+            },
+            backlog: 500,
+        }
+    }
+}

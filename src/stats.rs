@@ -1,0 +1,55 @@
+//! Counters that many threads add to.
+
+use std::fmt;
+
+/// A count of bytes that only grows. 64 bits on every system: where the
+/// processor has no 64-bit atomics (mips), a lock stands in.
+#[derive(Default)]
+pub struct Counter(Cell);
+
+#[cfg(target_has_atomic = "64")]
+type Cell = std::sync::atomic::AtomicU64;
+#[cfg(not(target_has_atomic = "64"))]
+type Cell = std::sync::Mutex<u64>;
+
+#[cfg(target_has_atomic = "64")]
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(target_has_atomic = "64"))]
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        let mut count = crate::lock(&self.0);
+        *count = count.wrapping_add(n);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        *crate::lock(&self.0)
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// Bytes sent to and received from one peer.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Sent to the peer.
+    pub sx: Counter,
+    /// Received from the peer.
+    pub rx: Counter,
+}

@@ -1,0 +1,100 @@
+//! Numbers that differ between systems, from their C headers. mips has its
+//! own on Linux. No code.
+
+use std::ffi::c_int;
+
+pub(super) const AF_UNIX: c_int = 1;
+pub(super) const AF_INET: c_int = 2;
+pub(super) const SHUT_RD: c_int = 0;
+pub(super) const SHUT_WR: c_int = 1;
+pub(super) const SHUT_RDWR: c_int = 2;
+pub(super) const POLLIN: i16 = 1;
+pub(super) const POLLOUT: i16 = 4;
+pub(super) const RLIMIT_CORE: c_int = 4;
+pub(super) const SIGHUP: c_int = 1;
+pub(super) const SIGINT: c_int = 2;
+pub(super) const SIGTERM: c_int = 15;
+pub(super) const LOG_USER: c_int = 8;
+pub(super) const LOG_PID: c_int = 1;
+pub(super) const LOG_NDELAY: c_int = 8;
+pub(super) const LOG_NOTICE: c_int = 5;
+/// Too many open files, in this process and in the system; the same everywhere.
+pub(super) const EMFILE: i32 = 24;
+pub(super) const ENFILE: i32 = 23;
+
+#[cfg(all(target_os = "linux", not(target_arch = "mips")))]
+mod system {
+    use std::ffi::c_int;
+    pub(crate) const SOCK_STREAM: c_int = 1;
+    pub(crate) const SOL_SOCKET: c_int = 1;
+    pub(crate) const SO_REUSEADDR: c_int = 2;
+    pub(crate) const SO_KEEPALIVE: c_int = 9;
+    pub(crate) const SO_REUSEPORT: c_int = 15;
+    pub(crate) const RLIMIT_NOFILE: c_int = 7;
+    pub(crate) const SIG_BLOCK: c_int = 0;
+    pub(crate) const SIGUSR1: c_int = 10;
+    pub(crate) const EINPROGRESS: i32 = 115;
+    pub(crate) const ENOBUFS: i32 = 105;
+}
+
+#[cfg(all(target_os = "linux", target_arch = "mips"))]
+mod system {
+    use std::ffi::c_int;
+    pub(crate) const SOCK_STREAM: c_int = 2;
+    pub(crate) const SOL_SOCKET: c_int = 0xffff;
+    pub(crate) const SO_REUSEADDR: c_int = 4;
+    pub(crate) const SO_KEEPALIVE: c_int = 8;
+    pub(crate) const SO_REUSEPORT: c_int = 0x200;
+    pub(crate) const RLIMIT_NOFILE: c_int = 5;
+    pub(crate) const SIG_BLOCK: c_int = 1;
+    pub(crate) const SIGUSR1: c_int = 16;
+    pub(crate) const EINPROGRESS: i32 = 150;
+    pub(crate) const ENOBUFS: i32 = 132;
+}
+
+#[cfg(not(target_os = "linux"))] // FreeBSD, OpenBSD and NetBSD agree
+mod system {
+    use std::ffi::c_int;
+    pub(crate) const SOCK_STREAM: c_int = 1;
+    pub(crate) const SOL_SOCKET: c_int = 0xffff;
+    pub(crate) const SO_REUSEADDR: c_int = 4;
+    pub(crate) const SO_KEEPALIVE: c_int = 8;
+    pub(crate) const SO_REUSEPORT: c_int = 0x200;
+    pub(crate) const RLIMIT_NOFILE: c_int = 8;
+    pub(crate) const SIG_BLOCK: c_int = 1;
+    pub(crate) const SIGUSR1: c_int = 30;
+    pub(crate) const EINPROGRESS: i32 = 36;
+    pub(crate) const ENOBUFS: i32 = 55;
+}
+pub(super) use system::*;
+
+#[cfg(target_os = "linux")]
+pub(super) const AF_INET6: c_int = 10;
+#[cfg(target_os = "freebsd")]
+pub(super) const AF_INET6: c_int = 28;
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+pub(super) const AF_INET6: c_int = 24;
+
+/// Do not follow a symbolic link in the last part of a path (`open`).
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "arm",
+        target_arch = "aarch64",
+        target_arch = "powerpc64"
+    )
+))]
+pub const O_NOFOLLOW: c_int = 0o100000;
+/// Do not follow a symbolic link in the last part of a path (`open`).
+#[cfg(all(
+    target_os = "linux",
+    not(any(
+        target_arch = "arm",
+        target_arch = "aarch64",
+        target_arch = "powerpc64"
+    ))
+))]
+pub const O_NOFOLLOW: c_int = 0o400000;
+/// Do not follow a symbolic link in the last part of a path (`open`).
+#[cfg(not(target_os = "linux"))]
+pub const O_NOFOLLOW: c_int = 0x100;

@@ -1,0 +1,109 @@
+//! Users and groups from the system's files. Read directly, because a static
+//! program cannot use the C library's name services.
+
+use std::fs;
+
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
+
+/// Who to become.
+#[derive(Debug, PartialEq, Eq)]
+pub struct User {
+    /// User number.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// All groups, the primary one first.
+    pub groups: Vec<u32>,
+}
+
+/// Finds a user by name or number. A number that has no entry stands for
+/// itself, with the group of the same number.
+pub fn find(word: &str) -> Result<User, String> {
+    let read = |path| {
+        fs::read(path)
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .map_err(|e| format!("{word}: cannot look up this user in {path}: {e}"))
+    };
+    let number: Option<u32> = word.parse().ok();
+    let passwd = match (read(PASSWD), number) {
+        (Err(_), Some(_)) => String::new(), // numbers need no file
+        (text, _) => text?,
+    };
+    match (entry(&passwd, word), number) {
+        (Some((name, uid, gid)), _) => Ok(User {
+            uid,
+            gid,
+            // Without the file there are no further groups to have.
+            groups: memberships(&read(GROUP).unwrap_or_default(), &name, gid),
+        }),
+        (None, Some(uid)) => Ok(User {
+            uid,
+            gid: uid,
+            groups: vec![uid],
+        }),
+        (None, None) => Err(format!("{word}: no such user in {PASSWD}")),
+    }
+}
+
+/// The passwd(5) entry of a user by name, else by number.
+fn entry(passwd: &str, word: &str) -> Option<(String, u32, u32)> {
+    let entries = || {
+        passwd.lines().filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            let uid: u32 = fields.nth(1)?.parse().ok()?;
+            let gid: u32 = fields.next()?.parse().ok()?;
+            Some((name.to_owned(), uid, gid))
+        })
+    };
+    let number: Option<u32> = word.parse().ok();
+    entries()
+        .find(|(name, _, _)| name == word)
+        .or_else(|| entries().find(|(_, uid, _)| Some(*uid) == number))
+}
+
+/// The groups of group(5) that a user is in.
+fn memberships(group: &str, name: &str, gid: u32) -> Vec<u32> {
+    let mut all = vec![gid];
+    for line in group.lines() {
+        let mut fields = line.split(':');
+        let number = fields.nth(2).and_then(|gid| gid.parse().ok());
+        let members = fields.next().unwrap_or_default();
+        if let Some(number) = number {
+            if members.split(',').any(|member| member == name) && !all.contains(&number) {
+                all.push(number);
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_and_groups() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nbad\n7:x:70:7::/:\nwww:x:33:34:w:/:/x\n";
+        assert_eq!(entry(passwd, "www"), Some(("www".to_owned(), 33, 34)));
+        assert_eq!(entry(passwd, "33"), Some(("www".to_owned(), 33, 34)));
+        assert_eq!(entry(passwd, "7"), Some(("7".to_owned(), 70, 7)));
+        assert_eq!(entry(passwd, "nobody"), None);
+        let group = "root:x:0:\nadm:x:4:syslog,www\nbad\nwww:x:34:www\nlast:x:5:wwwx,www";
+        assert_eq!(memberships(group, "www", 34), [34, 4, 5]);
+    }
+
+    #[test]
+    fn a_bare_number_is_a_user() {
+        let user = find("4000123456");
+        let groups = vec![4_000_123_456];
+        let want = User {
+            uid: groups[0],
+            gid: groups[0],
+            groups,
+        };
+        assert_eq!(user, Ok(want));
+        assert!(find("no-such-user").is_err_and(|e| e.contains("no-such-user")));
+    }
+}
