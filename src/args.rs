@@ -13,6 +13,7 @@ use crate::state::Pen;
 use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -449,7 +450,8 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
             return Ok(Task::Print(text));
         }
         // What -O answers appears at once, before a later option fails.
-        print!("{}", std::mem::take(&mut draft.replies));
+        let replies = std::mem::take(&mut draft.replies);
+        let _ = std::io::stdout().write_all(replies.as_bytes());
     }
     let pen = draft.pen;
     message::set_debug(pen.settings().debug);
@@ -463,7 +465,7 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
     }
     let file: Option<PathBuf> = pen.settings().config.clone();
     if let Some(file) = file {
-        print!("{}", config::read(&pen, &file)?);
+        config::read(&pen, &file)?;
     }
     Ok(match pen.settings().listen {
         None => Task::Print(usage()),
@@ -521,7 +523,7 @@ mod tests {
         assert_eq!(settings.debug, 3);
         let table = pen.servers.table();
         let operands: Vec<_> = table.servers.iter().map(Server::operand).collect();
-        assert_eq!(operands, ["127.0.0.2:81:3:0:0:0", "127.0.0.3:80:0:0:0:0"]);
+        assert_eq!(operands, ["127.0.0.2:81:3", "127.0.0.3:80"]);
         message::set_debug(0);
     }
 

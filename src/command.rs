@@ -112,6 +112,8 @@ pub enum Command {
     Fastclose(Fastclose),
     /// `help`
     Help,
+    /// `idlers`
+    Idlers(Option<usize>),
     /// `include FILE`
     Include(PathBuf),
     /// `listen`
@@ -314,6 +316,17 @@ fn server(words: &[&str]) -> Parsed {
     Ok(Command::Server(index, all))
 }
 
+fn idlers(words: &[&str]) -> Parsed {
+    let wanted: Option<usize> = maybe(words)?;
+    match wanted {
+        Some(n) if n > MOST_IDLERS => Err(format!("{n} is too high, {MOST_IDLERS} at most").into()),
+        _ => Ok(Command::Idlers(wanted)),
+    }
+}
+
+/// Most connections without clients: each has a thread.
+pub const MOST_IDLERS: usize = 1000;
+
 /// Most servers: a typing error must not eat the memory.
 pub const SERVERS: usize = 65_536;
 
@@ -456,6 +469,7 @@ mod tests {
                 "do_cmd: ignoring tcp_fastclose without argument",
             ),
             ("tcp_fastclose x", "unknown word 'x'"),
+            ("idlers 1001", "too high"),
             ("tarpit_acl 1", "a tarpit is not built in"),
             ("ssl_keyfile x", "TLS is not built in"),
             ("dsr_if eth0", "direct server return is not built in"),

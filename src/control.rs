@@ -77,7 +77,15 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
         Command::Exit => Err("Exit is not enabled; restart with -X flag".to_owned()),
         Command::Fastclose(mode) => change(pen, |s| s.fastclose = mode),
         Command::Help => Ok(help()),
-        Command::Include(path) => config::read(pen, &path),
+        Command::Idlers(wanted) => {
+            if let Some(wanted) = wanted {
+                pen.idlers.want(wanted);
+                pen.idle_watch.wake();
+            }
+            let (now, wanted) = pen.idlers.count();
+            Ok(format!("Idlers: {now}/{wanted}\n"))
+        }
+        Command::Include(path) => config::read(pen, &path).map(|()| String::new()),
         Command::Listen(None) => Ok(shown(pen.settings().listen.as_deref())),
         Command::Listen(Some(word)) => listen(pen, word),
         Command::Log(None) => Ok(shown(pen.settings().log.as_ref().map(LogTarget::to_string))),
@@ -206,9 +214,15 @@ fn help() -> String {
     text
 }
 
+/// Where pen listens already it stays: opening the place again would lose those
+/// who queue there.
 fn listen(pen: &Pen, word: String) -> Outcome {
+    let settings = pen.settings();
     if pen.is_running() {
-        let backlog = pen.settings().backlog;
+        if settings.listen.as_ref() == Some(&word) {
+            return Ok(format!("{word}\n"));
+        }
+        let backlog = settings.backlog;
         pen.open_door(Listener::open(&word, backlog)?);
     } else {
         addr::endpoint(&word)?;

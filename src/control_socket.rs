@@ -8,7 +8,7 @@
 use crate::client::Client;
 use crate::command;
 use crate::control;
-use crate::listen::{Listener, Peer};
+use crate::listen::{Entrance, Listener, Peer};
 use crate::message;
 use crate::state::Pen;
 use crate::sys;
@@ -58,9 +58,9 @@ struct Visitor {
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
     let desk = Arc::new(Desk::default());
-    let mut listener = None;
+    let mut entrance = Entrance::default();
     loop {
-        match pen.control_door.accept(&mut listener) {
+        match pen.control_door.accept(&mut entrance) {
             Ok((socket, peer)) => admit(pen, &desk, socket, &peer),
             Err(e) if sys::is_exhausted(&e) => thread::sleep(Duration::from_millis(200)),
             Err(_) => {}

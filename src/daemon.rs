@@ -21,7 +21,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 /// Descriptors for everything but connections.
@@ -195,16 +195,33 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     };
     spawn("accept", listen::accept_loop)?;
     spawn("control", control_socket::accept_loop)?;
-    spawn("idle", |pen| idle::watch(pen))
+    spawn("idle", idle::watch)
 }
 
-/// Answers signals until one says stop.
+/// Answers signals until one says stop. What takes its time (name look-ups, a
+/// report of a million clients) is done by a thread of its own; signals that
+/// come faster than it works count once.
 fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
+    let (queue, work) = mpsc::sync_channel(2);
+    let there = Arc::clone(pen);
+    let spawned = thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in work {
+                match signal {
+                    Signal::Reload => reload(&there),
+                    Signal::Report => report(&there),
+                    Signal::Stop => {}
+                }
+            }
+        });
+    if let Err(e) = spawned {
+        message::say(format_args!("cannot start the signals thread: {e}"));
+    }
     loop {
         match signals.wait() {
             Ok(Signal::Stop) => return,
-            Ok(Signal::Reload) => reload(pen),
-            Ok(Signal::Report) => report(pen),
+            Ok(signal) => drop(queue.try_send(signal)),
             Err(e) => {
                 message::say(format_args!("cannot wait for signals: {e}"));
                 return;
@@ -219,7 +236,7 @@ fn reload(pen: &Pen) {
     message::say("reloading on HUP");
     let mut results = vec![control::open_log(pen)];
     if let Some(path) = &pen.settings().config {
-        results.push(config::read(pen, path).map(drop));
+        results.push(config::read(pen, path));
     }
     for why in results.into_iter().filter_map(Result::err) {
         why.lines().for_each(message::say);

@@ -2,9 +2,10 @@
 //! threads know nothing of it: this one looks at their byte counts now and
 //! then, and sleeps for good while there is no idle time.
 
+use crate::idlers;
 use crate::message;
 use crate::state::Pen;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Wakes the watching thread when the idle time was changed.
@@ -58,9 +59,10 @@ impl Seen {
     }
 }
 
-/// Watches until the process ends.
-pub fn watch(pen: &Pen) {
+/// Watches until the process ends; starts idlers too, when more are wanted.
+pub fn watch(pen: &Arc<Pen>) {
     loop {
+        idlers::start(pen);
         let limit = pen.settings().idle_timeout;
         if limit.is_zero() {
             pen.idle_watch.wait(None);

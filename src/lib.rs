@@ -24,6 +24,8 @@
 //! | what is shown | [`report`] |
 //! | what all threads share | [`state`] |
 //! | messages, request log, counters | [`message`], [`log`], [`stats`] |
+//! | connections without clients | [`idlers`] |
+//! | the control client | [`penctl`] |
 //! | system calls | [`sys`], the only unsafe code |
 //!
 //! # Invariants
@@ -62,9 +64,11 @@ pub mod control;
 pub mod control_socket;
 pub mod daemon;
 pub mod idle;
+pub mod idlers;
 pub mod listen;
 pub mod log;
 pub mod message;
+pub mod penctl;
 pub mod relay;
 pub mod report;
 pub mod server;

@@ -204,23 +204,18 @@ impl Door {
         self.moved.load(SeqCst)
     }
 
-    /// Puts a new listener, if there is one, in the place of `listener`.
-    pub fn refresh(&self, listener: &mut Option<Listener>) {
-        if self.moved.swap(false, SeqCst) {
-            let mut scratch = [0; 64];
-            while matches!((&self.ear).read(&mut scratch), Ok(n) if n > 0) {}
-            let next = crate::lock(&self.next).take();
-            if next.is_some() {
-                *listener = next;
-            }
-        }
-    }
-
     /// The next client, however long it takes and wherever it comes in.
-    pub fn accept(&self, listener: &mut Option<Listener>) -> io::Result<(OwnedFd, Peer)> {
+    pub fn accept(&self, entrance: &mut Entrance) -> io::Result<(OwnedFd, Peer)> {
         loop {
-            self.refresh(listener);
-            let Some(open) = listener else {
+            self.refresh(entrance);
+            // Who queued up at the old place is let in before it is closed.
+            if let Some(old) = &entrance.old {
+                match old.accept() {
+                    Ok(client) => return Ok(client),
+                    Err(_) => entrance.old = None,
+                }
+            }
+            let Some(open) = &entrance.current else {
                 sys::wait_either(&self.ear, &self.ear)?;
                 continue;
             };
@@ -230,23 +225,41 @@ impl Door {
             }
         }
     }
+
+    /// Fetches a new listener, if there is one.
+    pub fn refresh(&self, entrance: &mut Entrance) {
+        if self.moved.swap(false, SeqCst) {
+            let mut scratch = [0; 64];
+            while matches!((&self.ear).read(&mut scratch), Ok(n) if n > 0) {}
+            if let Some(next) = crate::lock(&self.next).take() {
+                entrance.old = entrance.current.replace(next);
+            }
+        }
+    }
+}
+
+/// The listener that an accept loop works with.
+#[derive(Default)]
+pub struct Entrance {
+    current: Option<Listener>,
+    old: Option<Listener>,
 }
 
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
     let door = &pen.door;
-    let mut listener = None;
+    let mut entrance = Entrance::default();
     let mut slot = None;
     let mut starved = false;
     loop {
-        door.refresh(&mut listener);
+        door.refresh(&mut entrance);
         let taken = slot
             .take()
             .or_else(|| pen.connections.take(|| door.has_moved()));
         let Some(place) = taken else {
             continue;
         };
-        match door.accept(&mut listener) {
+        match door.accept(&mut entrance) {
             Ok((socket, peer)) => {
                 starved = false;
                 let arrival = Arrival {

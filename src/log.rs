@@ -13,11 +13,11 @@ use crate::stats::Counter;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 8192;
@@ -27,6 +27,9 @@ const LINE: usize = 100;
 const DATAGRAM: usize = 1024;
 /// Lines are gathered up to so many bytes for one write.
 const BATCH: usize = 64 * 1024;
+
+/// How long the writing thread may be busy when it is wanted.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where lines go.
 enum Output {
@@ -51,7 +54,7 @@ pub struct Log {
     queue: SyncSender<Note>,
     /// Taken by the writing thread, which is started when first needed.
     receiver: Mutex<Option<Receiver<Note>>>,
-    lost: std::sync::Arc<Counter>,
+    lost: Arc<Counter>,
 }
 
 impl Log {
@@ -79,13 +82,13 @@ impl Log {
             LogTarget::Network(word) => (TO_NETWORK, Output::Network(network(word)?)),
         };
         if let Some(receiver) = crate::lock(&self.receiver).take() {
-            let lost = std::sync::Arc::clone(&self.lost);
+            let lost = Arc::clone(&self.lost);
             thread::Builder::new()
                 .name("log".to_owned())
                 .spawn(move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
         }
-        let _ = self.queue.send(Note::Switch(Some(output)));
+        self.put(Note::Switch(Some(output)))?;
         self.kind.store(kind, Relaxed);
         Ok(())
     }
@@ -93,7 +96,21 @@ impl Log {
     /// Stops logging.
     pub fn close(&self) {
         if self.kind.swap(OFF, Relaxed) != OFF {
-            let _ = self.queue.send(Note::Switch(None));
+            let _ = self.put(Note::Switch(None));
+        }
+    }
+
+    /// Queues what must not be lost. A disk that hangs must not hang the caller,
+    /// who answers signals and commands.
+    fn put(&self, mut note: Note) -> Result<(), String> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.queue.try_send(note) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
+                Err(_) => return Err("the log's thread does not take anything".to_owned()),
+            }
+            thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -102,7 +119,7 @@ impl Log {
         if self.kind.load(Relaxed) != OFF {
             let (done, wait) = mpsc::sync_channel(1);
             if self.queue.try_send(Note::Flush(done)).is_ok() {
-                let _ = wait.recv_timeout(Duration::from_secs(2));
+                let _ = wait.recv_timeout(PATIENCE);
             }
         }
     }

@@ -2,7 +2,7 @@
 //! local time, in the background to the system log.
 //!
 //! `fatal:` lines come from [`crate::daemon`] alone and only at the start;
-//! `drop:` lines say why one connection was lost, a few a second at most.
+//! `drop:` lines say why one connection was lost, some a second at most.
 
 use crate::sys;
 use std::fmt::{self, Write as _};
@@ -78,45 +78,52 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// Most `drop:` lines in a second; the rest is counted.
-const DROPS_PER_SECOND: u32 = 10;
+/// Most lines in a second of those that strangers can cause.
+const SELDOM: u32 = 10;
 
-struct Drops {
+struct Seldom {
     second: Option<Instant>,
     said: u32,
     unsaid: u64,
 }
 
-static DROPS: Mutex<Drops> = Mutex::new(Drops {
+static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom {
     second: None,
     said: 0,
     unsaid: 0,
 });
 
-/// One connection is lost, and why. Under a flood only some are said, and how
-/// many were not.
-pub fn drop_line(text: impl fmt::Display) {
+/// A line that a flood of connections could repeat without end: only some a
+/// second are said, and then how many were not.
+pub fn say_seldom(text: impl fmt::Display) {
     let unsaid = {
-        let mut drops = crate::lock(&DROPS);
+        let mut seldom = crate::lock(&SELDOM_SAID);
         let now = Instant::now();
-        let fresh = drops
+        let fresh = seldom
             .second
             .is_none_or(|start| now.saturating_duration_since(start) >= Duration::from_secs(1));
         if fresh {
-            drops.second = Some(now);
-            drops.said = 0;
+            seldom.second = Some(now);
+            seldom.said = 0;
         }
-        if drops.said >= DROPS_PER_SECOND {
-            drops.unsaid += 1;
+        if seldom.said >= SELDOM {
+            seldom.unsaid += 1;
             return;
         }
-        drops.said += 1;
-        std::mem::take(&mut drops.unsaid)
+        seldom.said += 1;
+        std::mem::take(&mut seldom.unsaid)
     };
     if unsaid > 0 {
-        say(format_args!("drop: {unsaid} more connections"));
+        say(format_args!(
+            "{unsaid} more messages like these were left out"
+        ));
     }
-    say(format_args!("drop: {text}"));
+    say(text);
+}
+
+/// One connection is lost, and why.
+pub fn drop_line(text: impl fmt::Display) {
+    say_seldom(format_args!("drop: {text}"));
 }
 
 #[cfg(test)]

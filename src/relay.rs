@@ -97,6 +97,8 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
 /// Reads what the sender still sends and throws it away, until it ends or the
 /// other direction has been over for a while. Closing a socket with unread
 /// data resets it, and a reset may destroy an answer on its way.
+// Kept apart, so that its scratch space is not in every thread's stack frame.
+#[inline(never)]
 fn drain(connection: &Connection, direction: Direction) {
     let mut source: &std::fs::File = connection.source(direction);
     let mut alone: Option<Instant> = None;

@@ -74,7 +74,12 @@ impl Server {
             host => host,
         };
         let (port, max, hard) = (self.port, self.max, self.hard);
-        format!("{host}:{port}:{max}:{hard}:{}:{}", self.weight, self.prio)
+        let mut word = format!("{host}:{port}:{max}:{hard}:{}:{}", self.weight, self.prio);
+        let least = host.len() + 1;
+        while word.len() > least && word.ends_with(":0") {
+            word.truncate(word.len() - 2);
+        }
+        word
     }
 
     /// Whether it can be chosen at all: an address, a port, not blacklisted.
@@ -263,12 +268,9 @@ impl Lease {
                 .is_some_and(Server::clear_blacklist)
     }
 
-    /// The connect failed: blacklists a regular server for `time`. Whether
+    /// The connect failed: blacklists the server for `time`. Whether
     /// that is news.
     pub fn failed(&self, time: Duration) -> bool {
-        let Target::Server(_) = self.target else {
-            return true; // they have nobody behind them: always worth a try
-        };
         let now = Instant::now();
         let mut table = crate::lock(&self.servers.0);
         let Some(server) = table.get_mut(self.target) else {
@@ -438,8 +440,6 @@ mod tests {
             .next(&request(&modes, None))
             .unwrap();
         assert_eq!(lease.target, abuse);
-        // A failed emergency server is tried again next time.
-        assert!(lease.failed(Duration::from_secs(30)));
     }
 
     #[test]

@@ -221,6 +221,7 @@ fn find_server(
     mut request: Request,
 ) -> Option<(Lease, Stream)> {
     while let Some(lease) = search.next(&request) {
+        let is_regular = matches!(lease.target, Target::Server(_));
         if let Target::Server(index) = lease.target {
             if request.last != Some(index) && !settings.forgetful {
                 pen.remember(request.client, index);
@@ -234,14 +235,15 @@ fn find_server(
                 }
                 return Some((lease, stream));
             }
-            Err(e) if connect::blames_server(&e) => {
+            // The last resorts have nobody behind them: always worth a try.
+            Err(e) if is_regular && connect::blames_server(&e) => {
                 let (name, time) = (lease.name(), settings.blacklist);
                 if lease.failed(time) {
                     let seconds = time.as_secs();
                     message::say(format_args!("{name} is down for {seconds} s: {e}"));
                 }
             }
-            Err(e) => message::say(format_args!("cannot connect to {}: {e}", lease.name())),
+            Err(e) => message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name())),
         }
     }
     None
@@ -254,6 +256,8 @@ const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
 
 /// Answers a client without any server: reads what it asks first, so that the
 /// close does not reset the connection.
+// Kept apart, so that its scratch space is not in every thread's stack frame.
+#[inline(never)]
 fn dummy(mut stream: &TcpStream) {
     if stream.read(&mut [0; 4096]).is_ok() {
         let _ = stream.write_all(DUMMY_PAGE.as_bytes());

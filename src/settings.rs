@@ -63,6 +63,9 @@ impl fmt::Display for LogTarget {
     }
 }
 
+/// Clients that may wait to be accepted unless told otherwise.
+pub const BACKLOG: u32 = 500;
+
 /// What is decided once, at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
@@ -164,7 +167,7 @@ impl Default for Settings {
                 user: None,
                 batch: true,
             },
-            backlog: 500,
+            backlog: BACKLOG,
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::client::{Client, ClientTable, Visit};
 use crate::connections::Connections;
 use crate::idle::IdleWatch;
+use crate::idlers::Idlers;
 use crate::listen::{Door, Listener};
 use crate::log::Log;
 use crate::server::Servers;
@@ -31,6 +32,8 @@ pub struct Pen {
     pub control_door: Door,
     /// Who ends quiet connections.
     pub idle_watch: IdleWatch,
+    /// Connections without clients.
+    pub idlers: Idlers,
     running: AtomicBool,
 }
 
@@ -59,6 +62,7 @@ impl Pen {
             door: Door::new()?,
             control_door: Door::new()?,
             idle_watch: IdleWatch::default(),
+            idlers: Idlers::default(),
             running: AtomicBool::new(false),
         })
     }

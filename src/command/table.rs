@@ -1,8 +1,8 @@
 //! The one table of control commands.
 
 use super::{
-    Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, list, maybe, none,
-    not_built, number, one, server, source,
+    Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, idlers, list, maybe,
+    none, not_built, number, one, server, source,
 };
 use std::path::PathBuf;
 
@@ -146,10 +146,20 @@ pub const TABLE: &[Spec] = &[
         "hash on the client address for the first choice"
     ),
     spec("help", "", "list the commands", |w| none(w, Command::Help)),
+    spec("http", "", "not built yet", |_| {
+        not_built("http (X-Forwarded-For)")
+    })
+    .or_no(|w| none(w, Command::Nothing)),
     timer!(
         "idle_timeout",
         IdleTimeout,
         "close connections quiet for longer; 0 = never"
+    ),
+    spec(
+        "idlers",
+        "[number]",
+        "connections kept open to the servers without a client",
+        idlers,
     ),
     spec("include", "file", "carry out the commands in a file", |w| {
         Ok(Command::Include(one(w)?.into()))
@@ -230,6 +240,10 @@ pub const TABLE: &[Spec] = &[
         Tracking,
         "how long an absent client is remembered; 0 = for ever"
     ),
+    spec("transparent", "", "not built yet", |_| {
+        not_built("transparent")
+    })
+    .or_no(|w| none(w, Command::Nothing)),
     spec("web_stats", "[file]", "where the HTML report goes", |w| {
         Ok(Command::WebStats(maybe::<PathBuf>(w)?))
     })
