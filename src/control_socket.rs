@@ -135,13 +135,35 @@ fn serve(pen: &Pen, desk: &Desk, socket: &Arc<TcpStream>, client: Client) {
             }
         }
         Ok(None) => return,
-        Err(why) => complaint(&why),
+        Err(why) => {
+            answer(socket, &complaint(&why));
+            return drain(socket);
+        }
     };
-    let mut out: &TcpStream = socket;
+    answer(socket, &reply);
+}
+
+/// Whoever does not take the reply does not get it.
+fn answer(mut socket: &TcpStream, reply: &str) {
     let _ = socket.set_write_timeout(Some(LIMIT));
-    // Whoever does not take the reply does not get it.
-    if out.write_all(reply.as_bytes()).is_ok() {
+    if socket.write_all(reply.as_bytes()).is_ok() {
         let _ = socket.shutdown(Shutdown::Write);
+    }
+}
+
+/// Reads what else comes for a moment: closing with unread data would reset
+/// the connection, and the complaint be lost.
+fn drain(mut socket: &TcpStream) {
+    let end = Instant::now() + Duration::from_secs(1);
+    let mut piece = [0; 4096];
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || socket.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        if !matches!(socket.read(&mut piece), Ok(count) if count > 0) {
+            return;
+        }
     }
 }
 

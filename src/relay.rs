@@ -94,30 +94,29 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     connection.ended(direction);
 }
 
-/// Reads what the sender still sends and throws it away, until it ends or the
-/// other direction has been over for a while. Closing a socket with unread
-/// data resets it, and a reset may destroy an answer on its way.
+/// Reads what the sender still sends and throws it away, so that neither end
+/// waits for the other, until the sender ends or the other direction is over.
+/// A client is listened to a little longer: closing a socket with unread data
+/// resets it, and a reset may destroy the answer on its way.
 // Kept apart, so that its scratch space is not in every thread's stack frame.
 #[inline(never)]
 fn drain(connection: &Connection, direction: Direction) {
     let mut source: &std::fs::File = connection.source(direction);
     let mut alone: Option<Instant> = None;
+    let mut quiet = false;
     let mut scratch = [0; 4096];
     loop {
-        let quiet = match sys::wait_readable(source, Duration::from_secs(1)) {
-            Err(_) => return,
-            Ok(true) => match source.read(&mut scratch) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => false,
-            },
-            Ok(false) => true,
-        };
         if connection.has_ended(direction.other()) {
             let since = *alone.get_or_insert_with(Instant::now);
-            if quiet || since.elapsed() > LINGER {
+            if direction == Direction::Down || quiet || since.elapsed() > LINGER {
                 return;
             }
         }
+        quiet = match sys::wait_readable(source, Duration::from_secs(1)) {
+            Ok(true) if matches!(source.read(&mut scratch), Ok(n) if n > 0) => false,
+            Ok(false) => true,
+            _ => return,
+        };
     }
 }
 

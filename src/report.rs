@@ -34,7 +34,7 @@ impl Bytes {
 
 struct ServerRow {
     address: String,
-    down_for: u64,
+    down_since: u64,
     port: u16,
     connections: u32,
     max: u32,
@@ -63,7 +63,8 @@ fn moved(connection: &Connection) -> (u64, u64) {
 /// The servers, with what their live connections have moved so far.
 fn server_rows(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     let now = Instant::now();
-    let mut rows: Vec<ServerRow> = copy_servers(&pen.servers.table(), now);
+    let blacklist = pen.settings().blacklist;
+    let mut rows: Vec<ServerRow> = copy_servers(&pen.servers.table(), now, blacklist);
     for (_, connection) in live {
         let lease: &Lease = &connection.lease;
         let row = usize::try_from(lease.number()).ok();
@@ -75,13 +76,12 @@ fn server_rows(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     rows
 }
 
-fn copy_servers(table: &Table, now: Instant) -> Vec<ServerRow> {
+fn copy_servers(table: &Table, now: Instant, blacklist: Duration) -> Vec<ServerRow> {
     let servers = table.servers.iter();
     servers
         .map(|server| ServerRow {
             address: server.host.to_string(),
-            // Rounded up: 0 says that it is available.
-            down_for: server.blacklist_left(now).as_millis().div_ceil(1000) as u64,
+            down_since: down_since(server.blacklist_left(now), blacklist),
             port: server.port,
             connections: server.connections,
             max: server.max,
@@ -94,6 +94,16 @@ fn copy_servers(table: &Table, now: Instant) -> Vec<ServerRow> {
             },
         })
         .collect()
+}
+
+/// pen quirk: a server's status is 0 while it is available, else the Unix time
+/// at which it must have failed to be blacklisted for so much longer.
+fn down_since(left: Duration, blacklist: Duration) -> u64 {
+    if left.is_zero() {
+        return 0;
+    }
+    let end = message::unix_time().saturating_add(left.as_millis().div_ceil(1000) as u64);
+    end.saturating_sub(blacklist.as_secs())
 }
 
 /// The clients seen within `age`, with what their live connections have moved.
@@ -224,7 +234,7 @@ pub fn html(pen: &Pen) -> String {
             &[
                 &index,
                 &escape(&row.address),
-                &row.down_for,
+                &row.down_since,
                 &row.port,
                 &row.connections,
                 &row.max,
