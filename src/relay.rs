@@ -8,7 +8,7 @@ use crate::message;
 use crate::session::Connection;
 use crate::settings::Fastclose;
 use crate::sys;
-use crate::workers::{Buffer, Workers};
+use crate::workers::{BUFFER, Buffer, Workers};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -67,7 +67,14 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         failed: false,
     };
     let source = Arc::clone(connection.source(direction));
-    let result = buffer.lend(source, |reader| io::copy(reader, &mut sink));
+    let result = buffer.lend(source, |reader| {
+        // Tells the compiler that io::copy will not need the 8 KiB it has on
+        // the stack for small readers: two pages less for every thread.
+        if reader.capacity() < BUFFER {
+            return Ok(0);
+        }
+        io::copy(reader, &mut sink)
+    });
     let failed = sink.failed;
     if let Err(e) = &result {
         message::debug(1, || {

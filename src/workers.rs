@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes that one read may bring. Bulk speed grows up to here (measured); only
 /// pages that data reached cost memory.
-const BUFFER: usize = 256 * 1024;
+pub const BUFFER: usize = 256 * 1024;
 
 /// A thread's stack; the deepest call uses about a tenth of it.
 const STACK: usize = 64 * 1024;
