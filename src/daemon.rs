@@ -25,7 +25,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 /// Descriptors for everything but connections.
-const SPARE_FILES: u64 = 40;
+const SPARE_FILES: u64 = 64;
 
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
@@ -148,7 +148,8 @@ fn prepare(pen: &Pen) {
     }
     match sys::raise_limit(Resource::Files) {
         Ok(files) => {
-            let suffice = usize::try_from(files.saturating_sub(SPARE_FILES) / 2);
+            let spare = SPARE_FILES.min(files / 2);
+            let suffice = usize::try_from((files - spare) / 2);
             let suffice = suffice.unwrap_or(usize::MAX).max(1);
             let max = pen.connections.max();
             pen.connections.set_limit(suffice);

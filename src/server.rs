@@ -190,10 +190,12 @@ impl Table {
     fn take(&mut self, target: Target, request: &Request, now: Instant) -> Option<Place> {
         let was_here = target == request.last.map_or(Target::Abuse, Target::Server);
         let server = self.get_mut(target)?;
-        let denied = request
-            .acls
-            .get(server.acl)
-            .is_some_and(|acl| !acl.permits(request.client));
+        // The abuse server is there for those who are denied.
+        let denied = target != Target::Abuse
+            && request
+                .acls
+                .get(server.acl)
+                .is_some_and(|acl| !acl.permits(request.client));
         if !server.is_available(now) || server.is_full(was_here) || denied {
             return None;
         }
