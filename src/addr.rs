@@ -201,13 +201,19 @@ pub fn server(word: &str, default_port: Option<u16>) -> Result<ServerSpec, Strin
     })
 }
 
-/// Puts the whole operand before a complaint about a part of it.
-fn within(word: &str, complaint: &str) -> String {
+/// Puts a word before a complaint, unless it begins with it already.
+pub fn within(word: &str, complaint: &str) -> String {
     if complaint.starts_with(&format!("{word}:")) {
         complaint.to_owned()
     } else {
         format!("{word}: {complaint}")
     }
+}
+
+/// An address without the brackets that it may stand in.
+fn bare(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inner.unwrap_or(host)
 }
 
 /// What the host part of a server operand stands for. `0` and `0.0.0.0` empty
@@ -216,7 +222,7 @@ pub fn host(word: &str) -> Result<Host, String> {
     if is_path(word) {
         return Ok(Host::Unix(word.into()));
     }
-    let all = resolve(word)?;
+    let all = resolve(bare(word))?;
     match all.first() {
         Some(first) if first.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ok(Host::Empty),
         _ => Ok(Host::Inet(all)),
@@ -239,10 +245,7 @@ pub fn endpoint(word: &str) -> Result<Endpoint, String> {
         None => ("0.0.0.0", word),
     };
     let port = port(port_word).map_err(|e| within(word, &e))?;
-    let host = host
-        .strip_prefix('[')
-        .and_then(|h| h.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = bare(host);
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     let mut all = resolve(host).map_err(|e| within(word, &e))?;
     for addr in &mut all {

@@ -9,7 +9,7 @@ use crate::control;
 use crate::message;
 use crate::server::Server;
 use crate::settings::{LogTarget, Settings};
-use crate::state::Pen;
+use crate::state::{Pen, Phase};
 use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -33,6 +33,9 @@ struct Draft {
     print: Option<String>,
     check: bool,
     replies: String,
+    // Resolved when the listening port is known.
+    emergency: Option<String>,
+    abuse: Option<String>,
 }
 
 type Complaint = Result<(), String>;
@@ -369,7 +372,7 @@ impl Draft {
                 Ok(())
             }
             Action::Value(action) => {
-                action(self, word).map_err(|why| format!("{name} {word}: {why}"))
+                action(self, word).map_err(|why| format!("{name} {}", addr::within(word, &why)))
             }
             Action::Obsolete => {
                 message::say(format_args!("{name} is obsolete and ignored"));
@@ -443,7 +446,12 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
         print: None,
         check: false,
         replies: String::new(),
+        emergency: None,
+        abuse: None,
     };
+    if given.iter().any(|(spec, _)| spec.long == "check") {
+        draft.pen.enter(Phase::Checking);
+    }
     for (spec, word) in given {
         draft.apply(spec, &word)?;
         if let Some(text) = draft.print {
@@ -453,16 +461,17 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
         let replies = std::mem::take(&mut draft.replies);
         let _ = std::io::stdout().write_all(replies.as_bytes());
     }
-    let pen = draft.pen;
-    message::set_debug(pen.settings().debug);
-    if let [listen, servers @ ..] = operands.as_slice() {
-        let port = addr::endpoint(listen)?.port();
-        pen.set(|s| s.listen = Some(listen.clone()));
-        for (index, word) in servers.iter().enumerate() {
-            let server = Server::new(addr::server(word, port)?);
-            pen.servers.table().put(index, server);
-        }
+    message::set_debug(draft.pen.settings().debug);
+    operands_of(&draft.pen, &operands)?;
+    if let Some(word) = draft.emergency.take() {
+        let result = draft.command(Command::Emergency(Some(word)));
+        result.map_err(|why| format!("-e {why}"))?;
     }
+    if let Some(word) = draft.abuse.take() {
+        let result = draft.command(Command::Abuse(Some(word)));
+        result.map_err(|why| format!("-B {why}"))?;
+    }
+    let pen = draft.pen;
     let file: Option<PathBuf> = pen.settings().config.clone();
     if let Some(file) = file {
         config::read(&pen, &file)?;
@@ -472,6 +481,26 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
         Some(_) if draft.check => Task::Checked(pen),
         Some(_) => Task::Run(pen),
     })
+}
+
+/// Where to listen, and the servers.
+fn operands_of(pen: &Pen, operands: &[String]) -> Complaint {
+    let [listen, servers @ ..] = operands else {
+        return Ok(());
+    };
+    let port = addr::endpoint(listen)?.port();
+    pen.set(|s| s.listen = Some(listen.clone()));
+    for (index, word) in servers.iter().enumerate() {
+        let server = Server::new(addr::server(word, port)?);
+        pen.servers.table().put(index, server);
+    }
+    // Servers of -O, which came before there was a listening port.
+    for server in &mut pen.servers.table().servers {
+        if server.port == 0 {
+            server.port = port.unwrap_or(0);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

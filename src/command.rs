@@ -183,12 +183,12 @@ pub fn parse(line: &str) -> Result<Option<Command>, String> {
     };
     let unknown = || format!("do_cmd: ignoring command starting with '{name}'");
     let spec = TABLE.iter().find(|spec| spec.name == name);
-    let parse = match (spec, no) {
-        (None, _) if name.starts_with("ssl_") => |_: &[&str]| not_built("TLS"),
+    let (args, parse) = match (spec, no) {
+        (None, _) if name.starts_with("ssl_") => ("", not_tls as Parse),
         (None, _) => return Err(unknown()),
-        (Some(spec), false) => spec.parse,
+        (Some(spec), false) => (spec.args, spec.parse),
         (Some(spec), true) => match spec.no {
-            Some(parse) => parse,
+            Some(no) => no,
             None => return Err(format!("no {name}: there is no such command")),
         },
     };
@@ -196,11 +196,14 @@ pub fn parse(line: &str) -> Result<Option<Command>, String> {
         Bad::Reply(reply) => reply,
         Bad::Words(why) => {
             let prefix = if no { "no " } else { "" };
-            let args = spec.map_or("", |spec| spec.args);
             let args = if args.is_empty() { "no argument" } else { args };
             format!("{prefix}{name}: {why}, expected {args}")
         }
     })
+}
+
+fn not_tls(_: &[&str]) -> Parsed {
+    not_built("TLS")
 }
 
 fn not_built(what: &str) -> Parsed {

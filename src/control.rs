@@ -70,6 +70,9 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
             value(pen, level, |s| &mut s.debug)
         }
         Command::Emergency(word) => last_resort(pen, word, |table| &mut table.emergency),
+        Command::Exit if pen.settings().exit_enabled && !pen.is_running() => {
+            Err("exit: pen does not run yet".to_owned())
+        }
         Command::Exit if pen.settings().exit_enabled => {
             sys::ask_to_stop();
             Ok(String::new())
@@ -111,6 +114,7 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
         }
         Command::WebStats(path) => change(pen, |s| s.web_stats = path),
         Command::NoWebStats => change(pen, |s| s.web_stats = None),
+        Command::Write(_) if pen.is_checking() => Ok(String::new()),
         Command::Write(path) => config::write(pen, path.as_deref()),
     }
 }
@@ -343,8 +347,12 @@ fn socket(pen: &Pen, fd: i32) -> String {
 
 fn status(pen: &Pen) -> Outcome {
     let page = report::html(pen);
-    if let Some(path) = &pen.settings().web_stats {
-        write_page(path, &page)?;
+    let path = pen.settings().web_stats.clone();
+    if let Some(path) = path.filter(|_| !pen.is_checking()) {
+        // Whoever asks gets the report all the same.
+        if let Err(why) = write_page(&path, &page) {
+            message::say_seldom(why);
+        }
     }
     Ok(page)
 }

@@ -12,9 +12,10 @@ use crate::idle;
 use crate::listen;
 use crate::message;
 use crate::report;
-use crate::state::Pen;
+use crate::state::{Pen, Phase};
 use crate::sys::{self, Resource, Side, Signal, Signals};
 use crate::users::{self, User};
+use crate::workers;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -121,7 +122,7 @@ fn run(pen: Pen, parent: Option<UnixStream>) -> Result<(), String> {
         left.pid_file = Some(path);
     }
     start_threads(&pen)?;
-    pen.set_running();
+    pen.enter(Phase::Running);
     if let Some(mut parent) = parent {
         let gone = |e| format!("cannot report to the starting process: {e}");
         sys::replace_stdio(&null).map_err(gone)?;
@@ -140,6 +141,7 @@ fn run(pen: Pen, parent: Option<UnixStream>) -> Result<(), String> {
 /// Process-wide things that only get better: limits, scheduling, time zone.
 fn prepare(pen: &Pen) {
     message::timestamp(0); // reads the time zone while its file can be seen
+    sys::return_memory_from(workers::BUFFER / 2);
     let _ = sys::raise_limit(Resource::Core);
     if pen.settings().start.batch {
         if let Err(e) = sys::batch_scheduling() {

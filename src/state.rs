@@ -10,9 +10,20 @@ use crate::server::Servers;
 use crate::settings::Settings;
 use crate::workers::Workers;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Being put together; sockets and logs are not open yet.
+    Starting,
+    /// The same, and it will not run (`--check`).
+    Checking,
+    /// Running.
+    Running,
+}
 
 /// A running pen, or one being put together from its options.
 pub struct Pen {
@@ -34,7 +45,7 @@ pub struct Pen {
     pub idle_watch: IdleWatch,
     /// Connections without clients.
     pub idlers: Idlers,
-    running: AtomicBool,
+    phase: AtomicU8,
 }
 
 impl std::fmt::Debug for Pen {
@@ -63,7 +74,7 @@ impl Pen {
             control_door: Door::new()?,
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
-            running: AtomicBool::new(false),
+            phase: AtomicU8::new(Phase::Starting as u8),
         })
     }
 
@@ -84,12 +95,17 @@ impl Pen {
 
     /// Whether it is past its start: from then on commands act at once.
     pub fn is_running(&self) -> bool {
-        self.running.load(Relaxed)
+        self.phase.load(Relaxed) == Phase::Running as u8
     }
 
-    /// The start is over.
-    pub fn set_running(&self) {
-        self.running.store(true, Relaxed);
+    /// Whether nothing is to be opened, written or ended.
+    pub fn is_checking(&self) -> bool {
+        self.phase.load(Relaxed) == Phase::Checking as u8
+    }
+
+    /// It goes on to this phase.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
     }
 
     /// Clients come in here from now on.

@@ -10,71 +10,19 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+mod layout;
 mod number;
 mod place;
+pub use layout::LocalTime;
+use layout::*;
 pub use number::O_NOFOLLOW;
 use number::*;
 pub use place::Place;
-
-// The 32-bit C libraries differ in the width of two types.
-#[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
-type TimeT = c_long;
-#[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
-type TimeT = i64;
-#[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
-type RlimT = c_ulong;
-#[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
-type RlimT = u64;
-
-#[cfg(target_os = "linux")]
-type NfdsT = c_ulong;
-#[cfg(not(target_os = "linux"))]
-type NfdsT = c_uint;
-#[cfg(target_os = "freebsd")]
-type ModeT = u16;
-#[cfg(not(target_os = "freebsd"))]
-type ModeT = u32;
-#[cfg(target_os = "linux")]
-type GroupCount = usize;
-#[cfg(not(target_os = "linux"))]
-type GroupCount = c_int;
-
-/// Large enough for every system's `sigset_t` (Linux has the largest, 128).
-#[repr(C, align(8))]
-struct SigSet([u8; 128]);
-
-#[repr(C)]
-struct PollFd {
-    fd: c_int,
-    events: i16,
-    revents: i16,
-}
-
-#[repr(C)]
-struct Rlimit {
-    cur: RlimT,
-    max: RlimT,
-}
-
-#[repr(C)]
-struct Tm {
-    sec: c_int,
-    min: c_int,
-    hour: c_int,
-    mday: c_int,
-    mon: c_int,
-    year: c_int,
-    wday: c_int,
-    yday: c_int,
-    isdst: c_int,
-    gmtoff: c_long,
-    zone: *const c_char,
-}
 
 unsafe extern "C" {
     fn fork() -> c_int;
@@ -111,6 +59,18 @@ unsafe extern "C" {
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: c_uint)
     -> c_int;
     fn poll(fds: *mut PollFd, n: NfdsT, timeout_ms: c_int) -> c_int;
+    fn pthread_attr_init(attr: *mut ThreadAttr) -> c_int;
+    fn pthread_attr_destroy(attr: *mut ThreadAttr) -> c_int;
+    fn pthread_attr_setstacksize(attr: *mut ThreadAttr, size: usize) -> c_int;
+    fn pthread_attr_setdetachstate(attr: *mut ThreadAttr, state: c_int) -> c_int;
+    fn pthread_create(
+        thread: *mut usize,
+        attr: *const ThreadAttr,
+        start: extern "C" fn(*mut c_void) -> *mut c_void,
+        arg: *mut c_void,
+    ) -> c_int;
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn mallopt(what: c_int, value: c_int) -> c_int;
     #[cfg(target_os = "linux")]
     fn pthread_self() -> usize;
     #[cfg(target_os = "linux")]
@@ -123,6 +83,14 @@ fn check(result: c_int) -> io::Result<c_int> {
         Err(io::Error::last_os_error())
     } else {
         Ok(result)
+    }
+}
+
+/// The pthread functions return their error.
+fn check_error(error: c_int) -> io::Result<()> {
+    match error {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 
@@ -218,10 +186,6 @@ pub fn raise_limit(resource: Resource) -> io::Result<u64> {
     Ok(u64::from(limit.cur))
 }
 
-#[cfg(target_os = "linux")]
-#[repr(C)]
-struct SchedParam([c_int; 12]); // musl's is 48 bytes on 64-bit, glibc's 4
-
 /// SCHED_BATCH for this thread and those it starts: a thread that gets data
 /// no longer pushes the running one off its processor. Twice the requests at
 /// half the processor time under load. Linux only; elsewhere nothing happens.
@@ -232,12 +196,65 @@ pub fn batch_scheduling() -> io::Result<()> {
         let param = SchedParam([0; 12]); // priority 0, all that BATCH allows
         // SAFETY: the calling thread's own handle, and a zeroed parameter
         // block at least as large as the C library's.
-        let error = unsafe { pthread_setschedparam(pthread_self(), SCHED_BATCH, &param) };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
-        }
+        check_error(unsafe { pthread_setschedparam(pthread_self(), SCHED_BATCH, &param) })?;
     }
     Ok(())
+}
+
+// --- threads ---------------------------------------------------------------
+
+/// Starts a thread that nobody waits for. Leaner than std's: that gives each
+/// thread a signal stack, two memory maps more of the 65,530 that Linux allows
+/// a process, and ends the process when they cannot be had.
+pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    type Work = Box<dyn FnOnce() + Send>;
+    extern "C" fn run(arg: *mut c_void) -> *mut c_void {
+        // SAFETY: `arg` is the box that was made into a pointer below, and
+        // given to this thread alone.
+        let work = unsafe { Box::from_raw(arg.cast::<Work>()) };
+        work();
+        std::ptr::null_mut()
+    }
+    let mut attr = ThreadAttr([0; 128]);
+    let mut thread = 0;
+    // SAFETY: `attr` is at least as large and aligned as pthread_attr_t.
+    check_error(unsafe { pthread_attr_init(&mut attr) })?;
+    // SAFETY: initialised above; a size below the system's least is refused.
+    let mut result = check_error(unsafe { pthread_attr_setstacksize(&mut attr, stack) });
+    if result.is_ok() {
+        // SAFETY: initialised above, and one of the states there are.
+        result =
+            check_error(unsafe { pthread_attr_setdetachstate(&mut attr, PTHREAD_CREATE_DETACHED) });
+    }
+    if result.is_ok() {
+        let work: Work = Box::new(work);
+        let arg = Box::into_raw(Box::new(work));
+        // SAFETY: `attr` is initialised, `thread` has room for the handle, and
+        // `run` takes what `arg` points to.
+        result = check_error(unsafe { pthread_create(&mut thread, &attr, run, arg.cast()) });
+        if result.is_err() {
+            // SAFETY: no thread has it; it goes, with all that it holds.
+            drop(unsafe { Box::from_raw(arg) });
+        }
+    }
+    // SAFETY: initialised above, and not used any more.
+    unsafe { pthread_attr_destroy(&mut attr) };
+    result
+}
+
+/// Makes memory of this size or more come from the system and go back to it at
+/// once. That is what all C libraries do, but glibc raises its limit as soon
+/// as such memory is freed, and keeps the buffers of all that load ever needed.
+pub fn return_memory_from(size: usize) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const M_MMAP_THRESHOLD: c_int = -3;
+        let size = c_int::try_from(size).unwrap_or(c_int::MAX);
+        // SAFETY: plain numbers.
+        unsafe { mallopt(M_MMAP_THRESHOLD, size) };
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = size;
 }
 
 // --- signals ---------------------------------------------------------------
@@ -268,22 +285,20 @@ impl Signals {
             check(unsafe { sigaddset(&mut set, signal) })?;
         }
         // SAFETY: a valid set; no old set is asked for.
-        match unsafe { pthread_sigmask(SIG_BLOCK, &set, std::ptr::null_mut()) } {
-            0 => Ok(Signals(set)),
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
+        check_error(unsafe { pthread_sigmask(SIG_BLOCK, &set, std::ptr::null_mut()) })?;
+        Ok(Signals(set))
     }
 
     /// Waits for the next of them.
     pub fn wait(&self) -> io::Result<Signal> {
         let mut signal: c_int = 0;
         // SAFETY: a valid set and a place for the number.
-        match unsafe { sigwait(&self.0, &mut signal) } {
-            0 if signal == SIGHUP => Ok(Signal::Reload),
-            0 if signal == SIGUSR1 => Ok(Signal::Report),
-            0 => Ok(Signal::Stop),
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
+        check_error(unsafe { sigwait(&self.0, &mut signal) })?;
+        Ok(match signal {
+            SIGHUP => Signal::Reload,
+            SIGUSR1 => Signal::Report,
+            _ => Signal::Stop,
+        })
     }
 }
 
@@ -296,23 +311,6 @@ pub fn ask_to_stop() {
 }
 
 // --- time and the system log -----------------------------------------------
-
-/// A moment on the wall clock of this host's time zone.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalTime {
-    /// Year, as written.
-    pub year: i32,
-    /// Month, 1 to 12.
-    pub month: i32,
-    /// Day of the month, from 1.
-    pub day: i32,
-    /// Hour, 0 to 23.
-    pub hour: i32,
-    /// Minute.
-    pub minute: i32,
-    /// Second.
-    pub second: i32,
-}
 
 /// Local time of `unix` seconds since 1970. The time zone is read when first
 /// asked: ask once before chroot.

@@ -7,6 +7,7 @@
 //! two thirds of the connection rate (measured: its stack is mapped and
 //! unmapped each time, and the other processors must hear of it).
 
+use crate::sys;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,10 @@ use std::time::{Duration, Instant};
 /// Bytes that one read may bring. Bulk speed grows up to here (measured); only
 /// pages that data reached cost memory.
 pub const BUFFER: usize = 256 * 1024;
+
+/// Memory that must be left when a thread is started: its buffer, and more for
+/// everybody's small needs.
+const HEADROOM: usize = 8 * BUFFER;
 
 /// A thread's stack; the deepest call uses about a tenth of it.
 const STACK: usize = 64 * 1024;
@@ -37,11 +42,18 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    fn new(nothing: Arc<File>) -> Buffer {
-        Buffer {
+    /// Fails while there is not memory to spare: a buffer that cannot be had
+    /// would end the process, not the connection.
+    fn new(nothing: Arc<File>) -> io::Result<Buffer> {
+        let mut probe: Vec<u8> = Vec::new();
+        probe
+            .try_reserve_exact(HEADROOM)
+            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        drop(probe);
+        Ok(Buffer {
             reader: BufReader::with_capacity(BUFFER, Arc::clone(&nothing)),
             nothing,
-        }
+        })
     }
 
     /// Lends the reader for one source. What is left in the buffer afterwards
@@ -93,17 +105,13 @@ impl Workers {
             worker.thread.unpark();
             return Ok(());
         }
+        let buffer = Buffer::new(Arc::clone(&self.nothing))?;
         let workers = Arc::clone(self);
-        thread::Builder::new()
-            .name("pen".to_owned())
-            .stack_size(STACK)
-            .spawn(move || workers.work(job))
-            .map(drop)
+        sys::start_thread(STACK, move || workers.work(job, buffer))
     }
 
     /// A thread's life.
-    fn work(&self, first: Job) {
-        let mut buffer = Buffer::new(Arc::clone(&self.nothing));
+    fn work(&self, first: Job, mut buffer: Buffer) {
         let me = Arc::new(Worker {
             job: Mutex::new(None),
             thread: thread::current(),
@@ -185,7 +193,7 @@ mod tests {
     #[test]
     fn a_lent_buffer_forgets_its_source() {
         let nothing = Arc::new(File::open("/dev/null").unwrap());
-        let mut buffer = Buffer::new(nothing);
+        let mut buffer = Buffer::new(nothing).unwrap();
         let source = Arc::new(File::open(std::env::current_exe().unwrap()).unwrap());
         buffer.lend(Arc::clone(&source), |reader| {
             reader.read_exact(&mut [0; 3]).unwrap();

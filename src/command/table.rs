@@ -15,8 +15,8 @@ pub struct Spec {
     /// What it does, in a line.
     pub help: &'static str,
     pub(super) parse: Parse,
-    /// The form with `no` before it.
-    pub(super) no: Option<Parse>,
+    /// The form with `no` before it, and its arguments.
+    pub(super) no: Option<(&'static str, Parse)>,
 }
 
 const fn spec(name: &'static str, args: &'static str, help: &'static str, parse: Parse) -> Spec {
@@ -32,7 +32,12 @@ const fn spec(name: &'static str, args: &'static str, help: &'static str, parse:
 
 impl Spec {
     const fn or_no(mut self, no: Parse) -> Spec {
-        self.no = Some(no);
+        self.no = Some(("", no));
+        self
+    }
+
+    const fn or_no_with(mut self, args: &'static str, no: Parse) -> Spec {
+        self.no = Some((args, no));
         self
     }
 
@@ -87,7 +92,7 @@ pub const TABLE: &[Spec] = &[
         "add an entry to an access list, 0 to 9",
         acl_entry,
     )
-    .or_no(|w| Ok(Command::AclClear(list(one(w)?)?))),
+    .or_no_with("list", |w| Ok(Command::AclClear(list(one(w)?)?))),
     switch!("ascii", Ascii, "debug dumps as text"),
     timer!(
         "blacklist",

@@ -18,6 +18,7 @@ pub(super) const LOG_USER: c_int = 8;
 pub(super) const LOG_PID: c_int = 1;
 pub(super) const LOG_NDELAY: c_int = 8;
 pub(super) const LOG_NOTICE: c_int = 5;
+pub(super) const PTHREAD_CREATE_DETACHED: c_int = 1;
 /// Too many open files, in this process and in the system; the same everywhere.
 pub(super) const EMFILE: i32 = 24;
 pub(super) const ENFILE: i32 = 23;

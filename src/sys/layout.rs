@@ -1,0 +1,91 @@
+//! The C library's types, as far as they cross the border. No code.
+
+#[cfg(not(target_os = "linux"))]
+use std::ffi::c_uint;
+#[cfg(any(
+    target_os = "linux",
+    all(target_env = "gnu", target_pointer_width = "32")
+))]
+use std::ffi::c_ulong;
+use std::ffi::{c_char, c_int, c_long};
+
+// The 32-bit C libraries differ in the width of two types.
+#[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
+pub(super) type TimeT = c_long;
+#[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
+pub(super) type TimeT = i64;
+#[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
+pub(super) type RlimT = c_ulong;
+#[cfg(not(all(target_env = "gnu", target_pointer_width = "32")))]
+pub(super) type RlimT = u64;
+
+#[cfg(target_os = "linux")]
+pub(super) type NfdsT = c_ulong;
+#[cfg(not(target_os = "linux"))]
+pub(super) type NfdsT = c_uint;
+#[cfg(target_os = "freebsd")]
+pub(super) type ModeT = u16;
+#[cfg(not(target_os = "freebsd"))]
+pub(super) type ModeT = u32;
+#[cfg(target_os = "linux")]
+pub(super) type GroupCount = usize;
+#[cfg(not(target_os = "linux"))]
+pub(super) type GroupCount = c_int;
+
+/// Large enough for every system's `sigset_t` (Linux has the largest, 128).
+#[repr(C, align(8))]
+pub(super) struct SigSet(pub(super) [u8; 128]);
+
+#[repr(C)]
+pub(super) struct PollFd {
+    pub(super) fd: c_int,
+    pub(super) events: i16,
+    pub(super) revents: i16,
+}
+
+#[repr(C)]
+pub(super) struct Rlimit {
+    pub(super) cur: RlimT,
+    pub(super) max: RlimT,
+}
+
+#[repr(C)]
+pub(super) struct Tm {
+    pub(super) sec: c_int,
+    pub(super) min: c_int,
+    pub(super) hour: c_int,
+    pub(super) mday: c_int,
+    pub(super) mon: c_int,
+    pub(super) year: c_int,
+    pub(super) wday: c_int,
+    pub(super) yday: c_int,
+    pub(super) isdst: c_int,
+    pub(super) gmtoff: c_long,
+    pub(super) zone: *const c_char,
+}
+
+/// Large enough for every system's `pthread_attr_t` (Linux has the largest,
+/// 56 bytes; the BSDs keep a pointer).
+#[repr(C, align(8))]
+pub(super) struct ThreadAttr(pub(super) [u8; 128]);
+
+#[cfg(target_os = "linux")]
+#[repr(C)]
+pub(super) struct SchedParam(pub(super) [c_int; 12]); // musl's is 48 bytes on 64-bit, glibc's 4
+
+/// A moment on the wall clock of this host's time zone.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalTime {
+    /// Year, as written.
+    pub year: i32,
+    /// Month, 1 to 12.
+    pub month: i32,
+    /// Day of the month, from 1.
+    pub day: i32,
+    /// Hour, 0 to 23.
+    pub hour: i32,
+    /// Minute.
+    pub minute: i32,
+    /// Second.
+    pub second: i32,
+}
