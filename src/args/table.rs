@@ -1,0 +1,299 @@
+//! The one table of options.
+
+use super::{Complaint, Draft, usage, version};
+use crate::addr;
+use crate::client::ClientTable;
+use crate::command::Timer;
+use crate::message;
+use crate::settings::LogTarget;
+use std::str::FromStr;
+
+/// What an option does with its value.
+pub(super) enum Action {
+    Flag(fn(&mut Draft)),
+    Value(fn(&mut Draft, &str) -> Complaint),
+    /// A note, and nothing else.
+    Obsolete,
+    /// TLS is not built in.
+    Tls,
+    /// So far not built at all.
+    Missing,
+}
+
+/// An option of the table.
+pub struct Spec {
+    /// The letter, or nothing.
+    pub short: &'static str,
+    /// The long name, or nothing.
+    pub long: &'static str,
+    /// What its value is, or nothing.
+    pub value: &'static str,
+    /// What it does, in a line.
+    pub help: &'static str,
+    pub(super) action: Action,
+}
+
+const fn flag(short: &'static str, help: &'static str, action: fn(&mut Draft)) -> Spec {
+    let (long, value, action) = ("", "", Action::Flag(action));
+    Spec {
+        short,
+        long,
+        value,
+        help,
+        action,
+    }
+}
+
+const fn long(long: &'static str, help: &'static str, action: fn(&mut Draft)) -> Spec {
+    let (short, value, action) = ("", "", Action::Flag(action));
+    Spec {
+        short,
+        long,
+        value,
+        help,
+        action,
+    }
+}
+
+const fn value(
+    short: &'static str,
+    value: &'static str,
+    help: &'static str,
+    action: fn(&mut Draft, &str) -> Complaint,
+) -> Spec {
+    let (long, action) = ("", Action::Value(action));
+    Spec {
+        short,
+        long,
+        value,
+        help,
+        action,
+    }
+}
+
+const fn other(short: &'static str, value: &'static str, action: Action) -> Spec {
+    let help = match action {
+        Action::Obsolete => "obsolete, ignored",
+        Action::Missing => "not built yet",
+        _ => "TLS is not built in",
+    };
+    Spec {
+        short,
+        long: "",
+        value,
+        help,
+        action,
+    }
+}
+
+/// All options, in the order of the usage text.
+pub const TABLE: &[Spec] = &[
+    value(
+        "B",
+        "host:port",
+        "abuse server: where clients denied by client_acl go",
+        |d, v| {
+            d.abuse = Some(v.to_owned());
+            Ok(())
+        },
+    ),
+    value(
+        "C",
+        "[host:]port|/path",
+        "control port; as root only together with -u",
+        |d, v| {
+            addr::endpoint(v)?;
+            d.set(|s| s.control = Some(v.to_owned()));
+            Ok(())
+        },
+    ),
+    value(
+        "F",
+        "file",
+        "configuration file: control commands, one a line",
+        |d, v| {
+            d.set(|s| s.config = Some(v.into()));
+            Ok(())
+        },
+    ),
+    flag(
+        "N",
+        "hash for the first choice, never remember the client",
+        |d| {
+            d.set(|s| (s.modes.hash, s.forgetful) = (true, true));
+        },
+    ),
+    value("O", "command", "carry out a control command", |d, v| {
+        d.line(v)
+    }),
+    flag("P", "use poll; accepted, without effect", |_| {}),
+    value(
+        "T",
+        "seconds",
+        "forget clients that stay away longer; 0 = never [0]",
+        |d, v| d.time(Timer::Tracking, v),
+    ),
+    flag(
+        "W",
+        "choose the server with the fewest connections for its weight",
+        |d| {
+            d.set(|s| s.modes.weight = true);
+        },
+    ),
+    flag("X", "allow the control command exit", |d| {
+        d.set(|s| s.exit_enabled = true)
+    }),
+    flag("a", "debug dumps as text instead of hex (with -ddd)", |d| {
+        d.set(|s| s.ascii = true)
+    }),
+    value(
+        "b",
+        "seconds",
+        "how long a server that failed is left alone [30]",
+        |d, v| d.time(Timer::Blacklist, v),
+    ),
+    value("c", "number", "slots in the client table [2048]", |d, v| {
+        let max = number(v, 1)?;
+        d.pen
+            .with_clients(|clients| *clients = ClientTable::new(max));
+        Ok(())
+    }),
+    flag("d", "say more; repeat for more still", |d| {
+        d.set(|s| s.debug = s.debug.saturating_add(1));
+    }),
+    value(
+        "e",
+        "host:port",
+        "emergency server, for when every other is unavailable",
+        |d, v| {
+            d.emergency = Some(v.to_owned());
+            Ok(())
+        },
+    ),
+    flag("f", "stay in the foreground", |d| {
+        d.set(|s| s.start.foreground = true)
+    }),
+    flag(
+        "h",
+        "hash on the client address for the first choice",
+        |d| {
+            d.set(|s| s.modes.hash = true);
+        },
+    ),
+    value("i", "name", "Windows only", |d, _| {
+        d.print = Some("pen: -i installs a service on Windows only\n".to_owned());
+        Ok(())
+    }),
+    value(
+        "j",
+        "dir",
+        "run in this directory as root (chroot)",
+        |d, v| {
+            d.set(|s| s.start.jail = Some(v.into()));
+            Ok(())
+        },
+    ),
+    value(
+        "l",
+        "file|host:port",
+        "log requests to a file, or over UDP to penlogd",
+        |d, v| {
+            d.set(|s| s.log = Some(LogTarget::parse(v)));
+            Ok(())
+        },
+    ),
+    value(
+        "m",
+        "number",
+        "connections accepted in a round; without effect [100]",
+        |_, v| {
+            if number::<i64>(v, i64::MIN)? < 1 {
+                message::say(format_args!("-m {v}: too low, 1 is used"));
+            }
+            Ok(())
+        },
+    ),
+    value("o", "command", "the same as -O", |d, v| d.line(v)),
+    value("p", "file", "write the process number to a file", |d, v| {
+        d.set(|s| s.start.pid_file = Some(v.into()));
+        Ok(())
+    }),
+    value(
+        "q",
+        "number",
+        "clients that may wait to be accepted [500]",
+        |d, v| {
+            let mut backlog: u32 = number(v, 0)?;
+            if backlog < 50 {
+                message::say(format_args!("-q {v}: too low, 50 is used"));
+                backlog = 50;
+            }
+            d.set(|s| s.backlog = backlog);
+            Ok(())
+        },
+    ),
+    flag("r", "servers in turn, no client tracking", |d| {
+        d.set(|s| s.modes.roundrobin = true)
+    }),
+    flag("s", "stubborn: never fail over to another server", |d| {
+        d.set(|s| s.modes.stubborn = true);
+    }),
+    value("t", "seconds", "how long a connect may take [3]", |d, v| {
+        d.time(Timer::Timeout, v)
+    }),
+    value(
+        "u",
+        "user",
+        "run as this user, by name or number",
+        |d, v| {
+            d.set(|s| s.start.user = Some(v.to_owned()));
+            Ok(())
+        },
+    ),
+    value("w", "file", "where the HTML report goes", |d, v| {
+        d.set(|s| s.web_stats = Some(v.into()));
+        Ok(())
+    }),
+    value("x", "number", "most connections at once [500]", |d, v| {
+        d.pen.connections.set_max(number(v, 1)?);
+        Ok(())
+    }),
+    other("H", "", Action::Missing),
+    other("U", "", Action::Missing),
+    other("D", "", Action::Obsolete),
+    other("n", "", Action::Obsolete),
+    other("Q", "", Action::Obsolete),
+    other("S", "number", Action::Obsolete),
+    other("A", "dir", Action::Tls),
+    other("E", "file", Action::Tls),
+    other("G", "file", Action::Tls),
+    other("K", "file", Action::Tls),
+    other("L", "protocol", Action::Tls),
+    other("R", "", Action::Tls),
+    other("Z", "", Action::Tls),
+    long(
+        "check",
+        "read everything, open nothing, say what is wrong",
+        |d| d.check = true,
+    ),
+    long(
+        "no-batch",
+        "no SCHED_BATCH (Linux): share the processors with others evenly",
+        |d| {
+            d.set(|s| s.start.batch = false);
+        },
+    ),
+    long("help", "this text", |d| d.print = Some(usage())),
+    long("version", "the version", |d| d.print = Some(version())),
+];
+
+/// A number of at least `least`.
+pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+    word: &str,
+    least: T,
+) -> Result<T, String> {
+    match word.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(format!("expected a number of at least {least}")),
+    }
+}
