@@ -75,7 +75,14 @@ fn start(pen: Pen) -> Result<(), String> {
         Side::Child => {
             drop(parent);
             sys::new_session().map_err(cannot)?;
-            run(pen, Some(child))
+            let end = child.try_clone().map_err(cannot)?;
+            let result = run(pen, Some(child));
+            if result.is_err() {
+                // Until this process ends, so that the parent does not leave
+                // before the reason is written.
+                std::mem::forget(end);
+            }
+            result
         }
         Side::Parent => {
             drop(child);
