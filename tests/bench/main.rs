@@ -49,6 +49,9 @@ const WORKS: [&str; 7] = [
 /// When memory is looked at again after the load has gone.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// A load average that says that this host has other work to do.
+const BUSY: f64 = 1.0;
+
 /// Between two works, for the kernel to be done with the connections.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -109,6 +112,7 @@ fn run() -> Result<bool, String> {
     works.retain(|work| tools.suffice_for(work));
     let versions = tools.versions();
     let begin = Instant::now();
+    let load = measure::load();
     let mut bench = Bench::new(Site::build(tools)?, &works)?;
     for round in 1..=rounds {
         for work in &works {
@@ -124,6 +128,9 @@ fn run() -> Result<bool, String> {
         begin.elapsed().as_secs_f64()
     );
     println!("{}", bench.figures.table());
+    if load > BUSY {
+        println!("note: this host was busy before (load {load}): do not trust the figures");
+    }
     for note in bench.site.tools.missing.iter().chain(&bench.notes) {
         println!("note: {note}");
     }

@@ -77,6 +77,13 @@ pub(crate) fn rss_kib(pid: u32) -> f64 {
     tree(pid).into_iter().filter_map(rss).sum()
 }
 
+/// Processes that wanted a processor, on average over the last minute.
+pub(crate) fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|word| word.parse().ok()).unwrap_or(0.0)
+}
+
 fn output(tool: &Path, words: &[&str]) -> Result<String, String> {
     let name = tool.display();
     let output = Command::new(tool)

@@ -166,7 +166,7 @@ fn single_bytes_go_back_and_forth() {
         start.elapsed()
     });
     let time = median(times.collect());
-    assert!(time < Duration::from_millis(20), "{time:?} a byte");
+    assert!(time < Duration::from_millis(100), "{time:?} a byte");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn small_pieces_are_not_held_back() {
         time
     });
     let time = median(times.skip(30).collect());
-    assert!(time < Duration::from_millis(20), "{time:?}");
+    assert!(time < Duration::from_millis(30), "{time:?}");
 }
 
 #[test]

@@ -30,11 +30,21 @@ impl Client {
         data
     }
 
+    /// Some bytes. A process that is stopped and goes on is no reason to fail.
+    fn read(&self, data: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match (&self.0).read(data) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
     /// The next letter of the server on the other end; nothing if there is no
     /// server there.
     pub(crate) fn letter(&self) -> String {
         let mut letter = [0];
-        match (&self.0).read(&mut letter) {
+        match self.read(&mut letter) {
             Ok(1) => char::from(letter[0]).to_string(),
             Ok(_) => String::new(),
             Err(e) if e.kind() == ErrorKind::ConnectionReset => String::new(),
@@ -52,7 +62,7 @@ impl Client {
     /// Whether the connection ends now, or has ended, in whatever way, without
     /// another byte.
     pub(crate) fn ends(&self) -> bool {
-        match (&self.0).read(&mut [0]) {
+        match self.read(&mut [0]) {
             Ok(count) => count == 0,
             Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => false,
             Err(_) => true,
@@ -63,7 +73,7 @@ impl Client {
     pub(crate) fn is_quiet(&self) -> bool {
         let moment = Duration::from_millis(300);
         self.0.set_read_timeout(Some(moment)).unwrap();
-        let result = (&self.0).read(&mut [0]);
+        let result = self.read(&mut [0]);
         self.0.set_read_timeout(Some(PATIENCE)).unwrap();
         let late = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
         result.is_err_and(|e| late.contains(&e.kind()))
