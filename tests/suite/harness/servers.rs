@@ -1,7 +1,6 @@
 //! Servers for pen to choose from, each on threads of the test.
 
 use super::{At, PATIENCE, Place, pattern};
-use pen::sys;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -30,9 +29,7 @@ impl Backend {
     pub(crate) fn start(at: At, serve: impl Fn(Arc<TcpStream>) + Send + Sync + 'static) -> Backend {
         let accept: Accept = match &at {
             At::Inet(addr) => {
-                // std's queue of 128 is too short for a burst of thousands.
-                let socket = sys::listening_socket(sys::Place::Inet(*addr), 4096);
-                let listener = TcpListener::from(socket.unwrap());
+                let listener = TcpListener::bind(addr).unwrap();
                 Box::new(move || listener.accept().unwrap().0)
             }
             At::Unix(path) => {
