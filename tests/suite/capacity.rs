@@ -63,6 +63,32 @@ fn a_client_that_leaves_while_it_waits_is_no_trouble() {
     assert_eq!(third.letter(), "A");
 }
 
+#[test]
+fn a_thousand_short_connections_are_shared_evenly() {
+    let place = Place::new();
+    let servers = letters(&place, 4);
+    let pen = Starter::new(&place)
+        .args(["-r"])
+        .control(place.at())
+        .servers(&servers)
+        .start();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..250 {
+                    assert_ne!(pen.letter(), "");
+                }
+            });
+        }
+    });
+    for (index, server) in servers.iter().enumerate() {
+        assert_eq!(server.count(), 250);
+        wait_until("its places are free", || pen.load(index) == 0);
+    }
+    let table = pen.ask("recent");
+    assert!(table.starts_with("127.0.0.1 connects 1000 "), "{table}");
+}
+
 /// Lifts the soft limit on open files of this process to `wanted`, if it may
 /// be that high.
 fn allow_open_files(wanted: u64) -> bool {
