@@ -16,7 +16,7 @@
 //! | what | where |
 //! |---|---|
 //! | start order, signals, the end | [`daemon`], [`users`] |
-//! | options and operands | [`args`], [`addr`] |
+//! | options and operands | [`options`], [`args`], [`addr`] |
 //! | what can be set | [`settings`], [`acl`] |
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
 //! | configuration files | [`config`] |
@@ -68,6 +68,7 @@ pub mod idlers;
 pub mod listen;
 pub mod log;
 pub mod message;
+pub mod options;
 pub mod penctl;
 pub mod relay;
 pub mod report;
