@@ -15,7 +15,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | start order, signals, the end | [`daemon`], [`users`] |
+//! | start order, signals, the end | [`daemon`], [`process`], [`users`] |
 //! | options and operands | [`options`], [`args`], [`addr`] |
 //! | what can be set | [`settings`], [`acl`] |
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
@@ -70,6 +70,7 @@ pub mod log;
 pub mod message;
 pub mod options;
 pub mod penctl;
+pub mod process;
 pub mod relay;
 pub mod report;
 pub mod server;
