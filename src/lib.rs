@@ -26,6 +26,7 @@
 //! | messages, request log, counters | [`message`], [`log`], [`stats`] |
 //! | connections without clients | [`idlers`] |
 //! | the control client | [`penctl`] |
+//! | one log for several web servers | [`penlog`], [`penlogd`] |
 //! | system calls | [`sys`], the only unsafe code |
 //!
 //! # Invariants
@@ -70,6 +71,8 @@ pub mod log;
 pub mod message;
 pub mod options;
 pub mod penctl;
+pub mod penlog;
+pub mod penlogd;
 pub mod process;
 pub mod relay;
 pub mod report;
