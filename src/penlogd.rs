@@ -75,9 +75,10 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
     message::say("penlogd is stopping");
     let (done, answer) = mpsc::sync_channel(1);
     put(&queue, Note::Stop(done));
-    let failed = answer.recv_timeout(PATIENCE).unwrap_or_default();
+    let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
     drop(pid_file);
-    failed.map_or(Ok(()), Err)
+    // What went wrong was said when it did.
+    if well { Ok(()) } else { Err(String::new()) }
 }
 
 /// Answers signals until one says stop.

@@ -16,7 +16,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The end of `main`: what went wrong, on standard error, and the status.
+/// The end of `main`: what went wrong, on standard error, and the status. An
+/// empty text has been said before.
 pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
     let Err(why) = result else {
         return ExitCode::SUCCESS;

@@ -26,8 +26,8 @@ pub enum Note {
     Reopen,
     /// Say how it goes.
     Report,
-    /// Answer when all before this is done, with what went wrong for good.
-    Stop(SyncSender<Option<String>>),
+    /// Answer when all before this is done: whether it went well to the end.
+    Stop(SyncSender<bool>),
 }
 
 /// Where the lines go.
@@ -110,7 +110,7 @@ pub struct Desk {
     counts: Counts,
     /// Lines to be written.
     batch: Vec<u8>,
-    failed: Option<String>,
+    failed: bool,
 }
 
 impl Desk {
@@ -121,7 +121,7 @@ impl Desk {
             output,
             counts: Counts::default(),
             batch: Vec::new(),
-            failed: None,
+            failed: false,
         }
     }
 
@@ -136,7 +136,7 @@ impl Desk {
                         match other {
                             Note::Reopen => self.output.reopen(),
                             Note::Report => message::say(self.report()),
-                            Note::Stop(done) => drop(done.try_send(self.failed.take())),
+                            Note::Stop(done) => drop(done.try_send(!self.failed)),
                             Note::Datagram(..) => {}
                         }
                     }
@@ -154,13 +154,13 @@ impl Desk {
     }
 
     /// Writes what was gathered. When the reader of standard output has gone,
-    /// there is nothing left to do here, and whoever started penlogd wants to
-    /// know.
+    /// there is nothing left to do here, and whoever started penlogd sees it by
+    /// the status.
     fn write(&mut self) {
-        if self.failed.is_none() {
+        if !self.failed {
             if let Err(why) = self.output.write(&self.batch) {
-                message::say(&why);
-                self.failed = Some(why);
+                message::say(why);
+                self.failed = true;
                 sys::ask_to_stop();
             }
         }
@@ -278,12 +278,12 @@ mod tests {
             queue.send(Note::Stop(done)).unwrap();
             answer.recv().unwrap()
         };
-        assert_eq!(wait(), None);
+        assert!(wait());
         std::fs::rename(&path, &old).unwrap();
         queue.send(Note::Reopen).unwrap();
         queue.send(Note::Datagram(WEB, b"two".to_vec())).unwrap();
         queue.send(Note::Report).unwrap();
-        assert_eq!(wait(), None);
+        assert!(wait());
         drop(queue);
         worker.join().unwrap();
         assert_eq!(std::fs::read(&old).unwrap(), b"one\n");
