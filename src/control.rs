@@ -108,11 +108,13 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
         Command::Switch(switch, on) => change(pen, |s| *flag(s, switch) = on),
         Command::TarpitAcl => Ok("tarpit_acl = -1".to_owned()),
         Command::Timer(timer, seconds) => time(pen, timer, seconds),
-        Command::WebStats(None) => {
-            let path = pen.settings().web_stats.clone();
-            Ok(shown(path.map(|path| path.display().to_string())))
+        Command::WebStats(path) => {
+            let now = pen.set(|s| {
+                s.web_stats = path.or(s.web_stats.take());
+                s.web_stats.clone()
+            });
+            Ok(shown(now.map(|path| path.display().to_string())))
         }
-        Command::WebStats(path) => change(pen, |s| s.web_stats = path),
         Command::NoWebStats => change(pen, |s| s.web_stats = None),
         Command::Write(_) if pen.is_checking() => Ok(String::new()),
         Command::Write(path) => config::write(pen, path.as_deref()),
@@ -286,7 +288,8 @@ fn server(pen: &Pen, index: usize, changes: &[Change]) -> Outcome {
         return Ok(String::new());
     };
     if let Some(host) = host {
-        if matches!(host, Host::Unix(_)) && server.port == 0 {
+        // pen quirk: a Unix-socket server is listed with port 1.
+        if matches!(host, Host::Unix(_)) {
             server.port = 1;
         }
         server.host = host.into();

@@ -61,7 +61,14 @@ pub fn start(
         Side::Child => {
             drop(parent);
             sys::new_session().map_err(cannot)?;
-            run(Parent(Some(Waiting { line, null })))
+            let end = line.try_clone().map_err(cannot)?;
+            let result = run(Parent(Some(Waiting { line, null })));
+            if result.is_err() {
+                // Until this process ends, so that the parent does not leave
+                // before the reason is written.
+                std::mem::forget(end);
+            }
+            result
         }
         Side::Parent => {
             drop(line);

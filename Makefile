@@ -1,0 +1,88 @@
+# make            build pen, target/release/pen
+# make test       run all tests (no root needed; some compare with the C pen)
+# make lint       formatting, clippy, manual pages, scripts
+# make demo       pen in front of two small web servers, to try it out
+# make bench      compare with the C pen, HAProxy and nginx (five minutes);
+#                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
+# make install    copy the programs to BINDIR and the manual pages to
+#                 MANDIR/man1; builds only what is not built yet
+# make uninstall  remove these files again
+# make clean      remove all that was built
+#
+# PREFIX, BINDIR, MANDIR and DESTDIR say where install puts things:
+# make install PREFIX=/usr DESTDIR=/tmp/package. What cargo builds goes to
+# the directory that the environment variable CARGO_TARGET_DIR names, if set.
+#
+# For any POSIX make: GNU, BSD.
+
+.POSIX:
+
+PREFIX = /usr/local
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man
+CARGO = cargo
+INSTALL = install
+
+# What install installs, as far as it is there.
+PROGRAMS = pen penctl
+PAGES = *.1
+
+# Scripts that lint looks at.
+SCRIPTS = .ci/run
+
+# A shell word: where cargo puts things.
+TARGET = "$${CARGO_TARGET_DIR:-target}"
+
+all:
+	$(CARGO) build --release --locked
+
+test:
+	$(CARGO) test --locked
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	@if ! command -v mandoc >/dev/null; then \
+	    echo "skipped: manual pages, as mandoc is not installed"; \
+	else for page in $(PAGES); do \
+	    test -e "$$page" || continue; \
+	    echo "mandoc -T lint $$page"; \
+	    mandoc -T lint -W warning "$$page" || exit 1; \
+	done; fi
+	@if ! command -v shellcheck >/dev/null; then \
+	    echo "skipped: scripts, as shellcheck is not installed"; \
+	else \
+	    echo "shellcheck $(SCRIPTS)"; \
+	    shellcheck $(SCRIPTS); \
+	fi
+
+demo:
+	$(CARGO) build --release --locked --bin pen --example demo
+	@$(TARGET)/release/examples/demo
+
+bench:
+	$(CARGO) bench --locked --bench bench
+
+install:
+	@for program in $(PROGRAMS); do \
+	    test -x $(TARGET)/release/$$program || exec $(CARGO) build --release --locked; \
+	done
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
+	@for program in $(PROGRAMS); do \
+	    echo "$(DESTDIR)$(BINDIR)/$$program"; \
+	    $(INSTALL) -m 755 $(TARGET)/release/$$program "$(DESTDIR)$(BINDIR)/$$program" || exit 1; \
+	done
+	@for page in $(PAGES); do \
+	    test -e "$$page" || continue; \
+	    echo "$(DESTDIR)$(MANDIR)/man1/$$page"; \
+	    $(INSTALL) -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man1/$$page" || exit 1; \
+	done
+
+uninstall:
+	@for program in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$$program"; done
+	@for page in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man1/$$page"; done
+
+clean:
+	$(CARGO) clean
+
+.PHONY: all test lint demo bench install uninstall clean

@@ -1,0 +1,223 @@
+//! Figures: from `/proc`, from the output of the load generators, and from
+//! connections made here.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Units of `utime` and `stime` in `/proc/PID/stat` (proc(5), `USER_HZ`): 100
+/// a second on every Linux that is not built specially.
+const TICKS: f64 = 100.0;
+
+/// How long an answer may take before it counts as none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The body that the back ends answer `/` with.
+pub(crate) const BODY: &str = "pen bench\n";
+
+/// The middle one; 0 of nothing.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}
+
+/// The fields of `/proc/PID/stat` behind the name, which may hold blanks: the
+/// first is the state, the second the parent.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+/// A process, its children, theirs.
+fn tree(pid: u32) -> Vec<u32> {
+    let all: Vec<(u32, u32)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, stat(pid)?.get(1)?.parse().ok()?)))
+        .collect();
+    let mut family = vec![pid];
+    let mut at = 0;
+    while at < family.len() {
+        let parent = family[at];
+        family.extend(all.iter().filter(|(_, p)| *p == parent).map(|(c, _)| *c));
+        at += 1;
+    }
+    family
+}
+
+/// Processor seconds that a process and its children have used.
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+    let ticks = |pid| -> Option<f64> {
+        let fields = stat(pid)?;
+        let user: f64 = fields.get(11)?.parse().ok()?;
+        let system: f64 = fields.get(12)?.parse().ok()?;
+        Some(user + system)
+    };
+    tree(pid).into_iter().filter_map(ticks).sum::<f64>() / TICKS
+}
+
+/// KiB of memory (RSS) that a process and its children hold. What several of
+/// them share counts for each.
+pub(crate) fn rss_kib(pid: u32) -> f64 {
+    let rss = |pid| -> Option<f64> {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    tree(pid).into_iter().filter_map(rss).sum()
+}
+
+/// Processes that wanted a processor, on average over the last minute.
+pub(crate) fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|word| word.parse().ok()).unwrap_or(0.0)
+}
+
+fn output(tool: &Path, words: &[&str]) -> Result<String, String> {
+    let name = tool.display();
+    let output = Command::new(tool)
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("{name}: {e}"))?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        let why = why.lines().last().unwrap_or("no message");
+        return Err(format!("{name} {}: {why}", words.join(" ")));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The first word behind `label`, a number.
+fn number_after(text: &str, label: &str) -> Option<f64> {
+    let (_, rest) = text.split_once(label)?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// What `ab` found.
+pub(crate) struct Ab {
+    pub(crate) per_second: f64,
+    pub(crate) done: f64,
+    pub(crate) p99_ms: f64,
+}
+
+/// Runs `ab`, 50 at a time, with a new connection for each request. `late`:
+/// from this address, and for so many seconds at most. A request that failed
+/// is an error.
+pub(crate) fn ab(
+    tool: &Path,
+    scratch: &Path,
+    to: SocketAddr,
+    requests: u32,
+    late: Option<(Ipv4Addr, u32)>,
+) -> Result<Ab, String> {
+    let csv = scratch.join("ab.csv");
+    let (url, csv_name) = (format!("http://{to}/"), csv.display().to_string());
+    let requests = requests.to_string();
+    let late = late.map(|(from, seconds)| (from.to_string(), seconds.to_string()));
+    let mut words = vec!["-q", "-c", "50", "-e", &csv_name];
+    if let Some((from, seconds)) = &late {
+        words.extend(["-B", from, "-t", seconds]); // before -n, which -t sets
+    }
+    words.extend(["-n", &requests, &url]);
+    let text = output(tool, &words)?;
+    let failed = number_after(&text, "Failed requests:");
+    let strange = number_after(&text, "Non-2xx responses:");
+    if failed != Some(0.0) || strange.is_some() {
+        return Err(format!(
+            "ab: {} failed requests, {} answers of another kind",
+            failed.unwrap_or(f64::NAN),
+            strange.unwrap_or(0.0)
+        ));
+    }
+    // The printed percentiles are whole milliseconds; the file has fractions.
+    let table = fs::read_to_string(&csv).map_err(|e| format!("{csv_name}: {e}"))?;
+    let p99_ms = table.lines().find_map(|line| line.strip_prefix("99,"));
+    let found = number_after(&text, "Requests per second:")
+        .zip(number_after(&text, "Complete requests:"))
+        .zip(p99_ms.and_then(|word| word.parse().ok()));
+    let ((per_second, done), p99_ms) = found.ok_or("ab: output not understood")?;
+    Ok(Ab {
+        per_second,
+        done,
+        p99_ms,
+    })
+}
+
+/// Runs `wrk` for some seconds over connections that stay; requests a second.
+pub(crate) fn wrk(
+    tool: &Path,
+    to: SocketAddr,
+    connections: u32,
+    seconds: u32,
+) -> Result<f64, String> {
+    let (count, time) = (format!("-c{connections}"), format!("-d{seconds}s"));
+    let text = output(tool, &["-t1", &count, &time, &format!("http://{to}/")])?;
+    let bad = |line: &&str| line.contains("Socket errors") || line.contains("Non-2xx");
+    if let Some(line) = text.lines().find(bad) {
+        return Err(format!("wrk: {}", line.trim()));
+    }
+    number_after(&text, "Requests/sec:").ok_or_else(|| "wrk: output not understood".to_owned())
+}
+
+/// Asks for `/` over a connection that stays open, and waits for the answer.
+pub(crate) fn ask(stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut part = [0; 1024];
+    while !answer.ends_with(BODY.as_bytes()) {
+        match stream.read(&mut part)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => answer.extend_from_slice(&part[..n]),
+        }
+    }
+    Ok(())
+}
+
+/// Asks for `/` over a connection that the server ends, as `ab` does.
+pub(crate) fn ask_once(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    match answer.ends_with(BODY.as_bytes()) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Downloads `path` and returns the length of its body.
+pub(crate) fn download(to: SocketAddr, path: &str) -> io::Result<u64> {
+    let mut stream = TcpStream::connect(to)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut head = Vec::new();
+    let mut body = 0;
+    loop {
+        let n = match stream.read(&mut buffer)? {
+            0 => return Ok(body),
+            n => n,
+        };
+        if body > 0 {
+            body += n as u64;
+            continue;
+        }
+        head.extend_from_slice(&buffer[..n]);
+        if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+            body = (head.len() - at - 4) as u64;
+        }
+    }
+}

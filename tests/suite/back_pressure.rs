@@ -1,0 +1,117 @@
+//! Who does not read stalls the other end, and nothing piles up in pen.
+
+use crate::harness::{Backend, PATIENCE, Pen, Place, Starter, pattern, same_pattern, wait_until};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// No pair of sockets holds so much: more can only be in pen.
+const TOO_MUCH: usize = 192 << 20;
+
+/// Memory that pen may take for a connection: its buffers, and some slack.
+const MEMORY_KIB: u64 = 8 << 10;
+
+/// Waits until a count has stood still for a while: what is full is full.
+fn settled(count: &AtomicUsize) -> usize {
+    let mut last = (count.load(SeqCst), Instant::now());
+    wait_until("the flow stops", || {
+        let now = count.load(SeqCst);
+        assert!(now < TOO_MUCH, "{now} bytes are on their way");
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        now > 0 && last.1.elapsed() > Duration::from_secs(1)
+    });
+    last.0
+}
+
+fn memory(pen: &Pen) -> u64 {
+    pen.status().number("VmRSS")
+}
+
+#[test]
+fn a_client_that_stops_reading_stalls_its_server_alone() {
+    let place = Place::new();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let source = Backend::source(place.at(), Arc::clone(&sent));
+    let pen = Starter::new(&place).server(&source.at).start();
+    let before = memory(&pen);
+    let client = pen.connect();
+    let stalled = settled(&sent);
+    let grown = memory(&pen).saturating_sub(before);
+    assert!(grown < MEMORY_KIB, "grown by {grown} KiB");
+    // Everything is there, and more comes, when it reads again.
+    let mut buffer = vec![0; 65_536];
+    let mut at = 0;
+    while at < stalled + (1 << 20) {
+        let count = (&client.0).read(&mut buffer).unwrap();
+        assert!(
+            count > 0 && same_pattern(0, at as u64, &buffer[..count]),
+            "at {at}"
+        );
+        at += count;
+    }
+}
+
+#[test]
+fn a_server_that_stops_reading_stalls_its_client_alone() {
+    let place = Place::new();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let (report, reported) = std::sync::mpsc::channel();
+    let slow = Backend::start(place.at(), move |stream| {
+        let _ = wait.lock().unwrap().recv();
+        let mut buffer = vec![0; 65_536];
+        let mut at = 0;
+        while let Ok(count @ 1..) = (&*stream).read(&mut buffer) {
+            assert!(same_pattern(3, at, &buffer[..count]), "at {at}");
+            at += count as u64;
+        }
+        let _ = report.send(at as usize);
+    });
+    let other = Backend::letter(place.at(), 'A');
+    let pen = Starter::new(&place)
+        .args(["-r"])
+        .server(&other.at)
+        .server(&slow.at)
+        .start();
+    let before = memory(&pen);
+    let client = pen.connect();
+    let sent = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let end = 2 * settled(&sent);
+            let grown = memory(&pen).saturating_sub(before);
+            assert!(grown < MEMORY_KIB, "grown by {grown} KiB");
+            // Nobody else is held up meanwhile.
+            assert_eq!(pen.letter(), "A");
+            go.send(()).unwrap();
+            wait_until("the flow goes on", || sent.load(SeqCst) > end);
+            client.end_sending();
+        });
+        loop {
+            let at = sent.load(SeqCst);
+            match (&client.0).write(pattern(3, at as u64, 65_536)) {
+                Ok(count) => sent.fetch_add(count, SeqCst),
+                Err(_) => break,
+            };
+        }
+    });
+    assert_eq!(reported.recv_timeout(PATIENCE).unwrap(), sent.load(SeqCst));
+}
+
+#[test]
+fn a_stalled_connection_can_be_left() {
+    let place = Place::new();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let source = Backend::source(place.at(), Arc::clone(&sent));
+    let starter = Starter::new(&place).control(place.at());
+    let pen = starter.server(&source.at).start();
+    let client = pen.connect();
+    settled(&sent);
+    assert_eq!(pen.load(0), 1);
+    drop(client);
+    wait_until("the connection is over", || pen.load(0) == 0);
+}

@@ -1,0 +1,168 @@
+//! In the background: the start, the pid file, signals.
+
+use crate::harness::{
+    At, Client, Dir, Place, Starter, is_c_pen, letters, skip_on_c, stale_socket, wait_until,
+};
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+/// Where a link of `/proc/PID` leads.
+fn link(pid: u32, name: &str) -> String {
+    let path = fs::read_link(format!("/proc/{pid}/{name}")).unwrap();
+    path.display().to_string()
+}
+
+/// The session that a process is in: the fourth word behind its name.
+fn session(pid: u32) -> u32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(')').unwrap();
+    rest.split_whitespace().nth(3).unwrap().parse().unwrap()
+}
+
+#[test]
+fn it_listens_when_the_parent_has_left() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = letters(&place, 1);
+    for _ in 0..10 {
+        let pid_file = dir.file("pen.pid");
+        let pen = Starter::new(&place)
+            .args(["-p", pid_file.to_str().unwrap()])
+            .servers(&servers)
+            .start_in_background(&pid_file);
+        // At the first attempt.
+        assert_eq!(Client::new(&pen.at).letter(), "A");
+        drop(pen);
+        assert!(!pid_file.exists());
+    }
+}
+
+#[test]
+fn it_leaves_terminal_and_session_but_not_the_directory() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = letters(&place, 1);
+    // Relative paths keep working.
+    let pen = Starter::new(&place)
+        .directory(dir.path())
+        .args(["-p", "pen.pid", "-l", "pen.log"])
+        .servers(&servers)
+        .start_in_background(&dir.file("pen.pid"));
+    assert_eq!(session(pen.pid), pen.pid);
+    for fd in 0..=2 {
+        assert_eq!(link(pen.pid, &format!("fd/{fd}")), "/dev/null");
+    }
+    let here = fs::canonicalize(dir.path()).unwrap();
+    assert_eq!(Path::new(&link(pen.pid, "cwd")), here);
+    let client = Client::new(&pen.at);
+    client.send("hello\n");
+    assert_eq!(client.receive(2), b"AA");
+    pen.has_logged(&dir.file("pen.log"), " hello");
+    fs::rename(dir.file("pen.log"), dir.file("old.log")).unwrap();
+    pen.signal("HUP");
+    wait_until("the log is opened again", || dir.file("pen.log").exists());
+}
+
+#[test]
+fn term_and_int_end_it_cleanly() {
+    for signal in ["TERM", "INT"] {
+        if signal == "INT" && skip_on_c() {
+            return;
+        }
+        let (place, dir) = (Place::new(), Dir::new());
+        let servers = letters(&place, 1);
+        let (pid_file, socket) = (dir.file("pen.pid"), dir.file("pen.sock"));
+        let pen = Starter::at(At::Unix(socket))
+            .args(["-p", pid_file.to_str().unwrap()])
+            .servers(&servers)
+            .start_in_background(&pid_file);
+        let client = Client::new(&pen.at);
+        assert_eq!(client.letter(), "A");
+        pen.signal(signal);
+        wait_until("pen ends", || !pen.is_running());
+        assert!(client.ends(), "{signal}");
+        if !is_c_pen() {
+            assert_eq!(dir.names(), [""; 0], "{signal}");
+        }
+    }
+}
+
+#[test]
+fn exit_statuses_in_the_foreground() {
+    let place = Place::new();
+    for signal in ["TERM", "INT"] {
+        if signal == "INT" && skip_on_c() {
+            return;
+        }
+        let mut pen = Starter::new(&place).server(&place.at()).start();
+        pen.signal(signal);
+        assert_eq!(pen.wait().code(), Some(0), "{signal}");
+        assert!(!pen.at.is_listening());
+    }
+}
+
+#[test]
+fn other_signals_do_not_end_it() {
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .servers(&servers)
+        .expect("reloading on HUP")
+        .start();
+    pen.signal("PIPE");
+    // Nothing to open or to read again.
+    pen.signal("HUP");
+    if !is_c_pen() {
+        pen.says("reloading on HUP");
+    }
+    assert_eq!(pen.letter(), "A");
+}
+
+#[test]
+fn a_stale_socket_is_replaced() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = letters(&place, 1);
+    let path = dir.file("pen.sock");
+    stale_socket(&path);
+    assert!(fs::metadata(&path).unwrap().file_type().is_socket());
+    let pen = Starter::at(At::Unix(path.clone()))
+        .servers(&servers)
+        .start();
+    wait_until("it is pen's socket", || pen.at.connect().is_ok());
+    assert_eq!(pen.letter(), "A");
+    drop(pen);
+    assert!(!path.exists() || is_c_pen());
+}
+
+#[test]
+fn another_ones_socket_is_not_removed_at_the_end() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = letters(&place, 1);
+    let path = dir.file("pen.sock");
+    let first = Starter::at(At::Unix(path.clone()))
+        .servers(&servers)
+        .start();
+    let second = Starter::at(At::Unix(path)).servers(&servers).start();
+    drop(first);
+    assert_eq!(second.letter(), "A");
+}
+
+#[test]
+fn a_stale_pid_file_is_written_over() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let pid_file = dir.file("pen.pid");
+    fs::write(&pid_file, "999999999999 of long ago\n").unwrap();
+    let pen = Starter::new(&place)
+        .args(["-p", pid_file.to_str().unwrap()])
+        .server(&place.at())
+        .start();
+    let text = fs::read_to_string(&pid_file).unwrap();
+    assert_eq!(text, pen.pid().to_string());
+    drop(pen);
+    assert!(!pid_file.exists());
+}

@@ -1,0 +1,124 @@
+//! Many connections: the cap (`-x`), and thousands at once.
+
+use crate::harness::{Backend, Client, Place, Starter, letters, skipped, wait_for, wait_until};
+use std::io::Write;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[test]
+fn at_the_cap_clients_wait_for_their_turn() {
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .args(["-x", "1"])
+        .servers(&servers)
+        .start();
+    let first = pen.connect();
+    assert_eq!(first.letter(), "A");
+    let (second, third) = (pen.connect(), pen.connect());
+    assert!(second.is_quiet() && third.is_quiet());
+    // The first is not disturbed.
+    first.send("\n");
+    assert_eq!(first.letter(), "A");
+    assert_eq!(servers[0].count(), 1);
+    drop(first);
+    assert_eq!(second.letter(), "A");
+    assert!(third.is_quiet());
+    drop(second);
+    assert_eq!(third.letter(), "A");
+}
+
+#[test]
+fn the_cap_can_be_raised() {
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .args(["-x", "1"])
+        .control(place.at())
+        .servers(&servers)
+        .start();
+    let first = pen.connect();
+    assert_eq!(first.letter(), "A");
+    let second = pen.connect();
+    assert!(second.is_quiet());
+    assert_eq!(pen.ask("conn_max 2"), "2\n");
+    assert_eq!(second.letter(), "A");
+    // It never shrinks.
+    assert_eq!(pen.ask("conn_max 1"), "2\n");
+}
+
+#[test]
+fn a_client_that_leaves_while_it_waits_is_no_trouble() {
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .args(["-x", "1"])
+        .servers(&servers)
+        .start();
+    let first = pen.connect();
+    assert_eq!(first.letter(), "A");
+    drop(pen.connect());
+    let third = pen.connect();
+    drop(first);
+    assert_eq!(third.letter(), "A");
+}
+
+/// Lifts the soft limit on open files of this process to `wanted`, if it may
+/// be that high.
+fn allow_open_files(wanted: u64) -> bool {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<_> = line.unwrap().split_whitespace().collect();
+    let number = |word: &str| word.parse().unwrap_or(u64::MAX);
+    let (soft, hard) = (number(words[3]), number(words[4]));
+    if soft >= wanted {
+        return true;
+    }
+    let pid = std::process::id().to_string();
+    let limit = format!("--nofile={hard}:{hard}");
+    hard >= wanted
+        && Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .status()
+            .is_ok_and(|status| status.success())
+}
+
+#[test]
+fn two_thousand_connections_at_once() {
+    const CLIENTS: usize = 2000;
+    if !allow_open_files(6000) {
+        return skipped("6,000 open files are not allowed, see ulimit -n");
+    }
+    let place = Place::new();
+    // One thread for all, which is the test's own.
+    let accepted = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&accepted);
+    let server = Backend::start(place.at(), move |stream| {
+        keep.lock().unwrap().push(stream);
+    });
+    let pen = Starter::new(&place)
+        // On a busy machine the server's queue may be full for a while.
+        .args(["-x", "2500", "-t", "60"])
+        .control(place.at())
+        .server(&server.at)
+        .start();
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| pen.connect()).collect();
+    // Of a burst that overflows the server's queue the kernel tries the rest
+    // again after seconds.
+    wait_for(Duration::from_secs(90), "all are connected", || {
+        accepted.lock().unwrap().len() == CLIENTS
+    });
+    assert_eq!(pen.load(0), CLIENTS as u32);
+    for stream in accepted.lock().unwrap().iter() {
+        (&**stream).write_all(b"A").unwrap();
+    }
+    for client in &clients {
+        assert_eq!(client.letter(), "A");
+    }
+    drop(clients);
+    accepted.lock().unwrap().clear();
+    wait_until("all have gone", || pen.load(0) == 0);
+}

@@ -1,0 +1,188 @@
+//! Which server a client without a history gets: in turn, by hash, by weight,
+//! by prio.
+
+use crate::harness::{Caller, Client, Pen, Place, Starter, letters, skip_on_c, wait_until};
+
+/// The letter of the server that the hash gives, by the formula that the C
+/// program has: the address as the number whose bytes in memory are the
+/// address in network order, the port likewise.
+fn hashed(last: u8, port: Option<u16>, servers: u32) -> String {
+    let address = u32::from_ne_bytes([127, 0, 0, last]);
+    let port = port.map_or(0, |port| u16::from_ne_bytes(port.to_be_bytes()));
+    let index = (address ^ u32::from(port)) % servers;
+    char::from(b'A' + index as u8).to_string()
+}
+
+#[test]
+fn the_very_first_client_gets_server_1() {
+    let place = Place::new();
+    let servers = letters(&place, 3);
+    let pen = Starter::new(&place).servers(&servers).start();
+    assert_eq!(pen.letter(), "B");
+}
+
+#[test]
+fn a_single_server_is_server_0() {
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place).servers(&servers).start();
+    assert_eq!(pen.letters(3), "AAA");
+}
+
+#[test]
+fn different_clients_go_round() {
+    let place = Place::new();
+    let servers = letters(&place, 3);
+    let pen = Starter::new(&place).servers(&servers).start();
+    let callers = [2, 3, 4, 5].map(|n| Caller::new(&place, n, &pen));
+    let round: String = callers.iter().map(Caller::letter).collect();
+    assert_eq!(round, "BCAB");
+}
+
+#[test]
+fn round_robin_for_one_client() {
+    let place = Place::new();
+    let servers = letters(&place, 3);
+    let pen = Starter::new(&place).args(["-r"]).servers(&servers).start();
+    assert_eq!(pen.letters(7), "BCABCAB");
+}
+
+#[test]
+fn hash_by_address() {
+    let place = Place::new();
+    let servers = letters(&place, 5);
+    let pen = Starter::new(&place).args(["-h"]).servers(&servers).start();
+    assert_eq!(pen.letters(2), hashed(1, None, 5).repeat(2));
+    for last in [2, 3, 77, 254] {
+        let caller = Caller::new(&place, last, &pen);
+        assert_eq!(caller.letter(), hashed(last, None, 5), "127.0.0.{last}");
+    }
+}
+
+#[test]
+fn hash_and_round_robin_by_address_and_port() {
+    let place = Place::new();
+    let servers = letters(&place, 5);
+    let pen = Starter::new(&place).args(["-hr"]).servers(&servers).start();
+    for _ in 0..20 {
+        let client = pen.connect();
+        let port = client.0.local_addr().unwrap().port();
+        assert_eq!(client.letter(), hashed(1, Some(port), 5), "port {port}");
+    }
+}
+
+/// A connection that stays, and its server.
+fn hold(pen: &Pen) -> (Client, String) {
+    let client = pen.connect();
+    let letter = client.letter();
+    (client, letter)
+}
+
+#[test]
+fn weight_shares_connections() {
+    let place = Place::new();
+    let servers = letters(&place, 3);
+    let mut starter = Starter::new(&place).args(["-rW"]);
+    for (server, weight) in servers.iter().zip([2, 3, 0]) {
+        starter = starter.operand(format!("{}:0:0:{weight}", server.at));
+    }
+    let pen = starter.start();
+    let held: Vec<_> = (0..8).map(|_| hold(&pen)).collect();
+    let round: String = held.iter().map(|(_, letter)| letter.as_str()).collect();
+    // 256 * connections / weight, the first one on a tie.
+    assert_eq!(round, "ABBABABB");
+}
+
+#[test]
+fn weight_without_weights_is_least_connections() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 3);
+    let starter = Starter::new(&place).args(["-r", "-W"]).servers(&servers);
+    let pen = starter.control(place.at()).start();
+    let first = hold(&pen);
+    let second = hold(&pen);
+    assert_eq!((first.1.as_str(), second.1.as_str()), ("A", "B"));
+    drop(first);
+    wait_until("server 0 is free again", || pen.load(0) == 0);
+    assert_eq!(pen.letter(), "A");
+}
+
+#[test]
+fn prio_takes_the_lowest() {
+    let place = Place::new();
+    let servers = letters(&place, 3);
+    let mut starter = Starter::new(&place).args(["-r", "-O", "prio"]);
+    for (server, prio) in servers.iter().zip([5, 2, 2]) {
+        starter = starter.operand(format!("{}:0:0:0:{prio}", server.at));
+    }
+    let pen = starter.start();
+    assert_eq!(pen.letters(4), "BBBB");
+}
+
+#[test]
+fn prio_goes_on_with_the_next_lowest() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let mut servers = letters(&place, 3);
+    let mut starter = Starter::new(&place).args(["-r", "-O", "prio"]);
+    for (server, prio) in servers.iter().zip([7, 6, 1]) {
+        starter = starter.operand(format!("{}:0:0:0:{prio}", server.at));
+    }
+    let pen = starter.expect("server 2").start();
+    assert_eq!(pen.letter(), "C");
+    drop(servers.pop());
+    // First found out by trying, and then by fail-over to the next index.
+    assert_eq!(pen.letter(), "A");
+    assert_eq!(pen.letters(2), "BB");
+}
+
+#[test]
+fn prio_goes_before_weight_and_weight_before_hash() {
+    let place = Place::new();
+    let servers = letters(&place, 3);
+    let mut starter = Starter::new(&place)
+        .args(["-rhW", "-O", "prio"])
+        .control(place.at());
+    for (server, (weight, prio)) in servers.iter().zip([(1, 2), (1, 3), (9, 1)]) {
+        starter = starter.operand(format!("{}:0:0:{weight}:{prio}", server.at));
+    }
+    let pen = starter.start();
+    let first = hold(&pen);
+    assert_eq!(first.1, "C");
+    assert_eq!(pen.ask("no prio"), "");
+    // Server 2 is now at 256 * 1 / 9.
+    let second = hold(&pen);
+    assert_eq!(second.1, "A");
+    assert_eq!(hold(&pen).1, "B");
+}
+
+#[test]
+fn an_empty_slot_is_never_chosen() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let pen = Starter::new(&place)
+        .args(["-r"])
+        .control(place.at())
+        .server(&servers[0].at)
+        .operand("0.0.0.0:80".to_owned())
+        .server(&servers[1].at)
+        .expect("no server available")
+        .start();
+    assert_eq!(pen.letters(4), "BABA");
+    // Taken away while pen runs, the way scripts do it.
+    assert_eq!(pen.ask("server 2 address 0.0.0.0 port 0"), "");
+    assert_eq!(pen.letters(2), "AA");
+    let list = pen.ask("servers");
+    assert_eq!(list.matches("addr 0.0.0.0 ").count(), 2, "{list}");
+    // Without any server the client is closed.
+    assert_eq!(pen.ask("server 0 address 0"), "");
+    assert!(pen.connect().ends());
+}

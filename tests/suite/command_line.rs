@@ -1,0 +1,272 @@
+//! The command line: what is understood and how. What is refused is in
+//! [`crate::malformed`].
+
+use crate::harness::{
+    At, Backend, Dir, Pen, Place, Starter, is_c_pen, letters, run, skip_on_c, skipped,
+};
+use std::fs;
+use std::net::TcpListener;
+
+/// What comes of `--check` with these words and a good pair of operands.
+fn check(words: &[&str]) -> (i32, String, String) {
+    run([&["--check"], words, &["127.0.0.1:9", "127.0.0.1:9"]].concat())
+}
+
+#[test]
+fn without_operands_comes_the_usage() {
+    for words in [&[][..], &["-r"], &["-x", "7", "-d"]] {
+        let (status, stdout, stderr) = run(words);
+        assert_eq!(status, 0, "{words:?}");
+        assert!(stdout.starts_with("usage:"), "{stdout}");
+        assert!(stderr.is_empty() || is_c_pen(), "{stderr}");
+    }
+}
+
+#[test]
+fn help_version_and_windows() {
+    if skip_on_c() {
+        return;
+    }
+    let (status, help, stderr) = run(["--help"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert_eq!(help, run([""; 0]).1);
+    for option in ["-B host:port", "-x number", "--check", "--version"] {
+        assert!(help.contains(option), "{help}");
+    }
+    let version = format!("pen {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(["--version"]), (0, version, String::new()));
+    // They win over everything behind them.
+    assert_eq!(run(["--help", "--nonsense"]).0, 1);
+    assert_eq!(run(["--help", "-x", "abc"]).0, 0);
+    let (status, stdout, stderr) = run(["-i", "service", "80", "h"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("Windows"), "{stdout}");
+}
+
+#[test]
+fn obsolete_options_are_noted_and_ignored() {
+    if skip_on_c() {
+        return;
+    }
+    let (status, stdout, stderr) = check(&["-D", "-nQ", "-S", "10", "-S10"]);
+    assert_eq!((status, stdout.as_str()), (0, ""));
+    let notes: Vec<_> = stderr.lines().collect();
+    let named = ["-D", "-n", "-Q", "-S", "-S"];
+    assert_eq!(notes.len(), named.len(), "{stderr}");
+    for (note, option) in notes.iter().zip(named) {
+        assert!(note.contains(option) && note.contains("obsolete"), "{note}");
+    }
+}
+
+#[test]
+fn low_numbers_are_raised_with_a_note() {
+    if skip_on_c() {
+        return;
+    }
+    for (words, parts) in [
+        (["-m", "0"], ["-m 0", "1 is used"]),
+        (["-m", "-3"], ["-m -3", "1 is used"]),
+        (["-q", "7"], ["-q 7", "50 is used"]),
+    ] {
+        let (status, _, stderr) = check(&words);
+        assert_eq!((status, stderr.lines().count()), (0, 1), "{stderr}");
+        assert!(parts.iter().all(|part| stderr.contains(part)), "{stderr}");
+    }
+}
+
+#[test]
+fn options_without_effect_are_taken_in_silence() {
+    if skip_on_c() {
+        return;
+    }
+    let silent = (0, String::new(), String::new());
+    assert_eq!(
+        check(&["-P", "-m", "20", "-q", "50", "-a", "--no-batch"]),
+        silent
+    );
+}
+
+#[test]
+fn commands_act_where_they_stand() {
+    if skip_on_c() {
+        return;
+    }
+    let said = |words: &[&str]| {
+        let (status, stdout, stderr) = check(words);
+        assert_eq!((status, stderr.as_str()), (0, ""), "{words:?}");
+        stdout
+    };
+    let modes = said(&[
+        "-O",
+        "mode",
+        "-r",
+        "-O",
+        "mode",
+        "-o",
+        "no roundrobin",
+        "-hsW",
+        "-o",
+        "mode",
+    ]);
+    let wanted = "no hash no roundrobin no stubborn no weight no prio\n\
+                  no hash roundrobin no stubborn no weight no prio\n\
+                  hash no roundrobin stubborn weight no prio\n";
+    assert_eq!(modes, wanted);
+    let last = |words: &[&str]| said(words).lines().last().map(str::to_owned);
+    assert_eq!(
+        last(&["-b", "5", "-O", "blacklist 7", "-O", "blacklist"]),
+        Some("7".to_owned())
+    );
+    assert_eq!(
+        last(&["-O", "blacklist 7", "-b", "5", "-O", "blacklist"]),
+        Some("5".to_owned())
+    );
+    assert_eq!(
+        last(&["-x500", "-x", "7", "-x9", "-O", "conn_max"]),
+        Some("9".to_owned())
+    );
+    assert_eq!(last(&["-dd", "-rd", "-O", "debug"]), Some("3".to_owned()));
+    // What was said before a later word is refused has been said.
+    let (status, stdout, _) = check(&["-O", "mode", "-x", "abc"]);
+    assert_eq!((status, stdout.lines().count()), (1, 1));
+}
+
+/// The settings that a running pen shows.
+fn settings(pen: &Pen) -> String {
+    let shown = [
+        "mode",
+        "conn_max",
+        "blacklist",
+        "timeout",
+        "tracking",
+        "clients_max",
+    ];
+    shown.map(|line| pen.ask(line)).concat()
+}
+
+#[test]
+fn options_and_operands_mix() {
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let at = place.at();
+    let control = place.at();
+    // Clusters, attached and free values, before, between and behind operands.
+    let pen = Starter::at(at.clone())
+        .listen_word("-rs".to_owned())
+        .operand(at.to_string())
+        .operand("-x7".to_owned())
+        .server(&servers[0].at)
+        .args(["-b", "11", "-b12"])
+        .operand("-T".to_owned())
+        .operand("13".to_owned())
+        .server(&servers[1].at)
+        .operand("-Wc3".to_owned())
+        .operand("-t4".to_owned())
+        .control(control)
+        .start();
+    let wanted = "no hash roundrobin stubborn weight no prio\n7\n12\n4\n13\n3\n";
+    assert_eq!(settings(&pen), wanted);
+    let list = pen.ask("servers");
+    for (line, server) in list.lines().zip(&servers) {
+        let port = format!(" port {} ", server.at.inet().port());
+        assert!(line.contains(&port), "{list}");
+    }
+    assert_eq!(list.lines().count(), 2, "{list}");
+}
+
+#[test]
+fn a_server_without_a_port_has_the_listening_port() {
+    let place = Place::new();
+    let at = place.at();
+    let other = Place::new();
+    let same_port = At::Inet((other.ip, at.inet().port()).into());
+    let _server = Backend::letter(same_port, 'A');
+    let pen = Starter::at(at).operand(other.ip.to_string()).start();
+    assert_eq!(pen.letter(), "A");
+}
+
+#[test]
+fn names_of_hosts_and_services() {
+    let services = fs::read_to_string("/etc/services").unwrap_or_default();
+    if !services.contains("smtp") {
+        return skipped("no /etc/services here");
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let at = At::Unix(dir.file("pen.sock"));
+    let pen = Starter::at(at)
+        .operand("localhost:smtp:3:4:5:6".to_owned())
+        .operand("127.0.0.1:http".to_owned())
+        .control(place.at())
+        .start();
+    let wanted = "0 addr 127.0.0.1 port 25 conn 0 max 3 hard 4 weight 5 prio 6 sx 0 rx 0\n\
+                  1 addr 127.0.0.1 port 80 conn 0 max 0 hard 0 weight 0 prio 0 sx 0 rx 0\n";
+    assert_eq!(pen.ask("servers"), wanted);
+}
+
+#[test]
+fn check_opens_nothing() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let busy = TcpListener::bind(place.addr()).unwrap();
+    let address = busy.local_addr().unwrap().to_string();
+    let name = |file: &str| dir.file(file).display().to_string();
+    let (pid, log, page, socket) = (name("pid"), name("log"), name("page"), name("socket"));
+    let files = ["-p", &pid, "-l", &log, "-w", &page, "-C", &address];
+    let silent = (0, String::new(), String::new());
+    for listen in [&address, &socket] {
+        let words = [&["--check"], &files[..], &[listen, "127.0.0.1:9"]].concat();
+        assert_eq!(run(words), silent);
+    }
+    assert_eq!(dir.names(), [""; 0]);
+}
+
+#[test]
+fn check_tells_what_is_wrong() {
+    if skip_on_c() {
+        return;
+    }
+    let dir = Dir::new();
+    let config = dir.file("pen.cfg");
+    let config = config.to_str().unwrap();
+    fs::write(config, "# fine\nno hash\nacl 1 foo\n").unwrap();
+    for (words, parts) in [
+        (["-u", "no-such-user"], ["-u", "no-such-user"]),
+        (["-j", "/nonexistent/jail"], ["-j", "/nonexistent/jail"]),
+        (
+            ["-F", "/nonexistent/pen.cfg"],
+            ["read", "/nonexistent/pen.cfg"],
+        ),
+        (["-F", config], [config, "line 3"]),
+        (["-e", "bad..host:80"], ["-e", "bad..host"]),
+    ] {
+        let (status, stdout, stderr) = check(&words);
+        assert_eq!((status, stdout.as_str()), (1, ""), "{words:?}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        let named = parts.iter().all(|part| stderr.contains(part));
+        assert!(named, "{words:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_configuration_can_say_everything() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = letters(&place, 2);
+    let (at, control) = (place.at(), place.at());
+    let config = dir.file("pen.cfg");
+    let mut text = format!("# all of it\n\nlisten {at}\nroundrobin\n");
+    for (index, server) in servers.iter().enumerate() {
+        let addr = server.at.inet();
+        let (ip, port) = (addr.ip(), addr.port());
+        text += &format!("server {index} address {ip} port {port}\n");
+    }
+    fs::write(&config, text).unwrap();
+    // Nothing but options on the command line.
+    let pen = Starter::at(at)
+        .listen_word("-F".to_owned())
+        .operand(config.display().to_string())
+        .control(control)
+        .start();
+    assert_eq!(pen.letters(3), "BAB");
+}

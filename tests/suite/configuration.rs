@@ -1,0 +1,246 @@
+//! Configuration files: `-F`, `include`, HUP and `write`.
+
+use crate::harness::{At, Dir, Place, Starter, letters, run, skip_on_c, wait_until};
+use std::fs;
+
+#[test]
+fn a_file_sets_what_options_do_not() {
+    let place = Place::new();
+    let backends = letters(&place, 2);
+    let dir = Dir::new();
+    let file = dir.file("pen.cfg");
+    let [a, b] = [&backends[0], &backends[1]].map(|backend| backend.at.inet());
+    let text = format!(
+        "# two servers\n\nroundrobin\nserver 0 address {} port {}\nserver 1 address {} port {}\n",
+        a.ip(),
+        a.port(),
+        b.ip(),
+        b.port()
+    );
+    fs::write(&file, text).unwrap();
+    let pen = Starter::new(&place)
+        .args(["-F", file.to_str().unwrap()])
+        .start();
+    assert_eq!(pen.letters(3), "BAB");
+}
+
+/// pen listens where the file says, if the command line does not.
+#[test]
+fn a_file_says_where_to_listen() {
+    let place = Place::new();
+    let dir = Dir::new();
+    let file = dir.file("pen.cfg");
+    let at = place.at();
+    fs::write(&file, format!("listen {at}\n")).unwrap();
+    // Commands in a file reply on standard output.
+    let (status, stdout, _) = run(["--check", "-F", file.to_str().unwrap()]);
+    assert_eq!((status, stdout), (0, format!("{at}\n")));
+    fs::write(&file, "hash\n").unwrap();
+    let (status, stdout, _) = run(["--check", "-F", file.to_str().unwrap()]);
+    assert_eq!(status, 0);
+    assert!(stdout.starts_with("usage:"), "{stdout}");
+}
+
+#[test]
+fn every_bad_line_is_named_and_the_start_fails() {
+    if skip_on_c() {
+        return;
+    }
+    let dir = Dir::new();
+    let (file, more) = (dir.file("pen.cfg"), dir.file("more.cfg"));
+    let name = |path: &std::path::Path| path.display().to_string();
+    fs::write(
+        &file,
+        format!("hash\nfoo\ninclude {}\nblacklist x\n", name(&more)),
+    )
+    .unwrap();
+    fs::write(&more, format!("prio\nno bar\ninclude {}\n", name(&file))).unwrap();
+    let (status, stdout, stderr) = run(["-f", "-F", &name(&file), "127.0.0.1:1", "127.0.0.1:2"]);
+    assert_eq!((status, stdout.as_str()), (1, ""));
+    let lines: Vec<&str> = stderr.lines().collect();
+    let wanted = [
+        format!(
+            "{}, line 2: do_cmd: ignoring command starting with 'foo'",
+            name(&file)
+        ),
+        format!(
+            "{}, line 2: do_cmd: ignoring command starting with 'bar'",
+            name(&more)
+        ),
+        format!("{}, line 3: {}: includes itself", name(&more), name(&file)),
+        format!(
+            "{}, line 4: blacklist: bad number 'x', expected [seconds]",
+            name(&file)
+        ),
+    ];
+    assert_eq!(lines, wanted.map(|line| format!("pen: fatal: {line}")));
+}
+
+#[test]
+fn hup_reads_it_again_and_the_good_lines_count() {
+    let place = Place::new();
+    let dir = Dir::new();
+    let file = dir.file("pen.cfg");
+    fs::write(&file, "acl 1 permit 10.0.0.0 255.0.0.0\n").unwrap();
+    let pen = Starter::new(&place)
+        .args(["-F", file.to_str().unwrap()])
+        .control(place.at())
+        .expect("reloading on HUP")
+        .expect("line 2: do_cmd: ignoring command starting with 'foo'")
+        .start();
+    assert!(pen.ask("mode").contains("no hash"));
+    fs::write(&file, "acl 1 permit 10.0.0.0 255.0.0.0\nfoo\nhash\n").unwrap();
+    for _ in 0..3 {
+        pen.signal("HUP");
+        wait_until("hash is on", || pen.ask("mode").starts_with("hash "));
+        pen.ask("no hash");
+    }
+    if !skip_on_c() {
+        wait_until("the bad line is named", || pen.has_said("line 2: do_cmd"));
+        let saved = dir.file("saved.cfg");
+        pen.ask(&format!("write {}", saved.display()));
+        let text = fs::read_to_string(&saved).unwrap();
+        assert_eq!(text.matches("acl 1 permit").count(), 1, "{text}");
+    }
+}
+
+/// `write`, stop, start from the second comment line: everything is as it was.
+#[test]
+fn what_is_written_restores_everything() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let dir = Dir::new();
+    let (file, again) = (dir.file("pen.cfg"), dir.file("again.cfg"));
+    let control = place.at();
+    let pen = Starter::new(&place)
+        .args([
+            "-X",
+            "-c",
+            "77",
+            "-x",
+            "66",
+            "-q",
+            "55",
+            "-e",
+            "127.0.0.1:9",
+            "-N",
+        ])
+        .args([
+            "-B",
+            "[::1]:8:7",
+            "-b",
+            "6",
+            "-t",
+            "5",
+            "-T",
+            "4",
+            "-a",
+            "-hrsW",
+        ])
+        .operand("127.0.0.1:1001:10:20:3:4".to_owned())
+        .operand("/nonexistent/server".to_owned())
+        .control(control.clone())
+        .start();
+    for line in [
+        "acl 2 permit 10.1.2.3 255.255.0.0",
+        "acl 2 deny fd00::/8",
+        "client_acl 3",
+        "control_acl 4",
+        "server 4 address ::1 port 25 acl 2",
+        "dummy",
+        "idle_timeout 99",
+        "idlers 2",
+        "keepalive",
+        "no tcp_nodelay",
+        "prio",
+        "source 127.0.0.7",
+        "tcp_fastclose both",
+        &format!("log {}", dir.file("log").display()),
+        &format!("web_stats {}", dir.file("page.html").display()),
+    ] {
+        let reply = pen.ask(line);
+        assert!(!reply.contains("expected"), "{reply}");
+    }
+    pen.ask(&format!("write {}", file.display()));
+    let questions = [
+        "servers",
+        "mode",
+        "clients_max",
+        "conn_max",
+        "log",
+        "web_stats",
+    ];
+    let before = questions.map(|question| pen.ask(question));
+    let at = pen.at.clone();
+    drop(pen);
+
+    let text = fs::read_to_string(&file).unwrap();
+    let words = text.lines().nth(1).unwrap().strip_prefix("# pen ").unwrap();
+    let words: Vec<String> = words
+        .split(' ')
+        .map(|word| word.replace('\'', ""))
+        .collect();
+    let (listen, words) = words.split_last().unwrap();
+    assert_eq!(*listen, at.to_string());
+    let pen = Starter::at(at)
+        .args(words.iter().filter(|word| *word != "-f"))
+        .control(control)
+        .start();
+    pen.ask(&format!("write {}", again.display()));
+    assert_eq!(questions.map(|question| pen.ask(question)), before);
+    // But for the time and the file's own name nothing differs.
+    let settings = |path| {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().skip(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(settings(&file), settings(&again));
+    assert!(settings(&file).len() > 40);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_stays_as_it_is() {
+    let place = Place::new();
+    let dir = Dir::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    if !skip_on_c() {
+        let reply = pen.ask("write");
+        assert!(reply.contains("no file given"), "{reply}");
+        let reply = pen.ask("write /nonexistent/pen.cfg");
+        assert!(reply.contains("/nonexistent/pen.cfg"), "{reply}");
+        // A link is replaced, not followed.
+        let (target, link) = (dir.file("target"), dir.file("link"));
+        fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert_eq!(pen.ask(&format!("write {}", link.display())), "");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert!(
+            fs::read_to_string(&link)
+                .unwrap()
+                .starts_with("# Generated")
+        );
+        assert_eq!(dir.names().len(), 2, "{:?}", dir.names());
+    }
+}
+
+/// Where a path is meant, a path can be given.
+#[test]
+fn a_unix_socket_server_is_written_and_read() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let dir = Dir::new();
+    let path = dir.file("server");
+    let backend = crate::harness::Backend::letter(At::Unix(path.clone()), 'U');
+    let pen = Starter::new(&place).control(place.at()).start();
+    assert_eq!(pen.ask(&format!("server 0 address {}", path.display())), "");
+    assert_eq!(pen.letter(), "U");
+    let file = dir.file("pen.cfg");
+    pen.ask(&format!("write {}", file.display()));
+    let text = fs::read_to_string(&file).unwrap();
+    let line = format!("server 0 acl 0 address {} port 1 ", path.display());
+    assert!(text.contains(&line), "{text}");
+    drop(backend);
+}

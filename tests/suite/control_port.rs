@@ -1,0 +1,197 @@
+//! The control port: who may use it, and what disturbs it.
+
+use crate::harness::{At, Client, Dir, Place, Starter, is_root, letters, skip_on_c, wait_until};
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_command_in_pieces_or_without_an_end_is_a_command() {
+    let place = Place::new();
+    let control = place.at();
+    let pen = Starter::new(&place).control(control.clone()).start();
+    let client = Client::new(&control);
+    for piece in ["mo", "de", "\n"] {
+        client.send(piece);
+    }
+    let whole = client.rest();
+    assert_eq!(whole, pen.ask("mode").into_bytes());
+    if !skip_on_c() {
+        let client = Client::new(&control);
+        client.send("mode");
+        client.end_sending();
+        assert_eq!(client.rest(), whole);
+    }
+}
+
+#[test]
+fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let dir = Dir::new().open_to_all();
+    let path = dir.file("ctl");
+    let mut starter = Starter::new(&place).control(At::Unix(path.clone()));
+    if is_root() {
+        starter = starter.args(["-u", "nobody"]);
+    }
+    let pen = starter.start();
+    let meta = std::fs::metadata(&path).unwrap();
+    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+    let uid = pen.status().number("Uid");
+    assert_eq!(u64::from(meta.uid()), uid);
+    assert_eq!(pen.ask("pid"), format!("{}\n", pen.pid()));
+    drop(pen);
+    assert!(!path.exists());
+}
+
+#[test]
+fn root_without_a_user_gets_none() {
+    if !is_root() || skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let control = place.at();
+    let pen = Starter::new(&place)
+        .args(["-C", &control.to_string()])
+        .expect("not opened, as pen runs as root")
+        .start();
+    assert!(pen.has_said("not opened"));
+    assert!(control.connect().is_err());
+}
+
+#[test]
+fn a_list_keeps_clients_out() {
+    let place = Place::new();
+    let control = place.at();
+    let pen = Starter::new(&place)
+        .control(control.clone())
+        .args([
+            "-O",
+            "acl 3 deny 127.0.0.0 255.0.0.0",
+            "-O",
+            "control_acl 3",
+        ])
+        .expect("control connection denied")
+        .start();
+    let client = Client::new(&control);
+    assert!(client.ends());
+    drop(pen);
+}
+
+/// Silent clients, nonsense and a flood: traffic and commands go on, and
+/// nothing of it stays.
+#[test]
+fn abuse_disturbs_nobody() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let control = place.at();
+    let pen = Starter::new(&place)
+        .servers(&backends)
+        .control(control.clone())
+        .start();
+    assert_eq!(pen.letter(), "A");
+    let threads = || pen.status().number("Threads");
+    let before = threads();
+
+    let silent: Vec<Client> = (0..200).map(|_| Client::new(&control)).collect();
+    let start = Instant::now();
+    assert!(pen.ask("mode").starts_with("no hash"));
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(pen.letter(), "A");
+    // Never more than a fixed number of threads for control connections.
+    assert!(
+        threads() < before + 40,
+        "{} threads, {before} before",
+        threads()
+    );
+
+    let mut seed = 4711_u32;
+    let mut random = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        seed >> 24
+    };
+    for _ in 0..500 {
+        let line: Vec<u8> = (0..random()).map(|_| random() as u8).collect();
+        let line = [&line[..], b"\n"].concat();
+        let client = Client::new(&control);
+        let _ = (&client.0).write_all(&line);
+        let _ = client.0.shutdown(Shutdown::Write);
+        let _ = (&client.0).read(&mut [0; 100]);
+    }
+    let client = Client::new(&control);
+    let _ = (&client.0).write_all(&vec![0; 1 << 20]);
+    let start = Instant::now();
+    assert!(pen.ask("mode").starts_with("no hash"));
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(pen.letter(), "A");
+    drop((silent, client));
+    wait_until("control threads have gone", || threads() <= before);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    let reply = pen.ask(&"x".repeat(10_000));
+    assert_eq!(reply, "line longer than 4095 bytes\n");
+    let longest = format!("mode{}", " ".repeat(4091));
+    assert!(pen.ask(&longest).starts_with("no hash"));
+}
+
+#[test]
+fn whatever_is_sent_comes_back_harmless() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    let reply = pen.ask("\x1b[2Jfoo\x07");
+    assert_eq!(
+        reply,
+        "do_cmd: ignoring command starting with '\\x1b[2Jfoo\\x07'\n"
+    );
+}
+
+#[test]
+fn help_lists_every_command() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    let help = pen.ask("help");
+    for spec in pen::command::TABLE {
+        let no = if spec.has_no() { "[no] " } else { "" };
+        let usage = format!("{no}{} {}", spec.name, spec.args);
+        let line = format!("{} - {}", usage.trim_end(), spec.help);
+        assert!(help.lines().any(|l| l == line), "{line}");
+    }
+}
+
+#[test]
+fn exit_ends_pen_if_it_may() {
+    let place = Place::new();
+    let mut pen = Starter::new(&place)
+        .args(["-X"])
+        .control(place.at())
+        .start();
+    pen.ask("exit");
+    assert!(pen.wait().success());
+}

@@ -1,0 +1,188 @@
+//! How connections end: resets, a side that leaves early, by order, and with
+//! `tcp_fastclose`.
+
+use crate::harness::{Backend, Client, PATIENCE, Pen, Place, Starter, skip_on_c, wait_until};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+
+#[test]
+fn a_reset_by_the_server_ends_the_client() {
+    let place = Place::new();
+    let server = Backend::resetting(place.at());
+    let starter = Starter::new(&place).control(place.at());
+    let pen = starter.server(&server.at).start();
+    let client = pen.connect();
+    client.send("hello");
+    assert!(client.ends());
+    wait_until("the connection is over", || pen.load(0) == 0);
+}
+
+#[test]
+fn a_reset_by_the_client_ends_the_server() {
+    let place = Place::new();
+    let (report, reported) = mpsc::channel();
+    let server = Backend::start(place.at(), move |stream| {
+        let mut stream: &TcpStream = &stream;
+        // More than the client reads, so that its close is a reset.
+        let _ = stream.write_all(&[0; 100_000]);
+        let mut data = [0; 16];
+        while matches!(stream.read(&mut data), Ok(1..)) {}
+        let _ = report.send(());
+    });
+    let pen = Starter::new(&place).server(&server.at).start();
+    let client = pen.connect();
+    client.send("hello");
+    assert_eq!(client.receive(1), [0]);
+    drop(client);
+    reported.recv_timeout(PATIENCE).unwrap();
+}
+
+/// A server that answers before it has heard everything, and then ends its
+/// side in the way of `end`.
+fn hasty(place: &Place, answer: usize, end: fn(&TcpStream)) -> Backend {
+    Backend::start(place.at(), move |stream| {
+        let mut stream: &TcpStream = &stream;
+        stream.read_exact(&mut [0; 1000]).unwrap();
+        stream.write_all(&vec![b'x'; answer]).unwrap();
+        end(stream);
+    })
+}
+
+/// Sends until nobody takes it, and reads the answer then.
+fn send_and_read(client: &Client) -> usize {
+    for _ in 0..100 {
+        if (&client.0).write_all(&[0; 10_000]).is_err() {
+            break;
+        }
+    }
+    let mut answer = Vec::new();
+    // How it ends is not the point: what was said before is.
+    let _ = (&client.0).read_to_end(&mut answer);
+    answer.len()
+}
+
+#[test]
+fn an_early_answer_arrives_whole_though_the_client_still_sends() {
+    let place = Place::new();
+    let server = hasty(&place, 3_000_000, |mut stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        // As decent servers do, it lets the client finish.
+        let mut data = [0; 4096];
+        while matches!(stream.read(&mut data), Ok(1..)) {}
+    });
+    let pen = Starter::new(&place).server(&server.at).start();
+    let client = pen.connect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut left = 2_000_000;
+            while left > 0 {
+                client.send([0; 10_000]);
+                left -= 10_000;
+            }
+            client.end_sending();
+        });
+        assert_eq!(client.rest().len(), 3_000_000);
+    });
+}
+
+#[test]
+fn an_early_answer_arrives_whole_though_the_server_has_gone() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    // It closes with unread data, and so resets; its answer has reached pen.
+    let server = hasty(&place, 30_000, |_| {});
+    let pen = Starter::new(&place).server(&server.at).start();
+    for round in 0..20 {
+        assert_eq!(send_and_read(&pen.connect()), 30_000, "round {round}");
+    }
+}
+
+#[test]
+fn a_connection_is_closed_by_order() {
+    let place = Place::new();
+    let server = Backend::letter(place.at(), 'A');
+    let starter = Starter::new(&place).control(place.at());
+    let pen = starter.server(&server.at).start();
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    assert_eq!(pen.ask("close 0"), "Forcibly closing connection 0\n");
+    assert!(client.ends());
+    wait_until("the connection is over", || pen.load(0) == 0);
+}
+
+/// A server whose connections the test gets.
+fn handing_over(place: &Place) -> (Backend, Receiver<Arc<TcpStream>>) {
+    let (send, receive) = mpsc::channel();
+    let server = Backend::start(place.at(), move |stream| drop(send.send(stream)));
+    (server, receive)
+}
+
+/// A client's and a server's end of one connection.
+fn ends(pen: &Pen, servers: &Receiver<Arc<TcpStream>>) -> (Client, Client) {
+    let client = pen.connect();
+    let server = servers.recv_timeout(PATIENCE).unwrap();
+    (client, Client(server.try_clone().unwrap()))
+}
+
+#[test]
+fn fastclose_lets_one_side_end_both() {
+    let place = Place::new();
+    let (server, servers) = handing_over(&place);
+    for (mode, by_server, by_client) in [
+        ("off", false, false),
+        ("up", true, false),
+        ("down", false, true),
+        ("both", true, true),
+    ] {
+        let pen = Starter::new(&place)
+            .args(["-O", &format!("tcp_fastclose {mode}")])
+            .server(&server.at)
+            .start();
+        let (client, up) = ends(&pen, &servers);
+        up.send("bye");
+        up.end_sending();
+        assert_eq!(client.rest(), b"bye", "{mode}");
+        let ended = if by_server { up.ends() } else { !up.is_quiet() };
+        assert_eq!(ended, by_server, "{mode}, the server ends");
+        let (client, up) = ends(&pen, &servers);
+        client.send("bye");
+        client.end_sending();
+        assert_eq!(up.receive(3), b"bye", "{mode}");
+        let ended = if by_client {
+            client.ends()
+        } else {
+            !client.is_quiet()
+        };
+        assert_eq!(ended, by_client, "{mode}, the client ends");
+    }
+}
+
+#[test]
+fn fastclose_flushes_first() {
+    const LENGTH: usize = 3_000_000;
+    let place = Place::new();
+    let (server, servers) = handing_over(&place);
+    let pen = Starter::new(&place)
+        .args(["-O", "tcp_fastclose both"])
+        .server(&server.at)
+        .start();
+    for server_ends in [true, false] {
+        let (client, up) = ends(&pen, &servers);
+        let (from, to) = if server_ends {
+            (up, client)
+        } else {
+            (client, up)
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                from.send(vec![b'x'; LENGTH]);
+                from.end_sending();
+            });
+            assert_eq!(to.rest().len(), LENGTH, "server ends: {server_ends}");
+        });
+    }
+}

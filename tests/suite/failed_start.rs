@@ -1,0 +1,120 @@
+//! What cannot be had at the start: one line, status 1, nothing left behind.
+
+use crate::harness::{Dir, Place, errors_when_left, is_root, refused, skip_on_c};
+use std::fs;
+use std::net::TcpListener;
+
+/// pen must refuse these words, and must not have kept `listen` or anything in
+/// `dir`.
+fn refused_cleanly(listen: &str, dir: &Dir, words: &[&str], parts: &[&str]) {
+    let before = dir.names();
+    refused(&[words, &[listen, "127.0.0.1:9"]].concat(), parts);
+    assert_eq!(dir.names(), before, "{words:?}");
+    if !listen.contains('/') {
+        TcpListener::bind(listen).expect("the port is free again");
+    }
+}
+
+#[test]
+fn what_cannot_be_opened() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let socket = dir.file("pen.sock").display().to_string();
+    for listen in [place.at().to_string(), socket] {
+        for (words, parts) in [
+            (["-u", "no-such-user"], ["-u", "no-such-user"]),
+            (["-j", "/nonexistent/jail"], ["-j", "/nonexistent/jail"]),
+            (["-p", "/nonexistent/pid"], ["-p", "/nonexistent/pid"]),
+            (["-p", "/dev"], ["-p", "/dev"]),
+            (["-l", "/nonexistent/log"], ["log", "/nonexistent/log"]),
+            (["-l", "/dev"], ["log", "/dev"]),
+            (["-l", "bad..host:80"], ["host", "bad..host:80"]),
+            (["-F", "/nonexistent/cfg"], ["read", "/nonexistent/cfg"]),
+            (["-F", "/dev"], ["read", "/dev"]),
+        ] {
+            refused_cleanly(&listen, &dir, &words, &parts);
+        }
+    }
+}
+
+#[test]
+fn a_busy_port() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    // A listener of std does not share its port.
+    let busy = TcpListener::bind(place.addr()).unwrap();
+    let address = busy.local_addr().unwrap().to_string();
+    let words = [address.as_str(), "127.0.0.1:9"];
+    refused(&words, &[&address, "in use"]);
+    // As root the control port is opened only together with -u.
+    let control = ["-C", &address, "-u", "root"];
+    let control = &control[..if is_root() { 4 } else { 2 }];
+    let parts = ["-C", &address, "in use"];
+    refused_cleanly(&place.at().to_string(), &dir, control, &parts);
+}
+
+#[test]
+fn an_address_that_is_not_here() {
+    if skip_on_c() {
+        return;
+    }
+    // TEST-NET-3, nobody's address (RFC 5737).
+    refused(&["203.0.113.1:9", "127.0.0.1:9"], &["203.0.113.1:9"]);
+}
+
+#[test]
+fn a_bad_line_in_the_configuration() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let config = dir.file("pen.cfg");
+    let config = config.to_str().unwrap();
+    let listen = place.at().to_string();
+    for (line, word) in [
+        ("nonsense", "nonsense"),
+        ("server 0 address bad..host", "bad..host"),
+        ("server 0 port x", "x"),
+        ("acl 10 permit 1.2.3.4", "10"),
+        ("include /nonexistent/more", "/nonexistent/more"),
+    ] {
+        fs::write(config, format!("roundrobin\n\n{line}\n")).unwrap();
+        refused_cleanly(&listen, &dir, &["-F", config], &[config, "line 3", word]);
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_the_socket_stays() {
+    if skip_on_c() {
+        return;
+    }
+    let dir = Dir::new();
+    let path = dir.file("precious");
+    fs::write(&path, "data").unwrap();
+    let word = path.to_str().unwrap();
+    refused(&[word, "127.0.0.1:9"], &[word, "not a socket"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+    refused(
+        &[dir.path().to_str().unwrap(), "127.0.0.1:9"],
+        &["not a socket"],
+    );
+}
+
+#[test]
+fn the_reason_is_there_when_the_parent_leaves() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let listen = place.at().to_string();
+    for round in 0..40 {
+        let errors = dir.file("errors");
+        let words = ["-l", "/nonexistent/log", &listen, "127.0.0.1:9"];
+        let text = errors_when_left(&words, &errors);
+        assert_eq!(text.lines().count(), 1, "round {round}: {text:?}");
+    }
+}

@@ -1,0 +1,301 @@
+//! When the first choice cannot be had: fail-over, the blacklist, limits, and
+//! the servers for emergencies and abuse.
+
+use crate::harness::{
+    Backend, Caller, Client, Pen, Place, Starter, full_queue, letters, skip_on_c, wait_until,
+};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_refused_connect_goes_to_the_next_server() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let pen = Starter::new(&place)
+        .control(place.at())
+        .server(&servers[0].at)
+        .server(&place.at())
+        .server(&servers[1].at)
+        .expect("server 1")
+        .start();
+    assert_eq!(pen.letter(), "B");
+    pen.says("is down for 30 s");
+    let told = pen
+        .messages()
+        .iter()
+        .filter(|m| m.contains("is down for 30 s"))
+        .count();
+    assert_eq!(told, 1);
+    // The client stays with the server that took it in.
+    assert_eq!(pen.letters(2), "BB");
+    wait_until("no place is kept", || pen.load(1) == 0);
+}
+
+#[test]
+fn fail_over_goes_around() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .servers(&servers)
+        .server(&place.at())
+        .server(&place.at())
+        .expect("is down for")
+        .start();
+    assert_eq!(pen.letter(), "A");
+}
+
+#[test]
+fn a_silent_server_is_given_up_after_the_timeout() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let hole = place.addr();
+    let _full = full_queue(hole);
+    let pen = Starter::new(&place)
+        .args(["-t", "1", "-r"])
+        .servers(&servers)
+        .operand(hole.to_string())
+        .expect("server 1")
+        .start();
+    let start = Instant::now();
+    assert_eq!(pen.letter(), "A");
+    assert!(start.elapsed() >= Duration::from_secs(1), "too early");
+    pen.says("no answer within 1 s");
+    // Blacklisted now, so nobody waits again.
+    let start = Instant::now();
+    assert_eq!(pen.letters(4), "AAAA");
+    assert!(start.elapsed() < Duration::from_secs(4), "tried again");
+}
+
+#[test]
+fn a_blacklisted_server_is_used_again_after_its_time() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let down = place.at();
+    let pen = Starter::new(&place)
+        .args(["-r", "-b", "1"])
+        .servers(&servers)
+        .server(&down)
+        .expect("server 1")
+        .start();
+    let failed = Instant::now();
+    assert_eq!(pen.letter(), "A");
+    let up = Backend::letter(down, 'B');
+    wait_until("server 1 is used again", || pen.letter() == "B");
+    assert!(failed.elapsed() >= Duration::from_secs(1), "too early");
+    assert_eq!(up.count(), 1);
+    pen.says("is up again");
+}
+
+#[test]
+fn stubborn_means_no_fail_over() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let emergency = Backend::letter(place.at(), 'E');
+    let pen = Starter::new(&place)
+        .args(["-s", "-r", "-e", &emergency.at.to_string()])
+        .servers(&servers)
+        .server(&place.at())
+        .expect("server 2")
+        .expect("no server available")
+        .start();
+    assert_eq!(pen.letter(), "B");
+    assert_eq!(pen.letter(), "", "must be closed");
+    // Blacklisted now: passed over when it is its turn.
+    assert_eq!(pen.letters(4), "ABAB");
+    assert_eq!(emergency.count(), 0);
+}
+
+#[test]
+fn the_emergency_server_comes_last() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let mut servers = letters(&place, 2);
+    let emergency = Backend::letter(place.at(), 'E');
+    let pen = Starter::new(&place)
+        .args(["-b", "1", "-e", &emergency.at.to_string()])
+        .servers(&servers)
+        .expect("server 0")
+        .expect("server 1")
+        .start();
+    assert_eq!(pen.letter(), "B");
+    let at = servers.pop().unwrap().at.clone();
+    assert_eq!(pen.letter(), "A");
+    servers.clear();
+    assert_eq!(pen.letters(2), "EE");
+    // It is no place to come back to.
+    let _again = Backend::letter(at, 'B');
+    wait_until("a regular server is used again", || pen.letter() == "B");
+}
+
+#[test]
+fn denied_clients_go_to_the_abuse_server() {
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let abuse = Backend::letter(place.at(), 'Z');
+    for list in [3, 0] {
+        if list == 0 && skip_on_c() {
+            // There the list 0 binds the abuse server too.
+            return;
+        }
+        let pen = Starter::new(&place)
+            .args(["-B", &abuse.at.to_string()])
+            .args(["-O", &format!("acl {list} deny 127.0.0.0 255.0.0.0")])
+            .args(["-O", &format!("client_acl {list}")])
+            .servers(&servers)
+            .start();
+        assert_eq!(pen.letters(2), "ZZ", "list {list}");
+    }
+    assert_eq!(servers[0].count(), 0);
+}
+
+#[test]
+fn without_an_abuse_server_they_are_closed() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let emergency = Backend::letter(place.at(), 'E');
+    let pen = Starter::new(&place)
+        .args(["-e", &emergency.at.to_string()])
+        .args(["-O", "acl 3 deny 127.0.0.0/8", "-O", "client_acl 3"])
+        .servers(&servers)
+        .expect("denied by the access list")
+        .start();
+    assert_eq!(pen.letters(2), "");
+    assert_eq!((servers[0].count(), emergency.count()), (0, 0));
+}
+
+#[test]
+fn an_access_list_tells_clients_apart() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .args([
+            "-O",
+            "acl 0 permit 127.0.0.2",
+            "-O",
+            "acl 0 deny 127.0.0.0/29",
+        ])
+        .servers(&servers)
+        .expect("denied by the access list")
+        .start();
+    assert_eq!(pen.letter(), "", "127.0.0.1");
+    for (number, letter) in [(2, "A"), (7, ""), (8, "A")] {
+        let caller = Caller::new(&place, number, &pen);
+        assert_eq!(caller.letter(), letter, "127.0.0.{number}");
+    }
+}
+
+#[test]
+fn a_servers_own_access_list_sends_clients_on() {
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let pen = Starter::new(&place)
+        .args(["-O", "acl 1 deny 127.0.0.1"])
+        .servers(&servers)
+        .control(place.at())
+        .start();
+    assert_eq!(pen.ask("server 1 acl 1"), "");
+    assert_eq!(pen.letters(2), "AA");
+    // The others are in turn: 0 and 1.
+    let others = [2, 3].map(|n| Caller::new(&place, n, &pen).letter());
+    assert_eq!(others, ["A", "B"]);
+}
+
+/// A connection that stays, and its server.
+fn hold(connect: impl Fn() -> Client) -> (Client, String) {
+    let client = connect();
+    let letter = client.letter();
+    (client, letter)
+}
+
+#[test]
+fn soft_and_hard_limits() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let pen = Starter::new(&place)
+        .server(&servers[0].at)
+        .operand(format!("{}:1:2", servers[1].at))
+        .control(place.at())
+        .start();
+    let [x, y, z] = [2, 3, 4].map(|n| Caller::new(&place, n, &pen));
+    let mut held = vec![hold(|| x.connect())];
+    // At the soft limit now, but who was here may come to the hard one.
+    held.push(hold(|| x.connect()));
+    // At the hard limit. From now on x is a client of server 0.
+    held.push(hold(|| x.connect()));
+    // In turn: 0, and then 1, which is full.
+    held.push(hold(|| y.connect()));
+    held.push(hold(|| z.connect()));
+    let round: String = held.iter().map(|(_, letter)| letter.as_str()).collect();
+    assert_eq!(round, "BBAAA");
+    assert_eq!((pen.load(0), pen.load(1)), (3, 2));
+    held.clear();
+    wait_until("the places are free again", || {
+        (pen.load(0), pen.load(1)) == (0, 0)
+    });
+}
+
+#[test]
+fn full_everywhere_is_an_emergency() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let emergency = Backend::letter(place.at(), 'E');
+    let mut starter = Starter::new(&place).args(["-r", "-e", &emergency.at.to_string()]);
+    for server in &servers {
+        starter = starter.operand(format!("{}:1", server.at));
+    }
+    let pen = starter.control(place.at()).start();
+    let mut held: Vec<_> = (0..4).map(|_| hold(|| pen.connect())).collect();
+    let round: String = held.iter().map(|(_, letter)| letter.as_str()).collect();
+    assert_eq!(round, "BAEE");
+    drop(held.remove(0));
+    wait_until("server 1 has room", || pen.load(1) == 0);
+    assert_eq!(hold(|| pen.connect()).1, "B");
+}
+
+#[test]
+fn a_burst_cannot_overshoot_the_limit() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 2);
+    let pen: Pen = Starter::new(&place)
+        .args(["-r"])
+        .operand(format!("{}:3", servers[0].at))
+        .operand(format!("{}:4", servers[1].at))
+        .expect("no server available")
+        .expect("more connections")
+        .start();
+    let clients: Vec<Client> = (0..20).map(|_| pen.connect()).collect();
+    let served: String = clients.iter().map(Client::letter).collect();
+    assert_eq!(served.matches('A').count(), 3, "{served}");
+    assert_eq!(served.matches('B').count(), 4, "{served}");
+}

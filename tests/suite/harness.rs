@@ -1,0 +1,107 @@
+//! What the tests stand on: places, daemons, servers, clients.
+//!
+//! No test sleeps in the hope that something has happened meanwhile: it waits
+//! until it has, [`PATIENCE`] at most. Where the passing of time is itself the
+//! thing tested, the test looks at a clock.
+
+mod at;
+mod client;
+mod daemon;
+mod files;
+mod place;
+mod process;
+mod servers;
+mod starter;
+
+pub(crate) use at::At;
+pub(crate) use client::{Caller, Client, free_v6};
+pub(crate) use daemon::{Background, Pen};
+pub(crate) use files::{Dir, pattern, same_pattern};
+pub(crate) use place::Place;
+pub(crate) use process::{Status, errors_when_left, finish, refused, run};
+pub(crate) use servers::{Backend, full_queue, letters, stale_socket};
+pub(crate) use starter::Starter;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for anything before it fails. Long, as the machine
+/// may be busy with other work; a test that passes never waits this long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds.
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_for(PATIENCE, what, condition);
+}
+
+/// Waits so long until `condition` holds.
+pub(crate) fn wait_for(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The program under test.
+pub(crate) fn pen_program() -> PathBuf {
+    program("pen")
+}
+
+/// The program of this name from the package under test.
+pub(crate) fn program(name: &str) -> PathBuf {
+    match std::env::var_os("PEN_BIN_DIR") {
+        Some(dir) => PathBuf::from(dir).join(name),
+        None => our_program().with_file_name(name),
+    }
+}
+
+/// The program of this package, whatever is under test.
+pub(crate) fn our_program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_pen"))
+}
+
+/// Whether the program under test is the C program.
+pub(crate) fn is_c_pen() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| is_strange(&pen_program()))
+}
+
+/// Where the C program is, if it is installed.
+pub(crate) fn c_program() -> Option<PathBuf> {
+    let path = PathBuf::from("/usr/bin/pen");
+    (path.exists() && is_strange(&path)).then_some(path)
+}
+
+/// Whether this is not our program: the C program has no `--version`.
+fn is_strange(program: &Path) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    let output = output.expect("the program under test runs");
+    !output.stdout.starts_with(b"pen ")
+}
+
+/// Whether to leave out a test of something that the C program does not do.
+pub(crate) fn skip_on_c() -> bool {
+    let skip = is_c_pen();
+    if skip {
+        skipped("the C program does not do this");
+    }
+    skip
+}
+
+/// Says that the running test is left out and why, past the test runner's
+/// capturing of output.
+pub(crate) fn skipped(why: &str) {
+    use std::io::Write;
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("test");
+    let _ = writeln!(std::io::stderr(), "skipped: {name} ({why})");
+}
+
+/// Whether the tests run as root, and with them pen.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}

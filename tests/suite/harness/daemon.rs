@@ -1,0 +1,215 @@
+//! A pen that runs.
+
+use super::process::{Status, signal};
+use super::{At, Client, PATIENCE, is_c_pen, wait_until};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A running pen. When it goes, pen is told to end, and the test fails if it
+/// does not end well or has said anything that was not expected.
+pub(crate) struct Pen {
+    pub(crate) at: At,
+    control: Option<At>,
+    child: Child,
+    messages: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+    expected: Vec<&'static str>,
+    /// Not ours: it may say what it wants.
+    is_strange: bool,
+}
+
+impl Pen {
+    /// Waits until it listens; its messages are gathered from now on.
+    pub(super) fn wait_for(
+        mut child: Child,
+        at: At,
+        control: Option<At>,
+        expected: Vec<&'static str>,
+        is_strange: bool,
+    ) -> Pen {
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let kept = Arc::clone(&messages);
+        let reader = thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        let mut pen = Pen {
+            at,
+            control,
+            child,
+            messages,
+            reader: Some(reader),
+            expected,
+            is_strange,
+        };
+        wait_until("pen starts", || {
+            if let Some(status) = pen.child.try_wait().unwrap() {
+                panic!("pen ended at its start, {status}");
+            }
+            match is_strange {
+                true => pen.at.is_listening(),
+                false => pen.has_said(" starting"),
+            }
+        });
+        pen
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::new(&self.at)
+    }
+
+    /// Connects once, and says whose letter came.
+    pub(crate) fn letter(&self) -> String {
+        self.connect().letter()
+    }
+
+    /// Connects so often, one after the other; the letters that came.
+    pub(crate) fn letters(&self, count: usize) -> String {
+        (0..count).map(|_| self.letter()).collect()
+    }
+
+    /// What the control port replies to a line.
+    pub(crate) fn ask(&self, line: &str) -> String {
+        let client = Client::new(self.control.as_ref().expect("a control port"));
+        client.send(format!("{line}\n"));
+        String::from_utf8(client.rest()).unwrap()
+    }
+
+    /// How many connections a server has.
+    pub(crate) fn load(&self, server: usize) -> u32 {
+        let list = self.ask("servers");
+        let line = list.lines().nth(server).expect("such a server");
+        let mut words = line.split(' ').skip_while(|word| *word != "conn");
+        words.nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The messages so far.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.messages.lock().unwrap().clone()
+    }
+
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        let messages = self.messages.lock().unwrap();
+        messages.iter().any(|line| line.contains(text))
+    }
+
+    /// Waits for a message with this in it.
+    pub(crate) fn says(&self, text: &str) {
+        wait_until("a message comes", || self.has_said(text));
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        Status::of(self.pid()).expect("pen runs")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for it to end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("pen ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    fn complaint(&mut self) -> Option<String> {
+        let end = Instant::now() + PATIENCE;
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal("TERM");
+        }
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > end {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return Some("pen does not end on TERM".to_owned());
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        let _ = self.reader.take().map(JoinHandle::join);
+        if !status.success() {
+            return Some(format!("pen ended with {status}"));
+        }
+        let usual = [" starting", "pen is stopping"];
+        let expected = || usual.iter().chain(&self.expected);
+        let strange = self
+            .messages()
+            .into_iter()
+            .find(|line| !expected().any(|text| line.contains(text)));
+        match strange {
+            Some(line) if !self.is_strange => Some(format!("pen said: {line}")),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Pen {
+    fn drop(&mut self) {
+        let complaint = self.complaint();
+        if thread::panicking() {
+            eprintln!("pen at {}: {complaint:?}, {:?}", self.at, self.messages());
+        } else if let Some(complaint) = complaint {
+            panic!("{complaint}; {:?}", self.messages());
+        }
+    }
+}
+
+/// A pen in the background, ended when this goes.
+pub(crate) struct Background {
+    pub(crate) at: At,
+    pub(crate) pid: u32,
+}
+
+impl Background {
+    pub(crate) fn is_running(&self) -> bool {
+        // The address makes sure that it is the process of this test; a
+        // zombie, which has no command line, has ended.
+        let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(&self.at.to_string())
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        assert!(self.is_running());
+        signal(self.pid, name);
+    }
+
+    /// Waits until the last line of this log ends like that.
+    pub(crate) fn has_logged(&self, log: &Path, end: &str) {
+        if is_c_pen() {
+            // It keeps lines to itself until it opens the log again.
+            self.signal("HUP");
+        }
+        wait_until("the request is logged", || {
+            let text = fs::read_to_string(log).unwrap_or_default();
+            text.ends_with(&format!("{end}\n"))
+        });
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if self.is_running() {
+            self.signal("TERM");
+            if !thread::panicking() {
+                wait_until("pen in the background ends", || !self.is_running());
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Loopback addresses of a test's own.
+
+use super::At;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+/// The port that marks an address as taken.
+const CLAIM: u16 = 20_000;
+
+/// An address of 127.0.0.0/8, all of which is local on Linux, that nobody else
+/// uses while this lives: not another test, not another run of the tests. That
+/// matters because pen's listeners have SO_REUSEPORT: two pens on one port
+/// would share it in silence.
+pub(crate) struct Place {
+    pub(crate) ip: Ipv4Addr,
+    next: AtomicU16,
+    // std's listeners do not share their port: this is the lock.
+    _claim: TcpListener,
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        static COUNTER: AtomicU16 = AtomicU16::new(0);
+        let pid = std::process::id();
+        loop {
+            let count = COUNTER.fetch_add(1, Relaxed);
+            assert!(count < 10_000, "no loopback address can be had");
+            let [_, _, high, low] = (pid + u32::from(count / 250)).to_be_bytes();
+            // Never 127.0.x.y, which others may use.
+            let ip = Ipv4Addr::new(127, high % 200 + 50, low, (count % 250 + 1) as u8);
+            if let Ok(claim) = TcpListener::bind((ip, CLAIM)) {
+                return Place {
+                    ip,
+                    next: AtomicU16::new(CLAIM + 1),
+                    _claim: claim,
+                };
+            }
+        }
+    }
+
+    /// An address and port for a listener. Below the ports that the kernel
+    /// hands out to clients.
+    pub(crate) fn at(&self) -> At {
+        At::Inet(self.addr())
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        (self.ip, self.next.fetch_add(1, Relaxed)).into()
+    }
+}

@@ -1,0 +1,161 @@
+//! Starts pen.
+
+use super::process::finish;
+use super::{
+    At, Backend, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, wait_until,
+};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A pen to be started.
+pub(crate) struct Starter {
+    at: At,
+    word: String,
+    program: PathBuf,
+    args: Vec<String>,
+    servers: Vec<String>,
+    control: Option<At>,
+    expected: Vec<&'static str>,
+    limit: Option<&'static str>,
+    directory: Option<PathBuf>,
+}
+
+impl Starter {
+    /// A pen on an address of this place.
+    pub(crate) fn new(place: &Place) -> Starter {
+        Starter::at(place.at())
+    }
+
+    /// A pen that listens here.
+    pub(crate) fn at(at: At) -> Starter {
+        Starter {
+            word: at.to_string(),
+            at,
+            program: pen_program(),
+            args: Vec::new(),
+            servers: Vec::new(),
+            control: None,
+            expected: Vec::new(),
+            limit: None,
+            directory: None,
+        }
+    }
+
+    /// Says where it listens in other words.
+    pub(crate) fn listen_word(mut self, word: String) -> Starter {
+        self.word = word;
+        self
+    }
+
+    /// The pen of this package, whichever is tested.
+    pub(crate) fn ours(mut self) -> Starter {
+        self.program = our_program();
+        self
+    }
+
+    /// Another pen.
+    pub(crate) fn program(mut self, program: PathBuf) -> Starter {
+        self.program = program;
+        self
+    }
+
+    pub(crate) fn args<S: AsRef<str>>(mut self, args: impl IntoIterator<Item = S>) -> Starter {
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+        self.args.extend(args);
+        self
+    }
+
+    pub(crate) fn server(self, server: &At) -> Starter {
+        self.operand(server.to_string())
+    }
+
+    pub(crate) fn servers<'a>(mut self, servers: impl IntoIterator<Item = &'a Backend>) -> Starter {
+        let words = servers.into_iter().map(|server| server.at.to_string());
+        self.servers.extend(words);
+        self
+    }
+
+    /// A server with more than an address behind it.
+    pub(crate) fn operand(mut self, operand: String) -> Starter {
+        self.servers.push(operand);
+        self
+    }
+
+    /// With a control port. As root it needs `-u`, and `-u root` does.
+    pub(crate) fn control(mut self, at: At) -> Starter {
+        self.args.extend(["-C".to_owned(), at.to_string()]);
+        if is_root() {
+            self.args.extend(["-u".to_owned(), "root".to_owned()]);
+        }
+        self.control = Some(at);
+        self
+    }
+
+    /// Messages with this in them are no surprise. Any other fails the test.
+    pub(crate) fn expect(mut self, text: &'static str) -> Starter {
+        self.expected.push(text);
+        self
+    }
+
+    /// Under a limit of the shell, such as `ulimit -n 60`.
+    pub(crate) fn under(mut self, limit: &'static str) -> Starter {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// In this directory.
+    pub(crate) fn directory(mut self, path: &Path) -> Starter {
+        self.directory = Some(path.to_owned());
+        self
+    }
+
+    fn command(&self, options: &[&str]) -> Command {
+        let mut command = match self.limit {
+            None => Command::new(&self.program),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("{limit}; exec \"$@\""), "sh"]);
+                shell.arg(&self.program);
+                shell
+            }
+        };
+        command.args(options).args(&self.args);
+        command.arg(&self.word).args(&self.servers);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it in the foreground and waits until it listens.
+    pub(crate) fn start(self) -> Pen {
+        let is_strange = super::is_strange(&self.program);
+        let mut command = self.command(&["-f"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        Pen::wait_for(child, self.at, self.control, self.expected, is_strange)
+    }
+
+    /// Starts it in the background, where the parent must end well and in
+    /// silence. The arguments say `-p`, and that file is here, complete.
+    pub(crate) fn start_in_background(self, pid_file: &Path) -> Background {
+        let output = finish(self.command(&[]));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {stderr}", output.status);
+        if is_c_pen() {
+            // Its parent half does not wait for anything.
+            wait_until("the pid file is written", || {
+                fs::read_to_string(pid_file).is_ok_and(|pid| !pid.is_empty())
+            });
+        } else {
+            assert_eq!(stderr, "");
+        }
+        let pid = fs::read_to_string(pid_file).unwrap();
+        Background {
+            at: self.at,
+            pid: pid.parse().expect("digits and nothing else"),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Connections on which nothing moves (`idle_timeout`).
+
+use crate::harness::{Backend, PATIENCE, Place, Starter, skip_on_c, wait_until};
+use std::io::Read;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_quiet_connection_ends_after_the_idle_time() {
+    let place = Place::new();
+    let server = Backend::letter(place.at(), 'A');
+    let pen = Starter::new(&place)
+        .args(["-O", "idle_timeout 1"])
+        .control(place.at())
+        .server(&server.at)
+        .start();
+    let start = Instant::now();
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    assert!(client.ends());
+    assert!(start.elapsed() >= Duration::from_millis(900), "too early");
+    wait_until("the server is let go", || pen.load(0) == 0);
+}
+
+#[test]
+fn a_half_closed_connection_ends_after_the_idle_time() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let (report, reported) = mpsc::channel();
+    let server = Backend::start(place.at(), move |stream| {
+        let mut question = String::new();
+        let _ = (&*stream).read_to_string(&mut question);
+        // It never answers, nor does it leave: the test keeps its socket.
+        let _ = report.send((question, stream));
+    });
+    let pen = Starter::new(&place)
+        .args(["-O", "idle_timeout 1"])
+        .control(place.at())
+        .server(&server.at)
+        .start();
+    let client = pen.connect();
+    client.send("a question");
+    client.end_sending();
+    let (question, _socket) = reported.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(question, "a question");
+    assert!(client.ends());
+    wait_until("the server is let go", || pen.load(0) == 0);
+}
+
+#[test]
+fn a_busy_connection_outlives_the_idle_time() {
+    let place = Place::new();
+    let server = Backend::echo(place.at());
+    let pen = Starter::new(&place)
+        .args(["-O", "idle_timeout 2"])
+        .server(&server.at)
+        .start();
+    let client = pen.connect();
+    let quiet = pen.connect();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(4) {
+        client.send("x");
+        assert_eq!(client.receive(1), b"x");
+        // The pace of the traffic, not a wait for anything.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(quiet.ends());
+}
+
+#[test]
+fn an_idle_time_set_later_counts_for_those_who_are_here() {
+    let place = Place::new();
+    let server = Backend::letter(place.at(), 'A');
+    let starter = Starter::new(&place).control(place.at());
+    let pen = starter.server(&server.at).start();
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    assert_eq!(pen.ask("idle_timeout"), "Idle timeout: 0 seconds\n");
+    assert_eq!(pen.ask("idle_timeout 1"), "Idle timeout: 1 seconds\n");
+    assert!(client.ends());
+}

@@ -1,0 +1,210 @@
+//! What commands change while connections are there.
+
+use crate::harness::{Backend, Client, Place, Starter, letters, skip_on_c, wait_until};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
+#[test]
+fn servers_come_and_go() {
+    let place = Place::new();
+    let backends = letters(&place, 3);
+    let pen = Starter::new(&place)
+        .args(["-r"])
+        .servers(&backends[..2])
+        .control(place.at())
+        .start();
+    assert_eq!(pen.letters(2), "BA");
+    let third = backends[2].at.inet();
+    pen.ask(&format!(
+        "server 2 address {} port {}",
+        third.ip(),
+        third.port()
+    ));
+    assert_eq!(pen.letters(3), "BCA");
+    pen.ask("server 1 blacklist 1000");
+    assert_eq!(pen.letters(4), "CACA");
+    pen.ask("server 1 blacklist 0");
+    assert_eq!(pen.letters(3), "BCA");
+    if !skip_on_c() {
+        // The two ways to delete a server.
+        pen.ask("server 1 port 0");
+        pen.ask("server 2 address 0.0.0.0");
+        assert_eq!(pen.letters(3), "AAA");
+    }
+}
+
+#[test]
+fn a_move_keeps_connections_and_those_who_queue() {
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .servers(&backends)
+        .control(place.at())
+        .start();
+    let old = pen.connect();
+    assert_eq!(old.letter(), "A");
+    let next = place.at();
+    assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
+    assert_eq!(Client::new(&next).letter(), "A");
+    wait_until("the old place is closed", || pen.at.connect().is_err());
+    old.send("more\n");
+    assert_eq!(old.letter(), "A");
+    assert_eq!(
+        pen.ask(&format!("listen {}", pen.at)),
+        format!("{}\n", pen.at)
+    );
+    assert_eq!(pen.letter(), "A");
+    if !skip_on_c() {
+        let reply = pen.ask("listen 192.0.2.1:80");
+        assert!(reply.starts_with("192.0.2.1:80: cannot listen"), "{reply}");
+        assert_eq!(pen.letter(), "A");
+        assert_eq!(pen.ask("listen"), format!("{}\n", pen.at));
+    }
+}
+
+#[test]
+fn a_move_is_possible_with_all_slots_taken() {
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .args(["-x", "1"])
+        .servers(&backends)
+        .control(place.at())
+        .start();
+    let first = pen.connect();
+    assert_eq!(first.letter(), "A");
+    let next = place.at();
+    pen.ask(&format!("listen {next}"));
+    let second = Client::new(&next);
+    drop(first);
+    assert_eq!(second.letter(), "A");
+    // The table can grow, and lets the next one in at once.
+    let third = Client::new(&next);
+    assert!(third.is_quiet());
+    assert_eq!(pen.ask("conn_max 2"), "2\n");
+    assert_eq!(third.letter(), "A");
+}
+
+#[test]
+fn close_ends_a_connection() {
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .servers(&backends)
+        .control(place.at())
+        .start();
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    let shown = pen.ask("connection 0");
+    assert!(shown.contains("state = 2\n"), "{shown}");
+    assert_eq!(pen.ask("close 0"), "Forcibly closing connection 0\n");
+    assert!(client.ends());
+    wait_until("it is gone", || {
+        pen.ask("connection 0").contains("state = 0")
+    });
+    wait_until("it is not counted", || {
+        pen.ask("servers").contains(" conn 0 ")
+    });
+}
+
+#[test]
+fn idlers_are_kept_and_let_go() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 2);
+    let pen = Starter::new(&place)
+        .servers(&backends)
+        .control(place.at())
+        .start();
+    pen.ask("idlers 4");
+    wait_until("four are there", || pen.ask("idlers") == "Idlers: 4/4\n");
+    wait_until("the servers share them", || {
+        [backends[0].count(), backends[1].count()] == [2, 2]
+    });
+    let servers = pen.ask("servers");
+    assert_eq!(servers.matches(" conn 2 ").count(), 2, "{servers}");
+    pen.ask("idlers 1");
+    wait_until("one is left", || pen.ask("idlers") == "Idlers: 1/1\n");
+    pen.ask("idlers 0");
+    wait_until("none is left", || pen.ask("idlers") == "Idlers: 0/0\n");
+    wait_until("none is counted", || {
+        pen.ask("servers").matches(" conn 0 ").count() == 2
+    });
+}
+
+/// An idle connection that its server closes is made again.
+#[test]
+fn idlers_come_back() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let backend = Backend::start(place.at(), |_| {});
+    let pen = Starter::new(&place)
+        .servers([&backend])
+        .control(place.at())
+        .start();
+    pen.ask("idlers 1");
+    wait_until("it was made three times", || backend.count() >= 3);
+    pen.ask("idlers 0");
+}
+
+/// Clients never stop while a script changes what there is to change.
+#[test]
+fn no_request_is_lost_to_a_change() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 3);
+    let dir = crate::harness::Dir::new();
+    let file = dir.file("pen.cfg");
+    std::fs::write(&file, "").unwrap();
+    let pen = Starter::new(&place)
+        .servers(&backends[..2])
+        .args(["-F", file.to_str().unwrap()])
+        .control(place.at())
+        .expect("reloading on HUP")
+        .start();
+    let third = backends[2].at.inet();
+    let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(SeqCst) {
+                    let letter = pen.letter();
+                    assert!("ABC".contains(&letter) && !letter.is_empty(), "{letter}");
+                    served.fetch_add(1, SeqCst);
+                }
+            });
+        }
+        for round in 0..200 {
+            let before = served.load(SeqCst);
+            let weight = round % 5 + 1;
+            for line in [
+                "weight".to_owned(),
+                format!("server 0 weight {weight}"),
+                format!("server 2 address {} port {}", third.ip(), third.port()),
+                "server 0 blacklist 1".to_owned(),
+                "roundrobin".to_owned(),
+                "server 0 blacklist 0".to_owned(),
+                "server 2 address 0.0.0.0".to_owned(),
+                "no weight".to_owned(),
+                "no roundrobin".to_owned(),
+                "write".to_owned(),
+                format!("include {}", file.display()),
+            ] {
+                pen.ask(&line);
+            }
+            pen.signal("HUP");
+            wait_until("clients are served", || served.load(SeqCst) > before);
+        }
+        stop.store(true, SeqCst);
+    });
+    assert_eq!(pen.ask("idlers"), "Idlers: 0/0\n");
+    wait_until("all are counted out", || {
+        pen.ask("servers").matches(" conn 0 ").count() == 3
+    });
+}

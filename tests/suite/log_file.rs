@@ -1,0 +1,178 @@
+//! The request log (`-l`): its lines, its rotation, over UDP.
+
+use crate::harness::{
+    Backend, Dir, PATIENCE, Pen, Place, Starter, is_c_pen, skip_on_c, wait_until,
+};
+use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
+/// Waits until the log has so many lines, and returns them.
+fn lines(pen: &Pen, log: &Path, count: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    if is_c_pen() {
+        // It keeps lines to itself until it opens the log again.
+        pen.signal("HUP");
+    }
+    wait_until("the lines are in the log", || {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        lines = text.lines().map(str::to_owned).collect();
+        lines.len() >= count && text.ends_with('\n')
+    });
+    assert_eq!(lines.len(), count, "{lines:?}");
+    lines
+}
+
+/// Sends this through pen in one piece and waits for its echo.
+fn send(pen: &Pen, data: &[u8]) {
+    let client = pen.connect();
+    client.send(data);
+    assert_eq!(client.receive(data.len()), data);
+}
+
+#[test]
+fn a_line_has_client_time_server_and_request() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let log = dir.file("pen.log");
+    let pen = Starter::new(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .start();
+    let before = now();
+    let long = "x".repeat(300);
+    for (count, (data, logged)) in [
+        (
+            "GET /a b?c HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET /a b?c HTTP/1.1",
+        ),
+        ("one\ntwo\n", "one"),
+        ("\r\n", ""),
+        ("caf\u{e9}", "caf.."),
+        (&long, &long[..100]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        send(&pen, data.as_bytes());
+        let all = lines(&pen, &log, count + 1);
+        let words: Vec<_> = all[count].splitn(4, ' ').collect();
+        let server = place.ip.to_string();
+        assert_eq!([words[0], words[2]], ["127.0.0.1", &server], "{all:?}");
+        let time: u64 = words[1].parse().unwrap();
+        assert!((before..=now()).contains(&time), "{all:?}");
+        assert_eq!(words[3], logged);
+    }
+}
+
+#[test]
+fn control_characters_do_not_reach_the_log() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let log = dir.file("pen.log");
+    let pen = Starter::new(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .start();
+    send(&pen, b"a\x1b[31m\x07\0\t\x7f\xffb\n");
+    let all = lines(&pen, &log, 1);
+    assert!(all[0].ends_with(" a.[31m.....b"), "{all:?}");
+}
+
+#[test]
+fn every_read_of_a_client_is_a_line() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let log = dir.file("pen.log");
+    let pen = Starter::new(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .start();
+    let client = pen.connect();
+    for word in ["first\n", "second\n", "third\n"] {
+        // The echo makes sure that each is a read of its own.
+        client.send(word);
+        assert_eq!(client.receive(word.len()), word.as_bytes());
+    }
+    let all = lines(&pen, &log, 3);
+    assert!(all[1].ends_with(" second"), "{all:?}");
+}
+
+#[test]
+fn hup_opens_the_log_again() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let (log, old) = (dir.file("pen.log"), dir.file("pen.log.1"));
+    fs::write(&log, "what was there stays\n").unwrap();
+    let pen = Starter::new(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .expect("reloading on HUP")
+        .start();
+    send(&pen, b"before\n");
+    assert_eq!(lines(&pen, &log, 2)[0], "what was there stays");
+    fs::rename(&log, &old).unwrap();
+    // Until it is told, pen writes to the file that it has.
+    send(&pen, b"between\n");
+    lines(&pen, &old, 3);
+    pen.signal("HUP");
+    wait_until("the log is there again", || log.exists());
+    send(&pen, b"after\n");
+    assert!(lines(&pen, &log, 1)[0].ends_with(" after"));
+    lines(&pen, &old, 3);
+}
+
+#[test]
+fn the_last_lines_are_written_before_the_end() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let log = dir.file("pen.log");
+    let mut pen = Starter::new(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .start();
+    let client = pen.connect();
+    for _ in 0..50 {
+        client.send("x\n");
+        client.receive(2);
+    }
+    pen.signal("TERM");
+    pen.wait();
+    assert_eq!(fs::read_to_string(&log).unwrap().lines().count(), 50);
+}
+
+#[test]
+fn over_udp_to_penlogd() {
+    let place = Place::new();
+    let echo = Backend::echo(place.at());
+    let socket = UdpSocket::bind(place.addr()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let target = socket.local_addr().unwrap().to_string();
+    let pen = Starter::new(&place)
+        .args(["-l", &target])
+        .server(&echo.at)
+        .start();
+    let long = "y".repeat(3000);
+    for (data, logged) in [("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0"), (&long, &long)] {
+        send(&pen, data.as_bytes());
+        let mut buffer = [0; 2000];
+        let count = socket.recv(&mut buffer).unwrap();
+        let mut wanted = format!("+ 127.0.0.1 {} {logged}", place.ip);
+        wanted.truncate(1023);
+        if !is_c_pen() || wanted.len() < 1000 {
+            assert_eq!(buffer[..count], *format!("{wanted}\n").as_bytes());
+        }
+    }
+}

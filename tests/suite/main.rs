@@ -1,0 +1,42 @@
+//! The tests from outside: a real `pen`, real clients, real servers.
+//!
+//! One binary, one module for each behaviour. Every test starts the processes
+//! it needs, on loopback addresses that no other test has, and ends them; see
+//! [`harness`].
+//!
+//! `PEN_BIN_DIR=/usr/bin cargo test --test suite` runs the same tests against
+//! the `pen` in that directory. Against the C program, what this one does
+//! better is left out with a line that says so.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod harness;
+
+mod back_pressure;
+mod background;
+mod capacity;
+mod choice;
+mod command_line;
+mod configuration;
+mod control_port;
+mod endings;
+mod failed_start;
+mod failover;
+mod idle_time;
+mod limits;
+mod live_changes;
+mod log_file;
+mod malformed;
+mod option_table;
+mod penctl;
+mod relay;
+mod reports;
+mod socket_kinds;
+mod tracking;
+mod transcript;
+mod users;

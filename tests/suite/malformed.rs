@@ -1,0 +1,150 @@
+//! Command lines that are refused, in one line that names the word.
+
+use crate::harness::{Place, refused, skip_on_c};
+
+#[test]
+fn malformed_option_values() {
+    if skip_on_c() {
+        return;
+    }
+    for (option, value) in [
+        ("-b", "abc"),
+        ("-b", "-1"),
+        ("-b", "1s"),
+        ("-b", ""),
+        ("-T", "abc"),
+        ("-T", "-1"),
+        ("-t", "abc"),
+        ("-t", "0"),
+        ("-t", "-1"),
+        ("-t", "99999999999999999999"),
+        ("-c", "abc"),
+        ("-c", "0"),
+        ("-c", "-1"),
+        ("-x", "abc"),
+        ("-x", "0"),
+        ("-x", "500x"),
+        ("-x", "1.5"),
+        ("-x", "99999999999999999999"),
+        ("-m", "abc"),
+        ("-q", "abc"),
+        ("-q", "-1"),
+        ("-C", "99999"),
+        ("-C", "127.0.0.1:"),
+        ("-C", "127.0.0.1"),
+        ("-C", "no-such-service"),
+        ("-C", "bad..host:80"),
+        ("-e", "127.0.0.1:99999"),
+        ("-e", "127.0.0.1:80:x"),
+        ("-e", "[::1"),
+        ("-e", "bad..host:80"),
+        ("-B", "127.0.0.1:http:1:2:3:4:5"),
+        ("-B", "bad..host:80"),
+        ("-O", "nonsense"),
+        ("-O", "acl 99 permit 1.2.3.4"),
+        ("-O", "blacklist x"),
+        ("-O", "timeout 0"),
+        ("-O", "server x"),
+        ("-O", "emergency bad..host:80"),
+        ("-o", "tcp_fastclose sideways"),
+        ("-O", "listen 99999"),
+    ] {
+        // Commands and addresses are refused with the bad word, numbers with
+        // the whole option.
+        let word = value.split(' ').next_back().unwrap();
+        let words = [option, value, "127.0.0.1:9", "127.0.0.1:9"];
+        refused(&words, &[word]);
+        refused(&[words[2], words[3], words[0], words[1]], &[option, word]);
+    }
+    let attached = ["-xabc", "127.0.0.1:9", "127.0.0.1:9"];
+    refused(&attached, &["-x", "abc", "number"]);
+    refused(&["127.0.0.1:9", "127.0.0.1:9", "-rx"], &["-x", "value"]);
+}
+
+#[test]
+fn unknown_options() {
+    if skip_on_c() {
+        return;
+    }
+    for option in ["-y", "-ry", "--nonsense", "--check=1", "-9"] {
+        let named = option.trim_start_matches("-r").trim_start_matches('-');
+        let named = named.trim_end_matches("=1");
+        refused(&[option, "127.0.0.1:9", "127.0.0.1:9"], &[named, "option"]);
+    }
+}
+
+#[test]
+fn malformed_listen_operands() {
+    if skip_on_c() {
+        return;
+    }
+    for word in [
+        "99999",
+        "-",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:http:",
+        "127.0.0.1:80x",
+        "127.0.0.1:65536",
+        "no-such-service",
+        "127.0.0.1:no-such-service",
+        "bad..host:80",
+        "1.2.3.4.5:80",
+        "[::1:80",
+        "/nonexistent/directory/pen.sock",
+    ] {
+        refused(&[word, "127.0.0.1:9"], &[word]);
+    }
+}
+
+#[test]
+fn malformed_server_operands() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let listen = place.at().to_string();
+    for word in [
+        "127.0.0.1:x",
+        "127.0.0.1:99999",
+        "127.0.0.1:-1",
+        "127.0.0.1:80x",
+        "127.0.0.1:80:x",
+        "127.0.0.1:80:-1",
+        "127.0.0.1:80:1:x",
+        "127.0.0.1:80:1:2:x",
+        "127.0.0.1:80:1:2:3:x",
+        "127.0.0.1:80:1:2:3:4:5",
+        "127.0.0.1:80:1:2:3:4:",
+        ":80",
+        "[::1",
+        "[::1]80",
+        "::1",
+        "::1:80",
+        "bad..host",
+        "bad..host:80",
+    ] {
+        refused(&[&listen, "127.0.0.1:9", word], &[word]);
+    }
+    refused(&[&listen, ""], &["host"]);
+}
+
+#[test]
+fn tls_is_not_built_in() {
+    if skip_on_c() {
+        return;
+    }
+    for words in [
+        &["-E", "cert.pem"][..],
+        &["-K", "key.pem"],
+        &["-G", "ca.pem"],
+        &["-A", "/etc/ssl/certs"],
+        &["-L", "tls1"],
+        &["-Z"],
+        &["-R"],
+    ] {
+        let all = [words, &["127.0.0.1:9", "127.0.0.1:9"]].concat();
+        let parts = [words[0], "TLS", "stunnel", "hitch", "nginx"];
+        refused(&all, &parts);
+    }
+}

@@ -1,0 +1,83 @@
+//! The manual page and the program know the same options and commands.
+
+use std::collections::BTreeSet;
+
+/// The page's lines, `true` for those in the section on control commands.
+fn items() -> Vec<(bool, String)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pen.1");
+    let page = std::fs::read_to_string(path).expect(path);
+    let mut in_commands = false;
+    let mut items = Vec::new();
+    for line in page.lines() {
+        if let Some(section) = line.strip_prefix(".Sh ") {
+            in_commands = section.trim() == "CONTROL COMMANDS";
+        }
+        if let Some(item) = line.strip_prefix(".It ") {
+            items.push((in_commands, item.to_owned()));
+        }
+    }
+    items
+}
+
+/// The words that stand behind a macro in a line; `no` takes one more.
+fn behind(name: &str, item: &str) -> Vec<String> {
+    let words: Vec<&str> = item.split_whitespace().collect();
+    let places = words.windows(2).enumerate();
+    places
+        .filter(|(_, pair)| pair[0] == name)
+        .map(|(at, pair)| match (pair[1], words.get(at + 2)) {
+            ("no", Some(next)) => format!("no {next}"),
+            (word, _) => word.to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn the_page_has_the_options_of_the_table() {
+    let in_page: BTreeSet<String> = items()
+        .iter()
+        .filter(|(in_commands, _)| !in_commands)
+        .flat_map(|(_, item)| behind("Fl", item))
+        .collect();
+    let in_table: BTreeSet<String> = pen::args::TABLE
+        .iter()
+        .map(|spec| match spec.short {
+            "" => format!("-{}", spec.long),
+            short => short.to_owned(),
+        })
+        .collect();
+    assert_eq!(in_page, in_table, "options: page, table");
+}
+
+#[test]
+fn the_page_says_which_options_have_a_value() {
+    let items = items();
+    for spec in pen::args::TABLE
+        .iter()
+        .filter(|spec| !spec.short.is_empty())
+    {
+        let wanted = format!("Fl {}", spec.short);
+        let has_value = items.iter().any(|(in_commands, item)| {
+            let rest = item.split(&wanted).nth(1).unwrap_or_default();
+            !in_commands && rest.trim_start().starts_with("Ar ")
+        });
+        assert_eq!(has_value, !spec.value.is_empty(), "-{}", spec.short);
+    }
+}
+
+#[test]
+fn the_page_has_the_commands_of_the_table() {
+    let in_page: BTreeSet<String> = items()
+        .iter()
+        .filter(|(in_commands, _)| *in_commands)
+        .flat_map(|(_, item)| behind("Ic", item))
+        .collect();
+    let mut in_table = BTreeSet::new();
+    for spec in pen::command::TABLE {
+        in_table.insert(spec.name.to_owned());
+        if spec.has_no() {
+            in_table.insert(format!("no {}", spec.name));
+        }
+    }
+    assert_eq!(in_page, in_table, "commands: page, table");
+}

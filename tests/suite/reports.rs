@@ -1,0 +1,129 @@
+//! What `servers`, `recent`, `status`, `-w` and USR1 show.
+
+use crate::harness::{Backend, Caller, Dir, Place, Starter, skip_on_c, wait_until};
+use std::fs;
+
+/// The value behind a name in a line of names and values.
+fn value<'a>(line: &'a str, name: &str) -> &'a str {
+    let mut words = line.split(' ').skip_while(|word| *word != name);
+    words
+        .nth(1)
+        .unwrap_or_else(|| panic!("no {name} in {line}"))
+}
+
+/// Live connections count as they move, ended ones to the byte.
+#[test]
+fn bytes_are_counted_on_both_sides() {
+    let place = Place::new();
+    let backend = Backend::echo(place.at());
+    let pen = Starter::new(&place)
+        .servers([&backend])
+        .control(place.at())
+        .start();
+    let client = pen.connect();
+    let data = [7; 12_345];
+    client.send(data);
+    client.receive(data.len());
+    let check = || {
+        let servers = pen.ask("servers");
+        let line = servers.lines().next().unwrap();
+        assert_eq!((value(line, "sx"), value(line, "rx")), ("12345", "12345"));
+        let recent = pen.ask("recent");
+        assert_eq!(recent, "127.0.0.1 connects 1 sx 12345 rx 12345\n");
+    };
+    check();
+    client.end_sending();
+    assert!(client.ends());
+    wait_until("it is gone", || pen.ask("servers").contains(" conn 0 "));
+    check();
+}
+
+#[test]
+fn recent_knows_who_came_when() {
+    let place = Place::new();
+    let backend = Backend::letter(place.at(), 'A');
+    let pen = Starter::new(&place)
+        .servers([&backend])
+        .control(place.at())
+        .start();
+    let (one, two) = (Caller::new(&place, 21, &pen), Caller::new(&place, 22, &pen));
+    assert_eq!([one.letter(), two.letter(), one.letter()], ["A"; 3]);
+    let recent = pen.ask("recent");
+    let of = |ip: &str| recent.lines().find(|line| line.starts_with(ip)).unwrap();
+    assert_eq!(value(of("127.0.0.21 "), "connects"), "2");
+    assert_eq!(value(of("127.0.0.22 "), "connects"), "1");
+    if !skip_on_c() {
+        wait_until("nobody is recent", || pen.ask("recent 0").is_empty());
+    }
+}
+
+#[test]
+fn usr1_writes_the_page_or_says_it() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let backend = Backend::letter(place.at(), 'A');
+    let dir = Dir::new();
+    let page = dir.file("page.html");
+    let pen = Starter::new(&place)
+        .servers([&backend])
+        .control(place.at())
+        .expect(" addr 127.")
+        .expect("client 0 127.0.0.1 ")
+        .expect("connection 0 downfd ")
+        .start();
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    pen.signal("USR1");
+    wait_until("servers, clients and connections are said", || {
+        pen.has_said("0 addr 127.") && pen.has_said("client 0 ") && pen.has_said("connection 0 ")
+    });
+    pen.ask(&format!("web_stats {}", page.display()));
+    pen.signal("USR1");
+    wait_until("the page is written", || page.exists());
+    let text = fs::read_to_string(&page).unwrap();
+    assert!(text.ends_with("</html>\n"), "{text}");
+    assert!(text.contains("<title>Pen status page</title>"));
+    // `status` writes it too.
+    fs::remove_file(&page).unwrap();
+    assert!(pen.ask("status").contains("<td>127.0.0.1</td>"));
+    assert!(page.exists());
+}
+
+#[test]
+fn addresses_are_escaped_in_the_page() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    pen.ask("server 0 address /tmp/<b>&");
+    let page = pen.ask("status");
+    assert!(page.contains("<td>/tmp/&lt;b&gt;&amp;</td>"), "{page}");
+}
+
+#[test]
+fn a_socket_belongs_to_its_connection() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let backend = Backend::letter(place.at(), 'A');
+    let pen = Starter::new(&place)
+        .servers([&backend])
+        .control(place.at())
+        .start();
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    let shown = pen.ask("connection 0");
+    let line = shown.lines().nth(2).unwrap();
+    let fd = line
+        .strip_prefix("downfd = ")
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
+    let reply = pen.ask(&format!("socket {fd}"));
+    assert_eq!(reply, format!("Socket {fd} belongs to connection 0\n"));
+}

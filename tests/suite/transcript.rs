@@ -1,0 +1,274 @@
+//! Every control command, good and bad, side by side with the C program: the
+//! replies are the same to the byte, or better and the table says why.
+
+use crate::harness::{Dir, Place, Starter, c_program, skipped};
+
+/// How our reply stands to the C program's.
+enum Reply {
+    /// The same.
+    Same,
+    /// Ours, and why it is not the C program's.
+    Better(&'static str, &'static str),
+    /// Ours; what the C program does with the line is not to be shown, as it
+    /// ends or hangs it.
+    Alone(&'static str, &'static str),
+}
+use Reply::{Alone, Better, Same};
+
+const SILENT: &str = "the C program is silent";
+const ZERO: &str = "the C program takes it as 0";
+const NOT_BUILT: &str = "not built in, and said so";
+
+const LINES: &[(&str, Reply)] = &[
+    ("mode", Same),
+    ("hash", Same),
+    ("roundrobin", Same),
+    ("stubborn", Same),
+    ("weight", Same),
+    ("prio", Same),
+    ("mode", Same),
+    ("no hash", Same),
+    ("no roundrobin", Same),
+    ("no stubborn", Same),
+    ("no weight", Same),
+    ("no prio", Same),
+    ("mode", Same),
+    ("blacklist", Same),
+    ("blacklist 10", Same),
+    (
+        "blacklist x",
+        Better("blacklist: bad number 'x', expected [seconds]\n", ZERO),
+    ),
+    ("blacklist", Better("10\n", ZERO)),
+    ("timeout", Same),
+    ("timeout 5", Same),
+    (
+        "timeout 0",
+        Better("timeout: at least 1 second\n", "no connect could succeed"),
+    ),
+    ("tracking 60", Same),
+    ("tracking", Same),
+    ("debug", Same),
+    ("debug 0", Same),
+    ("clients_max", Same),
+    ("clients_max 3000", Same),
+    ("clients_max 100", Same),
+    ("conn_max 600", Same),
+    ("conn_max 10", Same),
+    ("conn_max", Same),
+    (
+        "conn_max x",
+        Alone("conn_max: bad number 'x', expected [number]\n", "a crash"),
+    ),
+    ("client_acl", Same),
+    ("client_acl 3", Same),
+    ("client_acl 12", Same),
+    ("control_acl", Same),
+    ("control_acl 0", Same),
+    ("control", Same),
+    ("listen", Same),
+    ("log", Same),
+    ("log /dev/null", Same),
+    ("log", Same),
+    ("no log", Same),
+    ("log", Same),
+    ("web_stats", Same),
+    ("web_stats /dev/null", Same),
+    ("web_stats", Same),
+    ("no web_stats", Same),
+    ("web_stats", Same),
+    ("idle_timeout 7", Same),
+    ("idle_timeout", Same),
+    ("idle_timeout 0", Same),
+    ("idlers", Same),
+    (
+        "idlers 1001",
+        Alone(
+            "idlers: 1001 is too high, 1000 at most, expected [number]\n",
+            "a crash",
+        ),
+    ),
+    ("connection 0", Same),
+    ("connection 5", Same),
+    ("connection 9999", Same),
+    ("close 9999", Same),
+    ("close 0", Same),
+    ("socket 999", Same),
+    ("source 127.0.0.1", Same),
+    ("source x", Same),
+    (
+        "source",
+        Alone("source: argument missing, expected address\n", "a crash"),
+    ),
+    ("source 0.0.0.0", Same),
+    ("tarpit_acl", Same),
+    (
+        "tarpit_acl 1",
+        Better("a tarpit is not built in\n", NOT_BUILT),
+    ),
+    ("tcp_fastclose", Same),
+    ("tcp_fastclose up", Same),
+    ("tcp_fastclose down", Same),
+    ("tcp_fastclose both", Same),
+    ("tcp_fastclose off", Same),
+    (
+        "tcp_fastclose x",
+        Better(
+            "tcp_fastclose: unknown word 'x', expected up|down|both|off\n",
+            SILENT,
+        ),
+    ),
+    ("exit", Same),
+    ("foo", Same),
+    (
+        "no foo",
+        Better("do_cmd: ignoring command starting with 'foo'\n", SILENT),
+    ),
+    ("servers", Same),
+    ("server 0 max 5 hard 6 weight 7 prio 8", Same),
+    ("server 1 port 99", Same),
+    ("server 0 blacklist 100", Same),
+    ("server 0 blacklist 0", Same),
+    ("server 0 acl 3", Same),
+    ("server 0 acl 0", Same),
+    ("servers", Same),
+    (
+        "server x",
+        Better(
+            "server: bad number 'x', expected index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n]...\n",
+            ZERO,
+        ),
+    ),
+    ("recent", Same),
+    ("recent 5", Same),
+    ("acl 1 permit 127.0.0.1", Same),
+    ("acl 1 deny 10.0.0.0 255.0.0.0", Same),
+    ("acl 2 permit ::1/64", Same),
+    (
+        "acl 1 foo",
+        Better(
+            "acl: argument missing, expected list permit|deny address [mask] | address/length\n",
+            SILENT,
+        ),
+    ),
+    (
+        "acl 99 permit 1.2.3.4",
+        Better(
+            "acl: no access list 99, expected list permit|deny address [mask] | address/length\n",
+            ZERO,
+        ),
+    ),
+    (
+        "acl 1 permit country SE",
+        Better("acl country (GeoIP) is not built in\n", NOT_BUILT),
+    ),
+    ("no acl 1", Same),
+    (
+        "no acl",
+        Alone("no acl: argument missing, expected list\n", "a crash"),
+    ),
+    ("ascii", Same),
+    ("no ascii", Same),
+    ("dummy", Same),
+    ("no dummy", Same),
+    ("keepalive", Same),
+    ("no keepalive", Same),
+    ("abort_on_error", Same),
+    ("no abort_on_error", Same),
+    ("no block", Same),
+    ("epoll", Same),
+    ("poll", Same),
+    ("select", Same),
+    ("pending_max 5", Same),
+    ("tcp_nodelay", Same),
+    ("no tcp_nodelay", Same),
+    ("ssl_keyfile x", Better("TLS is not built in\n", NOT_BUILT)),
+    (
+        "dsr_if eth0",
+        Alone("direct server return is not built in\n", NOT_BUILT),
+    ),
+    ("mode", Same),
+    (
+        "mode x",
+        Better(
+            "mode: unexpected 'x', expected no argument\n",
+            "the C program ignores it",
+        ),
+    ),
+    (
+        "include /nonexistent",
+        Better(
+            "/nonexistent: cannot read the configuration: No such file or directory (os error 2)\n",
+            SILENT,
+        ),
+    ),
+    (
+        "listen 127.0.0.1:99999",
+        Alone(
+            "127.0.0.1:99999: 99999: port out of range, expected 0 to 65535\n",
+            "it ends",
+        ),
+    ),
+    (
+        "log /nonexistent/log",
+        Alone(
+            "/nonexistent/log: cannot open the log: No such file or directory (os error 2)\n",
+            "it ends",
+        ),
+    ),
+];
+
+#[test]
+fn replies_are_the_c_programs_or_better() {
+    let Some(program) = c_program() else {
+        return skipped("the C program is not installed");
+    };
+    let (our_place, their_place) = (Place::new(), Place::new());
+    let start = |starter: Starter, place: &Place| {
+        let servers = ["127.0.0.1:1001", "127.0.0.1:1002:10:20"];
+        let servers = servers.map(str::to_owned);
+        let starter = servers.into_iter().fold(starter, Starter::operand);
+        starter.control(place.at()).start()
+    };
+    let ours = start(Starter::new(&our_place).ours(), &our_place);
+    let theirs = start(Starter::new(&their_place).program(program), &their_place);
+    for (line, reply) in LINES {
+        let our_reply = ours.ask(line);
+        match reply {
+            Same => {
+                // The addresses that the two were given are not the same.
+                let (we, they) = (our_place.ip.to_string(), their_place.ip.to_string());
+                let wanted = theirs.ask(line).replace(&they, &we);
+                assert_eq!(our_reply, wanted, "{line}");
+            }
+            Better(wanted, why) => {
+                assert_eq!(our_reply, *wanted, "{line}: {why}");
+                assert_ne!(theirs.ask(line), *wanted, "{line}: is it true that {why}?");
+            }
+            Alone(wanted, why) => assert_eq!(our_reply, *wanted, "{line}: {why}"),
+        }
+    }
+}
+
+#[test]
+fn the_status_page_is_the_c_programs() {
+    let Some(program) = c_program() else {
+        return skipped("the C program is not installed");
+    };
+    let page = |starter: Starter, place: &Place| {
+        let starter = starter.operand("127.0.0.1:1001:10:20:3:4".to_owned());
+        let dir = Dir::new();
+        let file = dir.file("page.html");
+        let starter = starter.args(["-w", file.to_str().unwrap()]);
+        let pen = starter.control(place.at()).start();
+        pen.ask("server 1 address 127.0.0.2 port 7");
+        let page = pen.ask("status");
+        // The time is that of the moment.
+        let lines = page.lines().filter(|line| !line.starts_with("Time "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (here, there) = (Place::new(), Place::new());
+    let ours = page(Starter::new(&here).ours(), &here);
+    assert_eq!(ours, page(Starter::new(&there).program(program), &there));
+    assert!(ours.len() > 40, "{ours:?}");
+}

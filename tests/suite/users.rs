@@ -1,0 +1,138 @@
+//! Another user (`-u`) and another root (`-j`), which take root to change.
+
+use crate::harness::{
+    Backend, Client, Dir, Place, Starter, Status, is_c_pen, is_root, skip_on_c, skipped, wait_until,
+};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+/// The user and group numbers of a name.
+fn user(name: &str) -> Option<(u32, u32)> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let entry = passwd
+        .lines()
+        .find(|line| line.starts_with(&format!("{name}:")))?;
+    let fields: Vec<_> = entry.split(':').collect();
+    Some((fields[2].parse().ok()?, fields[3].parse().ok()?))
+}
+
+fn not_root() -> bool {
+    if !is_root() {
+        skipped("only root may do this");
+    }
+    !is_root()
+}
+
+/// pen has to run as this user and group for good.
+fn runs_as(pid: u32, uid: u32, gid: u32) {
+    let status = Status::of(pid).unwrap();
+    assert_eq!(status.words("Uid"), vec![uid.to_string(); 4]);
+    assert_eq!(status.words("Gid"), vec![gid.to_string(); 4]);
+    let groups = status.words("Groups");
+    assert!(!groups.contains(&"0"), "{groups:?}");
+    assert!(
+        groups.contains(&gid.to_string().as_str()) || is_c_pen(),
+        "{groups:?}"
+    );
+    // No way back either.
+    assert_eq!(status.words("CapEff"), ["0000000000000000"]);
+}
+
+#[test]
+fn it_becomes_the_user() {
+    if not_root() {
+        return;
+    }
+    let Some((uid, gid)) = user("nobody") else {
+        return skipped("no user nobody here");
+    };
+    let (place, dir) = (Place::new(), Dir::new().open_to_all());
+    let echo = Backend::echo(place.at());
+    let (pid_file, log) = (dir.file("pen.pid"), dir.file("pen.log"));
+    let pen = Starter::new(&place)
+        .args(["-u", "nobody", "-p", pid_file.to_str().unwrap()])
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .start_in_background(&pid_file);
+    runs_as(pen.pid, uid, gid);
+    // The files are that user's, who therefore can open them again on HUP.
+    for file in [&pid_file, &log] {
+        assert_eq!(fs::metadata(file).unwrap().uid(), uid);
+    }
+    let client = Client::new(&pen.at);
+    client.send("hello");
+    assert_eq!(client.receive(5), b"hello");
+    drop(pen);
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn a_user_can_be_a_number() {
+    if skip_on_c() || not_root() {
+        return;
+    }
+    let place = Place::new();
+    let number = 4_000_000 + std::process::id();
+    let pen = Starter::new(&place)
+        .args(["-u", &number.to_string()])
+        .server(&place.at())
+        .start();
+    runs_as(pen.pid(), number, number);
+}
+
+#[test]
+fn it_runs_in_the_jail() {
+    if not_root() {
+        return;
+    }
+    let (place, jail) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let pid_file = jail.file("pen.pid");
+    let pen = Starter::new(&place)
+        .args(["-j", jail.path().to_str().unwrap()])
+        .args(["-p", "/pen.pid", "-l", "/pen.log"])
+        .server(&echo.at)
+        .start_in_background(&pid_file);
+    let root = fs::read_link(format!("/proc/{}/root", pen.pid)).unwrap();
+    assert_eq!(root, fs::canonicalize(jail.path()).unwrap());
+    if !is_c_pen() {
+        let here = fs::read_link(format!("/proc/{}/cwd", pen.pid)).unwrap();
+        assert_eq!(here, root);
+    }
+    let client = Client::new(&pen.at);
+    client.send("hello\n");
+    assert_eq!(client.receive(6), b"hello\n");
+    pen.has_logged(&jail.file("pen.log"), " hello");
+    drop(pen);
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn jail_and_user_together() {
+    if skip_on_c() || not_root() {
+        return;
+    }
+    let (place, jail) = (Place::new(), Dir::new().open_to_all());
+    let echo = Backend::echo(place.at());
+    let number = 5_000_000 + std::process::id();
+    let pid_file = jail.file("pen.pid");
+    // The log and the pid file are opened inside and as that user.
+    let pen = Starter::new(&place)
+        .args([
+            "-j",
+            jail.path().to_str().unwrap(),
+            "-u",
+            &number.to_string(),
+        ])
+        .args(["-p", "pen.pid", "-l", "pen.log"])
+        .server(&echo.at)
+        .start_in_background(&pid_file);
+    runs_as(pen.pid, number, number);
+    let log = jail.file("pen.log");
+    assert_eq!(fs::metadata(&log).unwrap().uid(), number);
+    fs::rename(&log, jail.file("old.log")).unwrap();
+    pen.signal("HUP");
+    wait_until("the log is opened again inside", || log.exists());
+    drop(pen);
+    assert!(!pid_file.exists());
+}
