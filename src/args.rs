@@ -6,18 +6,17 @@ use crate::command::{Command, Timer};
 use crate::config;
 use crate::control;
 use crate::message;
+use crate::options;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::state::{Pen, Phase};
-use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 mod table;
-use table::{Action, number};
-pub use table::{Spec, TABLE};
+use table::number;
+pub use table::{Action, Spec, TABLE};
 
 /// What the command line asks for.
 pub enum Task {
@@ -30,7 +29,7 @@ pub enum Task {
 }
 
 /// A pen being put together.
-struct Draft {
+pub struct Draft {
     pen: Pen,
     print: Option<String>,
     check: bool,
@@ -52,13 +51,7 @@ pub fn usage() -> String {
         "usage: pen [options] [host:]port|/path server [server ...]\n\
          server: host[:port[:max[:hard[:weight[:prio]]]]], [address]:port:..., or /path\n\n",
     );
-    for spec in TABLE {
-        let name = match (spec.short, spec.long) {
-            ("", long) => format!("--{long}"),
-            (short, _) => format!("-{short} {}", spec.value),
-        };
-        let _ = writeln!(text, "  {name:<21} {}", spec.help);
-    }
+    text.push_str(&options::list(TABLE));
     text.push_str("\nexample: pen smtp mailhost1:smtp mailhost2:25 mailhost3\n");
     text
 }
@@ -83,10 +76,7 @@ impl Draft {
     }
 
     fn apply(&mut self, spec: &Spec, word: &str) -> Complaint {
-        let name = match spec.short {
-            "" => format!("--{}", spec.long),
-            short => format!("-{short}"),
-        };
+        let name = spec.name();
         match spec.action {
             Action::Flag(action) => {
                 action(self);
@@ -107,60 +97,10 @@ impl Draft {
     }
 }
 
-/// Options in the order in which they were given, with their values.
-type Given = Vec<(&'static Spec, String)>;
-
-/// Tells options from operands.
-fn split(words: &[OsString]) -> Result<(Given, Vec<String>), String> {
-    let mut options = Options::new();
-    options.parsing_style(ParsingStyle::FloatingFrees);
-    for spec in TABLE {
-        let has_value = if spec.value.is_empty() {
-            HasArg::No
-        } else {
-            HasArg::Yes
-        };
-        options.opt(spec.short, spec.long, "", "", has_value, Occur::Multi);
-    }
-    let matches = options.parse(words).map_err(|fail| match fail {
-        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(&name)),
-        Fail::ArgumentMissing(name) => format!("{}: value missing", dashed(&name)),
-        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(&name)),
-        other => other.to_string(),
-    });
-    let matches = matches.map_err(|why| format!("{why}; pen --help lists the options"))?;
-    let mut given = Vec::new();
-    for spec in TABLE {
-        let name = if spec.short.is_empty() {
-            spec.long
-        } else {
-            spec.short
-        };
-        if spec.value.is_empty() {
-            let positions = matches.opt_positions(name);
-            given.extend(positions.into_iter().map(|at| (at, spec, String::new())));
-        } else {
-            let values = matches.opt_strs_pos(name);
-            given.extend(values.into_iter().map(|(at, value)| (at, spec, value)));
-        }
-    }
-    // In a cluster all share one position; the one with a value is its last.
-    given.sort_by_key(|(at, spec, _)| (*at, !spec.value.is_empty()));
-    let given = given.into_iter().map(|(_, spec, value)| (spec, value));
-    Ok((given.collect(), matches.free))
-}
-
-fn dashed(name: &str) -> String {
-    match name.chars().count() {
-        1 => format!("-{name}"),
-        _ => format!("--{name}"),
-    }
-}
-
 /// Reads the command line, the configuration file it names, and resolves the
 /// operands. Opens and changes nothing.
 pub fn read(words: &[OsString]) -> Result<Task, String> {
-    let (given, operands) = split(words)?;
+    let (given, operands) = options::split("pen", TABLE, words)?;
     let pen = Pen::new().map_err(|e| e.to_string())?;
     let mut draft = Draft {
         pen,

@@ -1,8 +1,7 @@
 //! From the command line to the running daemon and its end: what is opened in
 //! which order, what signals do, what is removed.
 //!
-//! Everything that can fail at the start does so before the parent leaves,
-//! with a `fatal:` line on standard error and status 1.
+//! What any daemon does as a process is in [`process`].
 
 use crate::args::{self, Task};
 use crate::config;
@@ -11,16 +10,13 @@ use crate::control_socket;
 use crate::idle;
 use crate::listen;
 use crate::message;
+use crate::process::{self, Parent, PidFile};
 use crate::report;
 use crate::state::{Pen, Phase};
-use crate::sys::{self, Resource, Side, Signal, Signals};
-use crate::users::{self, User};
+use crate::sys::{self, Resource, Signal, Signals};
+use crate::users;
 use crate::workers;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -32,24 +28,17 @@ const SPARE_FILES: u64 = 64;
 pub fn main(words: &[OsString]) -> ExitCode {
     let result = match args::read(words) {
         Ok(Task::Print(text)) => {
-            // A reader that left early is no error.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            process::print(&text);
             Ok(())
         }
         Ok(Task::Checked(pen)) => check(&pen),
-        Ok(Task::Run(pen)) => start(pen),
+        Ok(Task::Run(pen)) => {
+            let foreground = pen.settings().start.foreground;
+            process::start(foreground, |parent| run(pen, parent))
+        }
         Err(why) => Err(why),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            for line in why.lines() {
-                let line = message::printable(line);
-                let _ = writeln!(std::io::stderr(), "pen: fatal: {line}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    process::finish("pen", result)
 }
 
 /// What `--check` looks at behind the command line.
@@ -64,43 +53,12 @@ fn check(pen: &Pen) -> Result<(), String> {
     }
 }
 
-/// Goes into the background if it is to, and runs.
-fn start(pen: Pen) -> Result<(), String> {
-    if pen.settings().start.foreground {
-        return run(pen, None);
-    }
-    let cannot = |e| format!("cannot go into the background: {e}");
-    let (mut parent, child) = UnixStream::pair().map_err(cannot)?;
-    match sys::split().map_err(cannot)? {
-        Side::Child => {
-            drop(parent);
-            sys::new_session().map_err(cannot)?;
-            let end = child.try_clone().map_err(cannot)?;
-            let result = run(pen, Some(child));
-            if result.is_err() {
-                // Until this process ends, so that the parent does not leave
-                // before the reason is written.
-                std::mem::forget(end);
-            }
-            result
-        }
-        Side::Parent => {
-            drop(child);
-            // One byte: it runs. None: it has said why not.
-            let ready = parent.read_exact(&mut [0]).is_ok();
-            std::process::exit(if ready { 0 } else { 1 })
-        }
-    }
-}
-
 /// Opens everything, in the order that pen always had, and runs until told to
 /// stop. `parent` waits to hear that the start went well.
-fn run(pen: Pen, parent: Option<UnixStream>) -> Result<(), String> {
+fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null");
-    let null = null.map_err(|e| format!("/dev/null: {e}"))?;
     prepare(&pen);
     let pen = Arc::new(pen);
     let mut left = Leftovers {
@@ -119,24 +77,15 @@ fn run(pen: Pen, parent: Option<UnixStream>) -> Result<(), String> {
             control_socket::open(&pen, word, user.as_ref())?;
         }
     }
-    if parent.is_some() {
-        sys::open_syslog();
-    }
-    drop_privileges(user, start.jail.as_deref())?;
+    parent.open_syslog(c"pen");
+    process::drop_privileges(user, start.jail.as_deref())?;
     control::open_log(&pen)?;
     if let Some(path) = &start.pid_file {
-        write_pid(path).map_err(|e| format!("-p {}: cannot write the pid: {e}", path.display()))?;
-        left.pid_file = Some(path);
+        left.pid_file = Some(PidFile::write(path)?);
     }
     start_threads(&pen)?;
     pen.enter(Phase::Running);
-    if let Some(mut parent) = parent {
-        let gone = |e| format!("cannot report to the starting process: {e}");
-        sys::replace_stdio(&null).map_err(gone)?;
-        message::use_syslog();
-        parent.write_all(&[1]).map_err(gone)?;
-    }
-    drop(null);
+    parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
     serve_signals(&pen, &signals);
     message::say("pen is stopping");
@@ -171,27 +120,6 @@ fn prepare(pen: &Pen) {
         }
         Err(e) => message::say(format_args!("cannot raise the limit on open files: {e}")),
     }
-}
-
-/// The root is changed while that is still allowed.
-fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
-    if let Some(jail) = jail {
-        std::os::unix::fs::chroot(jail)
-            .and_then(|()| std::env::set_current_dir("/"))
-            .map_err(|e| format!("-j {}: cannot change the root: {e}", jail.display()))?;
-    }
-    if let Some(user) = user {
-        sys::become_user(user.uid, user.gid, &user.groups)
-            .map_err(|e| format!("-u: cannot become user {}: {e}", user.uid))?;
-        message::debug(1, || format!("running as user {}", user.uid));
-    }
-    Ok(())
-}
-
-/// The pid as digits, without a newline.
-fn write_pid(path: &Path) -> std::io::Result<()> {
-    let mut file: File = config::in_place(path)?;
-    file.write_all(std::process::id().to_string().as_bytes())
 }
 
 fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
@@ -266,22 +194,15 @@ fn report(pen: &Pen) {
 }
 
 /// What must not be left behind, however the end comes.
-struct Leftovers<'a> {
+struct Leftovers {
     pen: Arc<Pen>,
-    pid_file: Option<&'a Path>,
+    pid_file: Option<PidFile>,
 }
 
-impl Drop for Leftovers<'_> {
+impl Drop for Leftovers {
     fn drop(&mut self) {
         self.pen.door.close();
         self.pen.control_door.close();
-        if let Some(path) = self.pid_file {
-            if let Err(e) = fs::remove_file(path) {
-                message::say(format_args!(
-                    "{}: cannot remove the pid file: {e}",
-                    path.display()
-                ));
-            }
-        }
+        // And, dropped behind this, the pid file.
     }
 }

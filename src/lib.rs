@@ -15,8 +15,8 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | start order, signals, the end | [`daemon`], [`users`] |
-//! | options and operands | [`args`], [`addr`] |
+//! | start order, signals, the end | [`daemon`], [`process`], [`users`] |
+//! | options and operands | [`options`], [`args`], [`addr`] |
 //! | what can be set | [`settings`], [`acl`] |
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
 //! | configuration files | [`config`] |
@@ -27,6 +27,7 @@
 //! | messages, request log, counters | [`message`], [`log`], [`stats`] |
 //! | connections without clients | [`idlers`] |
 //! | the control client | [`penctl`] |
+//! | one log for several web servers | [`penlog`], [`penlogd`] |
 //! | system calls | [`sys`], the only unsafe code |
 //!
 //! # Invariants
@@ -70,7 +71,11 @@ pub mod idlers;
 pub mod listen;
 pub mod log;
 pub mod message;
+pub mod options;
 pub mod penctl;
+pub mod penlog;
+pub mod penlogd;
+pub mod process;
 pub mod relay;
 pub mod report;
 pub mod server;

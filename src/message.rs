@@ -1,7 +1,7 @@
 //! Messages for the operator: in the foreground on standard error with the
 //! local time, in the background to the system log.
 //!
-//! `fatal:` lines come from [`crate::daemon`] alone and only at the start;
+//! `fatal:` lines come from [`crate::process`] alone and only at the start;
 //! `drop:` lines say why one connection was lost, some a second at most.
 
 use crate::sys;

@@ -342,10 +342,10 @@ pub fn local_time(unix: u64) -> LocalTime {
     }
 }
 
-/// Connects to the system log as "pen", facility user. Before chroot.
-pub fn open_syslog() {
+/// Connects to the system log under this name, facility user. Before chroot.
+pub fn open_syslog(name: &'static CStr) {
     // SAFETY: the name is static, as openlog keeps the pointer.
-    unsafe { openlog(c"pen".as_ptr(), LOG_PID | LOG_NDELAY, LOG_USER) }
+    unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_USER) }
 }
 
 /// Writes one line to the system log, at priority "notice".

@@ -5,12 +5,15 @@ use crate::addr;
 use crate::client::ClientTable;
 use crate::command::Timer;
 use crate::message;
+use crate::options;
 use crate::settings::LogTarget;
 use std::str::FromStr;
 
 /// What an option does with its value.
-pub(super) enum Action {
+pub enum Action {
+    /// It has none.
     Flag(fn(&mut Draft)),
+    /// Takes it, or says what is wrong with it.
     Value(fn(&mut Draft, &str) -> Complaint),
     /// A note, and nothing else.
     Obsolete,
@@ -21,17 +24,7 @@ pub(super) enum Action {
 }
 
 /// An option of the table.
-pub struct Spec {
-    /// The letter, or nothing.
-    pub short: &'static str,
-    /// The long name, or nothing.
-    pub long: &'static str,
-    /// What its value is, or nothing.
-    pub value: &'static str,
-    /// What it does, in a line.
-    pub help: &'static str,
-    pub(super) action: Action,
-}
+pub type Spec = options::Spec<Action>;
 
 const fn flag(short: &'static str, help: &'static str, action: fn(&mut Draft)) -> Spec {
     let (long, value, action) = ("", "", Action::Flag(action));

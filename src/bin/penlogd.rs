@@ -1,0 +1,6 @@
+//! The log collector. See [`pen::penlogd`].
+
+fn main() -> std::process::ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    pen::penlogd::main(&words)
+}

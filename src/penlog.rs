@@ -1,0 +1,187 @@
+//! The log sender: each line of standard input goes as one datagram to a
+//! penlogd. A web server writes its log to it through a pipe.
+//!
+//! Whatever happens to the network or to penlogd, the pipe is read: a web
+//! server whose log pipe breaks or fills up stands still. So a line that cannot
+//! be sent is lost.
+
+use crate::addr;
+use crate::process;
+use std::io::{self, BufRead, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::ExitCode;
+
+/// Most bytes of a datagram, the newline included; longer lines are cut. Few
+/// log lines come near, and the BSDs send at most 9216 bytes unless told
+/// otherwise (sysctl net.inet.udp.maxdgram).
+pub const DATAGRAM: usize = 8192;
+
+const USAGE: &str = "usage: penlog server port [my_ip]";
+
+/// The program. `words` are its arguments.
+pub fn main(words: &[String]) -> ExitCode {
+    let (server, port, source) = match words {
+        [word] if word == "--help" => {
+            process::print(&format!("{USAGE}\n"));
+            return ExitCode::SUCCESS;
+        }
+        [word] if word == "--version" => {
+            process::print(concat!("penlog ", env!("CARGO_PKG_VERSION"), "\n"));
+            return ExitCode::SUCCESS;
+        }
+        [server, port] => (server, port, None),
+        [server, port, source] => (server, port, Some(source.as_str())),
+        _ => {
+            let _ = writeln!(io::stderr(), "{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = open(server, port, source).and_then(|route| {
+        send_all(&mut io::stdin().lock(), &route)
+            .map_err(|e| format!("cannot read standard input: {e}"))
+    });
+    process::finish("penlog", result)
+}
+
+/// From where to where.
+struct Route {
+    socket: UdpSocket,
+    to: SocketAddr,
+}
+
+/// Finds the first address of `server` that there is a way to, from the
+/// address `source` if there is one.
+fn open(server: &str, port: &str, source: Option<&str>) -> Result<Route, String> {
+    let port = match addr::port(port)? {
+        0 => return Err(format!("{port}: expected a port from 1 to 65535")),
+        port => port,
+    };
+    let servers = addr::resolve(server)?;
+    let sources = source.map(addr::resolve).transpose()?;
+    let mut last = None;
+    for mut to in servers {
+        to.set_port(port);
+        let any: SocketAddr = if to.is_ipv4() {
+            ([0; 4], 0).into()
+        } else {
+            ([0; 16], 0).into()
+        };
+        let all = sources.as_deref().unwrap_or(std::slice::from_ref(&any));
+        for from in all.iter().filter(|from| from.is_ipv4() == to.is_ipv4()) {
+            match bind(*from, to) {
+                Ok(socket) => return Ok(Route { socket, to }),
+                Err(e) => last = Some(e),
+            }
+        }
+    }
+    let from = source.map(|word| format!(" from {word}"));
+    let from = from.unwrap_or_default();
+    Err(match last {
+        Some(e) => format!("{server}: cannot send to this host{from}: {e}"),
+        None => format!("{server}: cannot send to this host{from}: one is IPv4, one IPv6"),
+    })
+}
+
+/// A socket to send from. Connecting one, which sends nothing, shows whether
+/// there is a way; the one that is used stays unconnected, because it then
+/// hears nothing of datagrams that were refused, and follows when this host's
+/// address changes.
+fn bind(from: SocketAddr, to: SocketAddr) -> io::Result<UdpSocket> {
+    UdpSocket::bind(from)?.connect(to)?;
+    UdpSocket::bind(from)
+}
+
+/// Sends line by line until the end of `input`.
+fn send_all(input: &mut impl BufRead, route: &Route) -> io::Result<()> {
+    let mut line = Vec::new();
+    let mut well = true;
+    while read_line(input, &mut line)? {
+        let result = route.socket.send_to(&line, route.to);
+        // The first failure after a success is told.
+        if let (Err(e), true) = (&result, well) {
+            let _ = writeln!(io::stderr(), "penlog: {}: cannot send: {e}", route.to);
+        }
+        well = result.is_ok();
+    }
+    Ok(())
+}
+
+/// Reads a line into `line`, with its newline, which it gets if the input ends
+/// without one. Of a line that is too long for a datagram the rest is left out.
+/// `false` at the end of the input.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut begun = false;
+    loop {
+        let data = match input.fill_buf() {
+            Ok(data) => data,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        let end = data.iter().position(|byte| *byte == b'\n');
+        let count = end.unwrap_or(data.len());
+        let room = (DATAGRAM - 1).saturating_sub(line.len());
+        line.extend(data.iter().take(count.min(room)));
+        begun |= !data.is_empty();
+        let ended = end.is_some() || data.is_empty();
+        input.consume(count + usize::from(end.is_some()));
+        if ended {
+            line.push(b'\n');
+            return Ok(begun);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufReader;
+
+    fn lines(capacity: usize, data: &[u8]) -> Vec<Vec<u8>> {
+        let mut input = BufReader::with_capacity(capacity, data);
+        let mut all = Vec::new();
+        let mut line = Vec::new();
+        while read_line(&mut input, &mut line).unwrap() {
+            all.push(line.clone());
+        }
+        all
+    }
+
+    #[test]
+    fn lines_come_whole_whatever_the_pieces() {
+        for capacity in [1, 2, 3, 7, 100] {
+            let all = lines(capacity, b"one\n\n\xff\0 two\r\nlast");
+            let want: [&[u8]; 4] = [b"one\n", b"\n", b"\xff\0 two\r\n", b"last\n"];
+            assert_eq!(all, want, "{capacity}");
+        }
+        assert!(lines(10, b"").is_empty());
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        for length in [DATAGRAM - 1, DATAGRAM, DATAGRAM + 1, 100_000] {
+            let mut data = vec![b'x'; length];
+            data.extend(b"\nnext\n");
+            let all = lines(4096, &data);
+            assert_eq!(all.len(), 2);
+            assert_eq!(all[0].len(), DATAGRAM);
+            assert!(all[0].ends_with(b"x\n"));
+            assert_eq!(all[1], b"next\n");
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_named() {
+        for (words, part) in [
+            (["127.0.0.1", "0", ""], "0: expected a port"),
+            (["127.0.0.1", "70000", ""], "70000: port out of range"),
+            (["127.0.0.1", "9", "::1"], "from ::1: one is IPv4"),
+            (["127.0.0.1", "9", "192.0.2.1"], "from 192.0.2.1: "),
+        ] {
+            let [server, port, source] = words;
+            let source = Some(source).filter(|word| !word.is_empty());
+            let why = open(server, port, source).err().unwrap();
+            assert!(why.contains(part), "{why}");
+        }
+    }
+}

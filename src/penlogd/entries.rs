@@ -1,0 +1,199 @@
+//! The last requests that pens passed on, found by server and request.
+//!
+//! A look-up takes the same time however many entries there are: an index leads
+//! from server and request to the newest entry that has both. An entry that
+//! leaves the ring takes its place in the index with it, unless a newer one has
+//! taken that place.
+//!
+//! pen cuts a request so that its datagram has 1024 bytes. How much of the
+//! request that leaves depends on how long the addresses are: some 990 bytes.
+//! Entries that may be cut are in the index with what is left of them, and
+//! their lengths are counted. A request of a web server is looked up whole and,
+//! if it is that long, cut to each of these lengths: a few in practice, as many
+//! as there are lengths of addresses. The newest of what was found wins.
+
+use super::line::Request;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+struct Entry {
+    client: Box<[u8]>,
+    key: Arc<[u8]>,
+    cut: bool,
+}
+
+/// A ring of entries.
+pub struct Entries {
+    max: usize,
+    ring: VecDeque<Entry>,
+    /// The number of the ring's first entry. Numbers go up for ever.
+    first: u64,
+    newest: HashMap<Arc<[u8]>, u64>,
+    /// How many entries in the ring were cut to this length of key.
+    cuts: BTreeMap<usize, usize>,
+}
+
+/// Server and request in one: the 16 bytes of the address, then the text. So a
+/// request cut shorter is the key cut shorter.
+fn key(server: IpAddr, text: &[u8]) -> Vec<u8> {
+    let address = match server {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    [&address.octets(), text].concat()
+}
+
+impl Entries {
+    /// A ring of at most `max` entries, which are one at least.
+    pub fn new(max: usize) -> Entries {
+        Entries {
+            max: max.max(1),
+            ring: VecDeque::new(),
+            first: 0,
+            newest: HashMap::new(),
+            cuts: BTreeMap::new(),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Adds one; the oldest makes room for it.
+    pub fn add(&mut self, request: &Request) {
+        if self.ring.len() >= self.max {
+            self.remove_oldest();
+        }
+        let key: Arc<[u8]> = key(request.server, &request.text).into();
+        let number = self.first + self.ring.len() as u64;
+        self.newest.insert(Arc::clone(&key), number);
+        if request.cut {
+            *self.cuts.entry(key.len()).or_default() += 1;
+        }
+        self.ring.push_back(Entry {
+            client: request.client.into(),
+            key,
+            cut: request.cut,
+        });
+    }
+
+    fn remove_oldest(&mut self) {
+        let Some(old) = self.ring.pop_front() else {
+            return;
+        };
+        if self.newest.get(&old.key) == Some(&self.first) {
+            self.newest.remove(&old.key);
+        }
+        if old.cut {
+            let length = old.key.len();
+            match self.cuts.get_mut(&length) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(self.cuts.remove(&length)),
+            }
+        }
+        self.first += 1;
+    }
+
+    /// The client whose request to this server was one of `texts`, the newest
+    /// of several.
+    pub fn find(&self, server: IpAddr, texts: &[Vec<u8>]) -> Option<&[u8]> {
+        let numbers = texts.iter().filter_map(|text| {
+            let key = key(server, text);
+            let cut = self.cuts.keys().map_while(|length| key.get(..*length));
+            let whole = std::iter::once(key.as_slice());
+            cut.chain(whole)
+                .filter_map(|key| self.newest.get(key))
+                .max()
+        });
+        let index = usize::try_from(numbers.max()? - self.first).ok()?;
+        self.ring.get(index).map(|entry| &*entry.client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn add(entries: &mut Entries, client: &str, text: &str, cut: bool) {
+        entries.add(&Request {
+            client: client.as_bytes(),
+            server: SERVER,
+            text: text.into(),
+            cut,
+        });
+    }
+
+    fn find(entries: &Entries, text: &str) -> String {
+        let found = entries.find(SERVER, &[text.into()]);
+        String::from_utf8_lossy(found.unwrap_or(b"nobody")).into_owned()
+    }
+
+    #[test]
+    fn the_newest_is_found_again_and_again() {
+        let mut entries = Entries::new(10);
+        add(&mut entries, "a", "GET /", false);
+        assert_eq!(find(&entries, "GET /"), "a");
+        add(&mut entries, "b", "GET /", false);
+        add(&mut entries, "c", "GET /other", false);
+        for _ in 0..2 {
+            assert_eq!(find(&entries, "GET /"), "b");
+        }
+        assert_eq!(find(&entries, "GET"), "nobody");
+        assert_eq!(find(&entries, "GET /x"), "nobody");
+        assert_eq!(find(&entries, ""), "nobody");
+        let other = [192, 0, 2, 2].into();
+        assert_eq!(entries.find(other, &["GET /".into()]), None);
+        let mapped = "::ffff:192.0.2.1".parse().unwrap();
+        assert_eq!(entries.find(mapped, &["GET /".into()]), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn any_form_will_do() {
+        let mut entries = Entries::new(10);
+        add(&mut entries, "a", "two", false);
+        add(&mut entries, "b", "one", false);
+        let forms = ["one".into(), "two".into(), "three".into()];
+        assert_eq!(entries.find(SERVER, &forms), Some(&b"b"[..]));
+        assert_eq!(entries.find(SERVER, &[]), None);
+    }
+
+    #[test]
+    fn the_oldest_leaves_but_not_what_came_again() {
+        let mut entries = Entries::new(2);
+        add(&mut entries, "a", "one", false);
+        add(&mut entries, "b", "one", false);
+        add(&mut entries, "c", "two", false);
+        assert_eq!(find(&entries, "one"), "b");
+        add(&mut entries, "d", "three", false);
+        assert_eq!(find(&entries, "one"), "nobody");
+        assert_eq!(find(&entries, "two"), "c");
+        assert_eq!(find(&entries, "three"), "d");
+        assert_eq!((entries.count(), entries.newest.len()), (2, 2));
+    }
+
+    #[test]
+    fn cut_requests_match_longer_ones() {
+        let mut entries = Entries::new(3);
+        add(&mut entries, "long", "GET /abcdef", true);
+        add(&mut entries, "longer", "GET /abcdefgh", true);
+        add(&mut entries, "whole", "GET /abcdef HTTP/1.0", false);
+        assert_eq!(find(&entries, "GET /abcdefghi"), "longer");
+        assert_eq!(find(&entries, "GET /abcdefgX"), "long");
+        assert_eq!(find(&entries, "GET /abcdef"), "long");
+        assert_eq!(find(&entries, "GET /abcdef HTTP/1.0"), "whole");
+        assert_eq!(find(&entries, "GET /abcde"), "nobody");
+        add(&mut entries, "late", "GET /abcdef", true);
+        assert_eq!(find(&entries, "GET /abcdefghi"), "late");
+        add(&mut entries, "x", "x", false);
+        assert_eq!(entries.cuts.values().sum::<usize>(), 1);
+        for _ in 0..3 {
+            add(&mut entries, "x", "x", false);
+        }
+        assert!(entries.cuts.is_empty());
+        assert_eq!(entries.newest.len(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! What every daemon of this package does as a process: say why it could not
+//! start, go into the background, give up its privileges, keep a pid file.
+//!
+//! Everything that can fail at the start does so before the parent leaves,
+//! with a `fatal:` line on standard error and status 1. What a daemon opens,
+//! and when, is its own.
+
+use crate::config;
+use crate::message;
+use crate::sys::{self, Side};
+use crate::users::User;
+use std::ffi::CStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The end of `main`: what went wrong, on standard error, and the status. An
+/// empty text has been said before.
+pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
+    let Err(why) = result else {
+        return ExitCode::SUCCESS;
+    };
+    for line in why.lines() {
+        let line = message::printable(line);
+        let _ = writeln!(std::io::stderr(), "{program}: fatal: {line}");
+    }
+    ExitCode::FAILURE
+}
+
+/// To standard output. A reader that left early is no error.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// The process that started this one and waits to hear how the start went, if
+/// this one is to be in the background.
+pub struct Parent(Option<Waiting>);
+
+struct Waiting {
+    line: UnixStream,
+    null: File,
+}
+
+/// Goes into the background, unless it is to stay in the foreground, and runs.
+/// The working directory stays, so that relative paths keep their meaning.
+pub fn start(
+    foreground: bool,
+    run: impl FnOnce(Parent) -> Result<(), String>,
+) -> Result<(), String> {
+    if foreground {
+        return run(Parent(None));
+    }
+    let cannot = |e| format!("cannot go into the background: {e}");
+    // Opened here, as it may be out of sight after chroot.
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null");
+    let null = null.map_err(|e| format!("/dev/null: {e}"))?;
+    let (mut parent, line) = UnixStream::pair().map_err(cannot)?;
+    match sys::split().map_err(cannot)? {
+        Side::Child => {
+            drop(parent);
+            sys::new_session().map_err(cannot)?;
+            let end = line.try_clone().map_err(cannot)?;
+            let result = run(Parent(Some(Waiting { line, null })));
+            if result.is_err() {
+                // Until this process ends, so that the parent does not leave
+                // before the reason is written.
+                std::mem::forget(end);
+            }
+            result
+        }
+        Side::Parent => {
+            drop(line);
+            // One byte: it runs. None: it has said why not.
+            let ready = parent.read_exact(&mut [0]).is_ok();
+            std::process::exit(if ready { 0 } else { 1 })
+        }
+    }
+}
+
+impl Parent {
+    /// Connects to the system log if that is where messages will go. Before
+    /// chroot.
+    pub fn open_syslog(&self, program: &'static CStr) {
+        if self.0.is_some() {
+            sys::open_syslog(program);
+        }
+    }
+
+    /// Lets the parent leave. From now on messages go to the system log, and
+    /// standard input, output and error are /dev/null.
+    pub fn release(self) -> Result<(), String> {
+        let Some(Waiting { mut line, null }) = self.0 else {
+            return Ok(());
+        };
+        let gone = |e| format!("cannot report to the starting process: {e}");
+        sys::replace_stdio(&null).map_err(gone)?;
+        message::use_syslog();
+        line.write_all(&[1]).map_err(gone)
+    }
+}
+
+/// The root is changed while that is still allowed.
+pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
+    if let Some(jail) = jail {
+        std::os::unix::fs::chroot(jail)
+            .and_then(|()| std::env::set_current_dir("/"))
+            .map_err(|e| format!("-j {}: cannot change the root: {e}", jail.display()))?;
+    }
+    if let Some(user) = user {
+        sys::become_user(user.uid, user.gid, &user.groups)
+            .map_err(|e| format!("-u: cannot become user {}: {e}", user.uid))?;
+        message::debug(1, || format!("running as user {}", user.uid));
+    }
+    Ok(())
+}
+
+/// The file with the process number; dropping it removes the file.
+pub struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Writes the pid as digits, without a newline.
+    pub fn write(path: &Path) -> Result<PidFile, String> {
+        let cannot = |e| format!("-p {}: cannot write the pid: {e}", path.display());
+        let mut file = config::in_place(path).map_err(cannot)?;
+        let this = PidFile(path.to_owned()); // gone again if this goes wrong:
+        let pid = std::process::id().to_string();
+        file.write_all(pid.as_bytes()).map_err(cannot)?;
+        Ok(this)
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_file(&self.0) {
+            let path = self.0.display();
+            message::say(format_args!("{path}: cannot remove the pid file: {e}"));
+        }
+    }
+}
