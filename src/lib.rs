@@ -26,6 +26,7 @@
 //! | messages, request log, counters | [`message`], [`log`], [`stats`] |
 //! | connections without clients | [`idlers`] |
 //! | the control client | [`penctl`] |
+//! | the web servers' logs with pen's clients in them | [`mergelogs`] |
 //! | system calls | [`sys`], the only unsafe code |
 //!
 //! # Invariants
@@ -67,6 +68,7 @@ pub mod idle;
 pub mod idlers;
 pub mod listen;
 pub mod log;
+pub mod mergelogs;
 pub mod message;
 pub mod penctl;
 pub mod relay;
