@@ -5,7 +5,7 @@
 use super::input::Input;
 use super::line;
 use super::peer::Peer;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 /// Reading stops after so many entries in a row that lie beyond the window.
@@ -42,6 +42,8 @@ pub(super) struct Window {
     cleared: i64,
     /// Times of the entries read last, all of them beyond the window.
     ahead: VecDeque<i64>,
+    /// Where an entry came that is older than the one before it.
+    disordered: HashSet<Print>,
     ended: bool,
     key: Vec<u8>,
     // Counts for the curious (`-d`).
@@ -62,6 +64,7 @@ impl Window {
             newest: None,
             cleared: i64::MIN,
             ahead: VecDeque::new(),
+            disordered: HashSet::new(),
             ended: false,
             key: Vec::new(),
             lines: 0,
@@ -95,6 +98,13 @@ impl Window {
                 Some(time) if time > end => self.ahead.push_back(time),
                 Some(_) => self.ahead.clear(),
                 None => {}
+            }
+        }
+        // Once for all that was read: one by one it would take for ever with
+        // logs that were joined.
+        for print in self.disordered.drain() {
+            if let Some(entries) = self.index.get_mut(&print) {
+                entries.sort_by_key(|entry| entry.time);
             }
         }
         Ok(())
@@ -151,13 +161,10 @@ impl Window {
             // Most requests come only once within the window.
             let entries = self.index.entry(print);
             let entries = entries.or_insert_with(|| Vec::with_capacity(1));
-            match entries.last() {
-                Some(last) if last.time > time => {
-                    let at = entries.partition_point(|earlier| earlier.time <= time);
-                    entries.insert(at, entry);
-                }
-                _ => entries.push(entry),
+            if entries.last().is_some_and(|last| last.time > time) {
+                self.disordered.insert(print);
             }
+            entries.push(entry);
         }
         Ok(Some(time))
     }
@@ -328,6 +335,18 @@ mod tests {
         let (mut window, _) = window(Some(100), 0, &log(&[0, 50, 100]));
         assert_eq!(find(&mut window, 100), found("client2", 0));
         assert_eq!(find(&mut window, 10), found("client0", -10));
+    }
+
+    #[test]
+    fn joined_logs_are_put_in_order() {
+        let times: Vec<_> = (0..50_000).chain(0..50_000).chain(7..9).collect();
+        let (mut window, _) = window(None, 0, &log(&times));
+        for time in [0, 7, 49_999] {
+            assert_eq!(find(&mut window, time), found(&format!("client{time}"), 0));
+        }
+        let (_, entries) = window.index.iter().next().unwrap();
+        assert!(entries.is_sorted_by_key(|entry| entry.time));
+        assert!(window.disordered.is_empty());
     }
 
     #[test]
