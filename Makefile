@@ -24,7 +24,7 @@ CARGO = cargo
 INSTALL = install
 
 # What install installs, as far as it is there.
-PROGRAMS = pen penctl
+PROGRAMS = pen penctl penlog penlogd mergelogs
 PAGES = *.1
 
 # Scripts that lint looks at.

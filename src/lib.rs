@@ -28,6 +28,7 @@
 //! | connections without clients | [`idlers`] |
 //! | the control client | [`penctl`] |
 //! | one log for several web servers | [`penlog`], [`penlogd`] |
+//! | the web servers' logs with pen's clients in them | [`mergelogs`] |
 //! | system calls | [`sys`], the only unsafe code |
 //!
 //! # Invariants
@@ -70,6 +71,7 @@ pub mod idle;
 pub mod idlers;
 pub mod listen;
 pub mod log;
+pub mod mergelogs;
 pub mod message;
 pub mod options;
 pub mod penctl;

@@ -1,0 +1,6 @@
+//! Puts pen's clients into web servers' logs. See [`pen::mergelogs`].
+
+fn main() -> std::process::ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    pen::mergelogs::main(&words)
+}

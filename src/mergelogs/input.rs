@@ -1,0 +1,154 @@
+//! Reading a log line by line, of any length, in bounded memory.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+
+/// The name that stands for standard input.
+pub(super) const STDIN: &str = "-";
+
+/// Most bytes of a line that are held; the rest of a longer one is only passed
+/// through.
+pub(super) const HELD: usize = 64 * 1024;
+
+/// Bytes read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// A log being read.
+pub(super) struct Input {
+    name: String,
+    reader: BufReader<Box<dyn Read>>,
+    line: Vec<u8>,
+    /// The line goes on behind what is held of it.
+    more: bool,
+}
+
+impl Input {
+    /// Opens a file, or takes standard input.
+    pub(super) fn open(name: &str) -> Result<Input, String> {
+        let reader: Box<dyn Read> = if name == STDIN {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(name).map_err(|e| format!("{name}: cannot open: {e}"))?)
+        };
+        Ok(Input::new(name, reader))
+    }
+
+    pub(super) fn new(name: &str, reader: Box<dyn Read>) -> Input {
+        Input {
+            name: name.to_owned(),
+            reader: BufReader::with_capacity(BUFFER, reader),
+            line: Vec::new(),
+            more: false,
+        }
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The line, without its line feed, as far as it is held.
+    pub(super) fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// Goes on to the next line. False at the end.
+    pub(super) fn next(&mut self) -> Result<bool, String> {
+        if self.more {
+            let skipped = self.reader.skip_until(b'\n');
+            skipped.map_err(|e| self.complaint(&e))?;
+        }
+        self.read()
+    }
+
+    /// Writes out what is not held of a long line.
+    pub(super) fn copy_rest(
+        &mut self,
+        mut write: impl FnMut(&[u8]) -> Result<(), super::End>,
+    ) -> Result<(), super::End> {
+        while self.more && self.read()? {
+            write(&self.line)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a line, or the next piece of one.
+    fn read(&mut self) -> Result<bool, String> {
+        self.line.clear();
+        self.more = false;
+        let mut piece = self.reader.by_ref().take(HELD as u64);
+        let count = piece.read_until(b'\n', &mut self.line);
+        let count = count.map_err(|e| self.complaint(&e))?;
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+        } else {
+            self.more = count == HELD;
+        }
+        Ok(count > 0)
+    }
+
+    fn complaint(&self, e: &io::Error) -> String {
+        format!("{}: cannot read: {e}", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(text: &[u8]) -> Input {
+        Input::new("text", Box::new(io::Cursor::new(text.to_vec())))
+    }
+
+    fn lines(text: &[u8]) -> Vec<String> {
+        let mut input = input(text);
+        let mut lines = Vec::new();
+        while input.next().unwrap() {
+            lines.push(String::from_utf8(input.line().to_vec()).unwrap());
+        }
+        assert!(!input.next().unwrap(), "the end stays");
+        lines
+    }
+
+    #[test]
+    fn lines_come_without_their_end() {
+        assert_eq!(lines(b""), [""; 0]);
+        assert_eq!(lines(b"\n"), [""]);
+        assert_eq!(lines(b"a\n\nb\r\nc"), ["a", "", "b\r", "c"]);
+    }
+
+    #[test]
+    fn long_lines_are_held_in_part_and_copied_whole() {
+        for length in [HELD - 1, HELD, HELD + 1, 2 * HELD, 3 * HELD + 7] {
+            for end in ["\n", "", "\nnext", "\nnext\n"] {
+                let long = "x".repeat(length);
+                let text = format!("{long}{end}");
+                let found = lines(text.as_bytes());
+                assert_eq!(found[0].len(), length.min(HELD), "{length} {end:?}");
+                assert_eq!(found.get(1).is_some(), end.contains("next"));
+
+                let mut input = input(text.as_bytes());
+                assert!(input.next().unwrap());
+                let mut copy = input.line().to_vec();
+                let write = |piece: &[u8]| {
+                    copy.extend_from_slice(piece);
+                    Ok(())
+                };
+                assert!(input.copy_rest(write).is_ok());
+                assert_eq!(copy, long.as_bytes());
+                assert_eq!(input.next().unwrap(), end.contains("next"));
+            }
+        }
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let why = Input::open("/nonexistent/log").err().unwrap();
+        assert!(
+            why.starts_with("/nonexistent/log: cannot open: No such"),
+            "{why}"
+        );
+        let why = Input::open("/").and_then(|mut i| i.next()).unwrap_err();
+        assert!(why.starts_with("/: cannot read: Is a dir"), "{why}");
+    }
+}

@@ -1,0 +1,190 @@
+//! A line of a web server's log, common or combined form, and the key under
+//! which its request is found in pen's log.
+
+use super::date;
+
+/// Bytes of a request in pen's log; the rest is cut off there.
+pub(super) const REQUEST: usize = 100;
+
+/// Where in a line is what matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// The end of the first word, the client.
+    pub(super) client_end: usize,
+    /// The date between its brackets.
+    pub(super) date: (usize, usize),
+    /// The date in seconds since 1970.
+    pub(super) time: i64,
+}
+
+/// Finds the client and the date. Nothing if a line has neither: that is no
+/// log line.
+pub(super) fn places(line: &[u8]) -> Option<Places> {
+    let client_end = line.iter().position(|byte| *byte == b' ')?;
+    let mut from = client_end;
+    // A user's name may have brackets too, so try each one.
+    loop {
+        let rest = line.get(from..)?;
+        from += 1 + rest.iter().position(|byte| *byte == b'[')?;
+        if let Some((time, length)) = date::parse(line.get(from..)?) {
+            return Some(Places {
+                client_end,
+                date: (from, from + length),
+                time,
+            });
+        }
+    }
+}
+
+/// The first quoted word of what follows the date, as it is written there. A
+/// line that is cut off ends it too, if as much of it is left as pen logs.
+pub(super) fn request(rest: &[u8]) -> Option<&[u8]> {
+    let open = rest.iter().position(|byte| *byte == b'"')?;
+    let text = rest.get(open + 1..)?;
+    let mut escaped = false;
+    let is_end = |byte: &u8| {
+        let end = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        end
+    };
+    match text.iter().position(is_end) {
+        Some(end) => text.get(..end),
+        // Four bytes (\xhh) at most stand for one.
+        None => (text.len() >= 4 * REQUEST).then_some(text),
+    }
+}
+
+/// The key of a request as pen has logged it, or a web server that escapes
+/// nothing.
+pub(super) fn plain_key(request: &[u8], key: &mut Vec<u8>) {
+    key.clear();
+    key.extend(request.iter().take(REQUEST).map(|byte| dotted(*byte)));
+}
+
+/// The key of a request as web servers log it: with `\"`, `\\`, `\xhh` and the
+/// like. A carriage return or line feed is where pen ends the line.
+pub(super) fn escaped_key(mut request: &[u8], key: &mut Vec<u8>) {
+    key.clear();
+    while key.len() < REQUEST {
+        let byte;
+        (byte, request) = match request {
+            [] => return,
+            [b'\\', b'x', high, low, rest @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                (hex(*high) << 4 | hex(*low), rest)
+            }
+            [b'\\', b'n' | b'r', ..] => return,
+            [b'\\', b'a' | b'b' | b'e' | b'f' | b't' | b'v', rest @ ..] => (b'\t', rest),
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
+        };
+        if matches!(byte, b'\r' | b'\n') {
+            return;
+        }
+        key.push(dotted(byte));
+    }
+}
+
+/// The value of a hexadecimal digit.
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20).wrapping_sub(b'a' - 10),
+    }
+}
+
+/// Pen logs a dot for what is not printable ASCII.
+fn dotted(byte: u8) -> u8 {
+    match byte {
+        b' '..=b'~' => byte,
+        _ => b'.',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATE: &str = "09/Sep/2001:01:46:40 +0000";
+
+    #[test]
+    fn client_and_date_are_found() {
+        for before in [
+            "192.0.2.1 - - ",
+            "192.0.2.1 - John Doe ",
+            "host ",
+            " ",
+            "h - a[b ",
+        ] {
+            let line = format!("{before}[{DATE}] \"GET / HTTP/1.0\" 200 1");
+            let found = places(line.as_bytes()).unwrap();
+            assert_eq!(found.time, 1_000_000_000);
+            assert_eq!(found.client_end, before.find(' ').unwrap());
+            assert_eq!(line[found.date.0..found.date.1], *DATE);
+        }
+        for line in ["", "garbage", "h - - [", "h - - [x] \"GET /\"", "[", " "] {
+            assert_eq!(places(line.as_bytes()), None, "{line}");
+        }
+        assert_eq!(places(format!("[{DATE}] x").as_bytes()), None, "no client");
+    }
+
+    #[test]
+    fn requests_are_found() {
+        let long = format!(" \"{}", "x".repeat(400));
+        for (rest, expected) in [
+            (r#"] "GET / HTTP/1.0" 200 "ref""#, Some("GET / HTTP/1.0")),
+            (r#"] "a\"b" "c""#, Some(r#"a\"b"#)),
+            (r#"] "a\\" "c""#, Some(r"a\\")),
+            (r#"] """#, Some("")),
+            (r"] none", None),
+            (r#"] "cut off"#, None),
+            (&long, Some(&long[2..])),
+        ] {
+            let found = request(rest.as_bytes()).map(|r| std::str::from_utf8(r).unwrap());
+            assert_eq!(found, expected, "{rest}");
+        }
+    }
+
+    fn keys(request: &[u8]) -> (String, String) {
+        let (mut plain, mut escaped) = (b"old".to_vec(), b"old".to_vec());
+        plain_key(request, &mut plain);
+        escaped_key(request, &mut escaped);
+        let text = |key| String::from_utf8(key).unwrap();
+        (text(plain), text(escaped))
+    }
+
+    #[test]
+    fn keys_are_what_pen_logs() {
+        for (request, escaped) in [
+            (&br"GET /\x41\xc3\xA9\x07 H"[..], "GET /A... H"),
+            (br#"GET /a\"b\\c\t H"#, "GET /a\"b\\c. H"),
+            (b"GET /\xc3\xa9\x07\x7f H", "GET /.... H"),
+            (br"GET /a\rb", "GET /a"),
+            (br"GET /a\x0Ab", "GET /a"),
+            (br"a\xg1\x1", "axg1x1"),
+            (br"a\", "a\\"),
+        ] {
+            assert_eq!(keys(request).1, escaped);
+        }
+        assert_eq!(keys(b"GET /\\x41\xff").0, "GET /\\x41.");
+        let long = [b'x'; 5000];
+        assert_eq!(
+            keys(&long),
+            ("x".repeat(REQUEST), "x".repeat(REQUEST)),
+            "cut"
+        );
+    }
+
+    #[test]
+    fn digits_have_their_values() {
+        for value in 0..=255 {
+            let text = format!("\\x{value:02x}\\x{value:02X}");
+            let byte = if matches!(value, b'\r' | b'\n') {
+                String::new()
+            } else {
+                String::from(char::from(dotted(value))).repeat(2)
+            };
+            assert_eq!(keys(text.as_bytes()).1, byte);
+        }
+    }
+}

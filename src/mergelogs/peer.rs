@@ -1,0 +1,66 @@
+//! A client or server as logs name it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// An address, or whatever else stands where one is expected: `unix`, the path
+/// of a socket, a host name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Peer {
+    /// An IPv4-mapped IPv6 address is that IPv4 address.
+    Inet(IpAddr),
+    Other(Box<[u8]>),
+}
+
+impl Peer {
+    pub(super) fn new(text: &[u8]) -> Peer {
+        let ip = std::str::from_utf8(text).ok().and_then(|t| t.parse().ok());
+        match ip {
+            Some(ip) => Peer::Inet(IpAddr::to_canonical(&ip)),
+            None => Peer::Other(text.into()),
+        }
+    }
+
+    /// As it is written to the log.
+    pub(super) fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        match self {
+            Peer::Inet(ip) => write!(out, "{ip}"),
+            Peer::Other(text) => out.write_all(text),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Peer::Inet(ip) => ip.fmt(f),
+            Peer::Other(text) => String::from_utf8_lossy(text).fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_written_as_they_were() {
+        for (text, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("2001:DB8:0::1", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("unix", "unix"),
+            ("010.0.0.1", "010.0.0.1"),
+        ] {
+            let peer = Peer::new(text.as_bytes());
+            let mut out = Vec::new();
+            peer.write(&mut out).unwrap();
+            assert_eq!(out, expected.as_bytes());
+            assert_eq!(peer.to_string(), expected);
+        }
+        let mut out = Vec::new();
+        Peer::new(b"\xff").write(&mut out).unwrap();
+        assert_eq!(out, b"\xff");
+    }
+}

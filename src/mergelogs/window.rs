@@ -1,0 +1,394 @@
+//! The part of pen's log that is held in memory: what lies no further than the
+//! jitter from the newest line of the web servers, in an index by server and
+//! request.
+
+use super::input::Input;
+use super::line;
+use super::peer::Peer;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+/// Reading stops after so many entries in a row that lie beyond the window.
+/// Not after the first: a single one with a wrong time would hide the rest.
+const AHEAD: usize = 1000;
+
+/// What stands for a server and request in the index: a hash of 128 bits, which
+/// takes less memory than the request. Its keys are this run's own, so nobody
+/// can make two requests meet; that two of ten million meet by chance has a
+/// likelihood of 10^-25.
+type Print = (u64, u64);
+
+/// A request in pen's log.
+struct Entry {
+    time: i64,
+    client: Peer,
+}
+
+/// The window.
+pub(super) struct Window {
+    input: Input,
+    servers: HashMap<Peer, u32>,
+    /// How far from a line an entry may be. Nothing: any distance, and
+    /// everything is held.
+    jitter: Option<i64>,
+    /// Subtracted from the times in pen's log.
+    shift: i64,
+    hashes: (RandomState, RandomState),
+    /// Entries in the order of time, and if that is the same, of reading.
+    index: HashMap<Print, Vec<Entry>>,
+    /// The newest time asked for.
+    newest: Option<i64>,
+    /// Where old entries were last cleared away.
+    cleared: i64,
+    /// Times of the entries read last, all of them beyond the window.
+    ahead: VecDeque<i64>,
+    /// Where an entry came that is older than the one before it.
+    disordered: HashSet<Print>,
+    ended: bool,
+    key: Vec<u8>,
+    // Counts for the curious (`-d`).
+    lines: u64,
+    malformed: u64,
+    elsewhere: u64,
+}
+
+impl Window {
+    pub(super) fn new(input: Input, jitter: Option<i64>, shift: i64) -> Window {
+        Window {
+            input,
+            servers: HashMap::new(),
+            jitter,
+            shift,
+            hashes: Default::default(),
+            index: HashMap::new(),
+            newest: None,
+            cleared: i64::MIN,
+            ahead: VecDeque::new(),
+            disordered: HashSet::new(),
+            ended: false,
+            key: Vec::new(),
+            lines: 0,
+            malformed: 0,
+            elsewhere: 0,
+        }
+    }
+
+    /// Requests to this server will be asked for: by the number it gets.
+    pub(super) fn watch(&mut self, server: &Peer) -> u32 {
+        let number = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
+        *self.servers.entry(server.clone()).or_insert(number)
+    }
+
+    /// Moves the window on to a line of this time. It never moves back.
+    pub(super) fn advance(&mut self, time: i64) -> Result<(), String> {
+        if self.newest.is_some_and(|newest| newest >= time) {
+            return Ok(());
+        }
+        self.newest = Some(time);
+        let (floor, end) = match self.jitter {
+            Some(jitter) => (time.saturating_sub(jitter), time.saturating_add(jitter)),
+            None => (i64::MIN, i64::MAX),
+        };
+        self.clear(floor);
+        if let Some(last) = self.ahead.iter().rposition(|ahead| *ahead <= end) {
+            self.ahead.drain(..=last);
+        }
+        while !self.ended && self.ahead.len() < AHEAD {
+            match self.read(floor)? {
+                Some(time) if time > end => self.ahead.push_back(time),
+                Some(_) => self.ahead.clear(),
+                None => {}
+            }
+        }
+        // Once for all that was read: one by one it would take for ever with
+        // logs that were joined.
+        for print in self.disordered.drain() {
+            if let Some(entries) = self.index.get_mut(&print) {
+                entries.sort_by_key(|entry| entry.time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets entries before `floor`. As that means to look at all, it is done
+    /// only when a good part of them may be old: the window is never more than
+    /// an eighth too long.
+    fn clear(&mut self, floor: i64) {
+        let Some(jitter) = self.jitter else { return };
+        if floor.saturating_sub(self.cleared) <= jitter / 4 {
+            return;
+        }
+        self.cleared = floor;
+        self.index.retain(|_, entries| {
+            let old = entries.partition_point(|entry| entry.time < floor);
+            entries.drain(..old);
+            if entries.len() < entries.capacity() / 4 {
+                entries.shrink_to_fit();
+            }
+            !entries.is_empty()
+        });
+        if self.index.len() < self.index.capacity() / 8 {
+            self.index.shrink_to_fit();
+        }
+    }
+
+    /// Reads a line of pen's log, `client time server request`. The time, if it
+    /// is one.
+    fn read(&mut self, floor: i64) -> Result<Option<i64>, String> {
+        if !self.input.next()? {
+            self.ended = true;
+            return Ok(None);
+        }
+        self.lines += 1;
+        let line = self.input.line();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(fields) = fields(line) else {
+            self.malformed += 1;
+            return Ok(None);
+        };
+        let time = fields.time.saturating_sub(self.shift);
+        let Some(server) = self.servers.get(&Peer::new(fields.server)) else {
+            self.elsewhere += 1;
+            return Ok(Some(time));
+        };
+        if time >= floor {
+            line::plain_key(fields.request, &mut self.key);
+            let entry = Entry {
+                time,
+                client: Peer::new(fields.client),
+            };
+            let print = print(&self.hashes, *server, &self.key);
+            // Most requests come only once within the window.
+            let entries = self.index.entry(print);
+            let entries = entries.or_insert_with(|| Vec::with_capacity(1));
+            if entries.last().is_some_and(|last| last.time > time) {
+                self.disordered.insert(print);
+            }
+            entries.push(entry);
+        }
+        Ok(Some(time))
+    }
+
+    /// What was read so far, in a line.
+    pub(super) fn summary(&self) -> String {
+        format!(
+            "{}: {} lines: {} no entries, {} of other servers",
+            self.input.name(),
+            self.lines,
+            self.malformed,
+            self.elsewhere
+        )
+    }
+
+    /// The client whose request to this server was nearest to this time, and
+    /// how much later it was; of two equally near the earlier one.
+    pub(super) fn find(&self, server: u32, key: &[u8], time: i64) -> Option<(&Peer, i64)> {
+        let entries = self.index.get(&print(&self.hashes, server, key))?;
+        let after = entries.partition_point(|entry| entry.time < time);
+        let next = entries.get(after);
+        let before = after.checked_sub(1).and_then(|at| entries.get(at));
+        let distance = |entry: &Entry| entry.time.abs_diff(time);
+        let nearest = match (before, next) {
+            (Some(before), Some(next)) if distance(before) > distance(next) => next,
+            (Some(before), _) => {
+                let first = entries.partition_point(|entry| entry.time < before.time);
+                entries.get(first)?
+            }
+            (None, next) => next?,
+        };
+        let near = match self.jitter {
+            Some(jitter) => distance(nearest) <= jitter.unsigned_abs(),
+            None => true,
+        };
+        near.then_some((&nearest.client, nearest.time.saturating_sub(time)))
+    }
+}
+
+fn print(hashes: &(RandomState, RandomState), server: u32, key: &[u8]) -> Print {
+    let key = (server, key);
+    (hashes.0.hash_one(key), hashes.1.hash_one(key))
+}
+
+/// The words of a line of pen's log.
+struct Fields<'a> {
+    client: &'a [u8],
+    time: i64,
+    server: &'a [u8],
+    request: &'a [u8],
+}
+
+/// `client time server request`
+fn fields(line: &[u8]) -> Option<Fields<'_>> {
+    let mut words = line.splitn(4, |byte| *byte == b' ');
+    let client = words.next().filter(|client| !client.is_empty())?;
+    let time = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+    let (server, request) = (words.next()?, words.next()?);
+    Some(Fields {
+        client,
+        time,
+        server,
+        request,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: &str = "192.0.2.1";
+
+    fn window(jitter: Option<i64>, shift: i64, log: &str) -> (Window, u32) {
+        let log = std::io::Cursor::new(log.as_bytes().to_vec());
+        let input = Input::new("pen.log", Box::new(log));
+        let mut window = Window::new(input, jitter, shift);
+        let server = window.watch(&Peer::new(SERVER.as_bytes()));
+        (window, server)
+    }
+
+    /// Entries of the same request at these times, of a client each.
+    fn log(times: &[i64]) -> String {
+        let line = |(n, time)| format!("client{n} {time} {SERVER} R\n");
+        times.iter().enumerate().map(line).collect()
+    }
+
+    fn held(window: &Window) -> usize {
+        window.index.values().map(Vec::len).sum()
+    }
+
+    fn find(window: &mut Window, time: i64) -> Option<(String, i64)> {
+        window.advance(time).unwrap();
+        let (client, later) = window.find(0, b"R", time)?;
+        Some((client.to_string(), later))
+    }
+
+    fn found(client: &str, later: i64) -> Option<(String, i64)> {
+        Some((client.to_owned(), later))
+    }
+
+    #[test]
+    fn the_nearest_is_found() {
+        let (mut window, _) = window(Some(100), 0, &log(&[10, 20, 20, 31, 30]));
+        for (time, client, later) in [
+            (0, "client0", 10),
+            (10, "client0", 0),
+            (15, "client0", -5),
+            (16, "client1", 4),
+            (20, "client1", 0),
+            (25, "client1", -5),
+            (29, "client4", 1),
+            (99, "client3", -68),
+        ] {
+            assert_eq!(find(&mut window, time), found(client, later), "{time}");
+        }
+    }
+
+    #[test]
+    fn the_jitter_is_the_limit() {
+        for (jitter, time, client) in [
+            (5, 4, None),
+            (5, 5, found("client0", 5)),
+            (5, 15, found("client0", -5)),
+            (5, 16, None),
+            (0, 10, found("client0", 0)),
+            (0, 11, None),
+            (i64::MAX, i64::MIN + 10, None),
+            (i64::MAX, i64::MIN + 11, found("client0", i64::MAX)),
+        ] {
+            let (mut window, _) = window(Some(jitter), 0, &log(&[10]));
+            assert_eq!(find(&mut window, time), client, "{jitter} {time}");
+        }
+        let (mut window, _) = window(None, 0, &log(&[10]));
+        assert_eq!(find(&mut window, 1_000_000), found("client0", -999_990));
+    }
+
+    #[test]
+    fn times_are_shifted() {
+        for (shift, later) in [(3, 7), (-3, 13), (i64::MIN, i64::MAX), (i64::MAX, 11)] {
+            let time = if shift == i64::MAX { i64::MIN } else { 0 };
+            let (mut window, _) = window(None, shift, &log(&[10]));
+            assert_eq!(find(&mut window, time), found("client0", later), "{shift}");
+        }
+    }
+
+    #[test]
+    fn old_entries_are_forgotten() {
+        let times: Vec<_> = (0..100_000).collect();
+        let (mut window, _) = window(Some(100), 0, &log(&times));
+        for time in 0..100_000 {
+            assert_eq!(find(&mut window, time).unwrap().1, 0);
+            assert!(held(&window) <= 200 + 25 + AHEAD + 1, "{}", held(&window));
+        }
+        assert_eq!(find(&mut window, 1_000_000), None);
+        assert_eq!(held(&window), 0);
+        assert!(window.ended);
+    }
+
+    #[test]
+    fn what_is_out_of_the_window_already_is_not_held() {
+        let (mut window, _) = window(Some(100), 0, &log(&[1; 10_000]));
+        assert_eq!(find(&mut window, 1_000), None);
+        assert_eq!(held(&window), 0);
+    }
+
+    #[test]
+    fn late_lines_are_found_too() {
+        let (mut window, _) = window(Some(100), 0, &log(&[0, 50, 100]));
+        assert_eq!(find(&mut window, 100), found("client2", 0));
+        assert_eq!(find(&mut window, 10), found("client0", -10));
+    }
+
+    #[test]
+    fn joined_logs_are_put_in_order() {
+        let times: Vec<_> = (0..50_000).chain(0..50_000).chain(7..9).collect();
+        let (mut window, _) = window(None, 0, &log(&times));
+        for time in [0, 7, 49_999] {
+            assert_eq!(find(&mut window, time), found(&format!("client{time}"), 0));
+        }
+        let (_, entries) = window.index.iter().next().unwrap();
+        assert!(entries.is_sorted_by_key(|entry| entry.time));
+        assert!(window.disordered.is_empty());
+    }
+
+    #[test]
+    fn one_wrong_time_hides_nothing() {
+        let (mut window, _) = window(Some(10), 0, &log(&[1, i64::MAX, 2, 30, 3, 40]));
+        for (time, client) in [(3, "client4"), (31, "client3"), (40, "client5")] {
+            assert_eq!(find(&mut window, time).unwrap().0, client);
+        }
+    }
+
+    #[test]
+    fn malformed_lines_are_skipped() {
+        let text = "\n\u{0} \n a\nc x s R\nc 1\nc 1 192.0.2.1\n 1 192.0.2.1 R\n\
+                    c 99999999999999999999 192.0.2.1 R\nother 1 192.0.2.9 R\n\
+                    good 1 192.0.2.1 R\r\n";
+        let (mut window, _) = window(None, 0, text);
+        assert_eq!(find(&mut window, 1), found("good", 0));
+        assert_eq!(held(&window), 1);
+        let summary = window.summary();
+        assert_eq!(
+            summary,
+            "pen.log: 10 lines: 8 no entries, 1 of other servers"
+        );
+    }
+
+    #[test]
+    fn servers_and_requests_are_kept_apart() {
+        let text = "a 1 192.0.2.1 R\nb 1 ::2 R\nc 1 unix R\nd 1 192.0.2.1 RR\n";
+        let (mut window, first) = window(None, 0, text);
+        let second = window.watch(&Peer::new(b"0:0::2"));
+        let third = window.watch(&Peer::new(b"unix"));
+        assert_eq!(window.watch(&Peer::new(b"::ffff:192.0.2.1")), first);
+        window.advance(1).unwrap();
+        for (server, request, client) in [
+            (first, "R", "a"),
+            (second, "R", "b"),
+            (third, "R", "c"),
+            (first, "RR", "d"),
+        ] {
+            let (found, _) = window.find(server, request.as_bytes(), 1).unwrap();
+            assert_eq!(found, &Peer::new(client.as_bytes()));
+        }
+        assert_eq!(window.find(second, b"RR", 1), None);
+    }
+}
