@@ -22,6 +22,8 @@ pub enum Switch {
     Dummy,
     /// Hash for the first choice.
     Hash,
+    /// X-Forwarded-For.
+    Http,
     /// SO_KEEPALIVE.
     Keepalive,
     /// Choose by prio.

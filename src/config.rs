@@ -138,6 +138,7 @@ fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
         .iter()
         .for_each(|word| line(&format_args!("emergency {word}")));
     line(&on(modes.hash, "hash"));
+    line(&on(settings.http, "http"));
     line(&format_args!(
         "idle_timeout {}",
         settings.idle_timeout.as_secs()

@@ -181,6 +181,7 @@ fn flag(settings: &mut Settings, switch: Switch) -> &mut bool {
         Switch::Ascii => &mut settings.ascii,
         Switch::Dummy => &mut settings.dummy,
         Switch::Hash => &mut settings.modes.hash,
+        Switch::Http => &mut settings.http,
         Switch::Keepalive => &mut settings.keepalive,
         Switch::Prio => &mut settings.modes.prio,
         Switch::Roundrobin => &mut settings.modes.roundrobin,

@@ -20,6 +20,7 @@
 //! | what can be set | [`settings`], [`acl`] |
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
 //! | configuration files | [`config`] |
+//! | X-Forwarded-For | [`http`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |
 //! | what is shown | [`report`] |
 //! | what all threads share | [`state`] |
@@ -64,6 +65,7 @@ pub mod connections;
 pub mod control;
 pub mod control_socket;
 pub mod daemon;
+pub mod http;
 pub mod idle;
 pub mod idlers;
 pub mod listen;

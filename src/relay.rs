@@ -4,6 +4,8 @@
 //! lives until both have ended. Reads block while the other side does not take
 //! what was read: that is the back-pressure, and all the buffering there is.
 
+use crate::client::Client;
+use crate::http::{End, Tracker};
 use crate::message;
 use crate::session::Connection;
 use crate::settings::Fastclose;
@@ -65,15 +67,17 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         connection,
         direction,
         failed: false,
+        http: rewriter(connection, direction),
     };
     let source = Arc::clone(connection.source(direction));
     let result = buffer.lend(source, |reader| {
         // Tells the compiler that io::copy will not need the 8 KiB it has on
         // the stack for small readers: two pages less for every thread.
         if reader.capacity() < BUFFER {
-            return Ok(0);
+            return Ok(());
         }
-        io::copy(reader, &mut sink)
+        io::copy(reader, &mut sink)?;
+        sink.finish()
     });
     let failed = sink.failed;
     if let Err(e) = &result {
@@ -87,7 +91,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         // The receiver takes no more, but may still have something to say.
         Err(_) if failed => drain(connection, direction),
         Err(_) => connection.close(),
-        Ok(_) => {
+        Ok(()) => {
             sys::shut(&**connection.source(direction.other()), Shutdown::Write);
             let alone = match direction {
                 Direction::Up => Fastclose::Down,
@@ -133,6 +137,81 @@ struct Sink<'a> {
     connection: &'a Connection,
     direction: Direction,
     failed: bool,
+    /// Puts headers into HTTP requests, as long as it is HTTP.
+    http: Option<Box<Rewriter>>,
+}
+
+/// A tracker, and the room for what it makes of one read.
+struct Rewriter {
+    tracker: Tracker,
+    out: Vec<u8>,
+}
+
+/// What changes the bytes of this direction, if anything does.
+fn rewriter(connection: &Connection, direction: Direction) -> Option<Box<Rewriter>> {
+    let wanted = connection.http && direction == Direction::Up;
+    wanted.then(|| {
+        Box::new(Rewriter {
+            tracker: Tracker::new(match connection.client {
+                Client::Inet(ip) => ip.to_string(),
+                // What the header has for a client without an address.
+                Client::Unix => "unknown".to_owned(),
+            }),
+            out: Vec::new(),
+        })
+    })
+}
+
+impl Sink<'_> {
+    /// Writes what the tracker has made of the data, and lets it go when there
+    /// is nothing left for it to do.
+    fn rewrite(&mut self, mut http: Box<Rewriter>, data: &[u8]) -> io::Result<()> {
+        http.out.clear();
+        let before = http.tracker.added();
+        http.tracker.feed(data, &mut http.out);
+        self.connection.added(http.tracker.added() - before);
+        let result = self.pass(&http.out);
+        match http.tracker.end() {
+            None => self.http = Some(http),
+            Some(End::Ambiguous) => message::say_seldom(format_args!(
+                "{}: HTTP request that can be read in two ways: passed on as it is from there",
+                self.connection.client
+            )),
+            Some(end) => message::debug(1, || {
+                format!(
+                    "{}: no HTTP requests from here: {end:?}",
+                    self.connection.client
+                )
+            }),
+        }
+        result
+    }
+
+    /// The sender has ended.
+    fn finish(&mut self) -> io::Result<()> {
+        let Some(mut http) = self.http.take() else {
+            return Ok(());
+        };
+        http.out.clear();
+        http.tracker.finish(&mut http.out);
+        self.pass(&http.out)
+    }
+
+    /// Writes all of it.
+    fn pass(&mut self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            match self.write(data) {
+                Ok(0) => {
+                    self.failed = true;
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                Ok(n) => data = data.get(n..).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Write for Sink<'_> {
@@ -146,20 +225,12 @@ impl Write for Sink<'_> {
         result
     }
 
-    fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
+    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
         self.connection.note(self.direction, data);
-        while !data.is_empty() {
-            match self.write(data) {
-                Ok(0) => {
-                    self.failed = true;
-                    return Err(io::ErrorKind::WriteZero.into());
-                }
-                Ok(n) => data = data.get(n..).unwrap_or_default(),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
+        match self.http.take() {
+            None => self.pass(data),
+            Some(http) => self.rewrite(http, data),
         }
-        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -111,7 +111,7 @@ fn client_rows(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     let now = Instant::now();
     let mut moving: HashMap<Client, Bytes> = HashMap::new();
     for (_, connection) in live {
-        let (up, down) = moved(connection);
+        let (down, up) = (moved(connection).1, connection.received(Direction::Up));
         moving.entry(connection.client).or_default().add(down, up);
     }
     let mut rows = Vec::new();

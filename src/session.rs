@@ -45,6 +45,10 @@ pub struct Connection {
     pub client: Client,
     /// Which side ends it alone.
     pub fastclose: Fastclose,
+    /// Whether HTTP requests get X-Forwarded-For.
+    pub http: bool,
+    /// Bytes that this put in: sent to the server, but not by the client.
+    added: Counter,
     sent_up: Counter,
     sent_down: Counter,
     ended: AtomicU8,
@@ -70,6 +74,20 @@ impl Connection {
     /// Counts bytes that went their way.
     pub fn moved(&self, direction: Direction, n: usize) {
         self.sent(direction).add(n as u64);
+    }
+
+    /// Bytes that were put in on the way up.
+    pub fn added(&self, n: u64) {
+        self.added.add(n);
+    }
+
+    /// Bytes that came from the sender of this direction so far.
+    pub fn received(&self, direction: Direction) -> u64 {
+        let sent = self.sent(direction).get();
+        match direction {
+            Direction::Up => sent.saturating_sub(self.added.get()),
+            Direction::Down => sent,
+        }
     }
 
     /// Bytes that went this way so far.
@@ -143,7 +161,7 @@ impl Drop for Connection {
         let (up, down) = (self.sent_up.get(), self.sent_down.get());
         self.lease.traffic.sx.add(up);
         self.lease.traffic.rx.add(down);
-        self.client_traffic.rx.add(up);
+        self.client_traffic.rx.add(self.received(Direction::Up));
         self.client_traffic.sx.add(down);
         message::debug(1, || {
             let (client, server) = (self.client, self.lease.name());
@@ -195,6 +213,8 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
         up,
         client,
         fastclose: settings.fastclose,
+        http: settings.http,
+        added: Counter::default(),
         sent_up: Counter::default(),
         sent_down: Counter::default(),
         ended: AtomicU8::new(0),

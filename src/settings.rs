@@ -107,6 +107,8 @@ pub struct Settings {
     pub debug: u32,
     /// Dump data as text instead of hex.
     pub ascii: bool,
+    /// Add X-Forwarded-For to HTTP requests (`-H`).
+    pub http: bool,
     /// SO_KEEPALIVE on server connections.
     pub keepalive: bool,
     /// TCP_NODELAY on both sides.
@@ -149,6 +151,7 @@ impl Default for Settings {
             control_acl: 0,
             debug: 0,
             ascii: false,
+            http: false,
             keepalive: false,
             nodelay: true,
             fastclose: Fastclose::Off,

@@ -110,6 +110,13 @@ pub const TABLE: &[Spec] = &[
         },
     ),
     flag(
+        "H",
+        "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests",
+        |d| {
+            d.set(|s| s.http = true);
+        },
+    ),
+    flag(
         "N",
         "hash for the first choice, never remember the client",
         |d| {
@@ -251,7 +258,6 @@ pub const TABLE: &[Spec] = &[
         d.pen.connections.set_max(number(v, 1)?);
         Ok(())
     }),
-    other("H", "", Action::Missing),
     other("U", "", Action::Missing),
     other("D", "", Action::Obsolete),
     other("n", "", Action::Obsolete),

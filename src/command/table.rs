@@ -151,10 +151,11 @@ pub const TABLE: &[Spec] = &[
         "hash on the client address for the first choice"
     ),
     spec("help", "", "list the commands", |w| none(w, Command::Help)),
-    spec("http", "", "not built yet", |_| {
-        not_built("http (X-Forwarded-For)")
-    })
-    .or_no(|w| none(w, Command::Nothing)),
+    switch!(
+        "http",
+        Http,
+        "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests"
+    ),
     timer!(
         "idle_timeout",
         IdleTimeout,

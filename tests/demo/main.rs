@@ -31,7 +31,7 @@ const AWAY: Duration = Duration::from_secs(15);
 
 /// Options of pen: in the foreground, and a server that failed is tried again
 /// soon, as nobody wants to watch the usual 30 seconds pass.
-const OPTIONS: &[&str] = &["-f", "-b", "5"];
+const OPTIONS: &[&str] = &["-f", "-H", "-b", "5"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

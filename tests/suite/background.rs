@@ -121,6 +121,24 @@ fn other_signals_do_not_end_it() {
 }
 
 #[test]
+fn signals_that_the_starter_ignored_work() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    // As under nohup, or in the background of a script.
+    let mut pen = Starter::new(&place)
+        .under("trap '' HUP INT TERM")
+        .server(&place.at())
+        .expect("reloading on HUP")
+        .start();
+    pen.signal("HUP");
+    pen.says("reloading on HUP");
+    pen.signal("INT");
+    assert_eq!(pen.wait().code(), Some(0));
+}
+
+#[test]
 fn a_stale_socket_is_replaced() {
     let (place, dir) = (Place::new(), Dir::new());
     let servers = letters(&place, 1);

@@ -180,8 +180,20 @@ fn a_server_without_a_port_has_the_listening_port() {
     let at = place.at();
     let other = Place::new();
     let same_port = At::Inet((other.ip, at.inet().port()).into());
-    let _server = Backend::letter(same_port, 'A');
+    let _server = Backend::letter(same_port.clone(), 'A');
     let pen = Starter::at(at).operand(other.ip.to_string()).start();
+    assert_eq!(pen.letter(), "A");
+    drop(pen);
+    if skip_on_c() {
+        return;
+    }
+    // So has an emergency server, wherever its option stands.
+    let at = At::Inet((place.ip, same_port.inet().port()).into());
+    let pen = Starter::at(at)
+        .args(["-e", &other.ip.to_string()])
+        .server(&place.at())
+        .expect("server 0")
+        .start();
     assert_eq!(pen.letter(), "A");
 }
 

@@ -186,3 +186,39 @@ fn fastclose_flushes_first() {
         });
     }
 }
+
+#[test]
+fn nothing_is_left_open() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let echo = Backend::echo(place.at());
+    let resetting = Backend::resetting(place.at());
+    let pen = Starter::new(&place)
+        .args(["-r", "-b", "0"])
+        .server(&place.at())
+        .server(&echo.at)
+        .server(&resetting.at)
+        .expect("server 0")
+        .start();
+    let open = || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", pen.pid()));
+        files.unwrap().count()
+    };
+    let before = open();
+    for round in 0..60 {
+        let client = pen.connect();
+        match round % 4 {
+            0 => {
+                client.end_sending();
+                assert!(client.ends());
+            }
+            // The others leave without waiting for an answer.
+            1 => client.send([b'x'; 100_000]),
+            2 => client.send("x"),
+            _ => {}
+        }
+    }
+    wait_until("all is closed again", || open() == before);
+}

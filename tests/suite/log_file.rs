@@ -176,3 +176,24 @@ fn over_udp_to_penlogd() {
         }
     }
 }
+
+#[test]
+fn a_full_disk_stops_nobody() {
+    if skip_on_c() {
+        return;
+    }
+    let place = Place::new();
+    let echo = Backend::echo(place.at());
+    let pen = Starter::new(&place)
+        .args(["-l", "/dev/full"])
+        .server(&echo.at)
+        .expect("cannot write to the log")
+        .start();
+    for _ in 0..10 {
+        send(&pen, b"hello\n");
+    }
+    pen.says("cannot write to the log");
+    let told = pen.messages();
+    let told = told.iter().filter(|line| line.contains("cannot write"));
+    assert_eq!(told.count(), 1);
+}

@@ -27,6 +27,7 @@ mod control_port;
 mod endings;
 mod failed_start;
 mod failover;
+mod http_header;
 mod idle_time;
 mod limits;
 mod live_changes;
