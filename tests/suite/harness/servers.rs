@@ -1,6 +1,6 @@
 //! Servers for pen to choose from, each on threads of the test.
 
-use super::{At, PATIENCE, Place, pattern};
+use super::{At, PATIENCE, Place, pattern, wait_until};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -128,6 +128,11 @@ impl Drop for Backend {
         let _ = self.at.connect();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        // A process that another test is starting just now may still hold the
+        // listener, until it has become another program.
+        if let At::Inet(SocketAddr::V4(_)) = &self.at {
+            wait_until("the server has gone", || !self.at.is_listening());
         }
         for stream in self.live.lock().unwrap().iter().filter_map(Weak::upgrade) {
             let _ = stream.shutdown(Shutdown::Both);
