@@ -1,9 +1,10 @@
 //! The request log: a line for each read of client data, to a file or over
 //! UDP to a penlogd.
 //!
-//! Lines go through a queue to a thread that writes them, so that a slow disk
-//! slows down nobody. What does not fit in the queue or cannot be written is
-//! lost and counted.
+//! For a file, lines go through a queue to a thread that writes them, so that a
+//! slow disk slows down nobody. What does not fit in the queue or cannot be
+//! written is lost and counted. Datagrams go out at once and never wait: they
+//! must be at penlogd before the web server's line about the same request.
 
 use crate::addr::Host;
 use crate::client::Client;
@@ -15,7 +16,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,15 +32,9 @@ const BATCH: usize = 64 * 1024;
 /// How long the writing thread may be busy when it is wanted.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where lines go.
-enum Output {
-    File(File),
-    Network(UdpSocket),
-}
-
 enum Note {
     Line(Vec<u8>),
-    Switch(Option<Output>),
+    Switch(Option<File>),
     /// Answer when all before this is written.
     Flush(SyncSender<()>),
 }
@@ -52,6 +47,7 @@ const TO_NETWORK: u8 = 2;
 pub struct Log {
     kind: AtomicU8,
     queue: SyncSender<Note>,
+    network: RwLock<Option<Arc<UdpSocket>>>,
     /// Taken by the writing thread, which is started when first needed.
     receiver: Mutex<Option<Receiver<Note>>>,
     lost: Arc<Counter>,
@@ -64,6 +60,7 @@ impl Log {
         Log {
             kind: AtomicU8::new(OFF),
             queue,
+            network: RwLock::default(),
             receiver: Mutex::new(Some(receiver)),
             lost: Default::default(),
         }
@@ -72,15 +69,29 @@ impl Log {
     /// Opens the log, or opens it again after rotation. If that fails, what
     /// was open stays.
     pub fn open(&self, target: &LogTarget) -> Result<(), String> {
-        let (kind, output) = match target {
+        match target {
+            LogTarget::Network(word) => {
+                let socket = network(word)?;
+                *self.network.write().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Arc::new(socket));
+                if self.kind.swap(TO_NETWORK, Relaxed) == TO_FILE {
+                    self.put(Note::Switch(None))?;
+                }
+            }
             LogTarget::File(path) => {
                 let file = OpenOptions::new().append(true).create(true).open(path);
                 let file =
                     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))?;
-                (TO_FILE, Output::File(file))
+                self.start()?;
+                self.put(Note::Switch(Some(file)))?;
+                self.kind.store(TO_FILE, Relaxed);
             }
-            LogTarget::Network(word) => (TO_NETWORK, Output::Network(network(word)?)),
-        };
+        }
+        Ok(())
+    }
+
+    /// Starts the writing thread, if it is not there yet.
+    fn start(&self) -> Result<(), String> {
         if let Some(receiver) = crate::lock(&self.receiver).take() {
             let lost = Arc::clone(&self.lost);
             thread::Builder::new()
@@ -88,14 +99,12 @@ impl Log {
                 .spawn(move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
         }
-        self.put(Note::Switch(Some(output)))?;
-        self.kind.store(kind, Relaxed);
         Ok(())
     }
 
     /// Stops logging.
     pub fn close(&self) {
-        if self.kind.swap(OFF, Relaxed) != OFF {
+        if self.kind.swap(OFF, Relaxed) == TO_FILE {
             let _ = self.put(Note::Switch(None));
         }
     }
@@ -116,7 +125,7 @@ impl Log {
 
     /// Waits until what was logged so far is written, a moment at most.
     pub fn flush(&self) {
-        if self.kind.load(Relaxed) != OFF {
+        if self.kind.load(Relaxed) == TO_FILE {
             let (done, wait) = mpsc::sync_channel(1);
             if self.queue.try_send(Note::Flush(done)).is_ok() {
                 let _ = wait.recv_timeout(PATIENCE);
@@ -131,14 +140,26 @@ impl Log {
 
     /// Logs the first line of what a client sent.
     pub fn request(&self, client: Client, server: &Host, data: &[u8]) {
-        let line = match self.kind.load(Relaxed) {
+        let well = match self.kind.load(Relaxed) {
             OFF => return,
-            TO_FILE => file_line(client, message::unix_time(), server, data),
-            _ => datagram(client, server, data),
+            TO_FILE => {
+                let line = file_line(client, message::unix_time(), server, data);
+                self.queue.try_send(Note::Line(line)).is_ok()
+            }
+            _ => self.send(&datagram(client, server, data)),
         };
-        if self.queue.try_send(Note::Line(line)).is_err() {
+        if !well {
             self.lost.add(1);
         }
+    }
+
+    fn send(&self, line: &[u8]) -> bool {
+        let socket = {
+            let socket = self.network.read();
+            socket.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        // The first error may be about an earlier datagram that was refused.
+        socket.is_some_and(|socket| socket.send(line).or_else(|_| socket.send(line)).is_ok())
     }
 }
 
@@ -159,7 +180,11 @@ fn network(word: &str) -> Result<UdpSocket, String> {
         } else {
             ([0; 16], 0).into()
         };
-        result = UdpSocket::bind(any).and_then(|socket| socket.connect(to).map(|()| socket));
+        result = UdpSocket::bind(any).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            socket.connect(to)?;
+            Ok(socket)
+        });
         if result.is_ok() {
             break;
         }
@@ -196,7 +221,7 @@ fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
 
 /// The writing thread's life.
 fn write_lines(queue: &Receiver<Note>, lost: &Counter) {
-    let mut output: Option<Output> = None;
+    let mut output: Option<File> = None;
     let mut well = true;
     let mut batch = Vec::new();
     let mut lines = 0;
@@ -206,7 +231,7 @@ fn write_lines(queue: &Receiver<Note>, lost: &Counter) {
                 Note::Line(line) => {
                     batch.extend_from_slice(&line);
                     lines += 1;
-                    batch.len() >= BATCH || matches!(output, Some(Output::Network(_)))
+                    batch.len() >= BATCH
                 }
                 other => {
                     write_batch(&mut output, &mut batch, &mut lines, lost, &mut well);
@@ -232,7 +257,7 @@ fn write_lines(queue: &Receiver<Note>, lost: &Counter) {
 
 /// Writes what was gathered. The first failure after a success is told.
 fn write_batch(
-    output: &mut Option<Output>,
+    output: &mut Option<File>,
     batch: &mut Vec<u8>,
     lines: &mut u64,
     lost: &Counter,
@@ -242,8 +267,7 @@ fn write_batch(
         return;
     }
     let result = match output {
-        Some(Output::File(file)) => file.write_all(batch),
-        Some(Output::Network(socket)) => socket.send(batch).map(drop),
+        Some(file) => file.write_all(batch),
         None => Ok(()),
     };
     batch.clear();
