@@ -2,9 +2,8 @@
 
 use super::input::STDIN;
 use super::peer::Peer;
-use getopts::{Fail, HasArg, Matches, Occur, Options as Parser, ParsingStyle};
+use crate::options;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
 /// What the command line asks for.
@@ -42,95 +41,122 @@ pub(super) struct Operand {
 /// Seconds, unless `-j` says otherwise.
 const JITTER: i64 = 600;
 
-/// The options: letter or long name, value, what it does.
-const TABLE: &[(&str, &str, &str)] = &[
-    ("p", "penlog", "pen's log; - is standard input"),
-    ("c", "", "search all of pen's log, however far away in time"),
-    ("d", "", "say what happens; repeat for more"),
-    (
+/// What an option says.
+#[derive(Clone, Copy)]
+enum Action {
+    PenLog,
+    Whole,
+    Debug,
+    Jitter,
+    Shift,
+    Text(fn() -> String),
+}
+
+type Spec = options::Spec<Action>;
+
+const fn spec(
+    short: &'static str,
+    value: &'static str,
+    help: &'static str,
+    action: Action,
+) -> Spec {
+    Spec {
+        short,
+        long: "",
+        value,
+        help,
+        action,
+    }
+}
+
+const fn text(long: &'static str, help: &'static str, make: fn() -> String) -> Spec {
+    Spec {
+        short: "",
+        long,
+        value: "",
+        help,
+        action: Action::Text(make),
+    }
+}
+
+/// All options, in the order of the usage text.
+const TABLE: &[Spec] = &[
+    spec(
+        "p",
+        "penlog",
+        "pen's log; - is standard input",
+        Action::PenLog,
+    ),
+    spec(
+        "c",
+        "",
+        "search all of pen's log, however far away in time",
+        Action::Whole,
+    ),
+    spec("d", "", "say what happens; repeat for more", Action::Debug),
+    spec(
         "j",
         "seconds",
         "search pen's log so far to either side of a line [600]",
+        Action::Jitter,
     ),
-    ("t", "seconds", "subtract this from the times in pen's log"),
-    ("help", "", "this text"),
-    ("version", "", "the version"),
+    spec(
+        "t",
+        "seconds",
+        "subtract this from the times in pen's log",
+        Action::Shift,
+    ),
+    text("help", "this text", usage),
+    text("version", "the version", version),
 ];
+
+fn version() -> String {
+    format!("mergelogs (pen) {}\n", env!("CARGO_PKG_VERSION"))
+}
 
 /// The usage text.
 fn usage() -> String {
     let mut text = String::from(
         "usage: mergelogs -p penlog [-cd] [-j seconds] [-t seconds] server:logfile ...\n\n",
     );
-    for (name, value, help) in TABLE {
-        let _ = writeln!(text, "  {:<13} {help}", format!("{} {value}", dashed(name)));
-    }
+    text.push_str(&options::list(TABLE));
     text.push_str(
-        "  server        a web server's address, as in pen's log; IPv6 better as [address]\n  \
-           logfile       its log, in the common or combined form; - is standard input\n",
+        "  server                a web server's address, as in pen's log; IPv6 better as [address]\n  \
+           logfile               its log, in the common or combined form; - is standard input\n",
     );
     text
 }
 
-fn dashed(name: &str) -> String {
-    match name.chars().count() {
-        1 => format!("-{name}"),
-        _ => format!("--{name}"),
-    }
-}
-
-fn parse(words: &[OsString]) -> Result<Matches, String> {
-    if let Some(word) = words.iter().find(|word| word.to_str().is_none()) {
-        return Err(format!("{}: is no UTF-8", word.to_string_lossy()));
-    }
-    let mut parser = Parser::new();
-    parser.parsing_style(ParsingStyle::FloatingFrees);
-    for (name, value, _) in TABLE {
-        let (short, long) = match name.len() {
-            1 => (*name, ""),
-            _ => ("", *name),
-        };
-        let has_value = match *value {
-            "" => HasArg::No,
-            _ => HasArg::Yes,
-        };
-        parser.opt(short, long, "", "", has_value, Occur::Multi);
-    }
-    let matches = parser.parse(words).map_err(|fail| match fail {
-        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(&name)),
-        Fail::ArgumentMissing(name) => format!("{}: value missing", dashed(&name)),
-        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(&name)),
-        other => other.to_string(),
-    });
-    matches.map_err(|why| format!("{why}; mergelogs --help lists the options"))
-}
-
 /// Reads the command line.
 pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
-    let matches = parse(words)?;
-    // The last one wins.
-    let value = |name| matches.opt_strs(name).pop();
-    let seconds = |name, least: i64| match value(name) {
-        None => Ok(None),
-        Some(word) => match word.parse() {
-            Ok(number) if number >= least => Ok(Some(number)),
-            _ => Err(format!("-{name} {word}: expected a number of seconds")),
-        },
-    };
-    if matches.opt_present("version") {
-        let text = format!("mergelogs (pen) {}\n", env!("CARGO_PKG_VERSION"));
-        return Ok(Task::Print(text));
+    let (given, operands) = options::split("mergelogs", TABLE, words)?;
+    let mut pen_log = None;
+    let (mut jitter, mut shift, mut whole, mut debug) = (JITTER, 0, false, 0);
+    for (spec, word) in given {
+        let seconds = |least: i64| match word.parse() {
+            Ok(number) if number >= least => Ok(number),
+            _ => Err(format!(
+                "{} {word}: expected a number of seconds",
+                spec.name()
+            )),
+        };
+        match spec.action {
+            Action::Jitter => jitter = seconds(0)?,
+            Action::Shift => shift = seconds(i64::MIN)?,
+            Action::Whole => whole = true,
+            Action::Debug => debug += 1,
+            Action::PenLog => pen_log = Some(word),
+            Action::Text(make) => return Ok(Task::Print(make())),
+        }
     }
-    let jitter = seconds("j", 0)?.unwrap_or(JITTER);
-    let shift = seconds("t", i64::MIN)?.unwrap_or(0);
     // pen quirk: not knowing how to call it is no failure.
-    if matches.opt_present("help") || matches.free.is_empty() {
+    if operands.is_empty() {
         return Ok(Task::Print(usage()));
     }
-    let Some(pen_log) = value("p") else {
+    let Some(pen_log) = pen_log else {
         return Err("no pen log given, expected -p penlog".to_owned());
     };
-    let logs = matches.free.iter().map(|word| operand(word));
+    let logs = operands.iter().map(|word| operand(word));
     let logs: Vec<_> = logs.collect::<Result<_, _>>()?;
     let files = logs.iter().map(|log| &log.file).chain([&pen_log]);
     if files.filter(|file| *file == STDIN).count() > 1 {
@@ -138,9 +164,9 @@ pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
     }
     Ok(Task::Merge(Options {
         pen_log,
-        jitter: (!matches.opt_present("c")).then_some(jitter),
+        jitter: (!whole).then_some(jitter),
         shift,
-        debug: matches.opt_count("d"),
+        debug,
         logs,
     }))
 }
@@ -265,8 +291,8 @@ mod tests {
                 other => panic!("{line}: {other:?}"),
             }
         }
-        for (_, _, help) in TABLE {
-            assert!(usage().contains(help), "{help}");
+        for spec in TABLE {
+            assert!(usage().contains(spec.help), "{}", spec.help);
         }
     }
 }
