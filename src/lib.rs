@@ -29,7 +29,7 @@
 //! | the control client | [`penctl`] |
 //! | one log for several web servers | [`penlog`], [`penlogd`] |
 //! | the web servers' logs with pen's clients in them | [`mergelogs`] |
-//! | system calls | [`sys`], the only unsafe code |
+//! | system calls | [`sys`], the only room where the compiler has to trust us |
 //!
 //! # Invariants
 //!
