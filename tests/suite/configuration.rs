@@ -27,6 +27,9 @@ fn a_file_sets_what_options_do_not() {
 /// pen listens where the file says, if the command line does not.
 #[test]
 fn a_file_says_where_to_listen() {
+    if skip_on_c() {
+        return; // it has no --check
+    }
     let place = Place::new();
     let dir = Dir::new();
     let file = dir.file("pen.cfg");
