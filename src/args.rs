@@ -7,11 +7,11 @@ use crate::config;
 use crate::control;
 use crate::message;
 use crate::options;
+use crate::process;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::state::{Pen, Phase};
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 mod table;
@@ -119,8 +119,7 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
             return Ok(Task::Print(text));
         }
         // What -O answers appears at once, before a later option fails.
-        let replies = std::mem::take(&mut draft.replies);
-        let _ = std::io::stdout().write_all(replies.as_bytes());
+        process::print(&std::mem::take(&mut draft.replies));
     }
     message::set_debug(draft.pen.settings().debug);
     operands_of(&draft.pen, &operands)?;

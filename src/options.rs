@@ -23,6 +23,33 @@ pub struct Spec<A> {
 }
 
 impl<A> Spec<A> {
+    /// An option with a letter; `value` is empty for one that takes none.
+    pub const fn letter(
+        short: &'static str,
+        value: &'static str,
+        help: &'static str,
+        action: A,
+    ) -> Spec<A> {
+        Spec {
+            short,
+            long: "",
+            value,
+            help,
+            action,
+        }
+    }
+
+    /// An option with a long name, which takes no value.
+    pub const fn long(long: &'static str, help: &'static str, action: A) -> Spec<A> {
+        Spec {
+            short: "",
+            long,
+            value: "",
+            help,
+            action,
+        }
+    }
+
     /// `-x`, or `--name` where there is no letter.
     pub fn name(&self) -> String {
         match self.short {

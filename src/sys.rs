@@ -452,42 +452,26 @@ fn wait_for(entries: &mut [PollFd], limit: Option<Duration>) -> io::Result<bool>
 
 /// Waits until `socket` can be written or has failed, `false` after `limit`.
 pub fn wait_writable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
-    let fd = socket.as_fd().as_raw_fd();
-    let (events, revents) = (POLLOUT, 0);
-    wait_for(
-        &mut [PollFd {
-            fd,
-            events,
-            revents,
-        }],
-        Some(limit),
-    )
+    wait_for(&mut [watch(&socket, POLLOUT)], Some(limit))
 }
 
 /// Waits until `socket` can be read or has ended, `false` after `limit`.
 pub fn wait_readable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
-    let fd = socket.as_fd().as_raw_fd();
-    let (events, revents) = (POLLIN, 0);
-    wait_for(
-        &mut [PollFd {
-            fd,
-            events,
-            revents,
-        }],
-        Some(limit),
-    )
+    wait_for(&mut [watch(&socket, POLLIN)], Some(limit))
 }
 
 /// Waits until one of the two can be read, however long it takes.
 pub fn wait_either(a: impl AsFd, b: impl AsFd) -> io::Result<()> {
-    let (events, revents) = (POLLIN, 0);
-    let fds = [a.as_fd().as_raw_fd(), b.as_fd().as_raw_fd()];
-    let mut entries = fds.map(|fd| PollFd {
+    wait_for(&mut [watch(&a, POLLIN), watch(&b, POLLIN)], None).map(drop)
+}
+
+fn watch(socket: &impl AsFd, events: i16) -> PollFd {
+    let fd = socket.as_fd().as_raw_fd();
+    PollFd {
         fd,
         events,
-        revents,
-    });
-    wait_for(&mut entries, None).map(drop)
+        revents: 0,
+    }
 }
 
 /// Whether `error` says that this host has run out of something (descriptors,

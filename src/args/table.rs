@@ -27,25 +27,11 @@ pub enum Action {
 pub type Spec = options::Spec<Action>;
 
 const fn flag(short: &'static str, help: &'static str, action: fn(&mut Draft)) -> Spec {
-    let (long, value, action) = ("", "", Action::Flag(action));
-    Spec {
-        short,
-        long,
-        value,
-        help,
-        action,
-    }
+    Spec::letter(short, "", help, Action::Flag(action))
 }
 
 const fn long(long: &'static str, help: &'static str, action: fn(&mut Draft)) -> Spec {
-    let (short, value, action) = ("", "", Action::Flag(action));
-    Spec {
-        short,
-        long,
-        value,
-        help,
-        action,
-    }
+    Spec::long(long, help, Action::Flag(action))
 }
 
 const fn value(
@@ -54,14 +40,7 @@ const fn value(
     help: &'static str,
     action: fn(&mut Draft, &str) -> Complaint,
 ) -> Spec {
-    let (long, action) = ("", Action::Value(action));
-    Spec {
-        short,
-        long,
-        value,
-        help,
-        action,
-    }
+    Spec::letter(short, value, help, Action::Value(action))
 }
 
 const fn other(short: &'static str, value: &'static str, action: Action) -> Spec {
@@ -70,13 +49,7 @@ const fn other(short: &'static str, value: &'static str, action: Action) -> Spec
         Action::Missing => "not built yet",
         _ => "TLS is not built in",
     };
-    Spec {
-        short,
-        long: "",
-        value,
-        help,
-        action,
-    }
+    Spec::letter(short, value, help, action)
 }
 
 /// All options, in the order of the usage text.

@@ -54,60 +54,35 @@ enum Action {
 
 type Spec = options::Spec<Action>;
 
-const fn spec(
-    short: &'static str,
-    value: &'static str,
-    help: &'static str,
-    action: Action,
-) -> Spec {
-    Spec {
-        short,
-        long: "",
-        value,
-        help,
-        action,
-    }
-}
-
-const fn text(long: &'static str, help: &'static str, make: fn() -> String) -> Spec {
-    Spec {
-        short: "",
-        long,
-        value: "",
-        help,
-        action: Action::Text(make),
-    }
-}
-
 /// All options, in the order of the usage text.
 const TABLE: &[Spec] = &[
-    spec(
+    Spec::letter(
         "p",
         "penlog",
         "pen's log; - is standard input",
         Action::PenLog,
     ),
-    spec(
+    Spec::letter(
         "c",
         "",
         "search all of pen's log, however far away in time",
         Action::Whole,
     ),
-    spec("d", "", "say what happens; repeat for more", Action::Debug),
-    spec(
+    Spec::letter("d", "", "say what happens; repeat for more", Action::Debug),
+    Spec::letter(
         "j",
         "seconds",
         "search pen's log so far to either side of a line [600]",
         Action::Jitter,
     ),
-    spec(
+    Spec::letter(
         "t",
         "seconds",
         "subtract this from the times in pen's log",
         Action::Shift,
     ),
-    text("help", "this text", usage),
-    text("version", "the version", version),
+    Spec::long("help", "this text", Action::Text(usage)),
+    Spec::long("version", "the version", Action::Text(version)),
 ];
 
 fn version() -> String {

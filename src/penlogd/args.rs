@@ -63,52 +63,27 @@ pub enum Action {
 /// An option of the table.
 pub type Spec = options::Spec<Action>;
 
-const fn spec(
-    short: &'static str,
-    value: &'static str,
-    help: &'static str,
-    action: Action,
-) -> Spec {
-    Spec {
-        short,
-        long: "",
-        value,
-        help,
-        action,
-    }
-}
-
-const fn long(long: &'static str, help: &'static str, action: Action) -> Spec {
-    Spec {
-        short: "",
-        long,
-        value: "",
-        help,
-        action,
-    }
-}
-
 /// All options, in the order of the usage text.
 pub const TABLE: &[Spec] = &[
-    spec(
+    Spec::letter(
         "b",
         "",
         "accepted, without effect: every line is written at once",
         Action::Flag(|_| {}),
     ),
-    spec(
+    Spec::letter(
         "d",
         "",
         "say more; repeat for more still",
         Action::Flag(|plan| plan.debug = plan.debug.saturating_add(1)),
     ),
-    spec(
+    Spec::letter(
         "f",
         "",
         "stay in the foreground",
         Action::Flag(|plan| plan.foreground = true),
     ),
-    spec(
+    Spec::letter(
         "j",
         "dir",
         "run in this directory as root (chroot)",
@@ -117,7 +92,7 @@ pub const TABLE: &[Spec] = &[
             Ok(())
         }),
     ),
-    spec(
+    Spec::letter(
         "l",
         "file",
         "append to this file [standard output]",
@@ -126,7 +101,7 @@ pub const TABLE: &[Spec] = &[
             Ok(())
         }),
     ),
-    spec(
+    Spec::letter(
         "n",
         "number",
         "requests of pens to keep [1000]",
@@ -138,7 +113,7 @@ pub const TABLE: &[Spec] = &[
             Ok(())
         }),
     ),
-    spec(
+    Spec::letter(
         "p",
         "file",
         "write the process number to a file",
@@ -147,7 +122,7 @@ pub const TABLE: &[Spec] = &[
             Ok(())
         }),
     ),
-    spec(
+    Spec::letter(
         "u",
         "user",
         "run as this user, by name or number",
@@ -156,8 +131,8 @@ pub const TABLE: &[Spec] = &[
             Ok(())
         }),
     ),
-    long("help", "this text", Action::Text(usage)),
-    long("version", "the version", Action::Text(version)),
+    Spec::long("help", "this text", Action::Text(usage)),
+    Spec::long("version", "the version", Action::Text(version)),
 ];
 
 fn version() -> String {
