@@ -89,7 +89,6 @@ impl Draft {
                 message::say(format_args!("{name} is obsolete and ignored"));
                 Ok(())
             }
-            Action::Missing => Err(format!("{name}: not built yet")),
             Action::Tls => Err(format!(
                 "{name}: TLS is not built in; put stunnel, hitch or nginx in front of pen"
             )),

@@ -19,6 +19,15 @@ pub struct Modes {
     pub weight: bool,
     /// Lowest prio.
     pub prio: bool,
+    /// With `roundrobin`: a new choice for each UDP datagram.
+    pub datagrams: bool,
+}
+
+impl Modes {
+    /// Whether each UDP datagram goes its own way.
+    pub fn each_datagram(&self) -> bool {
+        self.roundrobin && self.datagrams
+    }
 }
 
 /// Something a client can be connected to.
@@ -85,13 +94,18 @@ impl Iterator for Order {
 /// weight, by hash, else in turn. `cursor` is the last choice made in turn.
 /// The result is an index, but the server may be refused when it is tried.
 pub fn first_choice(
-    servers: &[Server],
+    servers: &mut [Server],
     modes: &Modes,
     cursor: &mut usize,
     client: Client,
     port: u16,
     now: Instant,
 ) -> usize {
+    if modes.weight && !modes.prio && modes.each_datagram() {
+        if let Some(index) = in_turn_by_weight(servers, now) {
+            return index;
+        }
+    }
     let available = || {
         let all = servers.iter().enumerate();
         all.filter(|(_, server)| server.is_available(now))
@@ -116,6 +130,28 @@ pub fn first_choice(
         return hash(client, modes.roundrobin.then_some(port)) % servers.len().max(1);
     }
     in_turn(servers, cursor, now)
+}
+
+/// Datagrams open no connections that could be counted: each server has its
+/// weight's share of the turns, evenly spread. All gain their weight, the
+/// richest is chosen and pays what all have gained.
+fn in_turn_by_weight(servers: &mut [Server], now: Instant) -> Option<usize> {
+    let mut sum = 0;
+    let mut choice: Option<(usize, i64)> = None;
+    for (index, server) in servers.iter_mut().enumerate() {
+        if server.weight == 0 || !server.is_available(now) {
+            continue;
+        }
+        let weight = i64::from(server.weight);
+        sum += weight;
+        server.credit += weight;
+        if choice.is_none_or(|(_, most)| server.credit > most) {
+            choice = Some((index, server.credit));
+        }
+    }
+    let (index, _) = choice?;
+    servers.get_mut(index)?.credit -= sum;
+    Some(index)
 }
 
 /// The next available server after the last one chosen here; the next one at
@@ -173,7 +209,7 @@ mod tests {
         modes
     }
 
-    fn choose(servers: &[Server], modes: &Modes) -> usize {
+    fn choose(servers: &mut [Server], modes: &Modes) -> usize {
         let client = Client::Inet([127, 0, 0, 1].into());
         first_choice(servers, modes, &mut 0, client, 0, Instant::now())
     }
@@ -199,54 +235,67 @@ mod tests {
         let mut cursor = 0;
         let now = Instant::now();
         let client = Client::Unix;
-        let mut next = |servers: &[Server]| {
+        let mut next = |servers: &mut [Server]| {
             first_choice(servers, &Modes::default(), &mut cursor, client, 0, now)
         };
-        assert_eq!([next(&servers), next(&servers), next(&servers)], [1, 2, 0]);
+        assert_eq!(
+            [next(&mut servers), next(&mut servers), next(&mut servers)],
+            [1, 2, 0]
+        );
         servers[1].blacklist_until(now + Duration::from_secs(9));
-        assert_eq!([next(&servers), next(&servers)], [2, 0]);
+        assert_eq!([next(&mut servers), next(&mut servers)], [2, 0]);
         for server in &mut servers {
             server.blacklist_until(now + Duration::from_secs(9));
         }
-        assert_eq!(next(&servers), 1);
-        assert_eq!(next(&[]), 0);
-        assert_eq!(choose(&[server(0, 0, 0)], &Modes::default()), 0);
+        assert_eq!(next(&mut servers), 1);
+        assert_eq!(next(&mut []), 0);
+        assert_eq!(choose(&mut [server(0, 0, 0)], &Modes::default()), 0);
+    }
+
+    #[test]
+    fn datagrams_take_turns_by_weight() {
+        let mut servers = [server(0, 3, 0), server(9, 1, 0), server(0, 0, 0)];
+        let modes = modes(|m| (m.weight, m.roundrobin, m.datagrams) = (true, true, true));
+        let turns: Vec<_> = (0..8).map(|_| choose(&mut servers, &modes)).collect();
+        assert_eq!(turns, [0, 0, 1, 0, 0, 0, 1, 0]);
+        servers[0].blacklist_until(Instant::now() + Duration::from_secs(9));
+        assert_eq!(choose(&mut servers, &modes), 1);
     }
 
     #[test]
     fn prio_then_weight_then_hash() {
-        let servers = [server(9, 1, 5), server(0, 1, 3), server(4, 4, 3)];
-        assert_eq!(choose(&servers, &modes(|m| m.prio = true)), 1);
+        let mut servers = [server(9, 1, 5), server(0, 1, 3), server(4, 4, 3)];
+        assert_eq!(choose(&mut servers, &modes(|m| m.prio = true)), 1);
         assert_eq!(
-            choose(&servers, &modes(|m| (m.prio, m.weight) = (true, true))),
+            choose(&mut servers, &modes(|m| (m.prio, m.weight) = (true, true))),
             1
         );
         assert_eq!(
-            choose(&servers, &modes(|m| (m.weight, m.hash) = (true, true))),
+            choose(&mut servers, &modes(|m| (m.weight, m.hash) = (true, true))),
             1
         );
-        let servers = [server(9, 1, 0), server(2, 1, 0), server(4, 4, 0)];
-        assert_eq!(choose(&servers, &modes(|m| m.weight = true)), 2);
+        let mut servers = [server(9, 1, 0), server(2, 1, 0), server(4, 4, 0)];
+        assert_eq!(choose(&mut servers, &modes(|m| m.weight = true)), 2);
         // Weight 0 is left out while any other has one.
-        let servers = [server(0, 0, 0), server(2, 1, 0)];
-        assert_eq!(choose(&servers, &modes(|m| m.weight = true)), 1);
+        let mut servers = [server(0, 0, 0), server(2, 1, 0)];
+        assert_eq!(choose(&mut servers, &modes(|m| m.weight = true)), 1);
         // No weights at all: fewest connections.
-        let servers = [server(3, 0, 0), server(2, 0, 0), server(2, 0, 0)];
-        assert_eq!(choose(&servers, &modes(|m| m.weight = true)), 1);
+        let mut servers = [server(3, 0, 0), server(2, 0, 0), server(2, 0, 0)];
+        assert_eq!(choose(&mut servers, &modes(|m| m.weight = true)), 1);
     }
 
     #[test]
     fn hash_is_that_of_the_c_program() {
-        let servers: Vec<_> = (0..5).map(|_| server(0, 0, 0)).collect();
+        let mut servers: Vec<_> = (0..5).map(|_| server(0, 0, 0)).collect();
         let now = Instant::now();
         for last in 0..20u8 {
             let octets = [127, 0, 0, last];
             let client = Client::Inet(octets.into());
             let plain = modes(|m| m.hash = true);
-            let index = first_choice(&servers, &plain, &mut 0, client, 1234, now);
+            let index = first_choice(&mut servers, &plain, &mut 0, client, 1234, now);
             assert_eq!(index, u32::from_ne_bytes(octets) as usize % 5);
             let with_port = modes(|m| (m.hash, m.roundrobin) = (true, true));
-            let index = first_choice(&servers, &with_port, &mut 0, client, 0x1234, now);
+            let index = first_choice(&mut servers, &with_port, &mut 0, client, 0x1234, now);
             let port = u32::from(u16::from_ne_bytes([0x12, 0x34]));
             assert_eq!(index, (u32::from_ne_bytes(octets) ^ port) as usize % 5);
         }

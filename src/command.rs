@@ -34,6 +34,8 @@ pub enum Switch {
     Stubborn,
     /// TCP_NODELAY.
     TcpNodelay,
+    /// The client's address on server connections.
+    Transparent,
     /// Choose by weight.
     Weight,
 }
@@ -146,6 +148,8 @@ pub enum Command {
     TarpitAcl,
     /// A time.
     Timer(Timer, Option<u64>),
+    /// `udp_balance`: whether each datagram goes its own way.
+    UdpBalance(Option<bool>),
     /// `web_stats`
     WebStats(Option<PathBuf>),
     /// `no web_stats`
@@ -343,6 +347,17 @@ fn source(words: &[&str]) -> Parsed {
         Err(_) => Err(Bad::Reply(format!(
             "unable to set source address to '{word}'"
         ))),
+    }
+}
+
+fn udp_balance(words: &[&str]) -> Parsed {
+    if words.is_empty() {
+        return Ok(Command::UdpBalance(None));
+    }
+    match one(words)? {
+        "datagram" => Ok(Command::UdpBalance(Some(true))),
+        "flow" => Ok(Command::UdpBalance(Some(false))),
+        word => Err(format!("unknown word '{word}'").into()),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::message;
 use crate::server::Server;
 use crate::settings::{self, Settings};
 use crate::state::{self, Pen};
+use crate::sys::Kind;
 use std::fmt::{Display, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -163,6 +164,8 @@ fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
     line(&on(settings.nodelay, "tcp_nodelay"));
     line(&format_args!("timeout {}", settings.timeout.as_secs()));
     line(&format_args!("tracking {}", settings.tracking.as_secs()));
+    line(&on(settings.transparent, "transparent"));
+    line(&format_args!("udp_balance {}", control::udp_balance(modes)));
     let page = settings.web_stats.as_ref();
     line(&optional(
         "web_stats",
@@ -184,6 +187,7 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let user = start.user.as_ref().map(|user| format!("'{user}'"));
     let set = |on: bool| on.then(String::new);
     let words = [
+        ("-U", set(start.kind == Kind::Datagram)),
         ("-f", set(start.foreground)),
         ("-N", set(settings.forgetful)),
         ("-X", set(settings.exit_enabled)),

@@ -1,10 +1,14 @@
 //! Connects to a server: every address it has, within the time limit, from
 //! the address that was asked for.
+//!
+//! A UDP socket connects at once and says nothing about the server; it makes
+//! the kernel deliver that server's datagrams and refusals, and no others.
 
 use crate::addr::Host;
+use crate::client::Client;
 use crate::server::Lease;
 use crate::settings::Settings;
-use crate::sys::{self, Place};
+use crate::sys::{self, Kind, Place};
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -16,7 +20,10 @@ use std::time::Duration;
 /// Lowest port that a system gives to clients (Linux; the BSDs begin higher).
 const EPHEMERAL: u16 = 32768;
 
-/// A stream socket, TCP or Unix alike, that several threads use. See
+/// How long a Unix datagram server may take to make room for a datagram.
+const UNIX_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A connected socket, TCP, UDP or Unix alike, that several threads use. See
 /// [`crate::workers::Buffer`] for why it is a `File`.
 pub type Stream = Arc<File>;
 
@@ -25,27 +32,35 @@ pub fn stream(socket: impl Into<OwnedFd>) -> Stream {
     Arc::new(File::from(socket.into()))
 }
 
-/// Connects to the server that `lease` is for. The error is that of the last
-/// address tried.
-pub fn open(lease: &Lease, settings: &Settings) -> io::Result<Stream> {
+/// Connects to the server that `lease` is for, on behalf of `client`. The error
+/// is that of the last address tried.
+pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+    let kind = settings.start.kind;
     match &*lease.host {
-        Host::Unix(path) => unix(path, settings.timeout).map(stream),
+        Host::Unix(path) => match kind {
+            Kind::Stream => unix(path, settings.timeout).map(stream),
+            Kind::Datagram => unix_datagram(path).map(stream),
+        },
         Host::Inet(all) => {
+            let from = Source::of(settings, client);
             let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
             for addr in all {
                 let mut addr = *addr;
                 addr.set_port(lease.port);
-                result = tcp(addr, settings.source, settings.timeout);
+                result = match kind {
+                    Kind::Stream => tcp(addr, from, settings.timeout),
+                    Kind::Datagram => udp(addr, from),
+                };
                 if result.is_ok() {
                     break;
                 }
             }
             let socket = result?;
             // A socket that refuses an option still carries data.
-            if settings.nodelay {
+            if settings.nodelay && kind == Kind::Stream {
                 let _ = socket.set_nodelay(true);
             }
-            if settings.keepalive {
+            if settings.keepalive && kind == Kind::Stream {
                 let _ = sys::keep_alive(&socket);
             }
             Ok(stream(socket))
@@ -54,18 +69,90 @@ pub fn open(lease: &Lease, settings: &Settings) -> io::Result<Stream> {
     }
 }
 
-/// Whether a failure says something about the server, and not about this host
-/// having run out of descriptors, ports or memory.
-pub fn blames_server(error: &io::Error) -> bool {
-    !sys::is_exhausted(error)
+/// The local address that a server connection is bound to.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Whatever the system chooses.
+    Any,
+    /// This one of this host.
+    Ours(IpAddr),
+    /// The client's.
+    Clients(IpAddr),
 }
 
-fn tcp(addr: SocketAddr, source: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
-    let place = Place::Inet(addr);
-    let socket = TcpStream::from(sys::stream_socket(place)?);
-    if let Some(source) = source.filter(|source| source.is_ipv4() == addr.is_ipv4()) {
-        sys::bind_to(&socket, Place::Inet(SocketAddr::new(source, 0)))?;
+impl Source {
+    fn of(settings: &Settings, client: Client) -> Source {
+        match (client, settings.source) {
+            (Client::Inet(ip), _) if settings.transparent => Source::Clients(ip),
+            (_, Some(ip)) => Source::Ours(ip),
+            (_, None) => Source::Any,
+        }
     }
+
+    /// Binds a socket that is to be connected to `to`. An address of the other
+    /// family cannot be used.
+    fn bind(self, socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
+        let ip = match self {
+            Source::Ours(ip) | Source::Clients(ip) if ip.is_ipv4() == to.is_ipv4() => ip,
+            _ => return Ok(()),
+        };
+        let place = Place::Inet(SocketAddr::new(ip, 0));
+        if let Source::Clients(_) = self {
+            sys::allow_any_source(socket, place)?;
+        }
+        sys::bind_to(socket, place)
+    }
+}
+
+/// Whether a failure says something about the server, and not about this host:
+/// out of descriptors, ports or memory, or not permitted.
+pub fn blames_server(error: &io::Error) -> bool {
+    !sys::is_exhausted(error) && error.kind() != io::ErrorKind::PermissionDenied
+}
+
+/// Whether a datagram's failure says that the server is not there: refused, no
+/// way there, a Unix socket that is gone or not read from. Anything else (too
+/// long a datagram) is about that datagram alone.
+pub fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::NotConnected
+            | Kind::NotFound
+            | Kind::WouldBlock
+            | Kind::TimedOut
+    )
+}
+
+/// A UDP socket, TCP only by name.
+fn udp(addr: SocketAddr, from: Source) -> io::Result<TcpStream> {
+    let place = Place::Inet(addr);
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Datagram)?);
+    from.bind(&socket, addr)?;
+    sys::connect_to(&socket, place)?;
+    Ok(socket)
+}
+
+/// A Unix datagram socket, TCP only by name. A server that does not read holds
+/// up its sender; not for long here.
+fn unix_datagram(path: &Path) -> io::Result<TcpStream> {
+    let place = Place::Unix(path);
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Datagram)?);
+    socket.set_write_timeout(Some(UNIX_PATIENCE))?;
+    sys::bind_unnamed(&socket)?;
+    sys::connect_to(&socket, place)?;
+    Ok(socket)
+}
+
+fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<TcpStream> {
+    let place = Place::Inet(addr);
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
+    from.bind(&socket, addr)?;
     socket.set_nonblocking(true)?;
     if !sys::connect_to(&socket, place)? {
         if !sys::wait_writable(&socket, limit)? {
@@ -89,7 +176,7 @@ fn tcp(addr: SocketAddr, source: Option<IpAddr>, limit: Duration) -> io::Result<
 fn unix(path: &Path, limit: Duration) -> io::Result<TcpStream> {
     let place = Place::Unix(path);
     // Only the name says TCP: a stream socket is a stream socket.
-    let socket = TcpStream::from(sys::stream_socket(place)?);
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
     socket.set_write_timeout(Some(limit))?;
     match sys::connect_to(&socket, place) {
         Ok(true) => {}
@@ -118,11 +205,11 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let second = Duration::from_secs(1);
         let source = [127, 0, 0, 9].into();
-        let socket = tcp(addr, Some(source), second).unwrap();
+        let socket = tcp(addr, Source::Ours(source), second).unwrap();
         assert_eq!(socket.local_addr().unwrap().ip(), source);
         assert_eq!(listener.accept().unwrap().1, socket.local_addr().unwrap());
         drop(listener);
-        let refused = tcp(addr, None, second).unwrap_err();
+        let refused = tcp(addr, Source::Any, second).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         assert!(blames_server(&refused));
     }

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::session::Connection;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// What a slot holds.
 #[derive(Clone, Debug, Default)]
@@ -96,12 +97,8 @@ impl Connections {
     pub fn take(self: &Arc<Connections>, interrupted: impl Fn() -> bool) -> Option<Slot> {
         let mut table = crate::lock(&self.table);
         while !interrupted() {
-            if let Some(index) = table.next_free() {
-                table.set(index, State::Reserved);
-                return Some(Slot {
-                    connections: Arc::clone(self),
-                    index,
-                });
+            if let Some(slot) = self.reserve(&mut table) {
+                return Some(slot);
             }
             table.waiting = true;
             table = self
@@ -110,6 +107,39 @@ impl Connections {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         None
+    }
+
+    /// A free slot; waits so long at most.
+    pub fn take_within(self: &Arc<Connections>, limit: Duration) -> Option<Slot> {
+        let mut table = crate::lock(&self.table);
+        if let Some(slot) = self.reserve(&mut table) {
+            return Some(slot);
+        }
+        let end = Instant::now() + limit;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            table.waiting = true;
+            let waited = self.freed.wait_timeout(table, left);
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if let Some(slot) = self.reserve(&mut table) {
+                return Some(slot);
+            }
+        }
+    }
+
+    /// A free slot, if there is one now.
+    pub fn take_now(self: &Arc<Connections>) -> Option<Slot> {
+        self.reserve(&mut crate::lock(&self.table))
+    }
+
+    fn reserve(self: &Arc<Connections>, table: &mut Table) -> Option<Slot> {
+        let index = table.next_free()?;
+        table.set(index, State::Reserved);
+        let connections = Arc::clone(self);
+        Some(Slot { connections, index })
     }
 
     /// Lets whoever waits for a slot look up.

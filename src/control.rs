@@ -3,6 +3,7 @@
 
 use crate::acl::Acl;
 use crate::addr::{self, Host};
+use crate::balance::Modes;
 use crate::command::{self, Change, Command, Guard, Switch, Timer};
 use crate::config;
 use crate::connections::Look;
@@ -12,7 +13,7 @@ use crate::report;
 use crate::server::{Server, Table};
 use crate::settings::{LogTarget, Settings};
 use crate::state::Pen;
-use crate::sys;
+use crate::sys::{self, Kind, Place};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -105,9 +106,20 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
         Command::Socket(fd) => Ok(socket(pen, fd)),
         Command::Source(ip) => change(pen, |s| s.source = ip),
         Command::Status => status(pen),
+        Command::Switch(Switch::Transparent, true) if pen.is_running() => {
+            check_transparent()?;
+            change(pen, |s| s.transparent = true)
+        }
         Command::Switch(switch, on) => change(pen, |s| *flag(s, switch) = on),
         Command::TarpitAcl => Ok("tarpit_acl = -1".to_owned()),
         Command::Timer(timer, seconds) => time(pen, timer, seconds),
+        Command::UdpBalance(new) => {
+            let now = pen.set(|s| {
+                s.modes.datagrams = new.unwrap_or(s.modes.datagrams);
+                udp_balance(&s.modes)
+            });
+            Ok(format!("{now}\n"))
+        }
         Command::WebStats(path) => {
             let now = pen.set(|s| {
                 s.web_stats = path.or(s.web_stats.take());
@@ -187,8 +199,24 @@ fn flag(settings: &mut Settings, switch: Switch) -> &mut bool {
         Switch::Roundrobin => &mut settings.modes.roundrobin,
         Switch::Stubborn => &mut settings.modes.stubborn,
         Switch::TcpNodelay => &mut settings.nodelay,
+        Switch::Transparent => &mut settings.transparent,
         Switch::Weight => &mut settings.modes.weight,
     }
+}
+
+/// The word for it in commands.
+pub fn udp_balance(modes: &Modes) -> &'static str {
+    match modes.datagrams {
+        true => "datagram",
+        false => "flow",
+    }
+}
+
+/// Whether this process may use addresses that are not this host's.
+pub fn check_transparent() -> Result<(), String> {
+    let any = Place::Inet(([0; 4], 0).into());
+    let tried = sys::socket_for(any, Kind::Stream).and_then(|s| sys::allow_any_source(s, any));
+    tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }
 
 fn mode(settings: &Settings) -> String {
@@ -229,8 +257,11 @@ fn listen(pen: &Pen, word: String) -> Outcome {
         if settings.listen.as_ref() == Some(&word) {
             return Ok(format!("{word}\n"));
         }
-        let backlog = settings.backlog;
-        pen.open_door(Listener::open(&word, backlog)?);
+        pen.open_door(Listener::open(
+            &word,
+            settings.start.kind,
+            settings.backlog,
+        )?);
     } else {
         addr::endpoint(&word)?;
     }
@@ -379,7 +410,7 @@ pub fn open_log(pen: &Pen) -> Result<(), String> {
 pub fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
-    let listener = Listener::open(word, settings.backlog)?;
+    let listener = Listener::open(word, settings.start.kind, settings.backlog)?;
     message::debug(1, || format!("listening on {}", listener.address));
     pen.open_door(listener);
     Ok(())

@@ -11,7 +11,7 @@ use crate::control;
 use crate::listen::{Entrance, Listener, Peer};
 use crate::message;
 use crate::state::Pen;
-use crate::sys;
+use crate::sys::{self, Kind};
 use crate::users::User;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -31,7 +31,7 @@ const STACK: usize = 256 * 1024;
 
 /// Opens the control port. A Unix socket is for `owner` alone.
 pub fn open(pen: &Pen, word: &str, owner: Option<&User>) -> Result<(), String> {
-    let listener = sys::with_umask(0o177, || Listener::open(word, BACKLOG))
+    let listener = sys::with_umask(0o177, || Listener::open(word, Kind::Stream, BACKLOG))
         .map_err(|why| format!("-C {why}"))?;
     if let (true, Some(user)) = (crate::addr::is_path(word), owner) {
         std::os::unix::fs::chown(word, Some(user.uid), Some(user.gid))

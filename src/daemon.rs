@@ -13,7 +13,8 @@ use crate::message;
 use crate::process::{self, Parent, PidFile};
 use crate::report;
 use crate::state::{Pen, Phase};
-use crate::sys::{self, Resource, Signal, Signals};
+use crate::sys::{self, Kind, Resource, Signal, Signals};
+use crate::udp;
 use crate::users;
 use crate::workers;
 use std::ffi::OsString;
@@ -79,6 +80,9 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     }
     parent.open_syslog(c"pen");
     process::drop_privileges(user, start.jail.as_deref())?;
+    if pen.settings().transparent {
+        control::check_transparent()?;
+    }
     control::open_log(&pen)?;
     if let Some(path) = &start.pid_file {
         left.pid_file = Some(PidFile::write(path)?);
@@ -107,7 +111,11 @@ fn prepare(pen: &Pen) {
     match sys::raise_limit(Resource::Files) {
         Ok(files) => {
             let spare = SPARE_FILES.min(files / 2);
-            let suffice = usize::try_from((files - spare) / 2);
+            let each = match pen.settings().start.kind {
+                Kind::Stream => 2,
+                Kind::Datagram => 1,
+            };
+            let suffice = usize::try_from((files - spare) / each);
             let suffice = suffice.unwrap_or(usize::MAX).max(1);
             let max = pen.connections.max();
             pen.connections.set_limit(suffice);
@@ -131,7 +139,10 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
             .map(drop)
             .map_err(|e| format!("cannot start the {name} thread: {e}"))
     };
-    spawn("accept", listen::accept_loop)?;
+    match pen.settings().start.kind {
+        Kind::Stream => spawn("accept", listen::accept_loop)?,
+        Kind::Datagram => spawn("receive", udp::receive_loop)?,
+    }
     spawn("control", control_socket::accept_loop)?;
     spawn("idle", idle::watch)
 }

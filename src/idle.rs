@@ -8,6 +8,10 @@ use crate::state::Pen;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Between two looks: an eighth of the idle time, within these bounds.
+const SHORTEST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(5);
+
 /// Wakes the watching thread when the idle time was changed.
 #[derive(Debug, Default)]
 pub struct IdleWatch {
@@ -63,12 +67,12 @@ impl Seen {
 pub fn watch(pen: &Arc<Pen>) {
     loop {
         idlers::start(pen);
-        let limit = pen.settings().idle_timeout;
-        if limit.is_zero() {
+        let Some(limit) = pen.settings().idle_limit() else {
             pen.idle_watch.wait(None);
             continue;
-        }
-        pen.idle_watch.wait(Some(Duration::from_millis(250)));
+        };
+        let pause = (limit / 8).clamp(SHORTEST, LONGEST);
+        pen.idle_watch.wait(Some(pause));
         let now = Instant::now();
         for (_, connection) in pen.connections.live() {
             if connection.quiet_for(now) >= limit {

@@ -8,7 +8,7 @@ use crate::connect::{self, Stream};
 use crate::message;
 use crate::server::{Request, Search};
 use crate::state::Pen;
-use crate::sys;
+use crate::sys::{self, Kind};
 use std::io::Read;
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -80,8 +80,12 @@ impl Idlers {
     }
 }
 
-/// Starts the threads that are wanted and not there yet.
+/// Starts the threads that are wanted and not there yet. UDP has nothing that
+/// could be kept open.
 pub fn start(pen: &Arc<Pen>) {
+    if pen.settings().start.kind == Kind::Datagram {
+        return;
+    }
     loop {
         let index = {
             let mut table = crate::lock(&pen.idlers.table);
@@ -115,11 +119,12 @@ fn keep_open(pen: &Pen, index: usize) {
             last: None,
             modes: &modes,
             acls: &settings.acls,
+            on: &[],
         };
         let lease = Search::new(&pen.servers).next(&request);
         let stream = lease
             .as_ref()
-            .and_then(|lease| connect::open(lease, &settings).ok());
+            .and_then(|lease| connect::open(lease, &settings, Client::Unix).ok());
         if let Some(stream) = stream {
             pen.idlers.set(index, Some(Arc::clone(&stream)));
             // `want` may have looked before it was there.

@@ -11,6 +11,10 @@
 //! sockets, its place on the server, its slot - is given back by dropping the
 //! [`session::Connection`], whichever thread is last and whatever happened.
 //!
+//! With `-U` [`udp`] receives all clients' datagrams on one thread. What one
+//! client's port sends is a flow ([`flows`]): a connection like the others, but
+//! for a thread that passes on the server's answers alone.
+//!
 //! # The rooms
 //!
 //! | what | where |
@@ -21,6 +25,7 @@
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
 //! | configuration files | [`config`] |
 //! | X-Forwarded-For | [`http`] |
+//! | UDP: datagrams both ways; which belong together | [`udp`], [`flows`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |
 //! | what is shown | [`report`] |
 //! | what all threads share | [`state`] |
@@ -66,6 +71,7 @@ pub mod connections;
 pub mod control;
 pub mod control_socket;
 pub mod daemon;
+pub mod flows;
 pub mod http;
 pub mod idle;
 pub mod idlers;
@@ -86,6 +92,7 @@ pub mod settings;
 pub mod state;
 pub mod stats;
 pub mod sys;
+pub mod udp;
 pub mod users;
 pub mod workers;
 

@@ -7,13 +7,14 @@
 
 use crate::addr::{self, Endpoint};
 use crate::client::Client;
+use crate::connect::{self, Stream};
 use crate::message;
 use crate::session::{self, Arrival};
 use crate::state::Pen;
-use crate::sys::{self, Place};
+use crate::sys::{self, Kind, Place, Received};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -23,7 +24,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How long accept rests when the system is out of something.
-const PAUSE: Duration = Duration::from_millis(200);
+pub const PAUSE: Duration = Duration::from_millis(200);
+
+/// Bytes of datagrams not read yet that the system is asked to keep.
+const DATAGRAM_ROOM: u32 = 4 << 20;
 
 /// A socket that accepts.
 pub struct Listener {
@@ -36,6 +40,8 @@ pub struct Listener {
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
+    /// UDP, or Unix datagrams.
+    Datagram(Stream),
 }
 
 /// Who connected.
@@ -75,14 +81,14 @@ impl Drop for SocketPath {
 
 impl Listener {
     /// Listens at an address as given on the command line.
-    pub fn open(word: &str, backlog: u32) -> Result<Listener, String> {
+    pub fn open(word: &str, kind: Kind, backlog: u32) -> Result<Listener, String> {
         match addr::endpoint(word)? {
-            Endpoint::Unix(path) => Listener::unix(&path, backlog)
+            Endpoint::Unix(path) => Listener::unix(&path, kind, backlog)
                 .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
             Endpoint::Inet(all) => {
                 let mut result = Err(String::new());
                 for at in all {
-                    result = Listener::tcp(at, backlog)
+                    result = Listener::inet(at, kind, backlog)
                         .map_err(|e| format!("{word}: cannot listen on {at}: {e}"));
                     if result.is_ok() {
                         break;
@@ -93,19 +99,36 @@ impl Listener {
         }
     }
 
-    fn tcp(at: SocketAddr, backlog: u32) -> io::Result<Listener> {
-        let socket = TcpListener::from(sys::listening_socket(Place::Inet(at), backlog)?);
-        // Never blocks, so that a client who left again cannot hold the loop.
-        socket.set_nonblocking(true)?;
+    fn inet(at: SocketAddr, kind: Kind, backlog: u32) -> io::Result<Listener> {
+        let place = Place::Inet(at);
+        let socket = sys::listening_socket(place, kind, backlog)?;
+        // Only asked for its name: a socket is a socket.
+        let socket = UdpSocket::from(socket);
         let address = socket.local_addr()?.to_string();
+        let socket = match kind {
+            Kind::Stream => {
+                // Never blocks, so that a client who left again cannot hold
+                // the loop.
+                socket.set_nonblocking(true)?;
+                Socket::Tcp(OwnedFd::from(socket).into())
+            }
+            Kind::Datagram => {
+                // Whatever the system grants will do.
+                let _ = sys::receive_room(&socket, DATAGRAM_ROOM);
+                if at.ip().is_unspecified() {
+                    sys::tell_destination(&socket, place)?;
+                }
+                Socket::Datagram(connect::stream(socket))
+            }
+        };
         Ok(Listener {
-            socket: Socket::Tcp(socket),
+            socket,
             path: None,
             address,
         })
     }
 
-    fn unix(path: &Path, backlog: u32) -> io::Result<Listener> {
+    fn unix(path: &Path, kind: Kind, backlog: u32) -> io::Result<Listener> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.file_type().is_socket() => fs::remove_file(path)?,
             Ok(_) => {
@@ -114,10 +137,17 @@ impl Listener {
             }
             Err(_) => {}
         }
-        let socket = UnixListener::from(sys::listening_socket(Place::Unix(path), backlog)?);
-        socket.set_nonblocking(true)?;
+        let socket = sys::listening_socket(Place::Unix(path), kind, backlog)?;
+        let socket = match kind {
+            Kind::Stream => {
+                let socket = UnixListener::from(socket);
+                socket.set_nonblocking(true)?;
+                Socket::Unix(socket)
+            }
+            Kind::Datagram => Socket::Datagram(connect::stream(socket)),
+        };
         Ok(Listener {
-            socket: Socket::Unix(socket),
+            socket,
             path: Some(SocketPath::new(path)?),
             address: path.display().to_string(),
         })
@@ -138,6 +168,7 @@ impl Listener {
                 let (client, port) = (Client::Unix, 0);
                 (OwnedFd::from(socket), Peer { client, port })
             }
+            Socket::Datagram(_) => return Err(ErrorKind::Unsupported.into()),
         };
         if cfg!(not(target_os = "linux")) {
             // The BSDs hand the listener's O_NONBLOCK on, Linux does not.
@@ -149,11 +180,23 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// The next datagram and the socket that it came through; `WouldBlock` if
+    /// there is none.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
+        match &self.socket {
+            Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
+            Socket::Tcp(_) | Socket::Unix(_) => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.socket {
             Socket::Tcp(listener) => listener.as_fd(),
             Socket::Unix(listener) => listener.as_fd(),
+            Socket::Datagram(socket) => socket.as_fd(),
         }
     }
 }
@@ -206,12 +249,21 @@ impl Door {
 
     /// The next client, however long it takes and wherever it comes in.
     pub fn accept(&self, entrance: &mut Entrance) -> io::Result<(OwnedFd, Peer)> {
+        self.next(entrance, Listener::accept)
+    }
+
+    /// The next that `take` gets from a listener.
+    pub fn next<T>(
+        &self,
+        entrance: &mut Entrance,
+        mut take: impl FnMut(&Listener) -> io::Result<T>,
+    ) -> io::Result<T> {
         loop {
             self.refresh(entrance);
             // Who queued up at the old place is let in before it is closed.
             if let Some(old) = &entrance.old {
-                match old.accept() {
-                    Ok(client) => return Ok(client),
+                match take(old) {
+                    Ok(next) => return Ok(next),
                     Err(_) => entrance.old = None,
                 }
             }
@@ -219,7 +271,7 @@ impl Door {
                 sys::wait_either(&self.ear, &self.ear)?;
                 continue;
             };
-            match open.accept() {
+            match take(open) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => sys::wait_either(open, &self.ear)?,
                 other => return other,
             }
@@ -243,6 +295,13 @@ impl Door {
 pub struct Entrance {
     current: Option<Listener>,
     old: Option<Listener>,
+}
+
+impl Entrance {
+    /// Whether those who queued up at an old place are still being let in.
+    pub fn is_moving(&self) -> bool {
+        self.old.is_some()
+    }
 }
 
 /// Accepts until the process ends.

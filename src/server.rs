@@ -27,6 +27,8 @@ pub struct Server {
     pub prio: i32,
     /// Index of the access list that its clients must pass.
     pub acl: usize,
+    /// Turns saved up, where each datagram is balanced by weight.
+    pub credit: i64,
     /// Connections now, those being made included.
     pub connections: u32,
     /// Bytes to (`sx`) and from (`rx`) the server.
@@ -45,6 +47,7 @@ impl Server {
             weight: spec.weight,
             prio: spec.prio,
             acl: 0,
+            credit: 0,
             connections: 0,
             traffic: Arc::default(),
             blacklisted: None,
@@ -140,6 +143,8 @@ pub struct Request<'a> {
     pub modes: &'a Modes,
     /// The access lists in force.
     pub acls: &'a [Acl],
+    /// Servers that the client has a UDP flow on: never full for it.
+    pub on: &'a [Target],
 }
 
 impl Table {
@@ -180,7 +185,14 @@ impl Table {
             .filter(|last| !modes.roundrobin && *last < count);
         let (client, port) = (request.client, request.port);
         let start = back.unwrap_or_else(|| {
-            balance::first_choice(&self.servers, modes, &mut self.cursor, client, port, now)
+            balance::first_choice(
+                &mut self.servers,
+                modes,
+                &mut self.cursor,
+                client,
+                port,
+                now,
+            )
         });
         Order::new(start, count, modes.stubborn)
     }
@@ -196,7 +208,8 @@ impl Table {
                 .acls
                 .get(server.acl)
                 .is_some_and(|acl| !acl.permits(request.client));
-        if !server.is_available(now) || server.is_full(was_here) || denied {
+        let full = server.is_full(was_here) && !request.on.contains(&target);
+        if !server.is_available(now) || full || denied {
             return None;
         }
         server.connections += 1;
@@ -260,6 +273,21 @@ impl Lease {
             Target::Server(index) => i64::try_from(index).unwrap_or(-1),
             Target::Emergency | Target::Abuse => -1,
         }
+    }
+
+    /// Whether a UDP flow may stay: its server is where it was and available.
+    /// The last resort is not any more once a regular server is back.
+    pub fn is_current(&self) -> bool {
+        let now = Instant::now();
+        let mut table = crate::lock(&self.servers.0);
+        let mut regular = table.servers.iter();
+        if self.target == Target::Emergency && regular.any(|server| server.is_available(now)) {
+            return false;
+        }
+        table.get_mut(self.target).is_some_and(|server| {
+            let same = Arc::ptr_eq(&server.host, &self.host) || server.host == self.host;
+            same && server.port == self.port && server.is_available(now)
+        })
     }
 
     /// The connect succeeded. Whether the server had been down before.
@@ -356,6 +384,7 @@ mod tests {
             last,
             modes,
             acls: &[],
+            on: &[],
         }
     }
 

@@ -2,9 +2,10 @@
 //! bottom. Bytes are [`crate::relay`]'s.
 
 use crate::balance::Target;
-use crate::client::Client;
+use crate::client::{Client, Visit};
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
+use crate::flows::Flow;
 use crate::idle::Seen;
 use crate::message;
 use crate::relay::{self, Direction};
@@ -12,10 +13,10 @@ use crate::server::{Lease, Request, Search};
 use crate::settings::{Fastclose, Settings};
 use crate::state::Pen;
 use crate::stats::{Counter, Traffic};
-use crate::sys;
+use crate::sys::{self, Kind};
 use crate::workers::Buffer;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct Connection {
     up: Stream,
     /// Whose it is.
     pub client: Client,
+    /// What a UDP flow has more than a TCP connection.
+    pub flow: Option<Arc<Flow>>,
     /// Which side ends it alone.
     pub fastclose: Fastclose,
     /// Whether HTTP requests get X-Forwarded-For.
@@ -63,6 +66,38 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Connects a client to the server that was found. Its slot knows it from
+    /// now on.
+    pub fn new(
+        pen: &Arc<Pen>,
+        settings: &Settings,
+        down: Stream,
+        flow: Option<Arc<Flow>>,
+        server: Connected,
+        slot: Slot,
+    ) -> Arc<Connection> {
+        let connection = Arc::new(Connection {
+            down,
+            up: server.up,
+            client: server.client,
+            flow,
+            fastclose: settings.fastclose,
+            http: settings.http,
+            added: Counter::default(),
+            sent_up: Counter::default(),
+            sent_down: Counter::default(),
+            ended: AtomicU8::new(0),
+            seen: Seen::default(),
+            client_traffic: server.visit.traffic,
+            client_slot: server.visit.slot,
+            pen: Arc::clone(pen),
+            lease: server.lease,
+            slot,
+        });
+        connection.slot.attach(&connection);
+        connection
+    }
+
     /// The socket that a direction's bytes come from.
     pub fn source(&self, direction: Direction) -> &Stream {
         match direction {
@@ -130,14 +165,25 @@ impl Connection {
 
     /// How long nothing has moved.
     pub fn quiet_for(&self, now: Instant) -> Duration {
-        let moved = self.sent_up.get().wrapping_add(self.sent_down.get());
+        let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get());
+        if let Some(flow) = &self.flow {
+            // A datagram may be empty.
+            moved = moved.wrapping_add(flow.touched() as u64);
+        }
         self.seen.quiet_for(moved, now)
     }
 
     /// Ends both directions, whatever they are doing: blocked reads and writes
     /// return. What was written before still goes out.
     pub fn close(&self) {
-        sys::shut(&*self.down, Shutdown::Both);
+        if self.flow.is_some() {
+            // The client's side is everybody's. The other must know, as the
+            // end of a datagram socket looks like an empty datagram.
+            self.ended(Direction::Up);
+            self.ended(Direction::Down);
+        } else {
+            sys::shut(&*self.down, Shutdown::Both);
+        }
         sys::shut(&*self.up, Shutdown::Both);
     }
 
@@ -178,95 +224,119 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     if settings.dummy {
         return dummy(&arrival.socket);
     }
-    let visit = pen.visit(client, settings.tracking);
-    let mut search = Search::new(&pen.servers);
-    let denied = settings
-        .acls
-        .get(settings.client_acl)
-        .is_some_and(|acl| !acl.permits(client));
-    if denied {
-        search = Search::abuse(&pen.servers);
-    }
-    let request = Request {
-        client,
-        port: arrival.port,
-        last: visit.server,
-        modes: &settings.modes,
-        acls: &settings.acls,
-    };
-    let Some((lease, up)) = find_server(pen, &settings, search, request) else {
-        let why = if denied {
-            "denied by the access list"
-        } else {
-            "no server available"
-        };
-        message::drop_line(format_args!("{client}: {why}"));
+    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[]) else {
         return;
     };
-    message::debug(1, || format!("{client}: connected to {}", lease.name()));
     if settings.nodelay && client != Client::Unix {
         // A socket that refuses this still carries data.
         let _ = arrival.socket.set_nodelay(true);
     }
-    let connection = Arc::new(Connection {
-        down: connect::stream(arrival.socket),
-        up,
-        client,
-        fastclose: settings.fastclose,
-        http: settings.http,
-        added: Counter::default(),
-        sent_up: Counter::default(),
-        sent_down: Counter::default(),
-        ended: AtomicU8::new(0),
-        seen: Seen::default(),
-        client_traffic: visit.traffic,
-        client_slot: visit.slot,
-        pen: Arc::clone(pen),
-        lease,
-        slot: arrival.slot,
-    });
+    let down = connect::stream(arrival.socket);
+    let connection = Connection::new(pen, &settings, down, None, server, arrival.slot);
     drop(settings);
-    connection.slot.attach(&connection);
     if let Err(e) = relay::run(connection, &pen.workers, buffer) {
         message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
     }
 }
 
-/// Tries the candidates until one answers. Every regular server tried is
-/// remembered as the client's; one that fails is blacklisted.
-fn find_server(
-    pen: &Pen,
+/// A server for a client.
+pub enum Found {
+    /// It is connected now.
+    New(Connected),
+    /// The client has a flow there already: this one.
+    Known(Arc<Connection>),
+}
+
+/// A server that was connected to for a client.
+pub struct Connected {
+    client: Client,
+    visit: Visit,
+    lease: Lease,
+    up: Stream,
+}
+
+/// Finds a server: the access list decides, then what is remembered of the
+/// client and the modes; the candidates are tried until one answers. Every
+/// regular server tried is remembered as the client's; one that fails is
+/// blacklisted. `flows` are those that the client may use further.
+pub fn find_server(
+    pen: &Arc<Pen>,
     settings: &Settings,
-    mut search: Search,
-    mut request: Request,
-) -> Option<(Lease, Stream)> {
+    client: Client,
+    port: u16,
+    flows: &[Arc<Connection>],
+) -> Option<Found> {
+    let visit = pen.visit(client, settings.tracking);
+    let denied = settings
+        .acls
+        .get(settings.client_acl)
+        .is_some_and(|acl| !acl.permits(client));
+    let mut search = match denied {
+        true => Search::abuse(&pen.servers),
+        false => Search::new(&pen.servers),
+    };
+    let on: Vec<Target> = flows.iter().map(|flow| flow.lease.target).collect();
+    let mut request = Request {
+        client,
+        port,
+        last: visit.server,
+        modes: &settings.modes,
+        acls: &settings.acls,
+        on: &on,
+    };
     while let Some(lease) = search.next(&request) {
-        let is_regular = matches!(lease.target, Target::Server(_));
+        if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
+            return Some(Found::Known(Arc::clone(flow)));
+        }
         if let Target::Server(index) = lease.target {
             if request.last != Some(index) && !settings.forgetful {
-                pen.remember(request.client, index);
+                pen.remember(client, index);
                 request.last = Some(index);
             }
         }
-        match connect::open(&lease, settings) {
-            Ok(stream) => {
-                if lease.succeeded() {
-                    message::say(format_args!("{} is up again", lease.name()));
+        match connect::open(&lease, settings, client) {
+            Ok(up) => {
+                // A UDP server is up when it answers.
+                if settings.start.kind == Kind::Stream {
+                    is_up(&lease);
                 }
-                return Some((lease, stream));
+                message::debug(1, || format!("{client}: connected to {}", lease.name()));
+                return Some(Found::New(Connected {
+                    client,
+                    visit,
+                    lease,
+                    up,
+                }));
             }
-            // The last resorts have nobody behind them: always worth a try.
-            Err(e) if is_regular && connect::blames_server(&e) => {
-                let (name, time) = (lease.name(), settings.blacklist);
-                if lease.failed(time) {
-                    let seconds = time.as_secs();
-                    message::say(format_args!("{name} is down for {seconds} s: {e}"));
-                }
-            }
+            Err(e) if connect::blames_server(&e) => blame(&lease, settings, &e),
             Err(e) => message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name())),
         }
     }
+    let why = match denied {
+        true => "denied by the access list",
+        false => "no server available",
+    };
+    message::drop_line(format_args!("{client}: {why}"));
     None
+}
+
+/// A server has answered.
+pub fn is_up(lease: &Lease) {
+    if lease.succeeded() {
+        message::say(format_args!("{} is up again", lease.name()));
+    }
+}
+
+/// A server has failed. The last resorts have nobody behind them: they are
+/// always worth another try.
+pub fn blame(lease: &Lease, settings: &Settings, error: &io::Error) {
+    let name = lease.name();
+    if !matches!(lease.target, Target::Server(_)) {
+        message::say_seldom(format_args!("cannot connect to {name}: {error}"));
+    } else if lease.failed(settings.blacklist) {
+        let seconds = settings.blacklist.as_secs();
+        message::say(format_args!("{name} is down for {seconds} s: {error}"));
+    }
 }
 
 /// What `dummy` answers every client.

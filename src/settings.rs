@@ -3,6 +3,7 @@
 
 use crate::acl::{self, Acl};
 use crate::balance::Modes;
+use crate::sys::Kind;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -69,6 +70,8 @@ pub const BACKLOG: u32 = 500;
 /// What is decided once, at the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
+    /// TCP, or UDP (`-U`).
+    pub kind: Kind,
     /// Do not go into the background.
     pub foreground: bool,
     /// Where the process number goes.
@@ -117,6 +120,8 @@ pub struct Settings {
     pub fastclose: Fastclose,
     /// Local address of server connections.
     pub source: Option<IpAddr>,
+    /// Server connections come from the client's address.
+    pub transparent: bool,
     /// Answer every client with a fixed page instead of using a server.
     pub dummy: bool,
     /// Request log.
@@ -135,6 +140,21 @@ pub struct Settings {
     pub start: Start,
     /// Length of the queue of clients not yet accepted.
     pub backlog: u32,
+}
+
+/// A UDP flow without traffic ends after so long, unless `idle_timeout` says
+/// otherwise.
+const FLOW_IDLE: Duration = Duration::from_secs(60);
+
+impl Settings {
+    /// How long a connection or flow may be quiet; `None` = for ever.
+    pub fn idle_limit(&self) -> Option<Duration> {
+        match (self.idle_timeout, self.start.kind) {
+            (Duration::ZERO, Kind::Stream) => None,
+            (Duration::ZERO, Kind::Datagram) => Some(FLOW_IDLE),
+            (limit, _) => Some(limit),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -156,6 +176,7 @@ impl Default for Settings {
             nodelay: true,
             fastclose: Fastclose::Off,
             source: None,
+            transparent: false,
             dummy: false,
             log: None,
             web_stats: None,
@@ -164,6 +185,7 @@ impl Default for Settings {
             control: None,
             config: None,
             start: Start {
+                kind: Kind::Stream,
                 foreground: false,
                 pid_file: None,
                 jail: None,

@@ -2,6 +2,7 @@
 
 use crate::client::{Client, ClientTable, Visit};
 use crate::connections::Connections;
+use crate::flows::Flows;
 use crate::idle::IdleWatch;
 use crate::idlers::Idlers;
 use crate::listen::{Door, Listener};
@@ -41,6 +42,8 @@ pub struct Pen {
     pub door: Door,
     /// Where control connections come in.
     pub control_door: Door,
+    /// The flows of UDP.
+    pub flows: Flows,
     /// Who ends quiet connections.
     pub idle_watch: IdleWatch,
     /// Connections without clients.
@@ -72,6 +75,7 @@ impl Pen {
             log: Log::new(),
             door: Door::new()?,
             control_door: Door::new()?,
+            flows: Flows::default(),
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
             phase: AtomicU8::new(Phase::Starting as u8),

@@ -13,26 +13,33 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::time::{Duration, Instant};
 
+mod datagram;
 mod layout;
 mod number;
 mod place;
-pub use layout::LocalTime;
+mod wait;
+use datagram::*;
+pub use datagram::{Here, Received};
 use layout::*;
+pub use layout::{Kind, LocalTime, Resource, Side, Signal};
 pub use number::O_NOFOLLOW;
 use number::*;
-pub use place::Place;
+pub use place::{Peer, Place};
+use place::{RawAddr, any_source_option};
+pub use wait::{wait_either, wait_readable, wait_writable};
 
+// `safe` are those that take no pointers: whatever numbers they are given, the
+// kernel checks them, and no memory of this program is touched.
 unsafe extern "C" {
     fn fork() -> c_int;
-    fn setsid() -> c_int;
+    safe fn setsid() -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
-    fn geteuid() -> c_uint;
-    fn kill(pid: c_int, signal: c_int) -> c_int;
-    fn umask(mask: ModeT) -> ModeT;
-    fn setuid(uid: c_uint) -> c_int;
-    fn setgid(gid: c_uint) -> c_int;
+    safe fn geteuid() -> c_uint;
+    safe fn kill(pid: c_int, signal: c_int) -> c_int;
+    safe fn umask(mask: ModeT) -> ModeT;
+    safe fn setuid(uid: c_uint) -> c_int;
+    safe fn setgid(gid: c_uint) -> c_int;
     fn setgroups(n: GroupCount, groups: *const c_uint) -> c_int;
     fn getrlimit(resource: c_int, limit: *mut Rlimit) -> c_int;
     fn setrlimit(resource: c_int, limit: *const Rlimit) -> c_int;
@@ -51,13 +58,15 @@ unsafe extern "C" {
     fn openlog(ident: *const c_char, option: c_int, facility: c_int);
     fn syslog(priority: c_int, format: *const c_char, ...);
     #[cfg_attr(target_os = "netbsd", link_name = "__socket30")]
-    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+    safe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn bind(fd: c_int, addr: *const c_void, len: c_uint) -> c_int;
-    fn listen(fd: c_int, backlog: c_int) -> c_int;
+    safe fn listen(fd: c_int, backlog: c_int) -> c_int;
     fn connect(fd: c_int, addr: *const c_void, len: c_uint) -> c_int;
-    fn shutdown(fd: c_int, how: c_int) -> c_int;
+    safe fn shutdown(fd: c_int, how: c_int) -> c_int;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: c_uint)
     -> c_int;
+    fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;
+    fn sendmsg(fd: c_int, message: *const MsgHdr, flags: c_int) -> isize;
     fn poll(fds: *mut PollFd, n: NfdsT, timeout_ms: c_int) -> c_int;
     fn pthread_attr_init(attr: *mut ThreadAttr) -> c_int;
     fn pthread_attr_destroy(attr: *mut ThreadAttr) -> c_int;
@@ -70,9 +79,9 @@ unsafe extern "C" {
         arg: *mut c_void,
     ) -> c_int;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    fn mallopt(what: c_int, value: c_int) -> c_int;
+    safe fn mallopt(what: c_int, value: c_int) -> c_int;
     #[cfg(target_os = "linux")]
-    fn pthread_self() -> usize;
+    safe fn pthread_self() -> usize;
     #[cfg(target_os = "linux")]
     fn pthread_setschedparam(thread: usize, policy: c_int, param: *const SchedParam) -> c_int;
 }
@@ -96,15 +105,6 @@ fn check_error(error: c_int) -> io::Result<()> {
 
 // --- processes -------------------------------------------------------------
 
-/// Which of the two processes a [`split`] returned in.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The process that called.
-    Parent,
-    /// The new one.
-    Child,
-}
-
 /// Forks. To be called before any thread exists: the child of a threaded
 /// process may hardly do anything (POSIX, `fork`).
 pub fn split() -> io::Result<Side> {
@@ -118,15 +118,14 @@ pub fn split() -> io::Result<Side> {
 
 /// Leaves the terminal: a session of its own.
 pub fn new_session() -> io::Result<()> {
-    // SAFETY: no arguments, no memory.
-    check(unsafe { setsid() }).map(drop)
+    check(setsid()).map(drop)
 }
 
 /// Puts `file` in place of standard input, output and error.
 pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     for target in 0..=2 {
-        // SAFETY: two descriptor numbers; `file` is open for the call, and
-        // std treats 0 to 2 as always open, which they still are.
+        // SAFETY: `file` is open for the call, and std treats 0 to 2 as always
+        // open, which they still are.
         check(unsafe { dup2(file.as_fd().as_raw_fd(), target) })?;
     }
     Ok(())
@@ -134,38 +133,24 @@ pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
 
 /// Whether this process may do what only root may.
 pub fn is_root() -> bool {
-    // SAFETY: no arguments, cannot fail.
-    unsafe { geteuid() == 0 }
+    geteuid() == 0
 }
 
 /// Becomes another user for good: groups first, while that is still allowed.
 pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and count describe `groups`, which is only read.
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
-    // SAFETY: plain numbers.
-    check(unsafe { setgid(gid) })?;
-    // SAFETY: plain numbers.
-    check(unsafe { setuid(uid) }).map(drop)
+    check(setgid(gid))?;
+    check(setuid(uid)).map(drop)
 }
 
 /// Does `work` while new files are made without the permissions in `mask`
 /// (at most 0o777). It is the whole process's: call it before threads exist.
 pub fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
-    // SAFETY: a plain number; cannot fail.
-    let old = unsafe { umask(ModeT::from(mask)) };
+    let old = umask(ModeT::from(mask));
     let result = work();
-    // SAFETY: as above.
-    unsafe { umask(old) };
+    umask(old);
     result
-}
-
-/// A resource whose limit [`raise_limit`] lifts.
-#[derive(Clone, Copy, Debug)]
-pub enum Resource {
-    /// Size of a core file.
-    Core,
-    /// Number of open descriptors.
-    Files,
 }
 
 /// Lifts the soft limit to the hard one and returns what is in force.
@@ -194,8 +179,8 @@ pub fn batch_scheduling() -> io::Result<()> {
     {
         const SCHED_BATCH: c_int = 3;
         let param = SchedParam([0; 12]); // priority 0, all that BATCH allows
-        // SAFETY: the calling thread's own handle, and a zeroed parameter
-        // block at least as large as the C library's.
+        // SAFETY: this thread's handle, and a zeroed parameter block at least
+        // as large as the C library's.
         check_error(unsafe { pthread_setschedparam(pthread_self(), SCHED_BATCH, &param) })?;
     }
     Ok(())
@@ -250,25 +235,13 @@ pub fn return_memory_from(size: usize) {
     {
         const M_MMAP_THRESHOLD: c_int = -3;
         let size = c_int::try_from(size).unwrap_or(c_int::MAX);
-        // SAFETY: plain numbers.
-        unsafe { mallopt(M_MMAP_THRESHOLD, size) };
+        mallopt(M_MMAP_THRESHOLD, size);
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     let _ = size;
 }
 
 // --- signals ---------------------------------------------------------------
-
-/// What a signal asks of the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// HUP: reopen the log, read the configuration again.
-    Reload,
-    /// USR1: report.
-    Report,
-    /// TERM or INT: end.
-    Stop,
-}
 
 /// The signals that pen waits for, blocked in every thread started later.
 pub struct Signals(SigSet);
@@ -305,8 +278,7 @@ impl Signals {
 /// Sends this process TERM, so that it ends as if told from outside.
 pub fn ask_to_stop() {
     if let Ok(pid) = c_int::try_from(std::process::id()) {
-        // SAFETY: plain numbers. It cannot fail: the process is there.
-        unsafe { kill(pid, SIGTERM) };
+        kill(pid, SIGTERM); // cannot fail: the process is there
     }
 }
 
@@ -316,30 +288,11 @@ pub fn ask_to_stop() {
 /// asked: ask once before chroot.
 pub fn local_time(unix: u64) -> LocalTime {
     let time = TimeT::try_from(unix).unwrap_or(TimeT::MAX);
-    let mut tm = Tm {
-        sec: 0,
-        min: 0,
-        hour: 0,
-        mday: 1,
-        mon: 0,
-        year: 70,
-        wday: 0,
-        yday: 0,
-        isdst: 0,
-        gmtoff: 0,
-        zone: std::ptr::null(),
-    };
+    let mut tm = Tm::EPOCH;
     // SAFETY: both point to valid values; on failure (a year that does not
     // fit) `tm` is left as it is.
     unsafe { localtime_r(&time, &mut tm) };
-    LocalTime {
-        year: tm.year.saturating_add(1900),
-        month: tm.mon.saturating_add(1),
-        day: tm.mday,
-        hour: tm.hour,
-        minute: tm.min,
-        second: tm.sec,
-    }
+    LocalTime::from(&tm)
 }
 
 /// Connects to the system log under this name, facility user. Before chroot.
@@ -358,34 +311,51 @@ pub fn write_syslog(text: &str) {
 
 // --- sockets ---------------------------------------------------------------
 
-/// A new stream socket that suits `place`.
-pub fn stream_socket(place: Place) -> io::Result<OwnedFd> {
-    // SAFETY: plain numbers.
-    let fd = check(unsafe { socket(place.family(), SOCK_STREAM, 0) })?;
+/// A new socket that suits `place`.
+pub fn socket_for(place: Place, kind: Kind) -> io::Result<OwnedFd> {
+    let kind = match kind {
+        Kind::Stream => SOCK_STREAM,
+        Kind::Datagram => SOCK_DGRAM,
+    };
+    let fd = check(socket(place.family(), kind, 0))?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Binds `socket` to an address of this host or to a path.
 pub fn bind_to(socket: impl AsFd, place: Place) -> io::Result<()> {
-    let raw = place.raw()?;
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: `raw` holds at least `len` bytes of a valid address.
-    check(unsafe { bind(fd, raw.bytes.as_ptr().cast(), c_uint::from(raw.len)) }).map(drop)
+    bind_raw(socket, &place.raw()?)
 }
 
-/// A bound stream socket that accepts, sharing its port (SO_REUSEADDR and
-/// SO_REUSEPORT) as pen's always have.
-pub fn listening_socket(place: Place, backlog: u32) -> io::Result<OwnedFd> {
-    let socket = stream_socket(place)?;
+/// Binds a Unix socket to a name that the system chooses, so that answers find
+/// it. Linux only; elsewhere it stays without a name.
+pub fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
+    match cfg!(target_os = "linux") {
+        true => bind_raw(socket, &RawAddr::unnamed()),
+        false => Ok(()),
+    }
+}
+
+fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `raw` holds at least `len` bytes of a valid address.
+    check(unsafe { bind(fd, raw.bytes.as_ptr().cast(), raw.len) }).map(drop)
+}
+
+/// A bound socket that shares its port (SO_REUSEADDR and SO_REUSEPORT) as
+/// pen's always have; a stream socket accepts. On datagram sockets `backlog`
+/// means nothing.
+pub fn listening_socket(place: Place, kind: Kind, backlog: u32) -> io::Result<OwnedFd> {
+    let socket = socket_for(place, kind)?;
     if let Place::Inet(_) = place {
-        set_flag(&socket, SOL_SOCKET, SO_REUSEADDR)?;
-        set_flag(&socket, SOL_SOCKET, SO_REUSEPORT)?;
+        set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
+        set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
     }
     bind_to(&socket, place)?;
-    let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
-    // SAFETY: plain numbers, the descriptor is open.
-    check(unsafe { listen(socket.as_fd().as_raw_fd(), backlog) })?;
+    if kind == Kind::Stream {
+        let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
+        check(listen(socket.as_fd().as_raw_fd(), backlog))?;
+    }
     Ok(socket)
 }
 
@@ -395,7 +365,7 @@ pub fn connect_to(socket: impl AsFd, place: Place) -> io::Result<bool> {
     let raw = place.raw()?;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
-    let done = unsafe { connect(fd, raw.bytes.as_ptr().cast(), c_uint::from(raw.len)) };
+    let done = unsafe { connect(fd, raw.bytes.as_ptr().cast(), raw.len) };
     match check(done) {
         Ok(_) => Ok(true),
         Err(e) if e.raw_os_error() == Some(EINPROGRESS) => Ok(false),
@@ -403,17 +373,100 @@ pub fn connect_to(socket: impl AsFd, place: Place) -> io::Result<bool> {
     }
 }
 
-fn set_flag(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<()> {
-    let on: c_int = 1;
+fn set_number(socket: impl AsFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: pointer and length describe `on`.
-    let done = unsafe { setsockopt(fd, level, name, (&raw const on).cast(), 4) };
+    // SAFETY: pointer and length describe `value`.
+    let done = unsafe { setsockopt(fd, level, name, (&raw const value).cast(), 4) };
     check(done).map(drop)
 }
 
 /// SO_KEEPALIVE: notice a peer that vanished without a word.
 pub fn keep_alive(socket: impl AsFd) -> io::Result<()> {
-    set_flag(socket, SOL_SOCKET, SO_KEEPALIVE)
+    set_number(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
+}
+
+/// Lets `socket`, which suits `place`, be bound to an address that is not this
+/// host's. Needs root, or CAP_NET_ADMIN on Linux.
+pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
+    match any_source_option(place) {
+        Some((level, name)) => set_number(socket, level, name, 1),
+        None => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// SO_RCVBUF: room for so many bytes that were not read yet, as far as the
+/// system grants it.
+pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
+    let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    set_number(socket, SOL_SOCKET, SO_RCVBUF, bytes)
+}
+
+/// Makes [`receive`] tell which address a datagram came to.
+pub fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
+    match destination_option(place) {
+        Some((level, name)) => set_number(socket, level, name, 1),
+        None => Ok(()),
+    }
+}
+
+/// Takes the next datagram, without waiting for it.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut name = RawAddr::unnamed();
+    let mut control = Control::default();
+    let mut part = IoVec {
+        base: buffer.as_mut_ptr().cast(),
+        len: buffer.len(),
+    };
+    let mut header = MsgHdr::new(&mut part);
+    header.name = name.bytes.as_mut_ptr().cast();
+    header.namelen = name.bytes.len() as c_uint;
+    header.control = control.bytes.as_mut_ptr().cast();
+    header.controllen = control.bytes.len() as ControlLen;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `header` points to buffers that live through the call, with
+    // their lengths.
+    let len = unsafe { recvmsg(fd, &mut header, MSG_DONTWAIT) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    name.len = header.namelen;
+    Ok(Received {
+        len,
+        from: name.peer()?,
+        to: control.destination(header.controllen),
+    })
+}
+
+/// Sends one datagram: to `to`, or if that is `None` to whom `socket` is
+/// connected; from the address `from`, if there are several.
+pub fn send(
+    socket: impl AsFd,
+    data: &[u8],
+    to: Option<&Peer>,
+    from: Option<Here>,
+) -> io::Result<()> {
+    let mut name = to.map(Peer::raw).transpose()?;
+    let mut control = from.map(Control::source);
+    let mut part = IoVec {
+        base: data.as_ptr().cast_mut().cast(), // only read by sendmsg
+        len: data.len(),
+    };
+    let mut header = MsgHdr::new(&mut part);
+    if let Some(name) = &mut name {
+        header.name = name.bytes.as_mut_ptr().cast();
+        header.namelen = name.len;
+    }
+    if let Some(control) = &mut control {
+        header.control = control.bytes.as_mut_ptr().cast();
+        header.controllen = control.len as ControlLen;
+    }
+    // Whoever does not read from his Unix socket must not make us wait.
+    let flags = match to {
+        Some(Peer::Unix(_)) => MSG_DONTWAIT,
+        _ => 0,
+    };
+    // SAFETY: `header` points to buffers that live through the call, with
+    // their lengths; sendmsg only reads them.
+    let done = unsafe { sendmsg(socket.as_fd().as_raw_fd(), &header, flags) };
+    usize::try_from(done).map_or_else(|_| Err(io::Error::last_os_error()), |_| Ok(()))
 }
 
 /// Ends one or both directions of a connected socket. An error (the peer has
@@ -424,54 +477,15 @@ pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
         std::net::Shutdown::Write => SHUT_WR,
         std::net::Shutdown::Both => SHUT_RDWR,
     };
-    // SAFETY: plain numbers, the descriptor is open.
-    unsafe { shutdown(socket.as_fd().as_raw_fd(), how) };
+    shutdown(socket.as_fd().as_raw_fd(), how);
 }
 
-fn wait_for(entries: &mut [PollFd], limit: Option<Duration>) -> io::Result<bool> {
-    let end = limit.map(|limit| Instant::now() + limit);
-    loop {
-        let timeout = match end {
-            None => -1,
-            // Rounded up, so that the limit has passed when poll says so.
-            Some(end) => end
-                .saturating_duration_since(Instant::now())
-                .as_micros()
-                .div_ceil(1000)
-                .try_into()
-                .unwrap_or(c_int::MAX),
-        };
-        // SAFETY: pointer and count describe `entries`.
-        match check(unsafe { poll(entries.as_mut_ptr(), entries.len() as NfdsT, timeout) }) {
-            Ok(n) => return Ok(n > 0),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
-
-/// Waits until `socket` can be written or has failed, `false` after `limit`.
-pub fn wait_writable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
-    wait_for(&mut [watch(&socket, POLLOUT)], Some(limit))
-}
-
-/// Waits until `socket` can be read or has ended, `false` after `limit`.
-pub fn wait_readable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
-    wait_for(&mut [watch(&socket, POLLIN)], Some(limit))
-}
-
-/// Waits until one of the two can be read, however long it takes.
-pub fn wait_either(a: impl AsFd, b: impl AsFd) -> io::Result<()> {
-    wait_for(&mut [watch(&a, POLLIN), watch(&b, POLLIN)], None).map(drop)
-}
-
-fn watch(socket: &impl AsFd, events: i16) -> PollFd {
-    let fd = socket.as_fd().as_raw_fd();
-    PollFd {
-        fd,
-        events,
-        revents: 0,
-    }
+/// One poll(2): whether any of the sockets is ready. Waits so many
+/// milliseconds, -1 for ever.
+fn poll_once(entries: &mut [PollFd], timeout_ms: c_int) -> io::Result<bool> {
+    // SAFETY: pointer and count describe `entries`.
+    check(unsafe { poll(entries.as_mut_ptr(), entries.len() as NfdsT, timeout_ms) })
+        .map(|ready| ready > 0)
 }
 
 /// Whether `error` says that this host has run out of something (descriptors,

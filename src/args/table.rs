@@ -7,6 +7,7 @@ use crate::command::Timer;
 use crate::message;
 use crate::options;
 use crate::settings::LogTarget;
+use crate::sys::Kind;
 use std::str::FromStr;
 
 /// What an option does with its value.
@@ -19,8 +20,6 @@ pub enum Action {
     Obsolete,
     /// TLS is not built in.
     Tls,
-    /// So far not built at all.
-    Missing,
 }
 
 /// An option of the table.
@@ -46,7 +45,6 @@ const fn value(
 const fn other(short: &'static str, value: &'static str, action: Action) -> Spec {
     let help = match action {
         Action::Obsolete => "obsolete, ignored",
-        Action::Missing => "not built yet",
         _ => "TLS is not built in",
     };
     Spec::letter(short, value, help, action)
@@ -106,6 +104,9 @@ pub const TABLE: &[Spec] = &[
         "forget clients that stay away longer; 0 = never [0]",
         |d, v| d.time(Timer::Tracking, v),
     ),
+    flag("U", "UDP instead of TCP", |d| {
+        d.set(|s| s.start.kind = Kind::Datagram);
+    }),
     flag(
         "W",
         "choose the server with the fewest connections for its weight",
@@ -231,7 +232,6 @@ pub const TABLE: &[Spec] = &[
         d.pen.connections.set_max(number(v, 1)?);
         Ok(())
     }),
-    other("U", "", Action::Missing),
     other("D", "", Action::Obsolete),
     other("n", "", Action::Obsolete),
     other("Q", "", Action::Obsolete),

@@ -2,7 +2,7 @@
 
 use super::{
     Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, idlers, list, maybe,
-    none, not_built, number, one, server, source,
+    none, not_built, number, one, server, source, udp_balance,
 };
 use std::path::PathBuf;
 
@@ -246,10 +246,17 @@ pub const TABLE: &[Spec] = &[
         Tracking,
         "how long an absent client is remembered; 0 = for ever"
     ),
-    spec("transparent", "", "not built yet", |_| {
-        not_built("transparent")
-    })
-    .or_no(|w| none(w, Command::Nothing)),
+    switch!(
+        "transparent",
+        Transparent,
+        "server connections come from the client's address"
+    ),
+    spec(
+        "udp_balance",
+        "[datagram|flow]",
+        "what -U balances in turn: each datagram, or a client port's flow",
+        udp_balance,
+    ),
     spec("web_stats", "[file]", "where the HTML report goes", |w| {
         Ok(Command::WebStats(maybe::<PathBuf>(w)?))
     })

@@ -1,4 +1,5 @@
-//! The C library's types, as far as they cross the border. No code.
+//! The C library's types, as far as they cross the border, and what they are
+//! called outside. No unsafe code.
 
 #[cfg(not(target_os = "linux"))]
 use std::ffi::c_uint;
@@ -49,6 +50,44 @@ pub(super) struct Rlimit {
     pub(super) max: RlimT,
 }
 
+/// How a socket carries bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As a stream: TCP, or a Unix stream socket.
+    Stream,
+    /// In datagrams: UDP, or a Unix datagram socket.
+    Datagram,
+}
+
+/// Which of the two processes a [`super::split`] returned in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The process that called.
+    Parent,
+    /// The new one.
+    Child,
+}
+
+/// A resource whose limit [`super::raise_limit`] lifts.
+#[derive(Clone, Copy, Debug)]
+pub enum Resource {
+    /// Size of a core file.
+    Core,
+    /// Number of open descriptors.
+    Files,
+}
+
+/// What a signal asks of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// HUP: reopen the log, read the configuration again.
+    Reload,
+    /// USR1: report.
+    Report,
+    /// TERM or INT: end.
+    Stop,
+}
+
 #[repr(C)]
 pub(super) struct Tm {
     pub(super) sec: c_int,
@@ -62,6 +101,36 @@ pub(super) struct Tm {
     pub(super) isdst: c_int,
     pub(super) gmtoff: c_long,
     pub(super) zone: *const c_char,
+}
+
+impl Tm {
+    /// The start of 1970.
+    pub(super) const EPOCH: Tm = Tm {
+        sec: 0,
+        min: 0,
+        hour: 0,
+        mday: 1,
+        mon: 0,
+        year: 70,
+        wday: 0,
+        yday: 0,
+        isdst: 0,
+        gmtoff: 0,
+        zone: std::ptr::null(),
+    };
+}
+
+impl From<&Tm> for LocalTime {
+    fn from(tm: &Tm) -> LocalTime {
+        LocalTime {
+            year: tm.year.saturating_add(1900),
+            month: tm.mon.saturating_add(1),
+            day: tm.mday,
+            hour: tm.hour,
+            minute: tm.min,
+            second: tm.sec,
+        }
+    }
 }
 
 /// Large enough for every system's `pthread_attr_t` (Linux has the largest,

@@ -19,6 +19,8 @@ pub(super) const LOG_PID: c_int = 1;
 pub(super) const LOG_NDELAY: c_int = 8;
 pub(super) const LOG_NOTICE: c_int = 5;
 pub(super) const PTHREAD_CREATE_DETACHED: c_int = 1;
+pub(super) const IPPROTO_IP: c_int = 0;
+pub(super) const IPPROTO_IPV6: c_int = 41;
 /// Too many open files, in this process and in the system; the same everywhere.
 pub(super) const EMFILE: i32 = 24;
 pub(super) const ENFILE: i32 = 23;
@@ -27,7 +29,9 @@ pub(super) const ENFILE: i32 = 23;
 mod system {
     use std::ffi::c_int;
     pub(crate) const SOCK_STREAM: c_int = 1;
+    pub(crate) const SOCK_DGRAM: c_int = 2;
     pub(crate) const SOL_SOCKET: c_int = 1;
+    pub(crate) const SO_RCVBUF: c_int = 8;
     pub(crate) const SO_REUSEADDR: c_int = 2;
     pub(crate) const SO_KEEPALIVE: c_int = 9;
     pub(crate) const SO_REUSEPORT: c_int = 15;
@@ -42,7 +46,9 @@ mod system {
 mod system {
     use std::ffi::c_int;
     pub(crate) const SOCK_STREAM: c_int = 2;
+    pub(crate) const SOCK_DGRAM: c_int = 1;
     pub(crate) const SOL_SOCKET: c_int = 0xffff;
+    pub(crate) const SO_RCVBUF: c_int = 0x1002;
     pub(crate) const SO_REUSEADDR: c_int = 4;
     pub(crate) const SO_KEEPALIVE: c_int = 8;
     pub(crate) const SO_REUSEPORT: c_int = 0x200;
@@ -57,7 +63,9 @@ mod system {
 mod system {
     use std::ffi::c_int;
     pub(crate) const SOCK_STREAM: c_int = 1;
+    pub(crate) const SOCK_DGRAM: c_int = 2;
     pub(crate) const SOL_SOCKET: c_int = 0xffff;
+    pub(crate) const SO_RCVBUF: c_int = 0x1002;
     pub(crate) const SO_REUSEADDR: c_int = 4;
     pub(crate) const SO_KEEPALIVE: c_int = 8;
     pub(crate) const SO_REUSEPORT: c_int = 0x200;
@@ -68,6 +76,40 @@ mod system {
     pub(crate) const ENOBUFS: i32 = 55;
 }
 pub(super) use system::*;
+
+#[cfg(target_os = "linux")]
+mod inet {
+    use std::ffi::c_int;
+    pub(crate) const MSG_DONTWAIT: c_int = 0x40;
+    pub(crate) const IPV6_RECVPKTINFO: c_int = 49;
+    pub(crate) const IPV6_PKTINFO: c_int = 50;
+}
+
+#[cfg(not(target_os = "linux"))]
+mod inet {
+    use std::ffi::c_int;
+    pub(crate) const MSG_DONTWAIT: c_int = 0x80;
+    pub(crate) const IPV6_RECVPKTINFO: c_int = 36;
+    pub(crate) const IPV6_PKTINFO: c_int = 46;
+}
+pub(super) use inet::*;
+
+/// An option's level and name.
+type Name = (c_int, c_int);
+
+/// For IPv4 and IPv6: IP_TRANSPARENT and IPV6_TRANSPARENT.
+#[cfg(target_os = "linux")]
+pub(super) const ANY_SOURCE: Option<(Name, Name)> = Some(((IPPROTO_IP, 19), (IPPROTO_IPV6, 75)));
+/// For IPv4 and IPv6: IP_BINDANY and IPV6_BINDANY.
+#[cfg(target_os = "freebsd")]
+pub(super) const ANY_SOURCE: Option<(Name, Name)> = Some(((IPPROTO_IP, 24), (IPPROTO_IPV6, 64)));
+/// For both: SO_BINDANY.
+#[cfg(target_os = "openbsd")]
+pub(super) const ANY_SOURCE: Option<(Name, Name)> =
+    Some(((SOL_SOCKET, 0x1000), (SOL_SOCKET, 0x1000)));
+/// There is no such option.
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd")))]
+pub(super) const ANY_SOURCE: Option<(Name, Name)> = None;
 
 #[cfg(target_os = "linux")]
 pub(super) const AF_INET6: c_int = 10;

@@ -169,7 +169,7 @@ pub(crate) fn strangers(peer: &Peer, round: u32) -> Found {
 /// One request from an address that std cannot choose.
 fn visit(from: Ipv4Addr, to: SocketAddr) -> io::Result<()> {
     let place = Place::Inet(to);
-    let socket = sys::stream_socket(place)?;
+    let socket = sys::socket_for(place, sys::Kind::Stream)?;
     sys::bind_to(&socket, Place::Inet(SocketAddr::from((from, 0))))?;
     sys::connect_to(&socket, place)?;
     measure::ask_once(TcpStream::from(socket))

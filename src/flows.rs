@@ -1,0 +1,307 @@
+//! The flows of UDP: which datagrams belong together, and which flow has been
+//! idle for longest. No I/O.
+//!
+//! A heap has one entry for each flow, with the moment it was last seen to be
+//! touched. That moment may be out of date, and then only too early: whoever is
+//! taken from the top and was touched since goes back in with its new moment,
+//! so that what remains at the top has been idle for longest.
+
+use crate::session::Connection;
+use crate::sys::{Here, Peer};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+/// What makes datagrams belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The client's address and port.
+    pub peer: Peer,
+    /// The address of this host that it sent to, where there are several.
+    pub here: Option<Here>,
+}
+
+/// What a flow has more than a TCP connection.
+#[derive(Debug)]
+pub struct Flow {
+    /// Which datagrams are its.
+    pub key: Key,
+    /// How often its datagrams were passed on to another server, as those
+    /// before refused them.
+    pub hops: usize,
+    touched: AtomicUsize,
+    over: AtomicBool,
+    /// The newest datagram to the server, until it answers: what is refused is
+    /// sent to another server.
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    is_there: bool,
+    data: Vec<u8>,
+}
+
+impl Kept {
+    fn take(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.is_there).then(|| std::mem::take(&mut self.data))
+    }
+}
+
+/// Memory that stays for the next datagram to be kept.
+const SPARE: usize = 2048;
+
+impl Flow {
+    /// A flow without datagrams.
+    pub fn new(key: Key, hops: usize) -> Flow {
+        Flow {
+            key,
+            hops,
+            touched: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// A datagram came or went, at this moment by [`Flows::now`].
+    pub fn touch(&self, now: usize) {
+        self.touched.store(now, Relaxed);
+    }
+
+    /// When the last one did.
+    pub fn touched(&self) -> usize {
+        self.touched.load(Relaxed)
+    }
+
+    /// Keeps a datagram that is about to be sent, and gives back the one that
+    /// was kept before.
+    pub fn keep(&self, data: &[u8]) -> Option<Vec<u8>> {
+        let mut kept = crate::lock(&self.kept);
+        let before = kept.take();
+        kept.is_there = true;
+        kept.data.extend_from_slice(data);
+        before
+    }
+
+    /// The server has answered: nothing is kept any more.
+    pub fn answered(&self) {
+        let mut kept = crate::lock(&self.kept);
+        kept.is_there = false;
+        kept.data.clear();
+        kept.data.shrink_to(SPARE);
+    }
+
+    /// What was kept.
+    pub fn take_kept(&self) -> Option<Vec<u8>> {
+        crate::lock(&self.kept).take()
+    }
+}
+
+/// The flows. One lock, held for moments; no flow is dropped under it.
+#[derive(Debug, Default)]
+pub struct Flows {
+    table: Mutex<Table>,
+    clock: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// The flows of a key, one for each server that it is on.
+    by_key: HashMap<Key, Vec<Arc<Connection>>>,
+    ages: Ages,
+    count: usize,
+}
+
+impl Flows {
+    /// A moment later than all before: time, counted in datagrams.
+    pub fn tick(&self) -> usize {
+        self.clock.fetch_add(1, Relaxed).wrapping_add(1)
+    }
+
+    /// The moment now.
+    pub fn now(&self) -> usize {
+        self.clock.load(Relaxed)
+    }
+
+    /// A flow of this key; with several servers, any.
+    pub fn find(&self, key: &Key) -> Option<Arc<Connection>> {
+        let table = crate::lock(&self.table);
+        table.by_key.get(key)?.first().cloned()
+    }
+
+    /// All flows of this key.
+    pub fn find_all(&self, key: &Key) -> Vec<Arc<Connection>> {
+        let table = crate::lock(&self.table);
+        table.by_key.get(key).cloned().unwrap_or_default()
+    }
+
+    /// A new flow. (What is none is left out.)
+    pub fn insert(&self, connection: &Arc<Connection>) {
+        let Some(flow) = &connection.flow else {
+            return;
+        };
+        let mut table = crate::lock(&self.table);
+        let all = table.by_key.entry(flow.key.clone()).or_default();
+        all.push(Arc::clone(connection));
+        table.count += 1;
+        let count = table.count;
+        table.ages.push(Arc::clone(flow), count);
+    }
+
+    /// The flow is over; `false` if it was before.
+    pub fn remove(&self, connection: &Arc<Connection>) -> bool {
+        let removed = {
+            let mut table = crate::lock(&self.table);
+            connection.flow.as_ref().and_then(|flow| table.remove(flow))
+        };
+        removed.is_some()
+    }
+
+    /// Takes out the flow that has been idle for longest.
+    pub fn take_oldest(&self) -> Option<Arc<Connection>> {
+        let mut table = crate::lock(&self.table);
+        loop {
+            let flow = table.ages.pop()?;
+            if let Some(connection) = table.remove(&flow) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Takes out all of them.
+    pub fn take_all(&self) -> Vec<Arc<Connection>> {
+        let mut table = crate::lock(&self.table);
+        table.count = 0;
+        table.ages = Ages::default();
+        let all = std::mem::take(&mut table.by_key);
+        all.into_values().flatten().collect()
+    }
+}
+
+impl Table {
+    fn remove(&mut self, flow: &Arc<Flow>) -> Option<Arc<Connection>> {
+        flow.over.store(true, Relaxed);
+        let all = self.by_key.get_mut(&flow.key)?;
+        let is_it = |connection: &Arc<Connection>| {
+            let other = connection.flow.as_ref();
+            other.is_some_and(|other| Arc::ptr_eq(other, flow))
+        };
+        let at = all.iter().position(is_it)?;
+        let connection = all.swap_remove(at);
+        if all.is_empty() {
+            self.by_key.remove(&flow.key);
+        }
+        self.count = self.count.saturating_sub(1);
+        Some(connection)
+    }
+}
+
+/// The flows in the order of their age, see above.
+#[derive(Debug, Default)]
+struct Ages(BinaryHeap<Reverse<Age>>);
+
+#[derive(Debug)]
+struct Age {
+    touched: usize,
+    flow: Arc<Flow>,
+}
+
+impl PartialEq for Age {
+    fn eq(&self, other: &Age) -> bool {
+        self.touched == other.touched
+    }
+}
+
+impl Eq for Age {}
+
+impl PartialOrd for Age {
+    fn partial_cmp(&self, other: &Age) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Age {
+    fn cmp(&self, other: &Age) -> std::cmp::Ordering {
+        self.touched.cmp(&other.touched)
+    }
+}
+
+impl Ages {
+    /// One more, of `count` that are alive. Those that are over are cleared
+    /// out as soon as they are the most.
+    fn push(&mut self, flow: Arc<Flow>, count: usize) {
+        if self.0.len() > 2 * count + 64 {
+            self.0.retain(|Reverse(age)| !age.flow.over.load(Relaxed));
+        }
+        let touched = flow.touched();
+        self.0.push(Reverse(Age { touched, flow }));
+    }
+
+    /// Takes out the one that has been idle for longest.
+    fn pop(&mut self) -> Option<Arc<Flow>> {
+        loop {
+            let Reverse(mut age) = self.0.pop()?;
+            let touched = age.flow.touched();
+            if age.flow.over.load(Relaxed) {
+                continue;
+            }
+            if touched == age.touched {
+                return Some(age.flow);
+            }
+            age.touched = touched;
+            self.0.push(Reverse(age));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(port: u16, touched: usize) -> Arc<Flow> {
+        let peer = Peer::Inet(([127, 0, 0, 1], port).into());
+        let flow = Flow::new(Key { peer, here: None }, 0);
+        flow.touch(touched);
+        Arc::new(flow)
+    }
+
+    #[test]
+    fn the_longest_idle_comes_first() {
+        let mut ages = Ages::default();
+        let all = [flow(1, 1), flow(2, 2), flow(3, 3), flow(4, 4)];
+        for flow in &all {
+            ages.push(Arc::clone(flow), 4);
+        }
+        all[0].touch(9);
+        all[2].touch(7);
+        all[1].over.store(true, Relaxed);
+        let order: Vec<usize> = std::iter::from_fn(|| ages.pop())
+            .map(|flow| flow.touched())
+            .collect();
+        assert_eq!(order, [4, 7, 9]);
+    }
+
+    #[test]
+    fn those_that_are_over_do_not_pile_up() {
+        let mut ages = Ages::default();
+        for n in 0..10_000 {
+            let flow = flow(1, n);
+            ages.push(Arc::clone(&flow), 1);
+            flow.over.store(true, Relaxed);
+        }
+        assert!(ages.0.len() < 100, "{}", ages.0.len());
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_once() {
+        let flow = flow(1, 0);
+        assert_eq!(flow.keep(b"one"), None);
+        assert_eq!(flow.keep(b""), Some(b"one".to_vec()));
+        assert_eq!(flow.keep(b"two"), Some(Vec::new()));
+        flow.answered();
+        assert_eq!(flow.keep(b"three"), None);
+        assert_eq!(flow.take_kept(), Some(b"three".to_vec()));
+        assert_eq!(flow.take_kept(), None);
+    }
+}

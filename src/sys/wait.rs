@@ -1,0 +1,53 @@
+//! Waits until sockets are ready. No unsafe code.
+
+use super::layout::PollFd;
+use super::number::{POLLIN, POLLOUT};
+use super::poll_once;
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+fn wait_for(entries: &mut [PollFd], limit: Option<Duration>) -> io::Result<bool> {
+    let end = limit.map(|limit| Instant::now() + limit);
+    loop {
+        let timeout = match end {
+            None => -1,
+            // Rounded up, so that the limit has passed when poll says so.
+            Some(end) => end
+                .saturating_duration_since(Instant::now())
+                .as_micros()
+                .div_ceil(1000)
+                .try_into()
+                .unwrap_or(c_int::MAX),
+        };
+        match poll_once(entries, timeout) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Waits until `socket` can be written or has failed, `false` after `limit`.
+pub fn wait_writable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
+    wait_for(&mut [watch(&socket, POLLOUT)], Some(limit))
+}
+
+/// Waits until `socket` can be read or has ended, `false` after `limit`.
+pub fn wait_readable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
+    wait_for(&mut [watch(&socket, POLLIN)], Some(limit))
+}
+
+/// Waits until one of the two can be read, however long it takes.
+pub fn wait_either(a: impl AsFd, b: impl AsFd) -> io::Result<()> {
+    wait_for(&mut [watch(&a, POLLIN), watch(&b, POLLIN)], None).map(drop)
+}
+
+fn watch(socket: &impl AsFd, events: i16) -> PollFd {
+    let fd = socket.as_fd().as_raw_fd();
+    PollFd {
+        fd,
+        events,
+        revents: 0,
+    }
+}

@@ -1,0 +1,284 @@
+//! UDP: one thread receives what all clients send and passes it on; for each
+//! flow another one passes the server's answers back.
+//!
+//! A flow is a client's address and port (and the address it sent to), with a
+//! connected socket of its own to its server: so the kernel sorts the answers,
+//! none can reach another client, and a refusal (ICMP) is an error on that
+//! socket. The refused datagram goes to the next server.
+//!
+//! When all slots are taken, the flow that has been idle for longest makes
+//! room: a flood of senders costs no more than all connections together.
+
+use crate::addr;
+use crate::client::Client;
+use crate::connect::{self, Stream};
+use crate::connections::Slot;
+use crate::flows::{Flow, Key};
+use crate::listen::{Entrance, Listener, PAUSE};
+use crate::message;
+use crate::relay::Direction;
+use crate::session::{self, Connection, Found};
+use crate::state::Pen;
+use crate::sys::{self, Peer};
+use crate::workers::{BUFFER, Buffer};
+use std::borrow::Cow;
+use std::io::{self, BufRead};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a flow that had to make room may take to do so.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// A datagram from a client.
+struct Datagram<'a> {
+    key: Key,
+    /// The socket that it came through.
+    socket: Stream,
+    data: Cow<'a, [u8]>,
+    /// How many servers have refused it.
+    hops: usize,
+}
+
+/// Receives until the process ends.
+pub fn receive_loop(pen: &Arc<Pen>) {
+    let mut entrance = Entrance::default();
+    let mut buffer = vec![0; BUFFER];
+    let mut starved = false;
+    loop {
+        let was_moving = entrance.is_moving();
+        let next = pen
+            .door
+            .next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
+        if was_moving && !entrance.is_moving() {
+            // Their answers come from the old place. Its socket goes with
+            // the last of them.
+            for flow in pen.flows.take_all() {
+                flow.close();
+            }
+        }
+        match next {
+            Ok((received, socket)) => {
+                starved = false;
+                let datagram = Datagram {
+                    key: Key {
+                        peer: received.from,
+                        here: received.to,
+                    },
+                    socket,
+                    data: buffer.get(..received.len).unwrap_or_default().into(),
+                    hops: 0,
+                };
+                deliver(pen, datagram);
+            }
+            Err(e) if sys::is_exhausted(&e) => {
+                if !std::mem::replace(&mut starved, true) {
+                    message::say(format_args!("cannot receive: {e}"));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(e) => message::debug(1, || format!("lost a datagram: {e}")),
+        }
+    }
+}
+
+/// Brings a datagram to a server, and what is refused to another one.
+fn deliver(pen: &Arc<Pen>, datagram: Datagram) {
+    let mut left = attempt(pen, datagram);
+    while !left.is_empty() {
+        left = left.into_iter().flat_map(|d| attempt(pen, d)).collect();
+    }
+}
+
+/// Sends a datagram to the server of its flow, or of a new one. What that does
+/// not take comes back.
+fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
+    let settings = pen.settings();
+    if settings.dummy {
+        return Vec::new();
+    }
+    let mut known = Vec::new();
+    if settings.modes.each_datagram() {
+        known = pen.flows.find_all(&datagram.key);
+        known.retain(|flow| keep_if_current(pen, flow));
+    } else if let Some(flow) = pen.flows.find(&datagram.key) {
+        if keep_if_current(pen, &flow) {
+            return pass(pen, flow, datagram);
+        }
+    }
+    let (client, port) = match &datagram.key.peer {
+        Peer::Inet(addr) => {
+            let addr = addr::canonical(*addr);
+            (Client::Inet(addr.ip()), addr.port())
+        }
+        Peer::Unix(_) => (Client::Unix, 0),
+    };
+    let found = session::find_server(pen, &settings, client, port, &known);
+    drop(known);
+    let server = match found {
+        None => return Vec::new(),
+        Some(Found::Known(flow)) => return pass(pen, flow, datagram),
+        Some(Found::New(server)) => server,
+    };
+    let Some(slot) = slot(pen) else {
+        message::drop_line(format_args!("{client}: no place for another flow"));
+        return Vec::new();
+    };
+    slot.enter(client);
+    let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.hops));
+    flow.touch(pen.flows.tick());
+    let down = Arc::clone(&datagram.socket);
+    let flow = Connection::new(pen, &settings, down, Some(flow), server, slot);
+    pen.flows.insert(&flow);
+    let there = Arc::clone(pen);
+    let answers = Arc::clone(&flow);
+    let job = Box::new(move |buffer: &mut _| pass_back(&there, answers, buffer));
+    let left = pass(pen, flow, datagram);
+    if let Err(e) = pen.workers.run(job) {
+        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
+    }
+    left
+}
+
+/// A slot for a new flow, if need be that of the flow idle for longest.
+fn slot(pen: &Pen) -> Option<Slot> {
+    pen.connections.take_now().or_else(|| {
+        if let Some(oldest) = pen.flows.take_oldest() {
+            oldest.close();
+        }
+        pen.connections.take_within(PATIENCE)
+    })
+}
+
+/// Whether a flow's server may be used further. If not, the flow is over: the
+/// server is down, deleted or somewhere else.
+fn keep_if_current(pen: &Pen, flow: &Arc<Connection>) -> bool {
+    let current = !flow.has_ended(Direction::Down) && flow.lease.is_current();
+    if !current {
+        end(pen, flow);
+    }
+    current
+}
+
+fn end(pen: &Pen, flow: &Arc<Connection>) {
+    pen.flows.remove(flow);
+    flow.close();
+}
+
+/// Sends a datagram to its flow's server. What that does not take comes back.
+fn pass<'a>(
+    pen: &Pen,
+    connection: Arc<Connection>,
+    mut datagram: Datagram<'a>,
+) -> Vec<Datagram<'a>> {
+    let Some(flow) = &connection.flow else {
+        return Vec::new();
+    };
+    connection.note(Direction::Up, &datagram.data);
+    flow.touch(pen.flows.tick());
+    let before = flow.keep(&datagram.data);
+    let data = &*datagram.data;
+    match sys::send(&**connection.source(Direction::Down), data, None, None) {
+        Ok(()) => connection.moved(Direction::Up, data.len()),
+        Err(e) if connect::is_refusal(&e) || connection.has_ended(Direction::Down) => {
+            // The error is about the one before; this one did not leave.
+            datagram.hops = flow.hops + 1;
+            let mut left = fail_over(pen, connection, &e, before);
+            if datagram.hops <= most_hops(pen) {
+                left.push(datagram);
+            }
+            return left;
+        }
+        Err(e) => message::debug(1, || {
+            let (client, server) = (connection.client, connection.lease.name());
+            format!("{client}, {server}: lost a datagram of {}: {e}", data.len())
+        }),
+    }
+    Vec::new()
+}
+
+/// A flow's thread: passes answers back until the flow is over.
+fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
+    let source = Arc::clone(connection.source(Direction::Down));
+    let result = buffer.lend(source, |reader| {
+        loop {
+            match reader.fill_buf() {
+                Ok(_) if connection.has_ended(Direction::Down) => return Ok(()),
+                Ok(data) => {
+                    answer(pen, &connection, data);
+                    let len = data.len();
+                    reader.consume(len);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    });
+    match (result, &connection.flow) {
+        (Err(e), Some(flow)) => {
+            let kept = flow.take_kept();
+            for datagram in fail_over(pen, connection, &e, kept) {
+                deliver(pen, datagram);
+            }
+        }
+        _ => end(pen, &connection),
+    }
+}
+
+/// Sends an answer to the client.
+fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
+    let Some(flow) = &connection.flow else {
+        return;
+    };
+    connection.note(Direction::Down, data);
+    flow.touch(pen.flows.now());
+    flow.answered();
+    session::is_up(&connection.lease);
+    let client: &std::fs::File = connection.source(Direction::Up);
+    match sys::send(client, data, Some(&flow.key.peer), flow.key.here) {
+        Ok(()) => connection.moved(Direction::Down, data.len()),
+        Err(e) => message::debug(1, || {
+            format!(
+                "{}: lost an answer of {}: {e}",
+                connection.client,
+                data.len()
+            )
+        }),
+    }
+}
+
+/// A server does not take datagrams: it is left alone for the blacklist time,
+/// the flow is over, and what it did not take comes back, for the next one.
+fn fail_over(
+    pen: &Pen,
+    connection: Arc<Connection>,
+    error: &io::Error,
+    lost: Option<Vec<u8>>,
+) -> Vec<Datagram<'static>> {
+    if connect::is_refusal(error) {
+        session::blame(&connection.lease, &pen.settings(), error);
+    }
+    end(pen, &connection);
+    let (Some(flow), Some(data)) = (&connection.flow, lost) else {
+        return Vec::new();
+    };
+    let is_regular = connection.lease.number() >= 0;
+    if !is_regular || flow.hops >= most_hops(pen) {
+        message::drop_line(format_args!("{}: refused: {error}", connection.client));
+        return Vec::new();
+    }
+    vec![Datagram {
+        key: flow.key.clone(),
+        socket: Arc::clone(connection.source(Direction::Up)),
+        data: data.into(),
+        hops: flow.hops + 1,
+    }]
+}
+
+/// How often a datagram may be sent again: each server is asked once, even if
+/// it is not left alone after that (`-b 0`).
+fn most_hops(pen: &Pen) -> usize {
+    match pen.settings().modes.stubborn {
+        true => 0,
+        false => pen.servers.table().servers.len(),
+    }
+}
