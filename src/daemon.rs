@@ -141,7 +141,10 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     };
     match pen.settings().start.kind {
         Kind::Stream => spawn("accept", listen::accept_loop)?,
-        Kind::Datagram => spawn("receive", udp::receive_loop)?,
+        Kind::Datagram => {
+            spawn("receive", udp::receive_loop)?;
+            spawn("crowd", udp::crowd_loop)?;
+        }
     }
     spawn("control", control_socket::accept_loop)?;
     spawn("idle", idle::watch)

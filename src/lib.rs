@@ -25,7 +25,7 @@
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
 //! | configuration files | [`config`] |
 //! | X-Forwarded-For | [`http`] |
-//! | UDP: datagrams both ways; which belong together | [`udp`], [`flows`] |
+//! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |
 //! | what is shown | [`report`] |
 //! | what all threads share | [`state`] |
@@ -70,6 +70,7 @@ pub mod connect;
 pub mod connections;
 pub mod control;
 pub mod control_socket;
+pub mod crowd;
 pub mod daemon;
 pub mod flows;
 pub mod http;

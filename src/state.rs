@@ -2,6 +2,7 @@
 
 use crate::client::{Client, ClientTable, Visit};
 use crate::connections::Connections;
+use crate::crowd::Crowd;
 use crate::flows::Flows;
 use crate::idle::IdleWatch;
 use crate::idlers::Idlers;
@@ -44,6 +45,8 @@ pub struct Pen {
     pub control_door: Door,
     /// The flows of UDP.
     pub flows: Flows,
+    /// Datagrams that wait for a place.
+    pub crowd: Crowd,
     /// Who ends quiet connections.
     pub idle_watch: IdleWatch,
     /// Connections without clients.
@@ -76,6 +79,7 @@ impl Pen {
             door: Door::new()?,
             control_door: Door::new()?,
             flows: Flows::default(),
+            crowd: Crowd::default(),
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
             phase: AtomicU8::new(Phase::Starting as u8),

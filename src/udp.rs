@@ -7,7 +7,8 @@
 //! socket. The refused datagram goes to the next server.
 //!
 //! When all slots are taken, the flow that has been idle for longest makes
-//! room: a flood of senders costs no more than all connections together.
+//! room: a flood of senders costs no more than all connections together. Those
+//! who have no flow then wait in [`crate::crowd`], apart from those who have.
 
 use crate::addr;
 use crate::client::Client;
@@ -30,7 +31,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A datagram from a client.
-struct Datagram<'a> {
+pub struct Datagram<'a> {
     key: Key,
     /// The socket that it came through.
     socket: Stream,
@@ -81,17 +82,44 @@ pub fn receive_loop(pen: &Arc<Pen>) {
     }
 }
 
-/// Brings a datagram to a server, and what is refused to another one.
+impl Datagram<'_> {
+    /// The same with bytes of its own.
+    fn into_owned(self) -> Datagram<'static> {
+        Datagram {
+            key: self.key,
+            socket: self.socket,
+            data: self.data.into_owned().into(),
+            hops: self.hops,
+        }
+    }
+}
+
+/// Makes room for new flows until the process ends.
+pub fn crowd_loop(pen: &Arc<Pen>) {
+    loop {
+        let (datagram, behind) = pen.crowd.next();
+        bring(pen, datagram, Some(behind));
+    }
+}
+
+/// Brings a datagram to a server.
 fn deliver(pen: &Arc<Pen>, datagram: Datagram) {
-    let mut left = attempt(pen, datagram);
+    bring(pen, datagram, None);
+}
+
+/// Brings a datagram to a server, and what is refused to another one. `behind`
+/// says how many wait behind it, if it waited.
+fn bring(pen: &Arc<Pen>, datagram: Datagram, behind: Option<usize>) {
+    let mut left = attempt(pen, datagram, behind);
     while !left.is_empty() {
-        left = left.into_iter().flat_map(|d| attempt(pen, d)).collect();
+        let again = left.into_iter();
+        left = again.flat_map(|d| attempt(pen, d, behind)).collect();
     }
 }
 
 /// Sends a datagram to the server of its flow, or of a new one. What that does
 /// not take comes back.
-fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
+fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) -> Vec<Datagram<'a>> {
     let settings = pen.settings();
     if settings.dummy {
         return Vec::new();
@@ -112,6 +140,14 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
         }
         Peer::Unix(_) => (Client::Unix, 0),
     };
+    // Without a flow it will need a slot for sure.
+    let mut place = None;
+    if known.is_empty() {
+        place = slot(pen, behind);
+        if place.is_none() {
+            return wait(pen, client, datagram, behind);
+        }
+    }
     let found = session::find_server(pen, &settings, client, port, &known);
     drop(known);
     let server = match found {
@@ -119,9 +155,9 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
         Some(Found::Known(flow)) => return pass(pen, flow, datagram),
         Some(Found::New(server)) => server,
     };
-    let Some(slot) = slot(pen) else {
-        message::drop_line(format_args!("{client}: no place for another flow"));
-        return Vec::new();
+    let Some(slot) = place.or_else(|| slot(pen, behind)) else {
+        drop(server);
+        return wait(pen, client, datagram, behind);
     };
     slot.enter(client);
     let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.hops));
@@ -139,14 +175,36 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
     left
 }
 
-/// A slot for a new flow, if need be that of the flow idle for longest.
-fn slot(pen: &Pen) -> Option<Slot> {
+/// A slot for a new flow: a free one, unless others wait for those; for one
+/// who waited, if need be that of the flow idle for longest. With many behind
+/// it, some flows more make room at once: each takes a moment to do so.
+fn slot(pen: &Pen, behind: Option<usize>) -> Option<Slot> {
+    let Some(behind) = behind else {
+        let free = pen.crowd.is_empty();
+        return free.then(|| pen.connections.take_now()).flatten();
+    };
     pen.connections.take_now().or_else(|| {
-        if let Some(oldest) = pen.flows.take_oldest() {
-            oldest.close();
+        let most = pen.connections.max() / 16;
+        for _ in 0..=behind.min(most) {
+            if let Some(oldest) = pen.flows.take_oldest() {
+                oldest.close();
+            }
         }
         pen.connections.take_within(PATIENCE)
     })
+}
+
+/// No slot: the datagram waits for one, but only once.
+fn wait<'a>(
+    pen: &Pen,
+    client: Client,
+    datagram: Datagram<'a>,
+    behind: Option<usize>,
+) -> Vec<Datagram<'a>> {
+    if behind.is_some() || !pen.crowd.join(datagram.into_owned()) {
+        message::drop_line(format_args!("{client}: no place for another flow"));
+    }
+    Vec::new()
 }
 
 /// Whether a flow's server may be used further. If not, the flow is over: the
