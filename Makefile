@@ -1,5 +1,8 @@
 # make            build pen, target/release/pen
 # make test       run all tests (no root needed; some compare with the C pen)
+# make compat     the tests on the C pen and on ours, as one table; writes the
+#                 differences into the README, or with COMPAT=--check only
+#                 sees whether they are there
 # make lint       formatting, clippy, manual pages, scripts
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (five minutes);
@@ -56,6 +59,11 @@ lint:
 	    shellcheck $(SCRIPTS); \
 	fi
 
+compat:
+	$(CARGO) test --locked --test suite --no-run
+	$(CARGO) build --locked --example compat
+	@$(TARGET)/debug/examples/compat $(COMPAT)
+
 demo:
 	$(CARGO) build --release --locked --bin pen --example demo
 	@$(TARGET)/release/examples/demo
@@ -85,4 +93,4 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint demo bench install uninstall clean
+.PHONY: all test lint compat demo bench install uninstall clean

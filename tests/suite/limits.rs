@@ -1,7 +1,8 @@
 //! Running out of descriptors and of threads, and giving threads back.
 
+use crate::differences::{DESCRIPTORS, WORK};
 use crate::harness::{
-    Client, Pen, Place, Starter, is_root, letters, skip_on_c, skipped, wait_for, wait_until,
+    Client, Pen, Place, Starter, better, is_root, letters, skipped, wait_for, wait_until,
 };
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ fn sufficient(pen: &Pen) -> usize {
 
 #[test]
 fn with_few_descriptors_clients_wait() {
-    if skip_on_c() {
+    if better(&DESCRIPTORS) {
         return;
     }
     let place = Place::new();
@@ -49,9 +50,6 @@ fn with_few_descriptors_clients_wait() {
 
 #[test]
 fn a_cap_that_fits_is_not_mentioned() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let servers = letters(&place, 1);
     let pen = Starter::new(&place)
@@ -64,7 +62,7 @@ fn a_cap_that_fits_is_not_mentioned() {
 
 #[test]
 fn without_threads_to_be_had_clients_are_turned_away() {
-    if skip_on_c() {
+    if better(&WORK) {
         return;
     }
     if !is_root() {
@@ -108,7 +106,7 @@ fn threads(pen: &Pen) -> u64 {
 
 #[test]
 fn idle_threads_leave() {
-    if skip_on_c() {
+    if better(&WORK) {
         return;
     }
     let place = Place::new();

@@ -15,6 +15,7 @@
     clippy::indexing_slicing
 )]
 
+mod differences;
 mod harness;
 
 mod back_pressure;

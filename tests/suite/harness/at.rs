@@ -42,7 +42,8 @@ impl At {
         }
     }
 
-    /// Whether somebody listens here, without disturbing them. Linux only.
+    /// Whether somebody listens here or on all addresses, without disturbing
+    /// them. Linux only.
     pub(crate) fn is_listening(&self) -> bool {
         let addr = match self {
             At::Unix(path) => return path.exists(),
@@ -57,9 +58,12 @@ impl At {
         let words = octets.chunks_exact(4);
         let words = words.map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
         let ip: String = words.map(|word| format!("{word:08X}")).collect();
-        let local = format!(" {ip}:{:04X} ", addr.port());
+        let local = |ip: &str| format!(" {ip}:{:04X} ", addr.port());
+        let (here, everywhere) = (local(&ip), local(&"0".repeat(ip.len())));
         let table = std::fs::read_to_string(table).unwrap();
-        let mut lines = table.lines().filter(|line| line.contains(&local));
+        let mut lines = table
+            .lines()
+            .filter(|line| line.contains(&here) || line.contains(&everywhere));
         lines.any(|line| line.contains(":0000 0A "))
     }
 }

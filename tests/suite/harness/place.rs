@@ -48,3 +48,26 @@ impl Place {
         (self.ip, self.next.fetch_add(1, Relaxed)).into()
     }
 }
+
+/// A port that is free on every address, for listeners that are not given one,
+/// and that no other test takes while this lives.
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    _claim: TcpListener,
+}
+
+impl Port {
+    pub(crate) fn new() -> Port {
+        let start = std::process::id() as u16;
+        for count in 0..4000 {
+            let number = 15_000 + start.wrapping_add(count) % 4000;
+            let [high, low] = number.to_be_bytes();
+            let claim = TcpListener::bind((Ipv4Addr::new(127, 49, high, low), CLAIM));
+            let is_free = || TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).is_ok();
+            if let (Ok(_claim), true) = (claim, is_free()) {
+                return Port { number, _claim };
+            }
+        }
+        panic!("no port can be had");
+    }
+}
