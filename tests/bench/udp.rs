@@ -51,6 +51,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// at the same time are not to come back at the same time.
 const SPREAD: Duration = Duration::from_millis(250);
 
+/// Bytes that a back end has room for: what is lost is to be lost elsewhere.
+const ROOM: u32 = 4 << 20;
+
 /// The threads that drive the clients.
 const THREADS: usize = 2;
 
@@ -99,6 +102,7 @@ pub(crate) fn play(words: &[String]) -> Option<ExitCode> {
 /// The life of a back end.
 fn echo(at: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind(at)?;
+    sys::receive_room(&socket, ROOM)?; // or as much as the system grants
     let mut datagram = [0; 2048];
     loop {
         // Whatever fails concerns one datagram alone.
