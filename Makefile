@@ -2,7 +2,7 @@
 # make test       run all tests (no root needed; some compare with the C pen)
 # make lint       formatting, clippy, manual pages, scripts
 # make demo       pen in front of two small web servers, to try it out
-# make bench      compare with the C pen, HAProxy and nginx (five minutes);
+# make bench      compare with the C pen, HAProxy and nginx (eight minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet

@@ -39,10 +39,10 @@ pub(crate) const STRAYED: &str = "strayed:";
 const SIZE: usize = 64;
 
 /// How long the answers are counted.
-const COUNTED: Duration = Duration::from_secs(1);
+const COUNTED: Duration = Duration::from_millis(800);
 
 /// Before that: at least, and at most if some client has had no answer yet.
-const WARM_UP: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
+const WARM_UP: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(1500)];
 
 /// After this a datagram, or its answer, is lost.
 const PATIENCE: Duration = Duration::from_secs(1);
