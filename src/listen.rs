@@ -42,6 +42,8 @@ enum Socket {
     Unix(UnixListener),
     /// UDP, or Unix datagrams.
     Datagram(Stream),
+    /// UDP at a wildcard address: answers leave from where clients sent to.
+    Anywhere(Stream),
 }
 
 /// Who connected.
@@ -117,8 +119,10 @@ impl Listener {
                 let _ = sys::receive_room(&socket, DATAGRAM_ROOM);
                 if at.ip().is_unspecified() {
                     sys::tell_destination(&socket, place)?;
+                    Socket::Anywhere(connect::stream(socket))
+                } else {
+                    Socket::Datagram(connect::stream(socket))
                 }
-                Socket::Datagram(connect::stream(socket))
             }
         };
         Ok(Listener {
@@ -168,7 +172,9 @@ impl Listener {
                 let (client, port) = (Client::Unix, 0);
                 (OwnedFd::from(socket), Peer { client, port })
             }
-            Socket::Datagram(_) => return Err(ErrorKind::Unsupported.into()),
+            Socket::Datagram(_) | Socket::Anywhere(_) => {
+                return Err(ErrorKind::Unsupported.into());
+            }
         };
         if cfg!(not(target_os = "linux")) {
             // The BSDs hand the listener's O_NONBLOCK on, Linux does not.
@@ -186,6 +192,9 @@ impl Listener {
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
         match &self.socket {
             Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
+            Socket::Anywhere(socket) => {
+                Ok((sys::receive_there(socket, buffer)?, Arc::clone(socket)))
+            }
             Socket::Tcp(_) | Socket::Unix(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
@@ -196,7 +205,7 @@ impl AsFd for Listener {
         match &self.socket {
             Socket::Tcp(listener) => listener.as_fd(),
             Socket::Unix(listener) => listener.as_fd(),
-            Socket::Datagram(socket) => socket.as_fd(),
+            Socket::Datagram(socket) | Socket::Anywhere(socket) => socket.as_fd(),
         }
     }
 }

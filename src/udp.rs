@@ -235,7 +235,7 @@ fn pass<'a>(
     flow.touch(pen.flows.tick());
     let before = flow.keep(&datagram.data);
     let data = &*datagram.data;
-    match sys::send(&**connection.source(Direction::Down), data, None, None) {
+    match sys::send(&**connection.source(Direction::Down), data) {
         Ok(()) => connection.moved(Direction::Up, data.len()),
         Err(e) if connect::is_refusal(&e) || connection.has_ended(Direction::Down) => {
             // The error is about the one before; this one did not leave.
@@ -292,7 +292,7 @@ fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
     flow.answered();
     session::is_up(&connection.lease);
     let client: &std::fs::File = connection.source(Direction::Up);
-    match sys::send(client, data, Some(&flow.key.peer), flow.key.here) {
+    match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
         Ok(()) => connection.moved(Direction::Down, data.len()),
         Err(e) => message::debug(1, || {
             format!(
