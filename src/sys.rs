@@ -98,6 +98,8 @@ unsafe extern "C" {
     ) -> c_int;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     safe fn mallopt(what: c_int, value: c_int) -> c_int;
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    safe fn malloc_trim(pad: usize) -> c_int;
     #[cfg(target_os = "linux")]
     safe fn pthread_self() -> usize;
     #[cfg(target_os = "linux")]
@@ -251,17 +253,30 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
 }
 
 /// Makes memory of this size or more come from the system and go back to it at
-/// once. That is what all C libraries do, but glibc raises its limit as soon
-/// as such memory is freed, and keeps the buffers of all that load ever needed.
+/// once, and the rest from two heaps. That is what all C libraries do but glibc:
+/// it raises its limit as soon as such memory is freed and keeps the buffers of
+/// all that load ever needed, and has eight heaps for each processor, from
+/// which little can be given back.
 pub fn return_memory_from(size: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const M_MMAP_THRESHOLD: c_int = -3;
-        let size = c_int::try_from(size).unwrap_or(c_int::MAX);
-        mallopt(M_MMAP_THRESHOLD, size);
+        const M_ARENA_MAX: c_int = -8;
+        mallopt(
+            M_MMAP_THRESHOLD,
+            c_int::try_from(size).unwrap_or(c_int::MAX),
+        );
+        mallopt(M_ARENA_MAX, 2);
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     let _ = size;
+}
+
+/// Gives free memory back to the system, where the C library does not do so by
+/// itself (glibc).
+pub fn return_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    malloc_trim(0);
 }
 
 // --- signals ---------------------------------------------------------------
