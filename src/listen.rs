@@ -273,7 +273,10 @@ impl Door {
             if let Some(old) = &entrance.old {
                 match take(old) {
                     Ok(next) => return Ok(next),
-                    Err(_) => entrance.old = None,
+                    Err(_) => {
+                        entrance.old = None;
+                        entrance.left = true;
+                    }
                 }
             }
             let Some(open) = &entrance.current else {
@@ -304,12 +307,13 @@ impl Door {
 pub struct Entrance {
     current: Option<Listener>,
     old: Option<Listener>,
+    left: bool,
 }
 
 impl Entrance {
-    /// Whether those who queued up at an old place are still being let in.
-    pub fn is_moving(&self) -> bool {
-        self.old.is_some()
+    /// Whether an old place was closed, since this was asked last.
+    pub fn has_left(&mut self) -> bool {
+        std::mem::take(&mut self.left)
     }
 }
 
