@@ -7,6 +7,7 @@
 mod at;
 mod client;
 mod daemon;
+mod datagrams;
 mod files;
 mod place;
 mod process;
@@ -16,6 +17,7 @@ mod starter;
 pub(crate) use at::At;
 pub(crate) use client::{Caller, Client, free_v6};
 pub(crate) use daemon::{Background, Pen};
+pub(crate) use datagrams::{Asker, LONGEST, Responder, free_datagram_port, responders};
 pub(crate) use files::{Dir, pattern, same_pattern};
 pub(crate) use place::Place;
 pub(crate) use process::{Status, errors_when_left, finish, refused, run};
