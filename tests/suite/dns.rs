@@ -1,10 +1,12 @@
 //! UDP (`-U`) with what most of it is: DNS. Real servers, a real query, and
 //! many clients that ask while a server dies and comes back.
 
-use crate::harness::{Asker, At, Pen, Place, Starter, is_root, skip_on_c, skipped, wait_until};
+use crate::harness::{
+    Asker, At, NAME, NameServer, Pen, Place, Starter, answer, query, skip_on_c, skipped, wait_until,
+};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -14,101 +16,24 @@ use std::time::Duration;
 const WINDOW: usize = 10;
 const CLIENTS: usize = 10;
 
-/// What the servers know, each with an address of its own, by which its
-/// answers are told from the other's.
-const NAME: &str = "www.example.test";
-
-/// A name server, killed when this goes.
-struct Dnsmasq {
-    at: At,
-    child: Child,
-}
-
-impl Dnsmasq {
-    /// `None` where it is not installed.
-    fn start(at: At, address: Ipv4Addr) -> Option<Dnsmasq> {
-        let addr = at.inet();
-        let words = |program: &str| {
-            let mut command = Command::new(program);
-            command.args(["-k", "-C", "/dev/null", "--pid-file=", "--bind-interfaces"]);
-            command.args(["--no-resolv", "--no-hosts", "--log-facility=-"]);
-            command.arg(format!("--listen-address={}", addr.ip()));
-            command.arg(format!("--port={}", addr.port()));
-            command.arg(format!("--address=/{NAME}/{address}"));
-            if is_root() {
-                command.arg("--user=root");
-            }
-            command.stdin(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        // Not every user's path has the second one.
-        let mut tries = ["dnsmasq", "/usr/sbin/dnsmasq"].into_iter();
-        let child = tries.find_map(|program| words(program).spawn().ok())?;
-        let mut server = Dnsmasq { at, child };
-        wait_until("the name server starts", || {
-            assert_eq!(server.child.try_wait().unwrap(), None, "it ended");
-            server.at.is_listening()
-        });
-        Some(server)
-    }
-}
-
-impl Drop for Dnsmasq {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The addresses that the two servers say.
+/// The addresses that the two servers say, by which their answers are told
+/// apart.
 const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)];
 
 /// Two name servers and pen; nothing where they cannot be had.
-fn start(place: &Place, args: &[&str]) -> Option<(Vec<Dnsmasq>, Pen)> {
+fn start(place: &Place, args: &[&str]) -> Option<(Vec<NameServer>, Pen)> {
     if skip_on_c() {
         return None;
     }
-    let servers = ADDRESSES.map(|address| Dnsmasq::start(place.at(), address));
-    let servers: Option<Vec<Dnsmasq>> = servers.into_iter().collect();
-    let Some(servers) = servers else {
-        skipped("dnsmasq is not installed");
-        return None;
-    };
+    let servers = ADDRESSES.map(|address| NameServer::start(place.at(), address));
+    let servers: Option<Vec<NameServer>> = servers.into_iter().collect();
+    let servers = servers?;
     let mut starter = Starter::datagrams(place).args(args).args(["-b", "1"]);
     for server in &servers {
         starter = starter.server(&server.at);
     }
     let pen = starter.control(place.at()).expect("server 1").start();
     Some((servers, pen))
-}
-
-/// A query for the address of [`NAME`], RFC 1035.
-fn query(id: u16) -> Vec<u8> {
-    let mut packet = id.to_be_bytes().to_vec();
-    // Recursion desired; one question.
-    packet.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in NAME.split('.') {
-        packet.push(label.len() as u8);
-        packet.extend(label.as_bytes());
-    }
-    // The root; type A, class IN.
-    packet.extend([0, 0, 1, 0, 1]);
-    packet
-}
-
-/// The id of an answer, and which server has given it.
-fn answer(packet: &[u8]) -> (u16, usize) {
-    let id = u16::from_be_bytes([packet[0], packet[1]]);
-    // An answer without an error; one question, one address, which is last.
-    assert_eq!(
-        (packet[2] & 0x80, packet[3] & 0x0f),
-        (0x80, 0),
-        "{packet:?}"
-    );
-    assert_eq!(packet[4..8], [0, 1, 0, 1], "{packet:?}");
-    let address: [u8; 4] = packet[packet.len() - 4..].try_into().unwrap();
-    let server = ADDRESSES.iter().position(|known| known.octets() == address);
-    (id, server.expect("an address of a server"))
 }
 
 /// What the clients have got so far.
@@ -187,9 +112,10 @@ impl Clients {
                 got.lost = open.len();
                 break;
             };
-            let (id, server) = answer(&buffer[..count]);
+            let (id, address) = answer(&buffer[..count]);
+            let server = ADDRESSES.iter().position(|known| *known == address);
             assert!(open.remove(&id), "{id} is answered twice");
-            got.answers[server] += 1;
+            got.answers[server.unwrap()] += 1;
         }
         let mut tally = self.tallies[client].lock().unwrap();
         tally.windows += 1;
@@ -275,7 +201,7 @@ fn many_queries_while_a_server_dies_and_comes_back() {
         let at = servers.pop().unwrap().at.clone();
         clients.settle();
         clients.go_on(10_000);
-        servers.extend(Dnsmasq::start(at, ADDRESSES[1]));
+        servers.extend(NameServer::start(at, ADDRESSES[1]));
         let seen = clients.sum().answers[1];
         wait_until("it is used again", || clients.sum().answers[1] > seen);
         let before = clients.sum();
@@ -308,7 +234,7 @@ fn each_client_stays_with_its_server() {
         clients.settle();
         // Nobody has a reason to go back.
         let before = clients.sum();
-        servers.extend(Dnsmasq::start(at, ADDRESSES[1]));
+        servers.extend(NameServer::start(at, ADDRESSES[1]));
         clients.go_on(5_000);
         assert_eq!(clients.sum().since(&before).answers[1], 0);
     });

@@ -1,14 +1,15 @@
 //! `transparent`: servers see the clients' own addresses.
 //!
 //! Three network namespaces in a row, for the client, pen and the server; pen
-//! is the server's way to everywhere. What the client and the server are is
-//! another pen each: its other side is a Unix socket, which is reached from
-//! any namespace.
+//! is the server's way to everywhere. The client is another pen, as is the server
+//! of connections: its other side is a Unix socket, which is reached from any
+//! namespace. The server of datagrams is a real one.
 
 use crate::harness::{
-    Asker, At, Backend, Dir, Pen, Place, Responder, Starter, is_root, letters, skip_on_c, skipped,
-    wait_until,
+    Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, is_root, letters,
+    query, skip_on_c, skipped, wait_until,
 };
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -93,68 +94,48 @@ impl Drop for Net {
     }
 }
 
-/// The three pens, with the same arguments each: the client, the one that is
-/// tested, and the one in front of the server at a path.
+/// A pen in one of the namespaces.
+fn pen(dir: &Dir, namespace: &str, at: &At, to: &At, args: &[&str]) -> Pen {
+    let control = dir.file(&format!("{namespace}.control"));
+    Starter::at(at.clone())
+        .ours()
+        .inside(namespace)
+        .args(args)
+        .control(At::Unix(control))
+        .server(to)
+        .start()
+}
+
+/// The pen that is tested, and the one that makes its clients.
 struct Row {
     client: Pen,
     tested: Pen,
-    server: Pen,
 }
 
 impl Row {
     fn start(net: &Net, dir: &Dir, args: &[&str], server: &At) -> Row {
-        let at = |addr: &str| At::Inet(addr.parse().unwrap());
-        let start = |namespace: &str, name: &str, at: At, to: &At, more: &[&str]| {
-            Starter::at(at)
-                .ours()
-                .inside(namespace)
-                .args(args)
-                .args(more)
-                .control(At::Unix(dir.file(name)))
-                .server(to)
-                .start()
-        };
-        let way = At::Unix(dir.file("way"));
-        let (near, far) = (at("10.99.1.1:8000"), at("10.99.2.2:9000"));
-        let server = start(&net.server, "server", far.clone(), server, &[]);
-        let tested = start(
-            &net.pen,
-            "tested",
-            near.clone(),
-            &far,
-            &["-O", "transparent"],
-        );
-        let client = start(&net.client, "client", way, &near, &[]);
+        let near = At::Inet("10.99.1.1:8000".parse().unwrap());
+        let transparent = [args, &["-O", "transparent"]].concat();
         Row {
-            client,
-            tested,
-            server,
+            tested: pen(dir, &net.pen, &near, server, &transparent),
+            client: pen(dir, &net.client, &At::Unix(dir.file("way")), &near, args),
         }
     }
 
-    /// Asks once from each of some addresses: those that the server has seen
-    /// are the same.
-    fn shows_the_clients(&self, ask: impl Fn(&At)) {
-        let seen = |address: &str, connects| {
-            let line = format!("{address} connects {connects} ");
-            wait_until("the server sees a client", || {
-                let table = self.server.ask("recent");
-                table.lines().any(|shown| shown.starts_with(&line))
-            });
-        };
+    /// Asks once from each of some addresses; the server must see the same.
+    fn shows_the_clients(&self, ask: impl Fn(&At), seen: impl Fn(&str) -> usize) {
+        let counts = || ["10.99.1.2", "10.99.1.3", "10.99.2.1"].map(&seen);
         ask(&self.client.at);
-        seen("10.99.1.2", 1);
+        wait_until("the first client is seen", || counts() == [1, 0, 0]);
         self.client.ask("source 10.99.1.3");
         ask(&self.client.at);
-        seen("10.99.1.3", 1);
-        assert_eq!(self.server.ask("recent").lines().count(), 2);
+        wait_until("the second client is seen", || counts() == [1, 1, 0]);
         self.tested.ask("no transparent");
         ask(&self.client.at);
-        seen("10.99.2.1", 1);
+        wait_until("pen is seen", || counts() == [1, 1, 1]);
         self.tested.ask("transparent");
         ask(&self.client.at);
-        seen("10.99.1.3", 2);
-        assert_eq!(self.server.ask("recent").lines().count(), 3);
+        wait_until("the second client is seen again", || counts() == [1, 2, 1]);
     }
 }
 
@@ -173,29 +154,47 @@ fn net() -> Option<Net> {
 fn connections_come_from_the_client() {
     let Some(net) = net() else { return };
     let dir = Dir::new();
-    let server = Backend::letter(At::Unix(dir.file("letter")), 'A');
-    let row = Row::start(&net, &dir, &[], &server.at);
-    row.shows_the_clients(|at| {
-        let client = crate::harness::Client::new(at);
-        assert_eq!(client.letter(), "A");
-        client.send("more\n");
-        assert_eq!(client.letter(), "A");
-    });
+    let letter = Backend::letter(At::Unix(dir.file("letter")), 'A');
+    let far = At::Inet("10.99.2.2:9000".parse().unwrap());
+    let server = pen(&dir, &net.server, &far, &letter.at, &[]);
+    let row = Row::start(&net, &dir, &[], &far);
+    row.shows_the_clients(
+        |at| {
+            let client = Client::new(at);
+            assert_eq!(client.letter(), "A");
+            client.send("more\n");
+            assert_eq!(client.letter(), "A");
+        },
+        |address| {
+            let table = server.ask("recent");
+            let mut lines = table.lines().map(|line| line.split(' '));
+            let line = lines.find(|words| words.clone().next() == Some(address));
+            line.map_or(0, |mut words| words.nth(2).unwrap().parse().unwrap())
+        },
+    );
 }
 
 #[test]
 fn datagrams_come_from_the_client() {
     let Some(net) = net() else { return };
     let dir = Dir::new();
-    let server = Responder::letter(At::Unix(dir.file("letter")), 'A');
-    let row = Row::start(&net, &dir, &["-U"], &server.at);
+    let far = At::Inet("10.99.2.2:9000".parse().unwrap());
+    let known = Ipv4Addr::new(192, 0, 2, 1);
+    let Some(server) = NameServer::inside(&net.server, far.clone(), known) else {
+        return;
+    };
+    let row = Row::start(&net, &dir, &["-U"], &far);
     let count = AtomicU32::new(0);
-    row.shows_the_clients(|at| {
-        let At::Unix(path) = at else { panic!("{at}") };
-        let own = format!("own{}", count.fetch_add(1, Relaxed));
-        let client = Asker::unix(&dir.file(&own), path);
-        assert_eq!(client.letters(3), "AAA");
-    });
+    row.shows_the_clients(
+        |at| {
+            let At::Unix(path) = at else { panic!("{at}") };
+            let own = dir.file(&count.fetch_add(1, Relaxed).to_string());
+            let client = Asker::unix(&own, path);
+            client.send(query(7));
+            assert_eq!(answer(&client.receive()), (7, known));
+        },
+        |address| server.queries_from(address),
+    );
 }
 
 #[test]
