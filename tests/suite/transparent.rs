@@ -7,7 +7,7 @@
 
 use crate::harness::{
     Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, is_root, letters,
-    query, skip_on_c, skipped, wait_until,
+    query, refused, skip_on_c, skipped, wait_until,
 };
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -204,14 +204,16 @@ fn without_the_right_it_is_refused() {
     }
     let place = Place::new();
     let servers = letters(&place, 1);
-    let mut starter = Starter::new(&place).servers(&servers).control(place.at());
-    if is_root() {
-        starter = starter.args(["-u", "nobody"]);
-    }
-    let pen = starter.start();
+    let user: &[&str] = if is_root() { &["-u", "nobody"] } else { &[] };
+    let starter = Starter::new(&place).servers(&servers).args(user);
+    let pen = starter.control(place.at());
+    // The last one of `-u` counts.
+    let pen = pen.args(user).start();
     let reply = pen.ask("transparent");
     assert!(reply.starts_with("transparent: "), "{reply}");
     assert_eq!(reply.lines().count(), 1, "{reply}");
     // It changes nothing.
     assert_eq!(pen.letter(), "A");
+    let words = ["-O", "transparent", "127.0.0.1:9", "127.0.0.1:9"];
+    refused(&[user, &words].concat(), &["transparent"]);
 }

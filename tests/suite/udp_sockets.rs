@@ -235,6 +235,49 @@ fn unix_sockets_on_both_sides() {
 }
 
 #[test]
+fn who_does_not_read_holds_nobody_up() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let stuck = UnixDatagram::bind(dir.file("stuck.sock")).unwrap();
+    let server = Responder::letter(place.at(), 'A');
+    let path = dir.file("pen.sock");
+    let pen = Starter::at(At::Unix(path.clone()))
+        .args(["-U", "-r"])
+        .server(&server.at)
+        .server(&At::Unix(dir.file("stuck.sock")))
+        .expect("stuck.sock) is down for 30 s")
+        .start();
+    let [x, y, deaf] = ["x", "y", "deaf"].map(|name| Asker::unix(&dir.file(name), &path));
+    // In turn: this one has the server that does not read.
+    x.send("0");
+    talks(&y);
+    let mut count = 1;
+    while !pen.has_said("is down for 30 s") {
+        x.send(count.to_string());
+        talks(&y);
+        count += 1;
+    }
+    // What it has not taken, the other one has.
+    stuck.set_nonblocking(true).unwrap();
+    let mut taken = 0;
+    while stuck.recv(&mut [0; 10]).is_ok() {
+        taken += 1;
+    }
+    for number in taken..count {
+        assert_eq!(x.receive(), format!("A{number}").into_bytes());
+    }
+    // Nor are clients waited for.
+    for _ in 0..1000 {
+        let before = server.count();
+        deaf.send("hello");
+        wait_until("it is heard", || server.count() > before);
+    }
+    talks(&y);
+}
+
+#[test]
 fn a_move() {
     let (place, dir) = (Place::new(), Dir::new());
     let servers = responders(&place, 1);
