@@ -57,8 +57,13 @@ impl Net {
             pen,
             server,
         } = &net;
+        let link = format!("-n {client} link add eth0 type veth peer name near netns {pen}");
+        if let Err(e) = ip(&link) {
+            // Not every kernel has them.
+            skipped(&e);
+            return None;
+        }
         for line in [
-            format!("-n {client} link add eth0 type veth peer name near netns {pen}"),
             format!("-n {server} link add eth0 type veth peer name far netns {pen}"),
             format!("-n {client} addr add 10.99.1.2/24 dev eth0"),
             format!("-n {client} addr add 10.99.1.3/24 dev eth0"),

@@ -199,6 +199,7 @@ fn a_unix_socket_for_a_server() {
         .control(place.at())
         .expect("server 0")
         .expect("no server available")
+        .expect("more messages like these")
         .start();
     let clients = [pen.asker(), pen.asker()];
     clients.iter().for_each(talks);
