@@ -1,7 +1,7 @@
 //! The request log (`-l`): its lines, its rotation, over UDP.
 
 use crate::harness::{
-    Backend, Dir, PATIENCE, Pen, Place, Starter, is_c_pen, skip_on_c, wait_until,
+    Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, is_c_pen, skip_on_c, wait_until,
 };
 use std::fs::{self, File};
 use std::io::Read;
@@ -214,4 +214,38 @@ fn a_full_disk_stops_nobody() {
     let told = pen.messages();
     let told = told.iter().filter(|line| line.contains("cannot write"));
     assert_eq!(told.count(), 1);
+}
+
+#[test]
+fn each_datagram_is_a_line() {
+    if skip_on_c() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let server = Responder::echo(place.at());
+    let log = dir.file("pen.log");
+    let pen = Starter::datagrams(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&server.at)
+        .start();
+    let client = pen.asker();
+    let long = "x".repeat(300);
+    let before = now();
+    for (count, (data, logged)) in [
+        ("hello", "hello"),
+        ("one\ntwo\n", "one"),
+        (&long, &long[..100]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(client.ask(data), data);
+        let all = lines(&pen, &log, count + 1);
+        let words: Vec<_> = all[count].splitn(4, ' ').collect();
+        let server = place.ip.to_string();
+        assert_eq!([words[0], words[2]], ["127.0.0.1", &server], "{all:?}");
+        let time: u64 = words[1].parse().unwrap();
+        assert!((before..=now()).contains(&time), "{all:?}");
+        assert_eq!(words[3], logged);
+    }
 }

@@ -1,6 +1,6 @@
 //! Command lines that are refused, in one line that names the word.
 
-use crate::harness::{Place, refused, skip_on_c};
+use crate::harness::{Dir, Place, refused, skip_on_c};
 
 #[test]
 fn malformed_option_values() {
@@ -146,5 +146,27 @@ fn tls_is_not_built_in() {
         let all = [words, &["127.0.0.1:9", "127.0.0.1:9"]].concat();
         let parts = [words[0], "TLS", "stunnel", "hitch", "nginx"];
         refused(&all, &parts);
+    }
+}
+
+#[test]
+fn commands_that_are_not_built_in() {
+    if skip_on_c() {
+        return;
+    }
+    for (line, part) in [
+        ("acl 1 permit country SE", "GeoIP"),
+        ("dsr_if eth0", "direct server return"),
+        ("tarpit_acl 1", "tarpit"),
+        ("ssl_keyfile key.pem", "TLS"),
+        ("ssl_certfile cert.pem", "TLS"),
+    ] {
+        let dir = Dir::new();
+        let file = dir.file("pen.cfg");
+        std::fs::write(&file, format!("# comment\n{line}\n")).unwrap();
+        for words in [["-O", line], ["-F", file.to_str().unwrap()]] {
+            let all = [&words[..], &["127.0.0.1:9", "127.0.0.1:9"]].concat();
+            refused(&all, &[part, "is not built in"]);
+        }
     }
 }
