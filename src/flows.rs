@@ -148,6 +148,11 @@ impl Flows {
         self.clock.fetch_add(1, Relaxed).wrapping_add(1)
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        crate::lock(&self.table).count
+    }
+
     /// A flow of this key; with several servers, any.
     pub fn find(&self, key: &Key) -> Option<Arc<Connection>> {
         let table = crate::lock(&self.table);

@@ -112,6 +112,9 @@ impl Listener {
                 // Never blocks, so that a client who left again cannot hold
                 // the loop.
                 socket.set_nonblocking(true)?;
+                let socket = TcpStream::from(OwnedFd::from(socket));
+                // For its clients, who inherit it.
+                let _ = socket.set_nodelay(true);
                 Socket::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {

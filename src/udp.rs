@@ -176,7 +176,8 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
 
 /// A slot for a new flow: a free one, unless others wait for those; for one
 /// who waited, if need be that of the flow idle for longest. With many behind
-/// it, some flows more make room at once: each takes a moment to do so.
+/// it, some flows more make room at once: each takes a moment to do so, and
+/// those that are about to count.
 fn slot(pen: &Pen, behind: Option<usize>) -> Option<Slot> {
     let Some(behind) = behind else {
         let free = pen.crowd.is_empty();
@@ -184,7 +185,8 @@ fn slot(pen: &Pen, behind: Option<usize>) -> Option<Slot> {
     };
     pen.connections.take_now().or_else(|| {
         let most = pen.connections.max() / 16;
-        for _ in 0..=behind.min(most) {
+        let leaving = pen.connections.taken().saturating_sub(pen.flows.count());
+        for _ in leaving..=behind.min(most) {
             if let Some(oldest) = pen.flows.take_oldest() {
                 oldest.close();
             }
