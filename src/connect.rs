@@ -153,39 +153,48 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<TcpStream>
     let place = Place::Inet(addr);
     let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
     from.bind(&socket, addr)?;
-    socket.set_nonblocking(true)?;
-    if !sys::connect_to(&socket, place)? {
-        if !sys::wait_writable(&socket, limit)? {
-            return Err(late(limit));
+    if cfg!(target_os = "linux") {
+        connect_patiently(&socket, place, limit)?;
+    } else {
+        socket.set_nonblocking(true)?;
+        if !sys::connect_to(&socket, place)? {
+            if !sys::wait_writable(&socket, limit)? {
+                return Err(late(limit));
+            }
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
         }
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
-        }
+        socket.set_nonblocking(false)?;
     }
     // A port that nobody listens on may be given to this very socket, which
     // then is connected to itself.
     if addr.port() >= EPHEMERAL && socket.local_addr().ok() == Some(addr) {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    socket.set_nonblocking(false)?;
     Ok(socket)
 }
 
-/// A Unix socket's connect waits only for room in the server's queue; on
-/// Linux the send timeout bounds that, the BSDs do not wait at all.
+/// A Unix socket's connect waits only for room in the server's queue.
 fn unix(path: &Path, limit: Duration) -> io::Result<TcpStream> {
     let place = Place::Unix(path);
     // Only the name says TCP: a stream socket is a stream socket.
     let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
+    connect_patiently(&socket, place, limit)?;
+    Ok(socket)
+}
+
+/// Connects a blocking socket. On Linux the send timeout bounds that too, which
+/// takes half the system calls of a non-blocking connect.
+fn connect_patiently(socket: &TcpStream, place: Place, limit: Duration) -> io::Result<()> {
     socket.set_write_timeout(Some(limit))?;
-    match sys::connect_to(&socket, place) {
+    match sys::connect_to(socket, place) {
         Ok(true) => {}
         Ok(false) => return Err(late(limit)),
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(late(limit)),
         Err(e) => return Err(e),
     }
-    socket.set_write_timeout(None)?;
-    Ok(socket)
+    socket.set_write_timeout(None)
 }
 
 fn late(limit: Duration) -> io::Error {

@@ -130,6 +130,11 @@ impl Connections {
         }
     }
 
+    /// Slots that are not free.
+    pub fn taken(&self) -> usize {
+        crate::lock(&self.table).taken()
+    }
+
     /// A free slot, if there is one now.
     pub fn take_now(self: &Arc<Connections>) -> Option<Slot> {
         self.reserve(&mut crate::lock(&self.table))
@@ -206,9 +211,13 @@ impl Connections {
 }
 
 impl Table {
+    fn taken(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
+    }
+
     fn next_free(&mut self) -> Option<usize> {
         let most = self.max.min(self.limit);
-        if self.slots.len().saturating_sub(self.free.len()) >= most {
+        if self.taken() >= most {
             return None;
         }
         self.free.pop().or_else(|| {

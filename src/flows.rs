@@ -9,9 +9,10 @@
 use crate::session::Connection;
 use crate::sys::{Here, Peer};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// What makes datagrams belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,22 +33,25 @@ pub struct Flow {
     pub hops: usize,
     touched: AtomicUsize,
     over: AtomicBool,
-    /// The newest datagram to the server, until it answers: what is refused is
-    /// sent to another server.
     kept: Mutex<Kept>,
 }
 
+/// Datagrams that the server has not answered yet, the oldest first. If it
+/// refuses one, nobody says which: all that are young enough to be meant are
+/// sent to another server. So some may arrive twice, but none is lost.
 #[derive(Debug, Default)]
 struct Kept {
-    is_there: bool,
-    data: Vec<u8>,
+    list: VecDeque<(Instant, Vec<u8>)>,
+    bytes: usize,
+    over: bool,
 }
 
-impl Kept {
-    fn take(&mut self) -> Option<Vec<u8>> {
-        std::mem::take(&mut self.is_there).then(|| std::mem::take(&mut self.data))
-    }
-}
+/// How long the way to a server and its refusal's way back may take.
+const YOUNG: Duration = Duration::from_millis(50);
+
+/// Datagrams that are kept, and their bytes (one may have more).
+const MOST: usize = 16;
+const MOST_BYTES: usize = 64 * 1024;
 
 /// Memory that stays for the next datagram to be kept.
 const SPARE: usize = 2048;
@@ -74,27 +78,52 @@ impl Flow {
         self.touched.load(Relaxed)
     }
 
-    /// Keeps a datagram that is about to be sent, and gives back the one that
-    /// was kept before.
-    pub fn keep(&self, data: &[u8]) -> Option<Vec<u8>> {
+    /// Keeps a datagram that is about to be sent; `false` if the flow is over.
+    pub fn keep(&self, data: &[u8], now: Instant) -> bool {
         let mut kept = crate::lock(&self.kept);
-        let before = kept.take();
-        kept.is_there = true;
-        kept.data.extend_from_slice(data);
-        before
+        if kept.over {
+            return false;
+        }
+        let mut room = Vec::new();
+        while let Some((since, old)) = kept.list.front() {
+            let (full, late) = (kept.list.len() >= MOST, now > *since + YOUNG);
+            if !full && !late && kept.bytes + data.len() <= MOST_BYTES {
+                break;
+            }
+            kept.bytes = kept.bytes.saturating_sub(old.len());
+            room = kept.list.pop_front().unwrap_or((now, room)).1;
+        }
+        room.clear();
+        room.shrink_to(data.len().max(SPARE));
+        room.extend_from_slice(data);
+        kept.bytes += data.len();
+        kept.list.push_back((now, room));
+        true
     }
 
     /// The server has answered: nothing is kept any more.
     pub fn answered(&self) {
         let mut kept = crate::lock(&self.kept);
-        kept.is_there = false;
-        kept.data.clear();
-        kept.data.shrink_to(SPARE);
+        kept.list.clear();
+        kept.bytes = 0;
     }
 
-    /// What was kept.
-    pub fn take_kept(&self) -> Option<Vec<u8>> {
-        crate::lock(&self.kept).take()
+    /// The flow is over: what was kept, or the newest of it alone. Nothing, if
+    /// it was over before.
+    pub fn give_up(&self, newest_alone: bool) -> Vec<Vec<u8>> {
+        let mut kept = crate::lock(&self.kept);
+        if std::mem::replace(&mut kept.over, true) {
+            return Vec::new();
+        }
+        let mut list = std::mem::take(&mut kept.list);
+        if let Some((newest, _)) = list.back() {
+            let since = newest.checked_sub(YOUNG);
+            list.retain(|(then, _)| since.is_none_or(|since| *then >= since));
+        }
+        if newest_alone {
+            list.drain(..list.len().saturating_sub(1));
+        }
+        list.into_iter().map(|(_, data)| data).collect()
     }
 }
 
@@ -119,9 +148,9 @@ impl Flows {
         self.clock.fetch_add(1, Relaxed).wrapping_add(1)
     }
 
-    /// The moment now.
-    pub fn now(&self) -> usize {
-        self.clock.load(Relaxed)
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        crate::lock(&self.table).count
     }
 
     /// A flow of this key; with several servers, any.
@@ -295,13 +324,28 @@ mod tests {
 
     #[test]
     fn what_is_kept_comes_back_once() {
-        let flow = flow(1, 0);
-        assert_eq!(flow.keep(b"one"), None);
-        assert_eq!(flow.keep(b""), Some(b"one".to_vec()));
-        assert_eq!(flow.keep(b"two"), Some(Vec::new()));
-        flow.answered();
-        assert_eq!(flow.keep(b"three"), None);
-        assert_eq!(flow.take_kept(), Some(b"three".to_vec()));
-        assert_eq!(flow.take_kept(), None);
+        let now = Instant::now();
+        let later = now + YOUNG * 2;
+        let kept = |flow: &Flow| flow.give_up(false);
+        let flow_with = |all: &[(&[u8], Instant)]| {
+            let flow = flow(1, 0);
+            assert!(all.iter().all(|(data, when)| flow.keep(data, *when)));
+            flow
+        };
+        let two = flow_with(&[(b"one", now), (b"", now)]);
+        assert_eq!(kept(&two), [&b"one"[..], b""]);
+        assert!(kept(&two).is_empty() && !two.keep(b"three", now));
+        let late = flow_with(&[(b"one", now), (b"two", later)]);
+        assert_eq!(kept(&late), [b"two"]);
+        let newest = flow_with(&[(b"one", now), (b"two", now)]);
+        assert_eq!(newest.give_up(true), [b"two"]);
+        let answered = flow_with(&[(b"one", now)]);
+        answered.answered();
+        assert!(kept(&answered).is_empty());
+        let big = [0; 60_000];
+        let full = flow_with(&[(&big, now), (&big, now)]);
+        assert_eq!(kept(&full).len(), 1);
+        let many = flow_with(&[(&b"x"[..], now); 3 * MOST]);
+        assert_eq!(kept(&many).len(), MOST);
     }
 }

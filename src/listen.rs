@@ -42,6 +42,8 @@ enum Socket {
     Unix(UnixListener),
     /// UDP, or Unix datagrams.
     Datagram(Stream),
+    /// UDP at a wildcard address: answers leave from where clients sent to.
+    Anywhere(Stream),
 }
 
 /// Who connected.
@@ -110,6 +112,9 @@ impl Listener {
                 // Never blocks, so that a client who left again cannot hold
                 // the loop.
                 socket.set_nonblocking(true)?;
+                let socket = TcpStream::from(OwnedFd::from(socket));
+                // For its clients, who inherit it.
+                let _ = socket.set_nodelay(true);
                 Socket::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {
@@ -117,8 +122,10 @@ impl Listener {
                 let _ = sys::receive_room(&socket, DATAGRAM_ROOM);
                 if at.ip().is_unspecified() {
                     sys::tell_destination(&socket, place)?;
+                    Socket::Anywhere(connect::stream(socket))
+                } else {
+                    Socket::Datagram(connect::stream(socket))
                 }
-                Socket::Datagram(connect::stream(socket))
             }
         };
         Ok(Listener {
@@ -168,7 +175,9 @@ impl Listener {
                 let (client, port) = (Client::Unix, 0);
                 (OwnedFd::from(socket), Peer { client, port })
             }
-            Socket::Datagram(_) => return Err(ErrorKind::Unsupported.into()),
+            Socket::Datagram(_) | Socket::Anywhere(_) => {
+                return Err(ErrorKind::Unsupported.into());
+            }
         };
         if cfg!(not(target_os = "linux")) {
             // The BSDs hand the listener's O_NONBLOCK on, Linux does not.
@@ -186,6 +195,9 @@ impl Listener {
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
         match &self.socket {
             Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
+            Socket::Anywhere(socket) => {
+                Ok((sys::receive_there(socket, buffer)?, Arc::clone(socket)))
+            }
             Socket::Tcp(_) | Socket::Unix(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
@@ -196,7 +208,7 @@ impl AsFd for Listener {
         match &self.socket {
             Socket::Tcp(listener) => listener.as_fd(),
             Socket::Unix(listener) => listener.as_fd(),
-            Socket::Datagram(socket) => socket.as_fd(),
+            Socket::Datagram(socket) | Socket::Anywhere(socket) => socket.as_fd(),
         }
     }
 }
@@ -264,7 +276,10 @@ impl Door {
             if let Some(old) = &entrance.old {
                 match take(old) {
                     Ok(next) => return Ok(next),
-                    Err(_) => entrance.old = None,
+                    Err(_) => {
+                        entrance.old = None;
+                        entrance.left = true;
+                    }
                 }
             }
             let Some(open) = &entrance.current else {
@@ -295,12 +310,13 @@ impl Door {
 pub struct Entrance {
     current: Option<Listener>,
     old: Option<Listener>,
+    left: bool,
 }
 
 impl Entrance {
-    /// Whether those who queued up at an old place are still being let in.
-    pub fn is_moving(&self) -> bool {
-        self.old.is_some()
+    /// Whether an old place was closed, since this was asked last.
+    pub fn has_left(&mut self) -> bool {
+        std::mem::take(&mut self.left)
     }
 }
 

@@ -92,7 +92,12 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         Err(_) if failed => drain(connection, direction),
         Err(_) => connection.close(),
         Ok(()) => {
-            sys::shut(&**connection.source(direction.other()), Shutdown::Write);
+            // Before the shutdown: the answer to that may be here at once. If
+            // both have ended, closing says the same.
+            connection.ended(direction);
+            if !connection.has_ended(direction.other()) {
+                sys::shut(&**connection.source(direction.other()), Shutdown::Write);
+            }
             let alone = match direction {
                 Direction::Up => Fastclose::Down,
                 Direction::Down => Fastclose::Up,

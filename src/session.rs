@@ -227,9 +227,11 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[]) else {
         return;
     };
-    if settings.nodelay && client != Client::Unix {
+    // Linux hands on what the listening socket has.
+    let has_nodelay = cfg!(target_os = "linux");
+    if settings.nodelay != has_nodelay && client != Client::Unix {
         // A socket that refuses this still carries data.
-        let _ = arrival.socket.set_nodelay(true);
+        let _ = arrival.socket.set_nodelay(settings.nodelay);
     }
     let down = connect::stream(arrival.socket);
     let connection = Connection::new(pen, &settings, down, None, server, arrival.slot);

@@ -18,6 +18,7 @@ mod datagram;
 mod layout;
 mod number;
 mod place;
+mod socket;
 mod wait;
 use datagram::*;
 pub use datagram::{Here, Received};
@@ -25,8 +26,9 @@ use layout::*;
 pub use layout::{Kind, LocalTime, Resource, Side, Signal};
 pub use number::O_NOFOLLOW;
 use number::*;
+use place::RawAddr;
 pub use place::{Peer, Place};
-use place::{RawAddr, any_source_option};
+pub use socket::*;
 pub use wait::{wait_either, wait_readable, wait_writable};
 
 // `safe` are those that take no pointers: whatever numbers they are given, the
@@ -65,6 +67,22 @@ unsafe extern "C" {
     safe fn shutdown(fd: c_int, how: c_int) -> c_int;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: c_uint)
     -> c_int;
+    fn recvfrom(
+        fd: c_int,
+        data: *mut c_void,
+        room: usize,
+        flags: c_int,
+        from: *mut c_void,
+        len: *mut c_uint,
+    ) -> isize;
+    fn sendto(
+        fd: c_int,
+        data: *const c_void,
+        len: usize,
+        flags: c_int,
+        to: *const c_void,
+        to_len: c_uint,
+    ) -> isize;
     fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;
     fn sendmsg(fd: c_int, message: *const MsgHdr, flags: c_int) -> isize;
     fn poll(fds: *mut PollFd, n: NfdsT, timeout_ms: c_int) -> c_int;
@@ -80,6 +98,8 @@ unsafe extern "C" {
     ) -> c_int;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     safe fn mallopt(what: c_int, value: c_int) -> c_int;
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    safe fn malloc_trim(pad: usize) -> c_int;
     #[cfg(target_os = "linux")]
     safe fn pthread_self() -> usize;
     #[cfg(target_os = "linux")]
@@ -93,6 +113,11 @@ fn check(result: c_int) -> io::Result<c_int> {
     } else {
         Ok(result)
     }
+}
+
+/// The same for those that return a size.
+fn check_size(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 /// The pthread functions return their error.
@@ -228,17 +253,30 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
 }
 
 /// Makes memory of this size or more come from the system and go back to it at
-/// once. That is what all C libraries do, but glibc raises its limit as soon
-/// as such memory is freed, and keeps the buffers of all that load ever needed.
+/// once, and the rest from two heaps. That is what all C libraries do but glibc:
+/// it raises its limit as soon as such memory is freed and keeps the buffers of
+/// all that load ever needed, and has eight heaps for each processor, from
+/// which little can be given back.
 pub fn return_memory_from(size: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const M_MMAP_THRESHOLD: c_int = -3;
-        let size = c_int::try_from(size).unwrap_or(c_int::MAX);
-        mallopt(M_MMAP_THRESHOLD, size);
+        const M_ARENA_MAX: c_int = -8;
+        mallopt(
+            M_MMAP_THRESHOLD,
+            c_int::try_from(size).unwrap_or(c_int::MAX),
+        );
+        mallopt(M_ARENA_MAX, 2);
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     let _ = size;
+}
+
+/// Gives free memory back to the system, where the C library does not do so by
+/// itself (glibc).
+pub fn return_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    malloc_trim(0);
 }
 
 // --- signals ---------------------------------------------------------------
@@ -327,15 +365,6 @@ pub fn bind_to(socket: impl AsFd, place: Place) -> io::Result<()> {
     bind_raw(socket, &place.raw()?)
 }
 
-/// Binds a Unix socket to a name that the system chooses, so that answers find
-/// it. Linux only; elsewhere it stays without a name.
-pub fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
-    match cfg!(target_os = "linux") {
-        true => bind_raw(socket, &RawAddr::unnamed()),
-        false => Ok(()),
-    }
-}
-
 fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
@@ -380,37 +409,23 @@ fn set_number(socket: impl AsFd, level: c_int, name: c_int, value: c_int) -> io:
     check(done).map(drop)
 }
 
-/// SO_KEEPALIVE: notice a peer that vanished without a word.
-pub fn keep_alive(socket: impl AsFd) -> io::Result<()> {
-    set_number(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
-}
-
-/// Lets `socket`, which suits `place`, be bound to an address that is not this
-/// host's. Needs root, or CAP_NET_ADMIN on Linux.
-pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
-    match any_source_option(place) {
-        Some((level, name)) => set_number(socket, level, name, 1),
-        None => Err(io::ErrorKind::Unsupported.into()),
-    }
-}
-
-/// SO_RCVBUF: room for so many bytes that were not read yet, as far as the
-/// system grants it.
-pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
-    let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
-    set_number(socket, SOL_SOCKET, SO_RCVBUF, bytes)
-}
-
-/// Makes [`receive`] tell which address a datagram came to.
-pub fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
-    match destination_option(place) {
-        Some((level, name)) => set_number(socket, level, name, 1),
-        None => Ok(()),
-    }
-}
-
 /// Takes the next datagram, without waiting for it.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut name = RawAddr::unnamed();
+    name.len = name.bytes.len() as c_uint;
+    let fd = socket.as_fd().as_raw_fd();
+    let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+    let from = name.bytes.as_mut_ptr().cast();
+    // SAFETY: both buffers live through the call, with their lengths.
+    let len = unsafe { recvfrom(fd, to, room, MSG_DONTWAIT, from, &mut name.len) };
+    let len = check_size(len)?;
+    let from = name.peer()?;
+    let to = None;
+    Ok(Received { len, from, to })
+}
+
+/// The same, with the address that the datagram came to.
+pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
     let mut part = IoVec {
@@ -426,58 +441,51 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     // SAFETY: `header` points to buffers that live through the call, with
     // their lengths.
     let len = unsafe { recvmsg(fd, &mut header, MSG_DONTWAIT) };
-    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    let len = check_size(len)?;
     name.len = header.namelen;
-    Ok(Received {
-        len,
-        from: name.peer()?,
-        to: control.destination(header.controllen),
-    })
+    let from = name.peer()?;
+    let to = control.destination(header.controllen);
+    Ok(Received { len, from, to })
 }
 
-/// Sends one datagram: to `to`, or if that is `None` to whom `socket` is
-/// connected; from the address `from`, if there are several.
-pub fn send(
-    socket: impl AsFd,
-    data: &[u8],
-    to: Option<&Peer>,
-    from: Option<Here>,
-) -> io::Result<()> {
-    let mut name = to.map(Peer::raw).transpose()?;
-    let mut control = from.map(Control::source);
-    let mut part = IoVec {
-        base: data.as_ptr().cast_mut().cast(), // only read by sendmsg
-        len: data.len(),
-    };
-    let mut header = MsgHdr::new(&mut part);
-    if let Some(name) = &mut name {
-        header.name = name.bytes.as_mut_ptr().cast();
-        header.namelen = name.len;
-    }
-    if let Some(control) = &mut control {
-        header.control = control.bytes.as_mut_ptr().cast();
-        header.controllen = control.len as ControlLen;
-    }
+/// Sends one datagram to whom `socket` is connected.
+pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    let (from, len) = (data.as_ptr().cast(), data.len());
+    // SAFETY: pointer and length describe `data`; there is no address.
+    let done = unsafe { sendto(fd, from, len, 0, std::ptr::null(), 0) };
+    check_size(done).map(drop)
+}
+
+/// Sends one datagram to `to`; from the address `from`, if there are several.
+pub fn send_to(socket: impl AsFd, data: &[u8], to: &Peer, from: Option<Here>) -> io::Result<()> {
+    let mut name = to.raw()?;
     // Whoever does not read from his Unix socket must not make us wait.
     let flags = match to {
-        Some(Peer::Unix(_)) => MSG_DONTWAIT,
-        _ => 0,
+        Peer::Unix(_) => MSG_DONTWAIT,
+        Peer::Inet(_) => 0,
     };
-    // SAFETY: `header` points to buffers that live through the call, with
-    // their lengths; sendmsg only reads them.
-    let done = unsafe { sendmsg(socket.as_fd().as_raw_fd(), &header, flags) };
-    usize::try_from(done).map_or_else(|_| Err(io::Error::last_os_error()), |_| Ok(()))
-}
-
-/// Ends one or both directions of a connected socket. An error (the peer has
-/// gone already) means that there is nothing left to end.
-pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
-    let how = match how {
-        std::net::Shutdown::Read => SHUT_RD,
-        std::net::Shutdown::Write => SHUT_WR,
-        std::net::Shutdown::Both => SHUT_RDWR,
+    let fd = socket.as_fd().as_raw_fd();
+    let done = if let Some(from) = from {
+        let mut control = Control::source(from);
+        let mut part = IoVec {
+            base: data.as_ptr().cast_mut().cast(), // only read by sendmsg
+            len: data.len(),
+        };
+        let mut header = MsgHdr::new(&mut part);
+        header.name = name.bytes.as_mut_ptr().cast();
+        header.namelen = name.len;
+        header.control = control.bytes.as_mut_ptr().cast();
+        header.controllen = control.len as ControlLen;
+        // SAFETY: `header` points to buffers that live through the call, with
+        // their lengths; sendmsg only reads them.
+        unsafe { sendmsg(fd, &header, flags) }
+    } else {
+        let (to, from) = (name.bytes.as_ptr().cast(), data.as_ptr().cast());
+        // SAFETY: both buffers live through the call, with their lengths.
+        unsafe { sendto(fd, from, data.len(), flags, to, name.len) }
     };
-    shutdown(socket.as_fd().as_raw_fd(), how);
+    check_size(done).map(drop)
 }
 
 /// One poll(2): whether any of the sockets is ready. Waits so many
@@ -486,12 +494,4 @@ fn poll_once(entries: &mut [PollFd], timeout_ms: c_int) -> io::Result<bool> {
     // SAFETY: pointer and count describe `entries`.
     check(unsafe { poll(entries.as_mut_ptr(), entries.len() as NfdsT, timeout_ms) })
         .map(|ready| ready > 0)
-}
-
-/// Whether `error` says that this host has run out of something (descriptors,
-/// memory, ports), which is no fault of the peer's.
-pub fn is_exhausted(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, OutOfMemory};
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
-        || matches!(error.kind(), AddrNotAvailable | OutOfMemory)
 }

@@ -10,7 +10,7 @@
 //! room: a flood of senders costs no more than all connections together. Those
 //! who have no flow then wait in [`crate::crowd`], apart from those who have.
 
-use crate::addr;
+use crate::addr::{self, Host};
 use crate::client::Client;
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
@@ -25,7 +25,7 @@ use crate::workers::{BUFFER, Buffer};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a flow that had to make room may take to do so.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -46,11 +46,10 @@ pub fn receive_loop(pen: &Arc<Pen>) {
     let mut buffer = vec![0; BUFFER];
     let mut starved = false;
     loop {
-        let was_moving = entrance.is_moving();
         let next = pen
             .door
             .next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
-        if was_moving && !entrance.is_moving() {
+        if entrance.has_left() {
             // Their answers come from the old place. Its socket goes with
             // the last of them.
             for flow in pen.flows.take_all() {
@@ -177,7 +176,8 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
 
 /// A slot for a new flow: a free one, unless others wait for those; for one
 /// who waited, if need be that of the flow idle for longest. With many behind
-/// it, some flows more make room at once: each takes a moment to do so.
+/// it, some flows more make room at once: each takes a moment to do so, and
+/// those that are about to count.
 fn slot(pen: &Pen, behind: Option<usize>) -> Option<Slot> {
     let Some(behind) = behind else {
         let free = pen.crowd.is_empty();
@@ -185,7 +185,8 @@ fn slot(pen: &Pen, behind: Option<usize>) -> Option<Slot> {
     };
     pen.connections.take_now().or_else(|| {
         let most = pen.connections.max() / 16;
-        for _ in 0..=behind.min(most) {
+        let leaving = pen.connections.taken().saturating_sub(pen.flows.count());
+        for _ in leaving..=behind.min(most) {
             if let Some(oldest) = pen.flows.take_oldest() {
                 oldest.close();
             }
@@ -223,29 +224,22 @@ fn end(pen: &Pen, flow: &Arc<Connection>) {
 }
 
 /// Sends a datagram to its flow's server. What that does not take comes back.
-fn pass<'a>(
-    pen: &Pen,
-    connection: Arc<Connection>,
-    mut datagram: Datagram<'a>,
-) -> Vec<Datagram<'a>> {
+fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
     let Some(flow) = &connection.flow else {
         return Vec::new();
     };
-    connection.note(Direction::Up, &datagram.data);
-    flow.touch(pen.flows.tick());
-    let before = flow.keep(&datagram.data);
     let data = &*datagram.data;
-    match sys::send(&**connection.source(Direction::Down), data, None, None) {
+    flow.touch(pen.flows.tick());
+    if !flow.keep(data, Instant::now()) {
+        // Its server has just refused another one.
+        return vec![datagram];
+    }
+    connection.note(Direction::Up, data);
+    match sys::send(&**connection.source(Direction::Down), data) {
         Ok(()) => connection.moved(Direction::Up, data.len()),
-        Err(e) if connect::is_refusal(&e) || connection.has_ended(Direction::Down) => {
-            // The error is about the one before; this one did not leave.
-            datagram.hops = flow.hops + 1;
-            let mut left = fail_over(pen, connection, &e, before);
-            if datagram.hops <= most_hops(pen) {
-                left.push(datagram);
-            }
-            return left;
-        }
+        // It had to make room at this very moment.
+        Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
+        Err(e) if connect::is_refusal(&e) => return fail_over(pen, connection, &e),
         Err(e) => message::debug(1, || {
             let (client, server) = (connection.client, connection.lease.name());
             format!("{client}, {server}: lost a datagram of {}: {e}", data.len())
@@ -271,14 +265,13 @@ fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
             }
         }
     });
-    match (result, &connection.flow) {
-        (Err(e), Some(flow)) => {
-            let kept = flow.take_kept();
-            for datagram in fail_over(pen, connection, &e, kept) {
+    match result {
+        Ok(()) => end(pen, &connection),
+        Err(e) => {
+            for datagram in fail_over(pen, connection, &e) {
                 deliver(pen, datagram);
             }
         }
-        _ => end(pen, &connection),
     }
 }
 
@@ -288,11 +281,11 @@ fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
         return;
     };
     connection.note(Direction::Down, data);
-    flow.touch(pen.flows.now());
+    flow.touch(pen.flows.tick());
     flow.answered();
     session::is_up(&connection.lease);
     let client: &std::fs::File = connection.source(Direction::Up);
-    match sys::send(client, data, Some(&flow.key.peer), flow.key.here) {
+    match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
         Ok(()) => connection.moved(Direction::Down, data.len()),
         Err(e) => message::debug(1, || {
             format!(
@@ -306,30 +299,29 @@ fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
 
 /// A server does not take datagrams: it is left alone for the blacklist time,
 /// the flow is over, and what it did not take comes back, for the next one.
-fn fail_over(
-    pen: &Pen,
-    connection: Arc<Connection>,
-    error: &io::Error,
-    lost: Option<Vec<u8>>,
-) -> Vec<Datagram<'static>> {
+fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<Datagram<'static>> {
+    let Some(flow) = &connection.flow else {
+        return Vec::new();
+    };
+    // A Unix socket says at once which datagram it does not take.
+    let left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
     if connect::is_refusal(error) {
         session::blame(&connection.lease, &pen.settings(), error);
     }
     end(pen, &connection);
-    let (Some(flow), Some(data)) = (&connection.flow, lost) else {
-        return Vec::new();
-    };
     let is_regular = connection.lease.number() >= 0;
-    if !is_regular || flow.hops >= most_hops(pen) {
+    if !left.is_empty() && (!is_regular || flow.hops >= most_hops(pen)) {
         message::drop_line(format_args!("{}: refused: {error}", connection.client));
         return Vec::new();
     }
-    vec![Datagram {
+    let left = left.into_iter();
+    left.map(|data| Datagram {
         key: flow.key.clone(),
         socket: Arc::clone(connection.source(Direction::Up)),
         data: data.into(),
         hops: flow.hops + 1,
-    }]
+    })
+    .collect()
 }
 
 /// How often a datagram may be sent again: each server is asked once, even if

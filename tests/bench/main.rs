@@ -1,7 +1,8 @@
 //! `make bench`: pen beside the C pen, HAProxy and nginx on the same work.
 //!
-//! Everything runs on this host, over the loopback: two nginx back ends, the
-//! load balancers in front of them, the load generators. Absolute figures
+//! Everything runs on this host, over the loopback: two nginx back ends (for
+//! UDP two of our own), the load balancers in front of them, the load
+//! generators. Absolute figures
 //! drift with whatever else the host does, so the peers take turns, round
 //! after round, and what counts is the ratio of the medians.
 //!
@@ -11,6 +12,7 @@
 //! | `peers` | configurations; starting the peers and back ends |
 //! | `work` | what every peer is given to do |
 //! | `measure` | one figure at a time |
+//! | `udp` | load generator and back ends for UDP |
 //! | `table` | rows, targets, output |
 //! | `keeper` | nothing is left behind |
 //!
@@ -30,6 +32,7 @@ mod measure;
 mod peers;
 mod table;
 mod tools;
+mod udp;
 mod work;
 
 use peers::{IN_TURN, Peer, Site, Who};
@@ -42,8 +45,8 @@ use tools::Tools;
 use work::Found;
 
 /// The works, as `BENCH_ONLY` names them.
-const WORKS: [&str; 7] = [
-    "short", "keep", "single", "bulk", "table", "memory", "start",
+const WORKS: [&str; 8] = [
+    "short", "keep", "single", "bulk", "udp", "table", "memory", "start",
 ];
 
 /// When memory is looked at again after the load has gone.
@@ -60,6 +63,9 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == keeper::ROLE) {
         keeper::keep(words.get(1).map(PathBuf::from));
         return ExitCode::SUCCESS;
+    }
+    if let Some(end) = udp::play(&words) {
+        return end;
     }
     // `cargo bench` says so; `cargo test --all-targets` comes here too.
     if !words.iter().any(|word| word == "--bench") {
@@ -175,6 +181,9 @@ impl Bench {
             let peer = bench.site.start(who, IN_TURN)?;
             bench.peers.push(peer);
         }
+        if works.contains(&"udp") {
+            bench.site.add_echoes()?;
+        }
         if works.contains(&"memory") {
             let count = work::idle(&bench.site);
             bench
@@ -234,6 +243,7 @@ impl Bench {
                 "keep" => work::keep(&self.site, peer),
                 "single" => work::single(&self.site, peer),
                 "bulk" => work::bulk(peer),
+                "udp" if who != Who::HaProxy => work::udp(&self.site, who),
                 // The pens with a large table have done it.
                 "table" if !matches!(who, Who::Ours | Who::CPen) => work::strangers(peer, round),
                 "memory" if who != Who::Direct => {

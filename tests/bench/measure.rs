@@ -1,6 +1,7 @@
 //! Figures: from `/proc`, from the output of the load generators, and from
 //! connections made here.
 
+use crate::udp;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -169,6 +170,28 @@ pub(crate) fn wrk(
         return Err(format!("wrk: {}", line.trim()));
     }
     number_after(&text, "Requests/sec:").ok_or_else(|| "wrk: output not understood".to_owned())
+}
+
+/// What the load generator for UDP found.
+pub(crate) struct Datagrams {
+    pub(crate) per_second: f64,
+    pub(crate) answers: f64,
+    pub(crate) lost: f64,
+    pub(crate) strayed: f64,
+}
+
+/// Runs the load generator for UDP.
+pub(crate) fn datagrams(to: SocketAddr, clients: u32) -> Result<Datagrams, String> {
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let words = [udp::LOAD, &to.to_string(), &clients.to_string()];
+    let text = output(&program, &words)?;
+    let number = |label| number_after(&text, label).ok_or_else(|| format!("no {label:?}"));
+    Ok(Datagrams {
+        per_second: number(udp::RATE)?,
+        answers: number(udp::ANSWERS)?,
+        lost: number(udp::LOST)?,
+        strayed: number(udp::STRAYED)?,
+    })
 }
 
 /// Asks for `/` over a connection that stays open, and waits for the answer.

@@ -8,6 +8,7 @@
 use crate::keeper::{Keeper, Kept};
 use crate::measure;
 use crate::tools::Tools;
+use crate::udp;
 use pen::sys::{Resource, raise_limit};
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -51,6 +52,13 @@ impl Who {
     }
 }
 
+/// What clients and servers speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Tcp,
+    Udp,
+}
+
 /// One of them, running.
 pub(crate) struct Peer {
     pub(crate) who: Who,
@@ -83,6 +91,9 @@ pub(crate) struct Site {
 /// Options that make a pen take its servers in turn.
 pub(crate) const IN_TURN: &[&str] = &["-r"];
 
+/// Options of both pens for UDP, with room for the largest crowd.
+const UDP: &[&str] = &["-U", "-r", "-x", "2000", "-c", "2048"];
+
 impl Site {
     /// Makes the directory and starts the back ends.
     pub(crate) fn build(tools: Tools) -> Result<Site, String> {
@@ -112,9 +123,23 @@ impl Site {
         for at in back_ends {
             let server = site.nginx(&back_end(&site.directory, at, site.capacity), at.port())?;
             site._servers.push(server);
-            first_answer(at, Instant::now(), None)?;
+            first_answer(at, Over::Tcp, Instant::now(), None)?;
         }
         Ok(site)
+    }
+
+    /// Starts the back ends for UDP, which have the same addresses.
+    pub(crate) fn add_echoes(&mut self) -> Result<(), String> {
+        let program = std::env::current_exe().map_err(|e| e.to_string())?;
+        for at in self.back_ends {
+            let mut command = Command::new(&program);
+            command.arg(udp::ECHO).arg(at.to_string());
+            // Its messages are not to go where nginx writes.
+            let mut server = self.run(command, at.port() + 10)?;
+            first_answer(at, Over::Udp, Instant::now(), Some(&mut server))?;
+            self._servers.push(server);
+        }
+        Ok(())
     }
 
     /// Who can be started.
@@ -133,6 +158,15 @@ impl Site {
     /// Starts one at an address of its own and waits until it serves.
     /// `options` are for the two pens.
     pub(crate) fn start(&self, who: Who, options: &[&str]) -> Result<Peer, String> {
+        self.start_over(Over::Tcp, who, options)
+    }
+
+    /// The same for UDP, in front of the back ends for that. HAProxy has none.
+    pub(crate) fn start_udp(&self, who: Who) -> Result<Peer, String> {
+        self.start_over(Over::Udp, who, UDP)
+    }
+
+    fn start_over(&self, over: Over, who: Who, options: &[&str]) -> Result<Peer, String> {
         if who == Who::Direct {
             let address = self.back_ends[0];
             let (start_ms, process) = (0.0, None);
@@ -151,10 +185,10 @@ impl Site {
             Who::Ours => self.pen(Path::new(env!("CARGO_BIN_EXE_pen")), address, options),
             Who::CPen => self.pen(need(&self.tools.c_pen)?, address, options),
             Who::HaProxy => self.haproxy(address),
-            Who::Nginx | Who::Direct => self.nginx(&self.stream(address)?, port),
+            Who::Nginx | Who::Direct => self.nginx(&self.stream(over, address)?, port),
         };
         let mut process = process.map_err(|why| format!("{}: {why}", who.name()))?;
-        let start_ms = first_answer(address, start, Some(&mut process))
+        let start_ms = first_answer(address, over, start, Some(&mut process))
             .map_err(|why| format!("{}: {why}{}", who.name(), self.last_words(port)))?;
         Ok(Peer {
             who,
@@ -190,13 +224,19 @@ impl Site {
     }
 
     /// nginx as a load balancer.
-    fn stream(&self, at: SocketAddr) -> Result<String, String> {
+    fn stream(&self, over: Over, at: SocketAddr) -> Result<String, String> {
+        // Without reuseport the next datagram of a client may come to another
+        // process, which knows nothing of the first.
+        let how = match over {
+            Over::Tcp => "backlog=4096",
+            Over::Udp => "udp reuseport",
+        };
         let module = self.tools.stream.as_deref().ok_or("no stream module")?;
         let servers = self.back_ends.map(|server| format!("server {server};"));
         Ok(format!(
             "{module}\nworker_processes auto;\nevents {{ worker_connections {}; }}\n\
              stream {{\n  upstream servers {{ {} }}\n  proxy_connect_timeout 3s;\n  \
-             server {{ listen {at} backlog=4096; proxy_pass servers; }}\n}}\n",
+             server {{ listen {at} {how}; proxy_pass servers; }}\n}}\n",
             2 * self.capacity + 50, // both sides count
             servers.join(" ")
         ))
@@ -285,11 +325,15 @@ fn write_bulk(path: &Path) -> std::io::Result<()> {
 /// Milliseconds from `start` until a client at `address` has its answer.
 fn first_answer(
     address: SocketAddr,
+    over: Over,
     start: Instant,
     mut process: Option<&mut Kept>,
 ) -> Result<f64, String> {
     loop {
-        let answer = TcpStream::connect(address).and_then(measure::ask_once);
+        let answer = match over {
+            Over::Tcp => TcpStream::connect(address).and_then(measure::ask_once),
+            Over::Udp => udp::ask(address),
+        };
         if answer.is_ok() {
             return Ok(start.elapsed().as_secs_f64() * 1000.0);
         }

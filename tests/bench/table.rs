@@ -16,6 +16,11 @@ pub(crate) enum Row {
     SingleRate,
     BulkRate,
     BulkCpu,
+    /// Of UDP with so many clients.
+    UdpRate(u32),
+    UdpCpu(u32),
+    UdpLost(u32),
+    UdpStrayed(u32),
     TableRate,
     TableEmpty,
     Strangers,
@@ -48,7 +53,8 @@ enum Sense {
 use Sense::{AtLeast, AtMost};
 
 impl Row {
-    const ALL: [Row; 16] = [
+    /// Those that are shown.
+    const ALL: [Row; 29] = [
         Row::ShortRate,
         Row::ShortP99,
         Row::ShortCpu,
@@ -57,6 +63,19 @@ impl Row {
         Row::SingleRate,
         Row::BulkRate,
         Row::BulkCpu,
+        Row::UdpRate(1),
+        Row::UdpCpu(1),
+        Row::UdpLost(1),
+        Row::UdpRate(10),
+        Row::UdpCpu(10),
+        Row::UdpLost(10),
+        Row::UdpRate(100),
+        Row::UdpCpu(100),
+        Row::UdpLost(100),
+        Row::UdpRate(1000),
+        Row::UdpCpu(1000),
+        Row::UdpLost(1000),
+        Row::UdpStrayed(1000),
         Row::TableRate,
         Row::TableEmpty,
         Row::Strangers,
@@ -67,8 +86,8 @@ impl Row {
         Row::Start,
     ];
 
-    fn label(self) -> &'static str {
-        match self {
+    fn label(self) -> String {
+        let label = match self {
             Row::ShortRate => "short connections/s, 50 at a time",
             Row::ShortP99 => "  99 of 100 take at most, ms",
             Row::ShortCpu => "  processor time each, us",
@@ -77,6 +96,14 @@ impl Row {
             Row::SingleRate => "requests/s on 1 connection",
             Row::BulkRate => "bulk, 8 streams, GB/s",
             Row::BulkCpu => "  processor seconds per GB",
+            Row::UdpRate(1) => "UDP answers/s, 1 client",
+            Row::UdpRate(clients) => {
+                let clients = grouped(clients.into(), 0);
+                return format!("UDP answers/s, {clients} clients at once");
+            }
+            Row::UdpCpu(_) => "  processor time each, us",
+            Row::UdpLost(_) => "  lost",
+            Row::UdpStrayed(_) => "  came to the wrong client",
             Row::TableRate => "short connections/s, many clients seen",
             Row::TableEmpty => "  the same options, one client seen",
             Row::Strangers => "  each from a new address",
@@ -85,13 +112,15 @@ impl Row {
             Row::MemoryIdle => "  each idle connection, KiB more",
             Row::MemoryAfter => "  a minute after them, MiB",
             Row::Start => "start to first client served, ms",
-        }
+        };
+        label.to_owned()
     }
 
     fn digits(self) -> usize {
         match self {
             Row::ShortRate | Row::KeepRate | Row::SingleRate => 0,
             Row::TableRate | Row::TableEmpty | Row::Strangers => 0,
+            Row::UdpRate(_) | Row::UdpLost(_) | Row::UdpStrayed(_) => 0,
             Row::BulkRate | Row::BulkCpu => 2,
             _ => 1,
         }
@@ -116,6 +145,7 @@ impl Row {
                 than(Who::CPen, AtMost, 0.65),
                 than(Who::HaProxy, AtMost, 0.8),
             ],
+            Row::UdpRate(100) => vec![than(Who::CPen, AtLeast, 1.0)],
             Row::TableRate => vec![Target(Than::Row(Row::TableEmpty), AtLeast, 0.9)],
             Row::Strangers => vec![than(Who::CPen, AtLeast, 20.0)],
             Row::MemoryStart => vec![Target(Than::Bound, AtMost, 4.0)],
@@ -123,6 +153,7 @@ impl Row {
             Row::MemoryAfter => vec![Target(Than::Row(Row::MemoryBefore), AtMost, 1.2)],
             Row::Start => vec![Target(Than::Bound, AtMost, 20.0)],
             Row::ShortCpu | Row::KeepCpu | Row::TableEmpty | Row::MemoryBefore => Vec::new(),
+            Row::UdpRate(_) | Row::UdpCpu(_) | Row::UdpLost(_) | Row::UdpStrayed(_) => Vec::new(),
         }
     }
 }

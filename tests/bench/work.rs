@@ -21,6 +21,9 @@ const SECONDS: u32 = 2;
 /// Downloads at the same time.
 const STREAMS: u32 = 8;
 
+/// UDP clients at the same time.
+const CROWDS: [u32; 4] = [1, 10, 100, 1000];
+
 /// Idle connections that are held to see what they cost.
 const IDLE: usize = 2000;
 
@@ -119,6 +122,23 @@ pub(crate) fn bulk(peer: &Peer) -> Found {
     let gigabytes = f64::from(STREAMS) * BULK as f64 / 1e9;
     let mut found = vec![(Row::BulkRate, gigabytes / seconds)];
     cost(&mut found, Row::BulkCpu, peer, before, 1.0, gigabytes);
+    Ok(found)
+}
+
+/// Datagrams of a few clients and of many, each crowd through a peer that
+/// knows none of them. A thing done is a datagram there and one back.
+pub(crate) fn udp(site: &Site, who: Who) -> Found {
+    let mut found = Vec::new();
+    for clients in CROWDS {
+        let peer = site.start_udp(who)?;
+        let before = cpu(&peer);
+        let all = measure::datagrams(peer.address, clients)?;
+        found.push((Row::UdpRate(clients), all.per_second));
+        let row = Row::UdpCpu(clients);
+        cost(&mut found, row, &peer, before, 1e6, all.answers);
+        found.push((Row::UdpLost(clients), all.lost));
+        found.push((Row::UdpStrayed(clients), all.strayed));
+    }
     Ok(found)
 }
 

@@ -1,7 +1,9 @@
 //! Configuration files: `-F`, `include`, HUP and `write`.
 
 use crate::differences::{ACL_TWICE, BAD_LINE, LONG_OPTIONS, WRITE};
-use crate::harness::{At, Dir, Place, Starter, better, letters, run, wait_until, worse};
+use crate::harness::{
+    At, Dir, Place, Starter, better, letters, responders, run, wait_until, worse,
+};
 use std::fs;
 
 #[test]
@@ -160,6 +162,7 @@ fn what_is_written_restores_everything() {
         "prio",
         "source 127.0.0.7",
         "tcp_fastclose both",
+        "udp_balance datagram",
         &format!("log {}", dir.file("log").display()),
         &format!("web_stats {}", dir.file("page.html").display()),
     ] {
@@ -174,6 +177,7 @@ fn what_is_written_restores_everything() {
         "conn_max",
         "log",
         "web_stats",
+        "udp_balance",
     ];
     let before = questions.map(|question| pen.ask(question));
     let at = pen.at.clone();
@@ -200,6 +204,33 @@ fn what_is_written_restores_everything() {
     };
     assert_eq!(settings(&file), settings(&again));
     assert!(settings(&file).len() > 40);
+}
+
+/// As for TCP, but what listens is a UDP socket.
+#[test]
+fn what_is_written_with_udp_is_with_udp_again() {
+    if better(&WRITE) {
+        return;
+    }
+    let place = Place::new();
+    let servers = responders(&place, 2);
+    let dir = Dir::new();
+    let file = dir.file("pen.cfg");
+    let pen = Starter::datagrams(&place)
+        .args(["-r", "-O", "udp_balance datagram"])
+        .servers(&servers)
+        .control(place.at())
+        .start();
+    pen.ask(&format!("write {}", file.display()));
+    let at = pen.at.clone();
+    drop(pen);
+    let text = fs::read_to_string(&file).unwrap();
+    let words = text.lines().nth(1).unwrap().strip_prefix("# pen ").unwrap();
+    let (words, _) = words.rsplit_once(' ').unwrap();
+    let words = words.replace('\'', "");
+    let pen = Starter::at(at).args(words.split(' ')).start();
+    let letters = pen.asker().letters(4);
+    assert!(["ABAB", "BABA"].contains(&letters.as_str()), "{letters}");
 }
 
 #[test]

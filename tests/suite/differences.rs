@@ -237,6 +237,44 @@ differences! {
         "wait for a full buffer, HUP or the end",
         "written at once, the last ones before the end";
 
+    // UDP.
+    UDP_MANY:
+        "`-U`: many new clients at once",
+        "answers get lost or reach another client",
+        "each flow has a connected socket";
+    UDP_REFUSED:
+        "`-U`: server that refuses (ICMP)",
+        "not noticed, datagram lost",
+        "blacklisted, the datagram goes to the next";
+    UDP_TAKEN_AWAY:
+        "`-U`: server that is blacklisted or deleted",
+        "keeps its flows",
+        "loses them to another";
+    UDP_KINDS:
+        "`-U`: IPv6, Unix sockets, `source`, empty or long datagrams, byte counts",
+        "no, or broken",
+        "there";
+    UDP_WILDCARD:
+        "`-U`: reply from a wildcard address",
+        "whatever the system chooses",
+        "from where the client sent to";
+    UDP_IDLE:
+        "`-U`: idle flows",
+        "stay",
+        "end after 60 s or `idle_timeout`; the longest idle makes room at `-x`";
+    UDP_LOG:
+        "`-U`: request log",
+        "stays empty",
+        "a line a datagram";
+    UDP_BALANCE:
+        "`udp_balance`",
+        "none",
+        "each datagram on its own with `-r`";
+    TRANSPARENT:
+        "`transparent` without the right",
+        "every connection fails",
+        "refused, fatal at the start";
+
     // The companions.
     PENLOGD_LONG:
         "`penlogd`: requests of 100 bytes or more",

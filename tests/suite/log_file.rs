@@ -1,8 +1,8 @@
 //! The request log (`-l`): its lines, its rotation, over UDP.
 
-use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER};
+use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, UDP_LOG};
 use crate::harness::{
-    Backend, Dir, PATIENCE, Pen, Place, Starter, better, is_c_pen, wait_until, worse,
+    Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, wait_until, worse,
 };
 use std::fs::{self, File};
 use std::io::Read;
@@ -228,4 +228,38 @@ fn a_full_disk_stops_nobody() {
     let told = pen.messages();
     let told = told.iter().filter(|line| line.contains("cannot write"));
     assert!(told.count() <= 1);
+}
+
+#[test]
+fn each_datagram_is_a_line() {
+    if better(&UDP_LOG) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let server = Responder::echo(place.at());
+    let log = dir.file("pen.log");
+    let pen = Starter::datagrams(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&server.at)
+        .start();
+    let client = pen.asker();
+    let long = "x".repeat(300);
+    let before = now();
+    for (count, (data, logged)) in [
+        ("hello", "hello"),
+        ("one\ntwo\n", "one"),
+        (&long, &long[..100]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(client.ask(data), data);
+        let all = lines(&pen, &log, count + 1);
+        let words: Vec<_> = all[count].splitn(4, ' ').collect();
+        let server = place.ip.to_string();
+        assert_eq!([words[0], words[2]], ["127.0.0.1", &server], "{all:?}");
+        let time: u64 = words[1].parse().unwrap();
+        assert!((before..=now()).contains(&time), "{all:?}");
+        assert_eq!(words[3], logged);
+    }
 }

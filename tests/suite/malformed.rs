@@ -1,7 +1,7 @@
 //! Command lines that are refused, in one line that names the word.
 
 use crate::differences::{NOT_BUILT, WRONG_WORD};
-use crate::harness::{Place, better, refused};
+use crate::harness::{Dir, Place, better, refused};
 
 #[test]
 fn malformed_option_values() {
@@ -147,5 +147,27 @@ fn tls_is_not_built_in() {
         let all = [words, &["127.0.0.1:9", "127.0.0.1:9"]].concat();
         let parts = [words[0], "TLS", "stunnel", "hitch", "nginx"];
         refused(&all, &parts);
+    }
+}
+
+#[test]
+fn commands_that_are_not_built_in() {
+    if better(&NOT_BUILT) {
+        return;
+    }
+    for (line, part) in [
+        ("acl 1 permit country SE", "GeoIP"),
+        ("dsr_if eth0", "direct server return"),
+        ("tarpit_acl 1", "tarpit"),
+        ("ssl_keyfile key.pem", "TLS"),
+        ("ssl_certfile cert.pem", "TLS"),
+    ] {
+        let dir = Dir::new();
+        let file = dir.file("pen.cfg");
+        std::fs::write(&file, format!("# comment\n{line}\n")).unwrap();
+        for words in [["-O", line], ["-F", file.to_str().unwrap()]] {
+            let all = [&words[..], &["127.0.0.1:9", "127.0.0.1:9"]].concat();
+            refused(&all, &[part, "is not built in"]);
+        }
     }
 }

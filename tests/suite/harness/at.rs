@@ -42,28 +42,38 @@ impl At {
         }
     }
 
-    /// Whether somebody listens here or on all addresses, without disturbing
-    /// them. Linux only.
+    /// Whether somebody listens here or on all addresses, for connections or
+    /// for datagrams, without disturbing them. Linux only.
     pub(crate) fn is_listening(&self) -> bool {
+        self.is_listening_for("self")
+    }
+
+    /// The same, in the network that this process has.
+    pub(super) fn is_listening_for(&self, process: &str) -> bool {
         let addr = match self {
             At::Unix(path) => return path.exists(),
             At::Inet(addr) => addr,
         };
-        let (table, octets) = match addr.ip() {
-            IpAddr::V4(ip) => ("/proc/net/tcp", ip.octets().to_vec()),
-            IpAddr::V6(ip) => ("/proc/net/tcp6", ip.octets().to_vec()),
+        let (version, octets) = match addr.ip() {
+            IpAddr::V4(ip) => ("", ip.octets().to_vec()),
+            IpAddr::V6(ip) => ("6", ip.octets().to_vec()),
         };
         // As the kernel prints it: four bytes each as the number that they are
-        // in memory. 0A is LISTEN.
+        // in memory. 0A is LISTEN; 07 is any datagram socket that is not
+        // connected.
         let words = octets.chunks_exact(4);
         let words = words.map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
         let ip: String = words.map(|word| format!("{word:08X}")).collect();
         let local = |ip: &str| format!(" {ip}:{:04X} ", addr.port());
         let (here, everywhere) = (local(&ip), local(&"0".repeat(ip.len())));
-        let table = std::fs::read_to_string(table).unwrap();
-        let mut lines = table
-            .lines()
-            .filter(|line| line.contains(&here) || line.contains(&everywhere));
-        lines.any(|line| line.contains(":0000 0A "))
+        [("tcp", ":0000 0A "), ("udp", ":0000 07 ")]
+            .iter()
+            .any(|(kind, state)| {
+                let table = format!("/proc/{process}/net/{kind}{version}");
+                let table = std::fs::read_to_string(table).unwrap();
+                let is_local = |line: &&str| line.contains(&here) || line.contains(&everywhere);
+                let mut lines = table.lines().filter(is_local);
+                lines.any(|line| line.contains(state))
+            })
     }
 }

@@ -54,7 +54,10 @@ impl Pen {
                 panic!("pen ended at its start, {status}");
             }
             match is_strange {
-                true => pen.at.is_listening() && pen.catches_term(),
+                true => {
+                    let pid = pen.pid().to_string();
+                    pen.at.is_listening_for(&pid) && pen.catches_term()
+                }
                 false => pen.has_said(" starting"),
             }
         });

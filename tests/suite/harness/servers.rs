@@ -121,6 +121,12 @@ impl Backend {
     }
 }
 
+impl AsRef<At> for Backend {
+    fn as_ref(&self) -> &At {
+        &self.at
+    }
+}
+
 impl Drop for Backend {
     fn drop(&mut self) {
         self.stopping.store(true, SeqCst);

@@ -1,9 +1,7 @@
 //! Starts pen.
 
 use super::process::finish;
-use super::{
-    At, Backend, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, wait_until,
-};
+use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +16,7 @@ pub(crate) struct Starter {
     control: Option<At>,
     expected: Vec<&'static str>,
     limit: Option<&'static str>,
+    namespace: Option<String>,
     directory: Option<PathBuf>,
 }
 
@@ -38,8 +37,14 @@ impl Starter {
             control: None,
             expected: Vec::new(),
             limit: None,
+            namespace: None,
             directory: None,
         }
+    }
+
+    /// A pen for datagrams on an address of this place.
+    pub(crate) fn datagrams(place: &Place) -> Starter {
+        Starter::new(place).args(["-U"])
     }
 
     /// Says where it listens in other words.
@@ -70,8 +75,13 @@ impl Starter {
         self.operand(server.to_string())
     }
 
-    pub(crate) fn servers<'a>(mut self, servers: impl IntoIterator<Item = &'a Backend>) -> Starter {
-        let words = servers.into_iter().map(|server| server.at.to_string());
+    pub(crate) fn servers<'a, T: AsRef<At> + 'a>(
+        mut self,
+        servers: impl IntoIterator<Item = &'a T>,
+    ) -> Starter {
+        let words = servers
+            .into_iter()
+            .map(|server| server.as_ref().to_string());
         self.servers.extend(words);
         self
     }
@@ -104,6 +114,12 @@ impl Starter {
         self
     }
 
+    /// In this network namespace. The files are those of everyone.
+    pub(crate) fn inside(mut self, namespace: &str) -> Starter {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+
     /// In this directory.
     pub(crate) fn directory(mut self, path: &Path) -> Starter {
         self.directory = Some(path.to_owned());
@@ -111,9 +127,15 @@ impl Starter {
     }
 
     fn command(&self, options: &[&str]) -> Command {
-        let mut command = match self.limit {
-            None => Command::new(&self.program),
-            Some(limit) => {
+        let mut command = match (self.limit, &self.namespace) {
+            (None, None) => Command::new(&self.program),
+            (None, Some(namespace)) => {
+                // It becomes the program, so that the process is the same.
+                let mut ip = Command::new("ip");
+                ip.args(["netns", "exec", namespace]).arg(&self.program);
+                ip
+            }
+            (Some(limit), _) => {
                 let mut shell = Command::new("sh");
                 shell.args(["-c", &format!("{limit}; exec \"$@\""), "sh"]);
                 shell.arg(&self.program);

@@ -1,0 +1,68 @@
+//! Options and ends of sockets, and what went wrong with them. No unsafe code.
+
+use super::datagram::destination_option;
+use super::number::{
+    EMFILE, ENFILE, ENOBUFS, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE, SO_RCVBUF, SOL_SOCKET,
+};
+use super::place::{Place, RawAddr, any_source_option};
+use super::{bind_raw, set_number, shutdown};
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// SO_KEEPALIVE: notice a peer that vanished without a word.
+pub fn keep_alive(socket: impl AsFd) -> io::Result<()> {
+    set_number(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
+}
+
+/// Lets `socket`, which suits `place`, be bound to an address that is not this
+/// host's. Needs root, or CAP_NET_ADMIN on Linux.
+pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
+    match any_source_option(place) {
+        Some((level, name)) => set_number(socket, level, name, 1),
+        None => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// SO_RCVBUF: room for so many bytes that were not read yet, as far as the
+/// system grants it.
+pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
+    let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    set_number(socket, SOL_SOCKET, SO_RCVBUF, bytes)
+}
+
+/// Makes [`super::receive_there`] tell which address a datagram came to.
+pub fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
+    match destination_option(place) {
+        Some((level, name)) => set_number(socket, level, name, 1),
+        None => Ok(()),
+    }
+}
+
+/// Binds a Unix socket to a name that the system chooses, so that answers find
+/// it. Linux only; elsewhere it stays without a name.
+pub fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
+    match cfg!(target_os = "linux") {
+        true => bind_raw(socket, &RawAddr::unnamed()),
+        false => Ok(()),
+    }
+}
+
+/// Ends one or both directions of a connected socket. An error (the peer has
+/// gone already) means that there is nothing left to end.
+pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
+    let how = match how {
+        std::net::Shutdown::Read => SHUT_RD,
+        std::net::Shutdown::Write => SHUT_WR,
+        std::net::Shutdown::Both => SHUT_RDWR,
+    };
+    shutdown(socket.as_fd().as_raw_fd(), how);
+}
+
+/// Whether `error` says that this host has run out of something (descriptors,
+/// memory, ports), which is no fault of the peer's.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, OutOfMemory};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
+        || matches!(error.kind(), AddrNotAvailable | OutOfMemory)
+}

@@ -1,0 +1,263 @@
+//! UDP (`-U`): servers that refuse, and servers that are taken away.
+
+use crate::differences::{UDP_BALANCE, UDP_REFUSED, UDP_TAKEN_AWAY};
+use crate::harness::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
+use std::time::{Duration, Instant};
+
+/// How often it has been said that a server is down.
+fn downs(pen: &Pen) -> usize {
+    let messages = pen.messages();
+    messages
+        .iter()
+        .filter(|m| m.contains(" is down for "))
+        .count()
+}
+
+#[test]
+fn a_refused_datagram_goes_to_the_next_server() {
+    if better(&UDP_REFUSED) {
+        return;
+    }
+    let place = Place::new();
+    let servers = responders(&place, 2);
+    let pen = Starter::datagrams(&place)
+        .control(place.at())
+        .server(&servers[0].at)
+        .server(&place.at())
+        .server(&servers[1].at)
+        .expect("server 1")
+        .start();
+    // Never sent twice by the client.
+    let client = pen.asker();
+    assert_eq!(client.ask("hello"), "Bhello");
+    pen.says("is down for 30 s");
+    assert_eq!(downs(&pen), 1);
+    // It stays with the server that took it in, from other ports too.
+    assert_eq!(client.letters(2), "BB");
+    assert_eq!(pen.asker_letters(2), "BB");
+    wait_until("no place is kept", || pen.load(1) == 0);
+}
+
+#[test]
+fn fail_over_goes_around() {
+    if better(&UDP_REFUSED) {
+        return;
+    }
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let pen = Starter::datagrams(&place)
+        .servers(&servers)
+        .server(&place.at())
+        .server(&place.at())
+        .expect("is down for")
+        .start();
+    assert_eq!(pen.asker().letter(), "A");
+    assert_eq!(downs(&pen), 2);
+}
+
+#[test]
+fn a_server_that_dies_loses_its_flows_to_another() {
+    if better(&UDP_REFUSED) {
+        return;
+    }
+    let place = Place::new();
+    let mut servers = responders(&place, 2);
+    let pen = Starter::datagrams(&place)
+        .args(["-r"])
+        .servers(&servers)
+        .control(place.at())
+        .expect("server 1")
+        .start();
+    let clients: Vec<Asker> = (0..10).map(|_| pen.asker()).collect();
+    let round = || -> String { clients.iter().map(Asker::letter).collect() };
+    assert_eq!(round(), "BABABABABA");
+    drop(servers.pop());
+    for _ in 0..3 {
+        assert_eq!(round(), "A".repeat(10));
+    }
+    assert_eq!((pen.load(0), pen.load(1)), (10, 0));
+}
+
+#[test]
+fn a_burst_that_is_refused_is_not_lost() {
+    if better(&UDP_REFUSED) {
+        return;
+    }
+    let place = Place::new();
+    let mut servers = responders(&place, 2);
+    let pen = Starter::datagrams(&place)
+        .args(["-r"])
+        .servers(&servers)
+        .control(place.at())
+        .expect("server 1")
+        .start();
+    for round in 0..150 {
+        let mut client = pen.asker();
+        while client.letter() != "B" {
+            pen.ask("server 1 blacklist 0");
+            client = pen.asker();
+        }
+        let at = servers.pop().unwrap().at.clone();
+        for number in 0..3 {
+            client.send(format!("{number}"));
+            // At another pace each time: the refusal comes in between.
+            let next = Instant::now() + Duration::from_micros(round);
+            while Instant::now() < next {}
+        }
+        let mut answers = [0, 1, 2].map(|_| client.receive());
+        answers.sort();
+        assert_eq!(answers, [b"A0", b"A1", b"A2"]);
+        servers.push(Responder::letter(at, 'B'));
+    }
+}
+
+#[test]
+fn balanced_datagrams_that_are_refused_are_not_lost() {
+    if better(&UDP_BALANCE) {
+        return;
+    }
+    let place = Place::new();
+    let mut servers = responders(&place, 3);
+    let pen = Starter::datagrams(&place)
+        .args(["-r", "-O", "udp_balance datagram"])
+        .servers(&servers)
+        .expect("server 2")
+        .start();
+    let client = pen.asker();
+    let round = client.letters(6);
+    assert!("ABCABCABC".contains(&round), "{round}");
+    drop(servers.pop());
+    for _ in 0..12 {
+        assert!(["A", "B"].contains(&client.letter().as_str()));
+    }
+    let round = client.letters(6);
+    assert!("ABABABAB".contains(&round), "{round}");
+    assert_eq!(downs(&pen), 1);
+}
+
+#[test]
+fn stubborn_means_no_fail_over() {
+    if better(&UDP_REFUSED) {
+        return;
+    }
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let emergency = Responder::letter(place.at(), 'E');
+    let pen = Starter::datagrams(&place)
+        .args(["-s", "-r", "-e", &emergency.at.to_string()])
+        .servers(&servers)
+        .server(&place.at())
+        .expect("server 1")
+        .expect("drop: 127.0.0.1: refused: ")
+        .start();
+    let client = pen.asker();
+    client.send("lost");
+    pen.says("is down for 30 s");
+    // Blacklisted now: passed over when it is its turn.
+    assert_eq!(pen.asker_letters(3), "AAA");
+    let heard = servers[0].heard();
+    assert!(heard.iter().all(|(_, data)| data == b"?"), "{heard:?}");
+    assert_eq!(emergency.count(), 0);
+}
+
+#[test]
+fn the_emergency_server_comes_last() {
+    if better(&UDP_REFUSED) {
+        return;
+    }
+    let place = Place::new();
+    let mut servers = responders(&place, 2);
+    let emergency = Responder::letter(place.at(), 'E');
+    let pen = Starter::datagrams(&place)
+        .args(["-b", "1", "-e", &emergency.at.to_string()])
+        .servers(&servers)
+        .expect("server 0")
+        .expect("server 1")
+        .start();
+    let client = pen.asker();
+    assert_eq!(client.letter(), "B");
+    let at = servers.pop().unwrap().at.clone();
+    assert_eq!(client.letter(), "A");
+    servers.clear();
+    assert_eq!(client.letters(2), "EE");
+    // It is no place to come back to.
+    let _again = Responder::letter(at, 'B');
+    wait_until("a regular server is used again", || {
+        pen.asker().letter() == "B"
+    });
+}
+
+#[test]
+fn a_blacklisted_server_is_used_again_after_its_time() {
+    if better(&UDP_REFUSED) {
+        return;
+    }
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let down = place.at();
+    let pen = Starter::datagrams(&place)
+        .args(["-r", "-b", "1"])
+        .servers(&servers)
+        .server(&down)
+        .expect("server 1")
+        .start();
+    let start = Instant::now();
+    assert_eq!(pen.asker().letter(), "A");
+    pen.says("is down for 1 s");
+    let _up = Responder::letter(down, 'B');
+    wait_until("server 1 is used again", || pen.asker().letter() == "B");
+    assert!(start.elapsed() >= Duration::from_secs(1), "too early");
+}
+
+/// A script that looks after servers, and a client that never changes its
+/// port.
+#[test]
+fn a_server_that_is_taken_away_loses_its_flows() {
+    if better(&UDP_TAKEN_AWAY) {
+        return;
+    }
+    let place = Place::new();
+    let servers = responders(&place, 3);
+    let pen = Starter::datagrams(&place)
+        .args(["-r"])
+        .servers(&servers[..2])
+        .control(place.at())
+        .start();
+    let client = pen.asker();
+    assert_eq!(client.letters(2), "BB");
+    assert_eq!(pen.ask("server 1 blacklist 120"), "");
+    assert_eq!(client.letters(2), "AA");
+    // It keeps the server that it has now.
+    assert_eq!(pen.ask("server 1 blacklist 0"), "");
+    assert_eq!(client.letters(2), "AA");
+    // Deleted, in both ways.
+    assert_eq!(pen.ask("server 0 port 0"), "");
+    assert_eq!(client.letters(2), "BB");
+    let port = servers[0].at.inet().port();
+    assert_eq!(pen.ask(&format!("server 0 port {port}")), "");
+    assert_eq!(pen.ask("server 1 address 0.0.0.0"), "");
+    assert_eq!(client.letters(2), "AA");
+    // Moved: the same server for pen, at another port.
+    let port = servers[2].at.inet().port();
+    assert_eq!(pen.ask(&format!("server 0 port {port}")), "");
+    assert_eq!(client.letters(2), "CC");
+    assert_eq!((pen.load(0), pen.load(1)), (1, 0));
+}
+
+#[test]
+fn a_tracked_client_leaves_a_blacklisted_server_for_good() {
+    if better(&UDP_TAKEN_AWAY) {
+        return;
+    }
+    let place = Place::new();
+    let servers = responders(&place, 2);
+    let starter = Starter::datagrams(&place).servers(&servers);
+    let pen = starter.control(place.at()).start();
+    let client = pen.asker();
+    assert_eq!(client.letters(2), "BB");
+    pen.ask("server 1 blacklist 120");
+    assert_eq!(client.letters(2), "AA");
+    pen.ask("server 1 blacklist 0");
+    assert_eq!(client.letter(), "A");
+    assert_eq!(pen.asker_letters(2), "AA");
+}

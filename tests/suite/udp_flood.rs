@@ -1,0 +1,208 @@
+//! UDP (`-U`): more flows than there may be, and very many that begin at once.
+
+use crate::differences::{UDP_IDLE, UDP_MANY};
+use crate::harness::{
+    Asker, At, PATIENCE, Pen, Place, Responder, Starter, better, responders, wait_until,
+};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+/// A server that answers questions with a `?` and keeps silent otherwise.
+fn patient(place: &Place) -> Responder {
+    Responder::start(place.at(), |question| match question {
+        [b'?', ..] => vec![question.to_vec()],
+        _ => Vec::new(),
+    })
+}
+
+#[test]
+fn the_flow_idle_for_longest_goes_first() {
+    if better(&UDP_IDLE) {
+        return;
+    }
+    let place = Place::new();
+    let server = Responder::echo(place.at());
+    let pen = Starter::datagrams(&place)
+        .args(["-x", "3"])
+        .server(&server.at)
+        .control(place.at())
+        .start();
+    let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
+    // Each says who asks and how many flows the server has seen then: one that
+    // was ended would be seen as another.
+    for (client, flows) in [
+        (0, 1),
+        (1, 2),
+        (2, 3),
+        (0, 3),
+        // The second one goes.
+        (3, 4),
+        (2, 4),
+        (0, 4),
+        (3, 4),
+        // It comes back, and the third one goes.
+        (1, 5),
+        (0, 5),
+        (3, 5),
+        (2, 6),
+    ] {
+        assert_eq!(clients[client].ask("hello"), "hello");
+        assert_eq!(server.peers().len(), flows, "client {client}");
+        assert!(pen.load(0) <= 3);
+    }
+}
+
+#[test]
+fn who_only_listens_is_not_idle() {
+    let place = Place::new();
+    let server = UdpSocket::bind(place.addr()).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    let pen = Starter::datagrams(&place)
+        .args(["-x", "3"])
+        .server(&At::Inet(server.local_addr().unwrap()))
+        .start();
+    let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
+    let hear = |client: usize| {
+        clients[client].send("hello");
+        server.recv_from(&mut [0; 10]).unwrap().1
+    };
+    let [listener, quiet, talker] = [0, 1, 2].map(hear);
+    let news = || {
+        server.send_to(b"news", listener).unwrap();
+        assert_eq!(clients[0].receive(), b"news");
+    };
+    news();
+    // One has to go for this.
+    hear(3);
+    news();
+    assert_eq!([hear(0), hear(2)], [listener, talker]);
+    assert_ne!(hear(1), quiet);
+}
+
+#[test]
+fn the_cap_can_be_raised() {
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let pen = Starter::datagrams(&place)
+        .args(["-x", "1"])
+        .servers(&servers)
+        .control(place.at())
+        .start();
+    let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
+    let round = || assert!(clients.iter().all(|client| client.letter() == "A"));
+    round();
+    assert_eq!(pen.load(0), 1);
+    assert_eq!(pen.ask("conn_max 4"), "4\n");
+    round();
+    assert_eq!(pen.load(0), 4);
+    let flows = servers[0].peers().len();
+    round();
+    assert_eq!(servers[0].peers().len(), flows);
+}
+
+/// A datagram each from so many addresses and ports that nobody listens at.
+fn spoof(to: &Pen, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        // Below the addresses of a `Place`.
+        let [_, high, middle, low] = number.to_be_bytes();
+        let ip = Ipv4Addr::new(127, 1 + high, middle, low);
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
+        socket.send_to(b"spoofed", to.at.inet()).unwrap();
+    }
+}
+
+#[test]
+fn a_flood_costs_no_more_than_the_cap_and_disturbs_nobody() {
+    if better(&UDP_MANY) {
+        return;
+    }
+    const FLOOD: u32 = 100_000;
+    const CAP: u32 = 500;
+    // So many at a time that, with those that may wait for a place, they are
+    // fewer than the cap: who talks in between is never the oldest.
+    const STEP: u32 = 50;
+    let place = Place::new();
+    let server = patient(&place);
+    let pen = Starter::datagrams(&place)
+        .args(["-x", &CAP.to_string()])
+        .server(&server.at)
+        .control(place.at())
+        .expect("no place for another flow")
+        .expect("more messages like these")
+        .start();
+    let client = pen.asker();
+    assert_eq!(client.ask("?"), "?");
+    let home = server.peers();
+    let before = pen.status().number("Threads");
+    for start in (0..FLOOD).step_by(STEP as usize) {
+        spoof(&pen, start..start + STEP);
+        let question = format!("?{start}");
+        assert_eq!(client.ask(&question), question);
+        if start % (FLOOD / 20) == 0 {
+            assert!(pen.load(0) <= CAP);
+            let threads = pen.status().number("Threads");
+            // Some are still on their way out.
+            let most = before + u64::from(CAP) + 100;
+            assert!(threads <= most, "{threads} threads");
+            let files = std::fs::read_dir(format!("/proc/{}/fd", pen.pid())).unwrap();
+            let files = files.count() as u32;
+            assert!(files < 2 * CAP + 100, "{files} files are open");
+        }
+    }
+    // One flow of the client throughout.
+    let asked = server.heard().into_iter();
+    let asked = asked.filter(|(_, data)| data.starts_with(b"?"));
+    let from: BTreeSet<_> = asked.filter_map(|(from, _)| from).collect();
+    assert_eq!(from, home);
+    // Nobody is kept out by what is left of it.
+    let new = pen.asker();
+    new.0
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .unwrap();
+    wait_until("a new client gets an answer", || {
+        new.send("?");
+        new.0.recv(&mut [0; 10]).is_ok()
+    });
+}
+
+#[test]
+fn no_answer_goes_to_another_client() {
+    if better(&UDP_MANY) {
+        return;
+    }
+    // So many at a time that the sockets hold the datagrams of all.
+    const THREADS: usize = 4;
+    const CLIENTS: usize = 50;
+    let place = Place::new();
+    let servers = [Responder::echo(place.at()), Responder::echo(place.at())];
+    let pen = Starter::datagrams(&place)
+        .args(["-r"])
+        .servers(&servers)
+        .control(place.at())
+        .start();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let pen = &pen;
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let clients: Vec<Asker> = (0..CLIENTS).map(|_| pen.asker()).collect();
+                    for again in 0..3 {
+                        let question = |n| format!("{thread} {round} {n} {again}");
+                        for (n, client) in clients.iter().enumerate() {
+                            client.send(question(n));
+                        }
+                        for (n, client) in clients.iter().enumerate() {
+                            let answer = String::from_utf8(client.receive()).unwrap();
+                            assert_eq!(answer, question(n));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let count = servers.iter().map(Responder::count).sum::<usize>();
+    assert_eq!(count, THREADS * CLIENTS * 30);
+    assert!(pen.load(0) + pen.load(1) <= 500);
+}

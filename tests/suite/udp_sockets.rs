@@ -1,0 +1,318 @@
+//! UDP (`-U`): where pen listens and where servers are: wildcard addresses,
+//! IPv6, Unix sockets, and moves.
+
+use crate::differences::{FAILED_START, IMPOSSIBLE, UDP_KINDS, UDP_WILDCARD};
+use crate::harness::{
+    Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, free_datagram_port, refused,
+    responders, skipped, wait_until,
+};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+
+/// A few questions and answers.
+fn talks(client: &Asker) {
+    for text in ["one", "two", "three"] {
+        assert_eq!(client.ask(text), format!("A{text}"));
+    }
+}
+
+#[test]
+fn answers_come_from_the_address_that_was_asked() {
+    if better(&UDP_WILDCARD) {
+        return;
+    }
+    let place = Place::new();
+    let server = Responder::letter(place.at(), 'A');
+    let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
+    let pen = Starter::at(At::Inet(at))
+        .args(["-U"])
+        .server(&server.at)
+        .control(place.at())
+        .start();
+    // Connected sockets take nothing from elsewhere.
+    let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), place.ip];
+    for address in addresses {
+        talks(&Asker::new(&At::Inet((address, at.port()).into())));
+    }
+    assert_eq!(pen.load(0), 3);
+    // One client that asks at several addresses.
+    let client = UdpSocket::bind("127.0.0.3:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    for address in addresses {
+        let question = address.to_string();
+        let to: SocketAddr = (address, at.port()).into();
+        client.send_to(question.as_bytes(), to).unwrap();
+    }
+    let mut answers = BTreeMap::new();
+    for _ in addresses {
+        let mut buffer = [0; 100];
+        let (count, from) = client.recv_from(&mut buffer).unwrap();
+        answers.insert(from, String::from_utf8(buffer[..count].to_vec()).unwrap());
+    }
+    let wanted = addresses.map(|ip| ((ip, at.port()).into(), format!("A{ip}")));
+    assert_eq!(answers, BTreeMap::from(wanted));
+    // Each of these is a flow.
+    assert_eq!(pen.load(0), 6);
+    assert_eq!(server.peers().len(), 6);
+}
+
+#[test]
+fn a_port_alone_is_all_of_ipv4() {
+    let place = Place::new();
+    let server = Responder::letter(place.at(), 'A');
+    let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
+    let _pen = Starter::at(At::Inet(at))
+        .listen_word(at.port().to_string())
+        .args(["-U"])
+        .server(&server.at)
+        .start();
+    talks(&Asker::new(&At::Inet(
+        (Ipv4Addr::LOCALHOST, at.port()).into(),
+    )));
+}
+
+#[test]
+fn all_of_ipv6_is_all_of_ipv4_too() {
+    if better(&UDP_KINDS) {
+        return;
+    }
+    let Some(at) = free_datagram_port(Ipv6Addr::UNSPECIFIED) else {
+        return skipped("no IPv6 here");
+    };
+    let place = Place::new();
+    let server = Responder::letter(place.at(), 'A');
+    let pen = Starter::at(At::Inet(at))
+        .listen_word(format!(":::{}", at.port()))
+        .args([
+            "-U",
+            "-O",
+            "acl 0 permit 127.0.0.0/8",
+            "-O",
+            "acl 0 permit ::1",
+        ])
+        .server(&server.at)
+        .control(place.at())
+        .start();
+    for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), place.ip] {
+        talks(&Asker::new(&At::Inet((address, at.port()).into())));
+    }
+    // An IPv4 client is one, also in the table.
+    let table = pen.ask("recent");
+    assert!(table.starts_with("127.0.0.1 connects 3 "), "{table}");
+    let Ok(to) = free_v6_loopback(at.port()) else {
+        return skipped("no ::1 here");
+    };
+    talks(&Asker::new(&to));
+    let table = pen.ask("recent");
+    assert!(table.contains("\n::1 connects 1 "), "{table}");
+}
+
+fn free_v6_loopback(port: u16) -> std::io::Result<At> {
+    UdpSocket::bind((Ipv6Addr::LOCALHOST, 0))?;
+    Ok(At::Inet((Ipv6Addr::LOCALHOST, port).into()))
+}
+
+#[test]
+fn ipv6_on_either_side() {
+    let (Some(listen), Some(server)) = (
+        free_datagram_port(Ipv6Addr::LOCALHOST),
+        free_datagram_port(Ipv6Addr::LOCALHOST),
+    ) else {
+        return skipped("no IPv6 here");
+    };
+    let place = Place::new();
+    let near = Responder::letter(place.at(), 'A');
+    let far = Responder::letter(At::Inet(server), 'A');
+    for (at, server) in [
+        (place.at(), &far),
+        (At::Inet(listen), &near),
+        (At::Inet(listen), &far),
+    ] {
+        let is_v6 = at.inet().is_ipv6();
+        if is_v6 && better(&UDP_KINDS) {
+            return;
+        }
+        let pen = Starter::at(at)
+            .args(["-U"])
+            .server(&server.at)
+            .control(place.at())
+            .start();
+        let (x, y) = (pen.asker(), pen.asker());
+        talks(&x);
+        talks(&y);
+        let table = pen.ask("recent");
+        let client = if is_v6 { "::1" } else { "127.0.0.1" };
+        assert!(
+            table.starts_with(&format!("{client} connects 2 ")),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn a_unix_socket_for_clients() {
+    if better(&UDP_KINDS) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = responders(&place, 2);
+    let path = dir.file("pen.sock");
+    let pen = Starter::at(At::Unix(path.clone()))
+        .args(["-U", "-r"])
+        .servers(&servers)
+        .control(place.at())
+        .start();
+    let clients = ["x", "y", "z"].map(|name| Asker::unix(&dir.file(name), &path));
+    for _ in 0..3 {
+        let letters: String = clients.iter().map(Asker::letter).collect();
+        assert_eq!(letters, "BAB");
+    }
+    assert!(pen.ask("recent").starts_with("unix connects 3 "));
+    // Without a path of its own a client can be heard, but not answered.
+    let mute = UnixDatagram::unbound().unwrap();
+    mute.send_to(b"hello", &path).unwrap();
+    wait_until("it is heard", || {
+        let heard = servers[0].heard();
+        heard.iter().any(|(_, data)| data == b"hello")
+    });
+    assert_eq!(clients[0].letter(), "B");
+    // One that has gone and come back gets its answers again.
+    let [x, ..] = clients;
+    drop(x);
+    std::fs::remove_file(dir.file("x")).unwrap();
+    assert_eq!(Asker::unix(&dir.file("x"), &path).letter(), "B");
+    drop(pen);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_unix_socket_for_a_server() {
+    if better(&UDP_KINDS) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let at = At::Unix(dir.file("server.sock"));
+    let server = Responder::letter(at.clone(), 'A');
+    let pen = Starter::datagrams(&place)
+        .args(["-b", "1"])
+        .server(&at)
+        .control(place.at())
+        .expect("server 0")
+        .expect("no server available")
+        .expect("more messages like these")
+        .start();
+    let clients = [pen.asker(), pen.asker()];
+    clients.iter().for_each(talks);
+    assert_eq!(pen.load(0), 2);
+    let list = pen.ask("servers");
+    let wanted = format!("0 addr {at} port 1 conn ");
+    assert!(list.starts_with(&wanted), "{list}");
+    // It comes back as another socket.
+    drop(server);
+    clients[0].send("lost");
+    pen.says("is down for 1 s");
+    let server = Responder::letter(at, 'A');
+    wait_until("it is used again", || {
+        clients[0].send("found");
+        server.count() > 0
+    });
+    assert_eq!(clients[0].receive(), b"Afound");
+}
+
+#[test]
+fn unix_sockets_on_both_sides() {
+    if better(&UDP_KINDS) {
+        return;
+    }
+    let dir = Dir::new();
+    let server = Responder::letter(At::Unix(dir.file("server.sock")), 'A');
+    let path = dir.file("pen.sock");
+    let _pen = Starter::at(At::Unix(path.clone()))
+        .args(["-U"])
+        .server(&server.at)
+        .start();
+    talks(&Asker::unix(&dir.file("x"), &path));
+    talks(&Asker::unix(&dir.file("y"), &path));
+}
+
+#[test]
+fn who_does_not_read_holds_nobody_up() {
+    if better(&UDP_KINDS) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let stuck = UnixDatagram::bind(dir.file("stuck.sock")).unwrap();
+    let server = Responder::letter(place.at(), 'A');
+    let path = dir.file("pen.sock");
+    let pen = Starter::at(At::Unix(path.clone()))
+        .args(["-U", "-r"])
+        .server(&server.at)
+        .server(&At::Unix(dir.file("stuck.sock")))
+        .expect("stuck.sock) is down for 30 s")
+        .start();
+    let [x, y, deaf] = ["x", "y", "deaf"].map(|name| Asker::unix(&dir.file(name), &path));
+    // In turn: this one has the server that does not read.
+    x.send("0");
+    talks(&y);
+    let mut count = 1;
+    while !pen.has_said("is down for 30 s") {
+        x.send(count.to_string());
+        talks(&y);
+        count += 1;
+    }
+    // What it has not taken, the other one has.
+    stuck.set_nonblocking(true).unwrap();
+    let mut taken = 0;
+    while stuck.recv(&mut [0; 10]).is_ok() {
+        taken += 1;
+    }
+    for number in taken..count {
+        assert_eq!(x.receive(), format!("A{number}").into_bytes());
+    }
+    // Nor are clients waited for. (The kernel counts what they do not read
+    // against pen's socket: some 270 answers on Linux, then all are held up.)
+    for _ in 0..200 {
+        let before = server.count();
+        deaf.send("hello");
+        wait_until("it is heard", || server.count() > before);
+    }
+    talks(&y);
+}
+
+#[test]
+fn a_move() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = responders(&place, 1);
+    let starter = Starter::datagrams(&place).servers(&servers);
+    let pen = starter.control(place.at()).start();
+    talks(&pen.asker());
+    let next = place.at();
+    assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
+    talks(&Asker::new(&next));
+    wait_until("the old place is closed", || !pen.at.is_listening());
+    if better(&IMPOSSIBLE) {
+        return;
+    }
+    let reply = pen.ask("listen 192.0.2.1:80");
+    assert!(reply.starts_with("192.0.2.1:80: cannot listen"), "{reply}");
+    talks(&Asker::new(&next));
+    let path = dir.file("pen.sock");
+    let word = path.display();
+    assert_eq!(pen.ask(&format!("listen {word}")), format!("{word}\n"));
+    talks(&Asker::unix(&dir.file("x"), &path));
+    pen.ask(&format!("listen {}", pen.at));
+    talks(&pen.asker());
+    wait_until("the old path is removed", || !path.exists());
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused() {
+    if better(&FAILED_START) {
+        return;
+    }
+    let place = Place::new();
+    let taken = UdpSocket::bind(place.addr()).unwrap();
+    let word = taken.local_addr().unwrap().to_string();
+    refused(&["-U", &word, "127.0.0.1:9"], &[&word, "cannot listen"]);
+}
