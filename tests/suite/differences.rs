@@ -237,6 +237,15 @@ differences! {
         "wait for a full buffer, HUP or the end",
         "written at once, the last ones before the end";
 
+    SYSLOG:
+        "messages in the system log",
+        "priority debug",
+        "priority notice, with the process number";
+    DEBUG_TERM:
+        "TERM with `-ddd`",
+        "may hang it",
+        "ends it";
+
     // UDP.
     UDP_MANY:
         "`-U`: many new clients at once",
@@ -254,6 +263,10 @@ differences! {
         "`-U`: IPv6, Unix sockets, `source`, empty or long datagrams, byte counts",
         "no, or broken",
         "there";
+    UDP_USER:
+        "`-U` with `-u`",
+        "hears no answers",
+        "works";
     UDP_WILDCARD:
         "`-U`: reply from a wildcard address",
         "whatever the system chooses",

@@ -83,8 +83,9 @@ fn without_threads_to_be_had_clients_are_turned_away() {
     let clients: Vec<Client> = (0..40).map(|_| pen.connect()).collect();
     let letters: Vec<String> = clients.iter().map(Client::letter).collect();
     let served = letters.iter().filter(|letter| *letter == "A").count();
-    // Two threads each, and a few for pen itself.
-    assert!((4..=10).contains(&served), "{served} of 40 are served");
+    // Two threads each, and a few for pen itself; but first each one has one,
+    // and then there is none left for the other direction of some.
+    assert!((1..=10).contains(&served), "{served} of 40 are served");
     pen.says("cannot start a thread");
     // Who is served notices nothing, and when they leave there is room again.
     let held: Vec<_> = clients

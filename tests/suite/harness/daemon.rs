@@ -185,15 +185,32 @@ impl Drop for Pen {
 /// A pen in the background, ended when this goes.
 pub(crate) struct Background {
     pub(crate) at: At,
+    /// What its command line says of that.
+    pub(super) word: String,
     pub(crate) pid: u32,
 }
 
 impl Background {
+    /// One that has been started with this word for its address, and that
+    /// writes this file.
+    pub(crate) fn known(at: At, word: &str, pid_file: &Path) -> Background {
+        let mut pid = String::new();
+        wait_until("the pid file is written", || {
+            pid = fs::read_to_string(pid_file).unwrap_or_default();
+            !pid.is_empty()
+        });
+        Background {
+            word: word.to_owned(),
+            at,
+            pid: pid.parse().expect("digits and nothing else"),
+        }
+    }
+
     pub(crate) fn is_running(&self) -> bool {
-        // The address makes sure that it is the process of this test; a
-        // zombie, which has no command line, has ended.
+        // The word makes sure that it is the process of this test; a zombie,
+        // which has no command line, has ended.
         let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        String::from_utf8_lossy(&words).contains(&self.at.to_string())
+        String::from_utf8_lossy(&words).contains(&self.word)
     }
 
     pub(crate) fn signal(&self, name: &str) {

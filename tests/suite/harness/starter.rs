@@ -1,8 +1,7 @@
 //! Starts pen.
 
 use super::process::finish;
-use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, wait_until};
-use std::fs;
+use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -166,18 +165,11 @@ impl Starter {
         let output = finish(self.command(&[]));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {stderr}", output.status);
-        if is_c_pen() {
-            // Its parent half does not wait for anything.
-            wait_until("the pid file is written", || {
-                fs::read_to_string(pid_file).is_ok_and(|pid| !pid.is_empty())
-            });
-        } else {
-            assert_eq!(stderr, "");
-        }
-        let pid = fs::read_to_string(pid_file).unwrap();
-        Background {
-            at: self.at,
-            pid: pid.parse().expect("digits and nothing else"),
-        }
+        // The C program's parent half does not wait for anything.
+        assert!(
+            is_c_pen() || (stderr.is_empty() && pid_file.exists()),
+            "{stderr}"
+        );
+        Background::known(self.at, &self.word, pid_file)
     }
 }
