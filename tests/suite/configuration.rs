@@ -275,3 +275,28 @@ fn a_unix_socket_server_is_written_and_read() {
     assert!(text.contains(&line), "{text}");
     drop(backend);
 }
+
+#[test]
+fn a_file_includes_another() {
+    let place = Place::new();
+    let backends = letters(&place, 2);
+    let dir = Dir::new();
+    let [file, more] = ["pen.cfg", "more.cfg"].map(|name| dir.file(name));
+    let text = format!("roundrobin\ninclude {}\nblacklist 7\n", more.display());
+    fs::write(&file, text).unwrap();
+    let at = backends[1].at.inet();
+    let text = format!("server 1 address {} port {}\n", at.ip(), at.port());
+    fs::write(&more, text).unwrap();
+    let pen = Starter::new(&place)
+        .args(["-F", file.to_str().unwrap()])
+        .servers(&backends[..1])
+        .control(place.at())
+        .start();
+    assert_eq!(pen.letters(3), "BAB");
+    assert_eq!(pen.ask("blacklist"), "7\n");
+    // Also while it runs.
+    fs::write(&more, "hash\nprio\n").unwrap();
+    assert_eq!(pen.ask(&format!("include {}", more.display())), "");
+    let mode = "hash roundrobin no stubborn no weight prio\n";
+    assert_eq!(pen.ask("mode"), mode);
+}

@@ -156,6 +156,14 @@ differences! {
         "out of descriptors",
         "ends, or spins",
         "clients wait";
+    IDLE_TABLE:
+        "`idle_timeout` above `-x`",
+        "never",
+        "works";
+    PENDING:
+        "more than 100 pending connects",
+        "take a processor",
+        "wait";
     NODELAY:
         "`tcp_nodelay`",
         "off",

@@ -1,10 +1,11 @@
 //! Running out of descriptors and of threads, and giving threads back.
 
-use crate::differences::{DESCRIPTORS, WORK};
+use crate::differences::{DESCRIPTORS, PENDING, WORK};
 use crate::harness::{
-    Client, Pen, Place, Starter, better, is_root, letters, skipped, wait_for, wait_until,
+    Client, Pen, Place, Starter, better, full_queue, is_root, letters, skipped, wait_for,
+    wait_until, worse,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many connections pen says its descriptors suffice for.
 fn sufficient(pen: &Pen) -> usize {
@@ -122,4 +123,40 @@ fn idle_threads_leave() {
         threads(&pen) <= before
     });
     assert_eq!(pen.letter(), "A");
+}
+
+/// Processor time that pen has had, in ticks of the kernel: a hundredth of a
+/// second.
+fn ticks(pen: &Pen) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pen.pid())).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").unwrap();
+    let words: Vec<&str> = rest.split(' ').collect();
+    words[11].parse::<u64>().unwrap() + words[12].parse::<u64>().unwrap()
+}
+
+#[test]
+fn pending_connects_cost_nothing() {
+    let place = Place::new();
+    let hole = place.addr();
+    let _full = full_queue(hole);
+    let pen = Starter::new(&place)
+        .args(["-t", "60"])
+        .operand(hole.to_string())
+        .start();
+    let clients: Vec<Client> = (0..150).map(|_| pen.connect()).collect();
+    if worse(&PENDING) {
+        let before = ticks(&pen);
+        wait_until("it is busy", || ticks(&pen) > before + 30);
+        return;
+    }
+    let second = Duration::from_secs(1);
+    let mut last = (ticks(&pen), Instant::now());
+    wait_until("it is at rest for a second", || {
+        let now = ticks(&pen);
+        if now > last.0 + 2 {
+            last = (now, Instant::now());
+        }
+        last.1.elapsed() > second
+    });
+    drop(clients);
 }

@@ -15,6 +15,7 @@
     clippy::indexing_slicing
 )]
 
+mod coverage;
 mod differences;
 mod harness;
 
@@ -29,6 +30,7 @@ mod dns;
 mod endings;
 mod failed_start;
 mod failover;
+mod hash_v6;
 mod http_header;
 mod idle_time;
 mod limits;
@@ -38,10 +40,12 @@ mod logs;
 mod malformed;
 mod mergelogs;
 mod messages;
+mod names;
 mod option_table;
 mod penctl;
 mod relay;
 mod reports;
+mod side_by_side;
 mod socket_kinds;
 mod tracking;
 mod transcript;

@@ -1,7 +1,7 @@
 //! Starts pen.
 
 use super::process::finish;
-use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program};
+use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, with_etc};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,6 +17,7 @@ pub(crate) struct Starter {
     limit: Option<&'static str>,
     namespace: Option<String>,
     directory: Option<PathBuf>,
+    etc: Option<PathBuf>,
 }
 
 impl Starter {
@@ -38,6 +39,7 @@ impl Starter {
             limit: None,
             namespace: None,
             directory: None,
+            etc: None,
         }
     }
 
@@ -119,6 +121,12 @@ impl Starter {
         self
     }
 
+    /// With the files of this directory in /etc.
+    pub(crate) fn etc(mut self, path: &Path) -> Starter {
+        self.etc = Some(path.to_owned());
+        self
+    }
+
     /// In this directory.
     pub(crate) fn directory(mut self, path: &Path) -> Starter {
         self.directory = Some(path.to_owned());
@@ -127,7 +135,10 @@ impl Starter {
 
     fn command(&self, options: &[&str]) -> Command {
         let mut command = match (self.limit, &self.namespace) {
-            (None, None) => Command::new(&self.program),
+            (None, None) => match &self.etc {
+                Some(etc) => with_etc(etc, &self.program),
+                None => Command::new(&self.program),
+            },
             (None, Some(namespace)) => {
                 // It becomes the program, so that the process is the same.
                 let mut ip = Command::new("ip");
