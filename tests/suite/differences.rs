@@ -72,10 +72,6 @@ differences! {
         "INT",
         "pid file stays",
         "like TERM";
-    IGNORED_SIGNALS:
-        "INT and the like, ignored by the starter",
-        "stay ignored",
-        "work";
 
     // Servers and clients.
     WORK:
@@ -191,9 +187,9 @@ differences! {
         "ends the program",
         "a reply, the old one stays";
     PIECES:
-        "control command in pieces, without a newline, too long",
-        "the first piece is taken for all, or no reply",
-        "read to its end; above 4,095 bytes a reply that says so";
+        "control command in pieces, or above 4,095 bytes",
+        "the first piece is taken for all; reset",
+        "read to its end; a reply that says so";
     SILENT_CLIENT:
         "silent control client",
         "stops all traffic",
@@ -273,7 +269,7 @@ differences! {
         "there";
     UDP_USER:
         "`-U` with `-u`",
-        "hears no answers",
+        "nothing goes through",
         "works";
     UDP_WILDCARD:
         "`-U`: reply from a wildcard address",
@@ -285,8 +281,8 @@ differences! {
         "end after 60 s or `idle_timeout`; the longest idle makes room at `-x`";
     UDP_LOG:
         "`-U`: request log",
-        "stays empty",
-        "a line a datagram";
+        "lacks the first datagram of a flow",
+        "has a line for each";
     UDP_BALANCE:
         "`udp_balance`",
         "none",

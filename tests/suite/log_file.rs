@@ -26,7 +26,7 @@ fn lines(pen: &Pen, log: &Path, count: usize) -> Vec<String> {
     wait_until("the lines are in the log", || {
         let text = fs::read_to_string(log).unwrap_or_default();
         lines = text.lines().map(str::to_owned).collect();
-        lines.len() >= count && text.ends_with('\n')
+        lines.len() >= count && (text.ends_with('\n') || count == 0)
     });
     assert_eq!(lines.len(), count, "{lines:?}");
     lines
@@ -232,9 +232,6 @@ fn a_full_disk_stops_nobody() {
 
 #[test]
 fn each_datagram_is_a_line() {
-    if better(&UDP_LOG) {
-        return;
-    }
     let (place, dir) = (Place::new(), Dir::new());
     let server = Responder::echo(place.at());
     let log = dir.file("pen.log");
@@ -254,8 +251,10 @@ fn each_datagram_is_a_line() {
     .enumerate()
     {
         assert_eq!(client.ask(data), data);
-        let all = lines(&pen, &log, count + 1);
-        let words: Vec<_> = all[count].splitn(4, ' ').collect();
+        let missing = usize::from(worse(&UDP_LOG));
+        let all = lines(&pen, &log, count + 1 - missing);
+        let Some(line) = all.last() else { continue };
+        let words: Vec<_> = line.splitn(4, ' ').collect();
         let server = place.ip.to_string();
         assert_eq!([words[0], words[2]], ["127.0.0.1", &server], "{all:?}");
         let time: u64 = words[1].parse().unwrap();

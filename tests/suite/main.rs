@@ -5,8 +5,10 @@
 //! [`harness`].
 //!
 //! `PEN_BIN_DIR=/usr/bin cargo test --test suite` runs the same tests against
-//! the `pen` in that directory. Against the C program, what this one does
-//! better is left out with a line that says so.
+//! the `pen` in that directory. Where ours does better than the C program, a
+//! test names the difference ([`differences`]): it shows the C program do
+//! worse, or leaves that out with a line that says so. `make compat` does both
+//! runs and makes a table of them. What must have a test is in [`coverage`].
 
 #![allow(
     clippy::unwrap_used,
