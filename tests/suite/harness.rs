@@ -96,6 +96,15 @@ pub(crate) fn skip_on_c() -> bool {
     skip
 }
 
+/// The byte order of the program under test. An emulated one need not have
+/// that of the tests.
+pub(crate) fn is_big_endian() -> bool {
+    match std::env::var("PEN_BYTE_ORDER") {
+        Ok(order) => order == "big",
+        Err(_) => cfg!(target_endian = "big"),
+    }
+}
+
 /// Says that the running test is left out and why, past the test runner's
 /// capturing of output.
 pub(crate) fn skipped(why: &str) {

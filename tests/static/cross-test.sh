@@ -1,0 +1,36 @@
+#!/bin/sh
+# Runs the whole test suite against static programs for other processors,
+# which qemu interprets:
+#
+#     tests/static/cross-test.sh [arm64] [armv7] [mips] [mipsel]
+
+set -eu
+# shellcheck source=tests/static/common.sh
+. "$(dirname "$0")/common.sh"
+
+test $# -gt 0 || set -- arm64 armv7 mips mipsel
+for name; do
+    order=little
+    case $name in
+        arm64) arch=aarch64 ;;
+        armv7) arch=arm ;;
+        mips) arch=mips order=big ;;
+        mipsel) arch=mipsel ;;
+        *) fail "$name: not one of arm64 armv7 mips mipsel" ;;
+    esac
+    qemu=$(command -v "qemu-$arch-static" || command -v "qemu-$arch") ||
+        fail "no qemu-$arch-static; on Debian: apt-get install qemu-user-static"
+    tests/static/build.sh "$name"
+    # Programs that start qemu with ours.
+    bin=$OUT/static/qemu-$name
+    mkdir -p "$bin"
+    for program in "$OUT/static/$(triple "$name")"/*; do
+        wrapper=$bin/${program##*/}
+        printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$qemu" "$program" >"$wrapper"
+        chmod +x "$wrapper"
+    done
+    say "the whole suite for $name under $qemu"
+    PEN_BIN_DIR=$bin PEN_BYTE_ORDER=$order "$CARGO" test --locked --test suite -- --quiet
+    passed="${passed-} $name"
+done
+say "the whole suite passed on:$passed"
