@@ -17,6 +17,7 @@
 
 mod harness;
 
+mod alone;
 mod back_pressure;
 mod background;
 mod capacity;
