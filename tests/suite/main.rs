@@ -31,6 +31,7 @@ mod failed_start;
 mod failover;
 mod http_header;
 mod idle_time;
+mod installation;
 mod limits;
 mod live_changes;
 mod log_file;
