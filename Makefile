@@ -37,7 +37,7 @@ PROGRAMS = pen penctl penlog penlogd mergelogs
 PAGES = *.1
 
 # Scripts that lint looks at.
-SCRIPTS = .ci/run tests/static/*.sh
+SCRIPTS = .ci/run tests/*.sh tests/static/*.sh src/service/*.rc src/service/*.init
 
 # A shell word: where cargo puts things.
 BUILT = "$${CARGO_TARGET_DIR:-target}"
@@ -68,6 +68,7 @@ lint:
 	    echo "shellcheck -x $(SCRIPTS)"; \
 	    shellcheck -x $(SCRIPTS); \
 	fi
+	@tests/service.sh
 
 demo:
 	$(CARGO) build --release --locked --bin pen --example demo
