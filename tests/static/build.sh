@@ -83,7 +83,7 @@ fi
 
 if has_std; then
     say "with the toolchain's standard library for $target"
-    "$CARGO" build --release --locked --bins --target "$target"
+    run_cargo build --release --locked --bins --target "$target"
 elif [ "$target" != "$native" ]; then
     find_std_source ||
         fail "no standard library for $target and no source of it: rustup target add $target," \
@@ -103,7 +103,7 @@ else
     say "with this machine's C library, which makes larger programs than musl; for musl:" \
         "rustup target add $target, or on Debian: apt-get install rustc-web rust-web-src musl-tools"
     target=$("${RUSTC:-rustc}" -vV | sed -n 's/^host: //p')
-    "$CARGO" build --release --locked --bins --target "$target"
+    run_cargo build --release --locked --bins --target "$target"
 fi
 
 # What a program needs of the system, from its headers.

@@ -3,7 +3,6 @@
 # shellcheck shell=sh
 
 cd "$(dirname "$0")/../.." || exit
-CARGO=${CARGO:-cargo}
 mkdir -p "${CARGO_TARGET_DIR:-target}"
 # shellcheck disable=SC2034 # for those who source this
 OUT=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
@@ -13,6 +12,12 @@ say() { echo "${0##*/}: $*"; }
 fail() {
     say "$*" >&2
     exit 1
+}
+
+# cargo, or what make was told to take for it.
+run_cargo() {
+    # shellcheck disable=SC2086 # can be several words
+    ${CARGO:-cargo} "$@"
 }
 
 # A processor's name in Rust's words.
@@ -44,8 +49,8 @@ find_std_source() {
 
 # cargo, with std built anew. Cargo calls this unstable, hence the variable.
 cargo_with_std() {
+    export RUSTC_BOOTSTRAP=1
     action=$1
     shift
-    RUSTC_BOOTSTRAP=1 "$CARGO" "$action" --locked \
-        -Z build-std=std,panic_abort -Z build-std-features= "$@"
+    run_cargo "$action" --locked -Z build-std=std,panic_abort -Z build-std-features= "$@"
 }

@@ -30,7 +30,8 @@ for name; do
         chmod +x "$wrapper"
     done
     say "the whole suite for $name under $qemu"
-    PEN_BIN_DIR=$bin PEN_BYTE_ORDER=$order "$CARGO" test --locked --test suite -- --quiet
+    export PEN_BIN_DIR="$bin" PEN_BYTE_ORDER="$order"
+    run_cargo test --locked --test suite -- --quiet
     passed="${passed-} $name"
 done
 say "the whole suite passed on:$passed"
