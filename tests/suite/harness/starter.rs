@@ -15,8 +15,9 @@ pub(crate) struct Starter {
     servers: Vec<String>,
     control: Option<At>,
     expected: Vec<&'static str>,
-    /// The words of a program that becomes it, and by which name; if any.
+    /// The words of another program that becomes it, if any.
     through: Vec<String>,
+    /// Its path as seen from there.
     known_as: Option<&'static str>,
     directory: Option<PathBuf>,
 }
