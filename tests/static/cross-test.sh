@@ -1,12 +1,18 @@
 #!/bin/sh
-# Runs the whole test suite against static programs for other processors,
-# which qemu interprets:
+# Runs the test suite against static programs for other processors, which qemu
+# interprets:
 #
 #     tests/static/cross-test.sh [arm64] [armv7] [mips] [mipsel]
+#
+# All of it but two tests: a flood must be drunk as fast as a real processor
+# does, and where threads are counted those of qemu would count too.
 
 set -eu
 # shellcheck source=tests/static/common.sh
 . "$(dirname "$0")/common.sh"
+
+flood=udp_flood::a_flood_costs_no_more_than_the_cap_and_disturbs_nobody
+threads=limits::without_threads_to_be_had_clients_are_turned_away
 
 test $# -gt 0 || set -- arm64 armv7 mips mipsel
 for name; do
@@ -29,9 +35,9 @@ for name; do
         printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$qemu" "$program" >"$wrapper"
         chmod +x "$wrapper"
     done
-    say "the whole suite for $name under $qemu"
+    say "all tests for $name under $qemu, but for $flood and $threads"
     export PEN_BIN_DIR="$bin" PEN_BYTE_ORDER="$order"
-    run_cargo test --locked --test suite -- --quiet
+    run_cargo test --locked --test suite -- --quiet --skip $flood --skip $threads
     passed="${passed-} $name"
 done
-say "the whole suite passed on:$passed"
+say "all but those two passed for$passed"

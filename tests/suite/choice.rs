@@ -1,22 +1,7 @@
 //! Which server a client without a history gets: in turn, by hash, by weight,
 //! by prio.
 
-use crate::harness::{
-    Caller, Client, Pen, Place, Starter, is_big_endian, letters, skip_on_c, wait_until,
-};
-
-/// The letter of the server that the hash gives, by the formula that the C
-/// program has: the address as the number whose bytes in memory are the
-/// address in network order, the port likewise.
-fn hashed(last: u8, port: Option<u16>, servers: u32) -> String {
-    let (address, port) = ([127, 0, 0, last], port.unwrap_or(0));
-    let number = match is_big_endian() {
-        true => u32::from_be_bytes(address) ^ u32::from(port),
-        false => u32::from_le_bytes(address) ^ u32::from(port.swap_bytes()),
-    };
-    let index = number % servers;
-    char::from(b'A' + index as u8).to_string()
-}
+use crate::harness::{Caller, Client, Pen, Place, Starter, hashed, letters, skip_on_c, wait_until};
 
 #[test]
 fn the_very_first_client_gets_server_1() {

@@ -96,13 +96,22 @@ pub(crate) fn skip_on_c() -> bool {
     skip
 }
 
-/// The byte order of the program under test. An emulated one need not have
-/// that of the tests.
-pub(crate) fn is_big_endian() -> bool {
-    match std::env::var("PEN_BYTE_ORDER") {
+/// The letter of the server that the hash gives to a client at 127.0.0.`last`,
+/// by the formula that the C program has: the address as the number whose
+/// bytes in memory are the address in network order, with `-r` the port
+/// likewise. The byte order is that of the program under test, and an emulated
+/// one need not have ours.
+pub(crate) fn hashed(last: u8, port: Option<u16>, servers: u32) -> String {
+    let is_big_endian = match std::env::var("PEN_BYTE_ORDER") {
         Ok(order) => order == "big",
         Err(_) => cfg!(target_endian = "big"),
-    }
+    };
+    let (address, port) = ([127, 0, 0, last], port.unwrap_or(0));
+    let number = match is_big_endian {
+        true => u32::from_be_bytes(address) ^ u32::from(port),
+        false => u32::from_le_bytes(address) ^ u32::from(port.swap_bytes()),
+    };
+    char::from(b'A' + (number % servers) as u8).to_string()
 }
 
 /// Says that the running test is left out and why, past the test runner's
