@@ -1,5 +1,8 @@
 # make            build pen, target/release/pen
 # make test       run all tests (no root needed; some compare with the C pen)
+# make compat     the tests on the C pen and on ours, as one table; writes the
+#                 differences into the README, or with COMPAT=--check only
+#                 sees whether they are there
 # make lint       formatting, clippy, manual pages, scripts, service files
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (eight minutes);
@@ -70,6 +73,11 @@ lint:
 	fi
 	@tests/service.sh
 
+compat:
+	$(CARGO) test --locked --test suite --no-run
+	$(CARGO) build --locked --example compat
+	@$(BUILT)/debug/examples/compat $(COMPAT)
+
 demo:
 	$(CARGO) build --release --locked --bin pen --example demo
 	@$(BUILT)/release/examples/demo
@@ -112,5 +120,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint demo bench static static-test cross-test check-bsd \
-	install uninstall clean
+.PHONY: all test lint compat demo bench static static-test cross-test \
+	check-bsd install uninstall clean

@@ -239,12 +239,13 @@ impl Tracker {
     /// The empty line behind a header: ours come before it.
     fn header_end(&mut self, out: &mut Vec<u8>) {
         let end = if self.held.len() == 1 { "\n" } else { "\r\n" };
+        // In the order of the C program.
+        if !self.framing.has_forwarded_proto {
+            self.put(&format!("X-Forwarded-Proto: http{end}"), out);
+        }
         if !self.framing.has_forwarded_for {
             let text = format!("X-Forwarded-For: {}{end}", self.client);
             self.put(&text, out);
-        }
-        if !self.framing.has_forwarded_proto {
-            self.put(&format!("X-Forwarded-Proto: http{end}"), out);
         }
         out.append(&mut self.held);
         match self.framing.body() {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const FOR: &str = "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n";
+const FOR: &str = "X-Forwarded-Proto: http\r\nX-Forwarded-For: 192.0.2.1\r\n";
 
 fn track(pieces: &[&[u8]]) -> (String, Option<End>) {
     let mut tracker = Tracker::new("192.0.2.1".to_owned());

@@ -1,7 +1,8 @@
 //! In the background: the start, the pid file, signals.
 
+use crate::differences::{IGNORED_SIGNALS, INT, LISTEN_PATH, PARENT};
 use crate::harness::{
-    At, Client, Dir, Place, Starter, is_c_pen, letters, skip_on_c, stale_socket, wait_until,
+    At, Client, Dir, Place, Starter, better, letters, stale_socket, wait_until, worse,
 };
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -22,7 +23,7 @@ fn session(pid: u32) -> u32 {
 
 #[test]
 fn it_listens_when_the_parent_has_left() {
-    if skip_on_c() {
+    if better(&PARENT) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());
@@ -68,13 +69,10 @@ fn it_leaves_terminal_and_session_but_not_the_directory() {
 #[test]
 fn term_and_int_end_it_cleanly() {
     for signal in ["TERM", "INT"] {
-        if signal == "INT" && skip_on_c() {
-            return;
-        }
         let (place, dir) = (Place::new(), Dir::new());
         let servers = letters(&place, 1);
         let (pid_file, socket) = (dir.file("pen.pid"), dir.file("pen.sock"));
-        let pen = Starter::at(At::Unix(socket))
+        let pen = Starter::at(At::Unix(socket.clone()))
             .args(["-p", pid_file.to_str().unwrap()])
             .servers(&servers)
             .start_in_background(&pid_file);
@@ -83,9 +81,9 @@ fn term_and_int_end_it_cleanly() {
         pen.signal(signal);
         wait_until("pen ends", || !pen.is_running());
         assert!(client.ends(), "{signal}");
-        if !is_c_pen() {
-            assert_eq!(dir.names(), [""; 0], "{signal}");
-        }
+        let stays = signal == "INT" && worse(&INT);
+        assert_eq!(pid_file.exists(), stays, "{signal}");
+        assert_eq!(socket.exists(), worse(&LISTEN_PATH), "{signal}");
     }
 }
 
@@ -93,7 +91,7 @@ fn term_and_int_end_it_cleanly() {
 fn exit_statuses_in_the_foreground() {
     let place = Place::new();
     for signal in ["TERM", "INT"] {
-        if signal == "INT" && skip_on_c() {
+        if signal == "INT" && better(&INT) {
             return;
         }
         let mut pen = Starter::new(&place).server(&place.at()).start();
@@ -114,15 +112,13 @@ fn other_signals_do_not_end_it() {
     pen.signal("PIPE");
     // Nothing to open or to read again.
     pen.signal("HUP");
-    if !is_c_pen() {
-        pen.says("reloading on HUP");
-    }
+    pen.says("reloading on HUP");
     assert_eq!(pen.letter(), "A");
 }
 
 #[test]
 fn signals_that_the_starter_ignored_work() {
-    if skip_on_c() {
+    if better(&IGNORED_SIGNALS) {
         return;
     }
     let place = Place::new();
@@ -151,14 +147,11 @@ fn a_stale_socket_is_replaced() {
     wait_until("it is pen's socket", || pen.at.connect().is_ok());
     assert_eq!(pen.letter(), "A");
     drop(pen);
-    assert!(!path.exists() || is_c_pen());
+    assert_eq!(path.exists(), worse(&LISTEN_PATH));
 }
 
 #[test]
 fn another_ones_socket_is_not_removed_at_the_end() {
-    if skip_on_c() {
-        return;
-    }
     let (place, dir) = (Place::new(), Dir::new());
     let servers = letters(&place, 1);
     let path = dir.file("pen.sock");

@@ -1,6 +1,9 @@
 //! The control port: who may use it, and what disturbs it.
 
-use crate::harness::{At, Client, Dir, Place, Starter, is_root, letters, skip_on_c, wait_until};
+use crate::differences::{CONTROL_MODE, ESCAPED, NEW_COMMANDS, PIECES, SILENT_CLIENT};
+use crate::harness::{
+    At, Client, Dir, Place, Starter, better, is_root, letters, skipped, wait_until, worse,
+};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,7 +11,7 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_command_in_pieces_or_without_an_end_is_a_command() {
-    if skip_on_c() {
+    if better(&PIECES) {
         return; // it takes the first piece for all
     }
     let place = Place::new();
@@ -28,7 +31,7 @@ fn a_command_in_pieces_or_without_an_end_is_a_command() {
 
 #[test]
 fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
-    if skip_on_c() {
+    if better(&CONTROL_MODE) {
         return;
     }
     let place = Place::new();
@@ -50,8 +53,8 @@ fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
 
 #[test]
 fn root_without_a_user_gets_none() {
-    if !is_root() || skip_on_c() {
-        return;
+    if !is_root() {
+        return skipped("only root gets none");
     }
     let place = Place::new();
     let control = place.at();
@@ -59,7 +62,7 @@ fn root_without_a_user_gets_none() {
         .args(["-C", &control.to_string()])
         .expect("not opened, as pen runs as root")
         .start();
-    assert!(pen.has_said("not opened"));
+    pen.says("not opened");
     assert!(control.connect().is_err());
 }
 
@@ -86,7 +89,7 @@ fn a_list_keeps_clients_out() {
 /// nothing of it stays.
 #[test]
 fn abuse_disturbs_nobody() {
-    if skip_on_c() {
+    if better(&SILENT_CLIENT) {
         return;
     }
     let place = Place::new();
@@ -145,7 +148,7 @@ fn abuse_disturbs_nobody() {
 
 #[test]
 fn a_line_that_is_too_long_is_refused() {
-    if skip_on_c() {
+    if better(&PIECES) {
         return;
     }
     let place = Place::new();
@@ -158,21 +161,21 @@ fn a_line_that_is_too_long_is_refused() {
 
 #[test]
 fn whatever_is_sent_comes_back_harmless() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
-    let reply = pen.ask("\x1b[2Jfoo\x07");
-    assert_eq!(
-        reply,
-        "do_cmd: ignoring command starting with '\\x1b[2Jfoo\\x07'\n"
-    );
+    let sent = "\x1b[2Jfoo\x07";
+    let shown = if worse(&ESCAPED) {
+        sent
+    } else {
+        "\\x1b[2Jfoo\\x07"
+    };
+    let reply = format!("do_cmd: ignoring command starting with '{shown}'\n");
+    assert_eq!(pen.ask(sent), reply);
 }
 
 #[test]
 fn help_lists_every_command() {
-    if skip_on_c() {
+    if better(&NEW_COMMANDS) {
         return;
     }
     let place = Place::new();

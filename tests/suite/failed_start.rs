@@ -1,8 +1,12 @@
 //! What cannot be had at the start: one line, status 1, nothing left behind.
 
-use crate::harness::{Dir, Place, errors_when_left, is_root, refused, skip_on_c};
+use crate::differences::{BAD_LINE, FAILED_START, LISTEN_PATH};
+use crate::harness::{
+    At, Dir, Place, Starter, better, errors_when_left, is_root, refused, run, wait_until, worse,
+};
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
 
 /// pen must refuse these words, and must not have kept `listen` or anything in
 /// `dir`.
@@ -17,7 +21,7 @@ fn refused_cleanly(listen: &str, dir: &Dir, words: &[&str], parts: &[&str]) {
 
 #[test]
 fn what_cannot_be_opened() {
-    if skip_on_c() {
+    if better(&FAILED_START) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());
@@ -41,7 +45,7 @@ fn what_cannot_be_opened() {
 
 #[test]
 fn a_busy_port() {
-    if skip_on_c() {
+    if better(&FAILED_START) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());
@@ -59,7 +63,7 @@ fn a_busy_port() {
 
 #[test]
 fn an_address_that_is_not_here() {
-    if skip_on_c() {
+    if better(&FAILED_START) {
         return;
     }
     // TEST-NET-3, nobody's address (RFC 5737).
@@ -68,7 +72,7 @@ fn an_address_that_is_not_here() {
 
 #[test]
 fn a_bad_line_in_the_configuration() {
-    if skip_on_c() {
+    if better(&BAD_LINE) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());
@@ -89,12 +93,17 @@ fn a_bad_line_in_the_configuration() {
 
 #[test]
 fn a_file_in_the_place_of_the_socket_stays() {
-    if skip_on_c() {
-        return;
-    }
     let dir = Dir::new();
     let path = dir.file("precious");
     fs::write(&path, "data").unwrap();
+    if worse(&LISTEN_PATH) {
+        let starter = Starter::at(At::Unix(path.clone()));
+        let _pen = starter.operand("127.0.0.1:9".to_owned()).start();
+        wait_until("it is removed", || {
+            fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_socket())
+        });
+        return;
+    }
     let word = path.to_str().unwrap();
     refused(&[word, "127.0.0.1:9"], &[word, "not a socket"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "data");
@@ -106,14 +115,16 @@ fn a_file_in_the_place_of_the_socket_stays() {
 
 #[test]
 fn the_reason_is_there_when_the_parent_leaves() {
-    if skip_on_c() {
-        return;
-    }
     let (place, dir) = (Place::new(), Dir::new());
     let listen = place.at().to_string();
+    let words = ["-l", "/nonexistent/log", &listen, "127.0.0.1:9"];
+    if worse(&FAILED_START) {
+        let (status, _, stderr) = run(words);
+        assert_eq!((status, stderr.contains("nonexistent")), (0, false));
+        return;
+    }
     for round in 0..40 {
         let errors = dir.file("errors");
-        let words = ["-l", "/nonexistent/log", &listen, "127.0.0.1:9"];
         let text = errors_when_left(&words, &errors);
         assert_eq!(text.lines().count(), 1, "round {round}: {text:?}");
     }

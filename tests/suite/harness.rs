@@ -8,23 +8,27 @@ mod at;
 mod client;
 mod daemon;
 mod datagrams;
+mod etc;
 mod files;
 mod name_server;
 mod place;
 mod process;
 mod servers;
 mod starter;
+mod verdict;
 
 pub(crate) use at::At;
 pub(crate) use client::{Caller, Client, free_v6};
 pub(crate) use daemon::{Background, Pen};
 pub(crate) use datagrams::{Asker, LONGEST, Responder, free_datagram_port, responders};
+pub(crate) use etc::{own_etc, with_etc};
 pub(crate) use files::{Dir, pattern, same_pattern};
 pub(crate) use name_server::{NAME, NameServer, answer, query};
-pub(crate) use place::Place;
+pub(crate) use place::{Place, Port};
 pub(crate) use process::{Status, errors_when_left, finish, refused, run};
 pub(crate) use servers::{Backend, full_queue, letters, stale_socket};
 pub(crate) use starter::Starter;
+pub(crate) use verdict::{aside, better, c_program, compared, known, skipped, worse};
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -57,6 +61,11 @@ pub(crate) fn pen_program() -> PathBuf {
 
 /// The program of this name from the package under test.
 pub(crate) fn program(name: &str) -> PathBuf {
+    verdict::runs();
+    path_of(name)
+}
+
+fn path_of(name: &str) -> PathBuf {
     match std::env::var_os("PEN_BIN_DIR") {
         Some(dir) => PathBuf::from(dir).join(name),
         None => our_program().with_file_name(name),
@@ -71,13 +80,7 @@ pub(crate) fn our_program() -> PathBuf {
 /// Whether the program under test is the C program.
 pub(crate) fn is_c_pen() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| is_strange(&pen_program()))
-}
-
-/// Where the C program is, if it is installed.
-pub(crate) fn c_program() -> Option<PathBuf> {
-    let path = PathBuf::from("/usr/bin/pen");
-    (path.exists() && is_strange(&path)).then_some(path)
+    *ANSWER.get_or_init(|| is_strange(&path_of("pen")))
 }
 
 /// Whether this is not our program: the C program has no `--version`.
@@ -85,15 +88,6 @@ fn is_strange(program: &Path) -> bool {
     let output = Command::new(program).arg("--version").output();
     let output = output.expect("the program under test runs");
     !output.stdout.starts_with(b"pen ")
-}
-
-/// Whether to leave out a test of something that the C program does not do.
-pub(crate) fn skip_on_c() -> bool {
-    let skip = is_c_pen();
-    if skip {
-        skipped("the C program does not do this");
-    }
-    skip
 }
 
 /// The letter of the server that the hash gives to a client at 127.0.0.`last`,
@@ -112,15 +106,6 @@ pub(crate) fn hashed(last: u8, port: Option<u16>, servers: u32) -> String {
         false => u32::from_le_bytes(address) ^ u32::from(port.swap_bytes()),
     };
     char::from(b'A' + (number % servers) as u8).to_string()
-}
-
-/// Says that the running test is left out and why, past the test runner's
-/// capturing of output.
-pub(crate) fn skipped(why: &str) {
-    use std::io::Write;
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("test");
-    let _ = writeln!(std::io::stderr(), "skipped: {name} ({why})");
 }
 
 /// Whether the tests run as root, and with them pen.

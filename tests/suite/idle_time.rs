@@ -1,6 +1,7 @@
 //! Connections on which nothing moves (`idle_timeout`).
 
-use crate::harness::{Backend, PATIENCE, Place, Starter, skip_on_c, wait_until};
+use crate::differences::{HALF_CLOSED, IDLE_TABLE};
+use crate::harness::{Backend, PATIENCE, Place, Starter, better, wait_until};
 use std::io::Read;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ fn a_quiet_connection_ends_after_the_idle_time() {
 
 #[test]
 fn a_half_closed_connection_ends_after_the_idle_time() {
-    if skip_on_c() {
+    if better(&HALF_CLOSED) {
         return;
     }
     let place = Place::new();
@@ -79,5 +80,21 @@ fn an_idle_time_set_later_counts_for_those_who_are_here() {
     assert_eq!(client.letter(), "A");
     assert_eq!(pen.ask("idle_timeout"), "Idle timeout: 0 seconds\n");
     assert_eq!(pen.ask("idle_timeout 1"), "Idle timeout: 1 seconds\n");
+    assert!(client.ends());
+}
+
+#[test]
+fn few_slots_are_no_reason_to_wait() {
+    if better(&IDLE_TABLE) {
+        return;
+    }
+    let place = Place::new();
+    let server = Backend::letter(place.at(), 'A');
+    let pen = Starter::new(&place)
+        .args(["-x", "1", "-O", "idle_timeout 2"])
+        .server(&server.at)
+        .start();
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
     assert!(client.ends());
 }

@@ -1,7 +1,8 @@
 //! The request log (`-l`): its lines, its rotation, over UDP.
 
+use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, UDP_LOG};
 use crate::harness::{
-    Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, is_c_pen, skip_on_c, wait_until,
+    Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, wait_until, worse,
 };
 use std::fs::{self, File};
 use std::io::Read;
@@ -75,9 +76,6 @@ fn a_line_has_client_time_server_and_request() {
 
 #[test]
 fn control_characters_do_not_reach_the_log() {
-    if skip_on_c() {
-        return;
-    }
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
@@ -87,7 +85,12 @@ fn control_characters_do_not_reach_the_log() {
         .start();
     send(&pen, b"a\x1b[31m\x07\0\t\x7f\xffb\n");
     let all = lines(&pen, &log, 1);
-    assert!(all[0].ends_with(" a.[31m.....b"), "{all:?}");
+    let wanted = if worse(&CONTROL_CHARACTERS) {
+        " a\x1b[31m\x07\0\t\x7f.b"
+    } else {
+        " a.[31m.....b"
+    };
+    assert!(all[0].ends_with(wanted), "{all:?}");
 }
 
 #[test]
@@ -110,10 +113,26 @@ fn every_read_of_a_client_is_a_line() {
 }
 
 #[test]
-fn hup_opens_the_log_again() {
-    if skip_on_c() {
+fn a_line_is_there_at_once() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let log = dir.file("pen.log");
+    let pen = Starter::new(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .start();
+    send(&pen, b"hello\n");
+    let is_there = || fs::read_to_string(&log).unwrap().ends_with(" hello\n");
+    if worse(&LOG_BUFFER) {
+        send(&pen, b"again\n");
+        assert!(!is_there());
         return;
     }
+    wait_until("the line is there", is_there);
+}
+
+#[test]
+fn hup_opens_the_log_again() {
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let (log, old) = (dir.file("pen.log"), dir.file("pen.log.1"));
@@ -138,7 +157,7 @@ fn hup_opens_the_log_again() {
 
 #[test]
 fn the_last_lines_are_written_before_the_end() {
-    if skip_on_c() {
+    if better(&LOG_BUFFER) {
         return;
     }
     // More than a pipe holds, so that most of it is in pen when it has to end.
@@ -189,17 +208,12 @@ fn over_udp_to_penlogd() {
         let count = socket.recv(&mut buffer).unwrap();
         let mut wanted = format!("+ 127.0.0.1 {} {logged}", place.ip);
         wanted.truncate(1023);
-        if !is_c_pen() || wanted.len() < 1000 {
-            assert_eq!(buffer[..count], *format!("{wanted}\n").as_bytes());
-        }
+        assert_eq!(buffer[..count], *format!("{wanted}\n").as_bytes());
     }
 }
 
 #[test]
 fn a_full_disk_stops_nobody() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let echo = Backend::echo(place.at());
     let pen = Starter::new(&place)
@@ -213,12 +227,12 @@ fn a_full_disk_stops_nobody() {
     pen.says("cannot write to the log");
     let told = pen.messages();
     let told = told.iter().filter(|line| line.contains("cannot write"));
-    assert_eq!(told.count(), 1);
+    assert!(told.count() <= 1);
 }
 
 #[test]
 fn each_datagram_is_a_line() {
-    if skip_on_c() {
+    if better(&UDP_LOG) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());

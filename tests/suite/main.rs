@@ -15,6 +15,8 @@
     clippy::indexing_slicing
 )]
 
+mod coverage;
+mod differences;
 mod harness;
 
 mod alone;
@@ -29,6 +31,7 @@ mod dns;
 mod endings;
 mod failed_start;
 mod failover;
+mod hash_v6;
 mod http_header;
 mod idle_time;
 mod installation;
@@ -38,10 +41,13 @@ mod log_file;
 mod logs;
 mod malformed;
 mod mergelogs;
+mod messages;
+mod names;
 mod option_table;
 mod penctl;
 mod relay;
 mod reports;
+mod side_by_side;
 mod socket_kinds;
 mod tracking;
 mod transcript;
@@ -52,3 +58,5 @@ mod udp_failover;
 mod udp_flood;
 mod udp_sockets;
 mod users;
+mod wild;
+mod wild_udp;

@@ -1,10 +1,11 @@
 //! Command lines that are refused, in one line that names the word.
 
-use crate::harness::{Dir, Place, refused, skip_on_c};
+use crate::differences::{NOT_BUILT, WRONG_WORD};
+use crate::harness::{Dir, Place, better, refused};
 
 #[test]
 fn malformed_option_values() {
-    if skip_on_c() {
+    if better(&WRONG_WORD) {
         return;
     }
     for (option, value) in [
@@ -63,7 +64,7 @@ fn malformed_option_values() {
 
 #[test]
 fn unknown_options() {
-    if skip_on_c() {
+    if better(&WRONG_WORD) {
         return;
     }
     for option in ["-y", "-ry", "--nonsense", "--check=1", "-9"] {
@@ -75,7 +76,7 @@ fn unknown_options() {
 
 #[test]
 fn malformed_listen_operands() {
-    if skip_on_c() {
+    if better(&WRONG_WORD) {
         return;
     }
     for word in [
@@ -99,7 +100,7 @@ fn malformed_listen_operands() {
 
 #[test]
 fn malformed_server_operands() {
-    if skip_on_c() {
+    if better(&WRONG_WORD) {
         return;
     }
     let place = Place::new();
@@ -131,7 +132,7 @@ fn malformed_server_operands() {
 
 #[test]
 fn tls_is_not_built_in() {
-    if skip_on_c() {
+    if better(&NOT_BUILT) {
         return;
     }
     for words in [
@@ -151,7 +152,7 @@ fn tls_is_not_built_in() {
 
 #[test]
 fn commands_that_are_not_built_in() {
-    if skip_on_c() {
+    if better(&NOT_BUILT) {
         return;
     }
     for (line, part) in [

@@ -1,9 +1,11 @@
 //! The manual page and the program know the same options and commands.
 
+use crate::harness::aside;
 use std::collections::BTreeSet;
 
 /// The page's lines, `true` for those in the section on control commands.
 fn items() -> Vec<(bool, String)> {
+    aside("about the manual page");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pen.1");
     let page = std::fs::read_to_string(path).expect(path);
     let mut in_commands = false;

@@ -1,6 +1,7 @@
 //! The client table: who comes back to which server, and who is forgotten.
 
-use crate::harness::{Caller, Place, Starter, letters, skip_on_c, wait_until};
+use crate::differences::{EXPIRY, NEVER_REMEMBER};
+use crate::harness::{Caller, Place, Starter, better, letters, wait_until};
 use std::time::Duration;
 
 #[test]
@@ -34,7 +35,7 @@ fn hash_and_weight_choose_only_once() {
 
 #[test]
 fn an_expired_client_is_a_new_one() {
-    if skip_on_c() {
+    if better(&EXPIRY) {
         return;
     }
     let place = Place::new();
@@ -100,7 +101,7 @@ fn the_table_can_be_made_larger() {
 
 #[test]
 fn n_hashes_and_never_remembers() {
-    if skip_on_c() {
+    if better(&NEVER_REMEMBER) {
         return;
     }
     let place = Place::new();

@@ -1,25 +1,24 @@
 //! Every control command, good and bad, side by side with the C program: the
 //! replies are the same to the byte, or better and the table says why.
 
-use crate::harness::{Dir, Place, Starter, c_program, skipped};
+use crate::differences::*;
+use crate::harness::{Dir, Place, Starter, c_program, compared, known};
 
 /// How our reply stands to the C program's.
-enum Reply {
+pub(crate) enum Reply {
     /// The same.
     Same,
     /// Ours, and why it is not the C program's.
-    Better(&'static str, &'static str),
+    Better(&'static str, Difference),
     /// Ours; what the C program does with the line is not to be shown, as it
     /// ends or hangs it.
-    Alone(&'static str, &'static str),
+    Alone(&'static str, Difference),
+    /// Ours, after a line that only ours has refused.
+    Still(&'static str),
 }
-use Reply::{Alone, Better, Same};
+use Reply::{Alone, Better, Same, Still};
 
-const SILENT: &str = "the C program is silent";
-const ZERO: &str = "the C program takes it as 0";
-const NOT_BUILT: &str = "not built in, and said so";
-
-const LINES: &[(&str, Reply)] = &[
+pub(crate) const LINES: &[(&str, Reply)] = &[
     ("mode", Same),
     ("hash", Same),
     ("roundrobin", Same),
@@ -37,14 +36,17 @@ const LINES: &[(&str, Reply)] = &[
     ("blacklist 10", Same),
     (
         "blacklist x",
-        Better("blacklist: bad number 'x', expected [seconds]\n", ZERO),
+        Better(
+            "blacklist: bad number 'x', expected [seconds]\n",
+            WRONG_COMMAND,
+        ),
     ),
-    ("blacklist", Better("10\n", ZERO)),
+    ("blacklist", Still("10\n")),
     ("timeout", Same),
     ("timeout 5", Same),
     (
         "timeout 0",
-        Better("timeout: at least 1 second\n", "no connect could succeed"),
+        Better("timeout: at least 1 second\n", WRONG_COMMAND),
     ),
     ("tracking 60", Same),
     ("tracking", Same),
@@ -58,7 +60,10 @@ const LINES: &[(&str, Reply)] = &[
     ("conn_max", Same),
     (
         "conn_max x",
-        Alone("conn_max: bad number 'x', expected [number]\n", "a crash"),
+        Alone(
+            "conn_max: bad number 'x', expected [number]\n",
+            WRONG_COMMAND,
+        ),
     ),
     ("client_acl", Same),
     ("client_acl 3", Same),
@@ -85,7 +90,7 @@ const LINES: &[(&str, Reply)] = &[
         "idlers 1001",
         Alone(
             "idlers: 1001 is too high, 1000 at most, expected [number]\n",
-            "a crash",
+            WRONG_COMMAND,
         ),
     ),
     ("connection 0", Same),
@@ -98,7 +103,10 @@ const LINES: &[(&str, Reply)] = &[
     ("source x", Same),
     (
         "source",
-        Alone("source: argument missing, expected address\n", "a crash"),
+        Alone(
+            "source: argument missing, expected address\n",
+            WRONG_COMMAND,
+        ),
     ),
     ("source 0.0.0.0", Same),
     ("tarpit_acl", Same),
@@ -115,14 +123,17 @@ const LINES: &[(&str, Reply)] = &[
         "tcp_fastclose x",
         Better(
             "tcp_fastclose: unknown word 'x', expected up|down|both|off\n",
-            SILENT,
+            WRONG_COMMAND,
         ),
     ),
     ("exit", Same),
     ("foo", Same),
     (
         "no foo",
-        Better("do_cmd: ignoring command starting with 'foo'\n", SILENT),
+        Better(
+            "do_cmd: ignoring command starting with 'foo'\n",
+            WRONG_COMMAND,
+        ),
     ),
     ("servers", Same),
     ("server 0 max 5 hard 6 weight 7 prio 8", Same),
@@ -136,7 +147,7 @@ const LINES: &[(&str, Reply)] = &[
         "server x",
         Better(
             "server: bad number 'x', expected index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n]...\n",
-            ZERO,
+            WRONG_COMMAND,
         ),
     ),
     ("recent", Same),
@@ -148,14 +159,14 @@ const LINES: &[(&str, Reply)] = &[
         "acl 1 foo",
         Better(
             "acl: argument missing, expected list permit|deny address [mask] | address/length\n",
-            SILENT,
+            WRONG_COMMAND,
         ),
     ),
     (
         "acl 99 permit 1.2.3.4",
         Better(
             "acl: no access list 99, expected list permit|deny address [mask] | address/length\n",
-            ZERO,
+            WRONG_COMMAND,
         ),
     ),
     (
@@ -165,18 +176,26 @@ const LINES: &[(&str, Reply)] = &[
     ("no acl 1", Same),
     (
         "no acl",
-        Alone("no acl: argument missing, expected list\n", "a crash"),
+        Alone("no acl: argument missing, expected list\n", WRONG_COMMAND),
     ),
     ("ascii", Same),
     ("no ascii", Same),
     ("dummy", Same),
     ("no dummy", Same),
+    ("http", Same),
+    ("no http", Same),
+    ("transparent", Same),
+    ("no transparent", Same),
     ("keepalive", Same),
     ("no keepalive", Same),
     ("abort_on_error", Same),
     ("no abort_on_error", Same),
     ("no block", Same),
+    ("block", Better("", OLD_COMMANDS)),
+    ("delayed_forward", Better("", OLD_COMMANDS)),
+    ("no delayed_forward", Same),
     ("epoll", Same),
+    ("kqueue", Same),
     ("poll", Same),
     ("select", Same),
     ("pending_max 5", Same),
@@ -187,41 +206,58 @@ const LINES: &[(&str, Reply)] = &[
         "dsr_if eth0",
         Alone("direct server return is not built in\n", NOT_BUILT),
     ),
+    ("emergency 127.0.0.1:9", Better("", NEW_COMMANDS)),
+    ("abuse 127.0.0.1:9", Better("", NEW_COMMANDS)),
+    ("udp_balance datagram", Better("datagram\n", NEW_COMMANDS)),
     ("mode", Same),
     (
         "mode x",
         Better(
             "mode: unexpected 'x', expected no argument\n",
-            "the C program ignores it",
+            WRONG_COMMAND,
+        ),
+    ),
+    (
+        "write",
+        Alone(
+            "write: no file given, and pen was started without -F\n",
+            WRONG_COMMAND,
+        ),
+    ),
+    (
+        "write /nonexistent/pen.cfg",
+        Alone(
+            "/nonexistent/pen.cfg: cannot write the configuration: No such file or directory (os error 2)\n",
+            WRONG_COMMAND,
         ),
     ),
     (
         "include /nonexistent",
         Better(
             "/nonexistent: cannot read the configuration: No such file or directory (os error 2)\n",
-            SILENT,
+            WRONG_COMMAND,
         ),
     ),
     (
         "listen 127.0.0.1:99999",
         Alone(
             "127.0.0.1:99999: 99999: port out of range, expected 0 to 65535\n",
-            "it ends",
+            IMPOSSIBLE,
         ),
     ),
     (
         "log /nonexistent/log",
         Alone(
             "/nonexistent/log: cannot open the log: No such file or directory (os error 2)\n",
-            "it ends",
+            IMPOSSIBLE,
         ),
     ),
 ];
 
 #[test]
-fn replies_are_the_c_programs_or_better() {
-    let Some(program) = c_program() else {
-        return skipped("the C program is not installed");
+fn replies() {
+    let Some(program) = c_program("pen") else {
+        return;
     };
     let (our_place, their_place) = (Place::new(), Place::new());
     let start = |starter: Starter, place: &Place| {
@@ -240,20 +276,26 @@ fn replies_are_the_c_programs_or_better() {
                 let (we, they) = (our_place.ip.to_string(), their_place.ip.to_string());
                 let wanted = theirs.ask(line).replace(&they, &we);
                 assert_eq!(our_reply, wanted, "{line}");
+                compared(line, None);
             }
-            Better(wanted, why) => {
-                assert_eq!(our_reply, *wanted, "{line}: {why}");
-                assert_ne!(theirs.ask(line), *wanted, "{line}: is it true that {why}?");
+            Better(wanted, difference) => {
+                assert_eq!(our_reply, *wanted, "{line}");
+                assert_ne!(theirs.ask(line), *wanted, "{line}: no longer different");
+                compared(line, Some(difference));
             }
-            Alone(wanted, why) => assert_eq!(our_reply, *wanted, "{line}: {why}"),
+            Alone(wanted, difference) => {
+                assert_eq!(our_reply, *wanted, "{line}");
+                known(line, difference);
+            }
+            Still(wanted) => assert_eq!(our_reply, *wanted, "{line}"),
         }
     }
 }
 
 #[test]
 fn the_status_page_is_the_c_programs() {
-    let Some(program) = c_program() else {
-        return skipped("the C program is not installed");
+    let Some(program) = c_program("pen") else {
+        return;
     };
     let page = |starter: Starter, place: &Place| {
         let starter = starter.operand("127.0.0.1:1001:10:20:3:4".to_owned());
@@ -271,4 +313,5 @@ fn the_status_page_is_the_c_programs() {
     let ours = page(Starter::new(&here).ours(), &here);
     assert_eq!(ours, page(Starter::new(&there).program(program), &there));
     assert!(ours.len() > 40, "{ours:?}");
+    compared("", None);
 }

@@ -5,16 +5,17 @@
 //! of connections: its other side is a Unix socket, which is reached from any
 //! namespace. The server of datagrams is a real one.
 
+use crate::differences::TRANSPARENT;
 use crate::harness::{
-    Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, is_root, letters,
-    query, refused, skip_on_c, skipped, wait_until,
+    Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, better, is_root,
+    letters, query, refused, skipped, wait_until,
 };
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// `ip` with the words of a line; what it says if it fails.
-fn ip(line: &str) -> Result<(), String> {
+pub(crate) fn ip(line: &str) -> Result<(), String> {
     let output = Command::new("ip").args(line.split(' ')).output();
     let output = output.map_err(|e| format!("ip: {e}"))?;
     match output.status.success() {
@@ -100,15 +101,13 @@ impl Drop for Net {
 }
 
 /// A pen in one of the namespaces.
-fn pen(dir: &Dir, namespace: &str, at: &At, to: &At, args: &[&str]) -> Pen {
+fn pen(dir: &Dir, namespace: &str, at: &At, to: &At, args: &[&str]) -> Starter {
     let control = dir.file(&format!("{namespace}.control"));
     Starter::at(at.clone())
-        .ours()
         .inside(namespace)
         .args(args)
         .control(At::Unix(control))
         .server(to)
-        .start()
 }
 
 /// The pen that is tested, and the one that makes its clients.
@@ -122,8 +121,10 @@ impl Row {
         let near = At::Inet("10.99.1.1:8000".parse().unwrap());
         let transparent = [args, &["-O", "transparent"]].concat();
         Row {
-            tested: pen(dir, &net.pen, &near, server, &transparent),
-            client: pen(dir, &net.client, &At::Unix(dir.file("way")), &near, args),
+            tested: pen(dir, &net.pen, &near, server, &transparent).start(),
+            client: pen(dir, &net.client, &At::Unix(dir.file("way")), &near, args)
+                .ours()
+                .start(),
         }
     }
 
@@ -145,9 +146,6 @@ impl Row {
 }
 
 fn net() -> Option<Net> {
-    if skip_on_c() {
-        return None;
-    }
     if !is_root() {
         skipped("only root makes network namespaces");
         return None;
@@ -161,7 +159,7 @@ fn connections_come_from_the_client() {
     let dir = Dir::new();
     let letter = Backend::letter(At::Unix(dir.file("letter")), 'A');
     let far = At::Inet("10.99.2.2:9000".parse().unwrap());
-    let server = pen(&dir, &net.server, &far, &letter.at, &[]);
+    let server = pen(&dir, &net.server, &far, &letter.at, &[]).ours().start();
     let row = Row::start(&net, &dir, &[], &far);
     row.shows_the_clients(
         |at| {
@@ -204,7 +202,7 @@ fn datagrams_come_from_the_client() {
 
 #[test]
 fn without_the_right_it_is_refused() {
-    if skip_on_c() {
+    if better(&TRANSPARENT) {
         return;
     }
     let place = Place::new();

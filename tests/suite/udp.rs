@@ -1,8 +1,9 @@
 //! UDP (`-U`): flows, what they carry, how they end.
 
+use crate::differences::{UDP_IDLE, UDP_KINDS};
 use crate::harness::{
-    Asker, At, LONGEST, PATIENCE, Place, Responder, Starter, is_c_pen, pattern, responders,
-    skip_on_c, wait_until,
+    Asker, At, LONGEST, PATIENCE, Place, Responder, Starter, better, is_c_pen, pattern, responders,
+    wait_until,
 };
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ fn a_server_may_answer_often_and_late() {
 
 #[test]
 fn empty_datagrams_go_through_and_end_nothing() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let place = Place::new();
@@ -74,7 +75,7 @@ fn the_longest_datagrams_go_through() {
         .into_iter()
         .enumerate()
     {
-        if length > 9000 && skip_on_c() {
+        if length > 9000 && better(&UDP_KINDS) {
             return;
         }
         let data = pattern(number, 0, length);
@@ -100,7 +101,7 @@ fn a_flow_keeps_its_server() {
 
 #[test]
 fn bytes_are_counted() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let place = Place::new();
@@ -149,7 +150,7 @@ fn flows_count_as_connections() {
 
 #[test]
 fn a_quiet_flow_ends_after_the_idle_time() {
-    if skip_on_c() {
+    if better(&UDP_IDLE) {
         return;
     }
     let place = Place::new();
@@ -170,9 +171,6 @@ fn a_quiet_flow_ends_after_the_idle_time() {
 
 #[test]
 fn an_idle_time_set_later_counts_for_those_who_are_here() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let servers = responders(&place, 1);
     let starter = Starter::datagrams(&place).servers(&servers);
@@ -185,9 +183,6 @@ fn an_idle_time_set_later_counts_for_those_who_are_here() {
 
 #[test]
 fn traffic_one_way_keeps_a_flow() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let server = UdpSocket::bind(place.addr()).unwrap();
     server.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -223,7 +218,7 @@ fn traffic_one_way_keeps_a_flow() {
 
 #[test]
 fn servers_see_the_source_address() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let place = Place::new();

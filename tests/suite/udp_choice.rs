@@ -1,8 +1,9 @@
 //! UDP (`-U`): which server a flow gets, and with `udp_balance datagram`, each
 //! datagram.
 
+use crate::differences::{DENIED, UDP_BALANCE};
 use crate::harness::{
-    Asker, Pen, Place, Responder, Starter, hashed, responders, skip_on_c, wait_until,
+    Asker, Pen, Place, Responder, Starter, better, hashed, responders, wait_until,
 };
 
 /// New clients with these addresses, 127.0.0.N, one after the other; the
@@ -92,9 +93,6 @@ fn by_prio() {
 
 #[test]
 fn flows_count_against_the_limit() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let servers = responders(&place, 2);
     let emergency = Responder::letter(place.at(), 'E');
@@ -114,9 +112,6 @@ fn flows_count_against_the_limit() {
 
 #[test]
 fn without_room_anywhere_a_datagram_goes_nowhere() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let servers = responders(&place, 1);
     let pen = Starter::datagrams(&place)
@@ -151,7 +146,7 @@ fn denied_clients_go_to_the_abuse_server() {
 
 #[test]
 fn without_an_abuse_server_they_are_not_heard() {
-    if skip_on_c() {
+    if better(&DENIED) {
         return;
     }
     let place = Place::new();
@@ -213,7 +208,7 @@ fn silent(place: &Place, count: usize) -> Vec<Responder> {
 
 #[test]
 fn one_source_port_and_two_servers_of_a_log() {
-    if skip_on_c() {
+    if better(&UDP_BALANCE) {
         return;
     }
     const COUNT: usize = 10_000;
@@ -245,7 +240,7 @@ fn one_source_port_and_two_servers_of_a_log() {
 
 #[test]
 fn datagrams_by_weight() {
-    if skip_on_c() {
+    if better(&UDP_BALANCE) {
         return;
     }
     let place = Place::new();
@@ -261,7 +256,7 @@ fn datagrams_by_weight() {
 
 #[test]
 fn answers_to_balanced_datagrams() {
-    if skip_on_c() {
+    if better(&UDP_BALANCE) {
         return;
     }
     let place = Place::new();

@@ -1,6 +1,7 @@
 //! UDP (`-U`): servers that refuse, and servers that are taken away.
 
-use crate::harness::{Asker, Pen, Place, Responder, Starter, responders, skip_on_c, wait_until};
+use crate::differences::{UDP_BALANCE, UDP_REFUSED, UDP_TAKEN_AWAY};
+use crate::harness::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
 use std::time::{Duration, Instant};
 
 /// How often it has been said that a server is down.
@@ -14,7 +15,7 @@ fn downs(pen: &Pen) -> usize {
 
 #[test]
 fn a_refused_datagram_goes_to_the_next_server() {
-    if skip_on_c() {
+    if better(&UDP_REFUSED) {
         return;
     }
     let place = Place::new();
@@ -39,7 +40,7 @@ fn a_refused_datagram_goes_to_the_next_server() {
 
 #[test]
 fn fail_over_goes_around() {
-    if skip_on_c() {
+    if better(&UDP_REFUSED) {
         return;
     }
     let place = Place::new();
@@ -56,7 +57,7 @@ fn fail_over_goes_around() {
 
 #[test]
 fn a_server_that_dies_loses_its_flows_to_another() {
-    if skip_on_c() {
+    if better(&UDP_REFUSED) {
         return;
     }
     let place = Place::new();
@@ -79,7 +80,7 @@ fn a_server_that_dies_loses_its_flows_to_another() {
 
 #[test]
 fn a_burst_that_is_refused_is_not_lost() {
-    if skip_on_c() {
+    if better(&UDP_REFUSED) {
         return;
     }
     let place = Place::new();
@@ -112,7 +113,7 @@ fn a_burst_that_is_refused_is_not_lost() {
 
 #[test]
 fn balanced_datagrams_that_are_refused_are_not_lost() {
-    if skip_on_c() {
+    if better(&UDP_BALANCE) {
         return;
     }
     let place = Place::new();
@@ -136,7 +137,7 @@ fn balanced_datagrams_that_are_refused_are_not_lost() {
 
 #[test]
 fn stubborn_means_no_fail_over() {
-    if skip_on_c() {
+    if better(&UDP_REFUSED) {
         return;
     }
     let place = Place::new();
@@ -161,7 +162,7 @@ fn stubborn_means_no_fail_over() {
 
 #[test]
 fn the_emergency_server_comes_last() {
-    if skip_on_c() {
+    if better(&UDP_REFUSED) {
         return;
     }
     let place = Place::new();
@@ -188,7 +189,7 @@ fn the_emergency_server_comes_last() {
 
 #[test]
 fn a_blacklisted_server_is_used_again_after_its_time() {
-    if skip_on_c() {
+    if better(&UDP_REFUSED) {
         return;
     }
     let place = Place::new();
@@ -212,7 +213,7 @@ fn a_blacklisted_server_is_used_again_after_its_time() {
 /// port.
 #[test]
 fn a_server_that_is_taken_away_loses_its_flows() {
-    if skip_on_c() {
+    if better(&UDP_TAKEN_AWAY) {
         return;
     }
     let place = Place::new();
@@ -245,7 +246,7 @@ fn a_server_that_is_taken_away_loses_its_flows() {
 
 #[test]
 fn a_tracked_client_leaves_a_blacklisted_server_for_good() {
-    if skip_on_c() {
+    if better(&UDP_TAKEN_AWAY) {
         return;
     }
     let place = Place::new();

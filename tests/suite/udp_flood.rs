@@ -1,7 +1,8 @@
 //! UDP (`-U`): more flows than there may be, and very many that begin at once.
 
+use crate::differences::{UDP_IDLE, UDP_MANY};
 use crate::harness::{
-    Asker, At, PATIENCE, Pen, Place, Responder, Starter, responders, skip_on_c, wait_until,
+    Asker, At, PATIENCE, Pen, Place, Responder, Starter, better, responders, wait_until,
 };
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -18,7 +19,7 @@ fn patient(place: &Place) -> Responder {
 
 #[test]
 fn the_flow_idle_for_longest_goes_first() {
-    if skip_on_c() {
+    if better(&UDP_IDLE) {
         return;
     }
     let place = Place::new();
@@ -55,9 +56,6 @@ fn the_flow_idle_for_longest_goes_first() {
 
 #[test]
 fn who_only_listens_is_not_idle() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let server = UdpSocket::bind(place.addr()).unwrap();
     server.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -85,9 +83,6 @@ fn who_only_listens_is_not_idle() {
 
 #[test]
 fn the_cap_can_be_raised() {
-    if skip_on_c() {
-        return;
-    }
     let place = Place::new();
     let servers = responders(&place, 1);
     let pen = Starter::datagrams(&place)
@@ -120,7 +115,7 @@ fn spoof(to: &Pen, numbers: std::ops::Range<u32>) {
 
 #[test]
 fn a_flood_costs_no_more_than_the_cap_and_disturbs_nobody() {
-    if skip_on_c() {
+    if better(&UDP_MANY) {
         return;
     }
     const FLOOD: u32 = 100_000;
@@ -174,7 +169,7 @@ fn a_flood_costs_no_more_than_the_cap_and_disturbs_nobody() {
 
 #[test]
 fn no_answer_goes_to_another_client() {
-    if skip_on_c() {
+    if better(&UDP_MANY) {
         return;
     }
     // So many at a time that the sockets hold the datagrams of all.

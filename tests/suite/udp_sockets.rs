@@ -1,9 +1,10 @@
 //! UDP (`-U`): where pen listens and where servers are: wildcard addresses,
 //! IPv6, Unix sockets, and moves.
 
+use crate::differences::{FAILED_START, IMPOSSIBLE, UDP_KINDS, UDP_WILDCARD};
 use crate::harness::{
-    Asker, At, Dir, PATIENCE, Place, Responder, Starter, free_datagram_port, refused, responders,
-    skip_on_c, skipped, wait_until,
+    Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, free_datagram_port, refused,
+    responders, skipped, wait_until,
 };
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -18,7 +19,7 @@ fn talks(client: &Asker) {
 
 #[test]
 fn answers_come_from_the_address_that_was_asked() {
-    if skip_on_c() {
+    if better(&UDP_WILDCARD) {
         return;
     }
     let place = Place::new();
@@ -73,7 +74,7 @@ fn a_port_alone_is_all_of_ipv4() {
 
 #[test]
 fn all_of_ipv6_is_all_of_ipv4_too() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let Some(at) = free_datagram_port(Ipv6Addr::UNSPECIFIED) else {
@@ -129,7 +130,7 @@ fn ipv6_on_either_side() {
         (At::Inet(listen), &far),
     ] {
         let is_v6 = at.inet().is_ipv6();
-        if is_v6 && skip_on_c() {
+        if is_v6 && better(&UDP_KINDS) {
             return;
         }
         let pen = Starter::at(at)
@@ -151,7 +152,7 @@ fn ipv6_on_either_side() {
 
 #[test]
 fn a_unix_socket_for_clients() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());
@@ -187,7 +188,7 @@ fn a_unix_socket_for_clients() {
 
 #[test]
 fn a_unix_socket_for_a_server() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());
@@ -221,7 +222,7 @@ fn a_unix_socket_for_a_server() {
 
 #[test]
 fn unix_sockets_on_both_sides() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let dir = Dir::new();
@@ -237,7 +238,7 @@ fn unix_sockets_on_both_sides() {
 
 #[test]
 fn who_does_not_read_holds_nobody_up() {
-    if skip_on_c() {
+    if better(&UDP_KINDS) {
         return;
     }
     let (place, dir) = (Place::new(), Dir::new());
@@ -290,7 +291,7 @@ fn a_move() {
     assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
     talks(&Asker::new(&next));
     wait_until("the old place is closed", || !pen.at.is_listening());
-    if skip_on_c() {
+    if better(&IMPOSSIBLE) {
         return;
     }
     let reply = pen.ask("listen 192.0.2.1:80");
@@ -307,7 +308,7 @@ fn a_move() {
 
 #[test]
 fn an_address_that_is_taken_is_refused() {
-    if skip_on_c() {
+    if better(&FAILED_START) {
         return;
     }
     let place = Place::new();

@@ -42,8 +42,14 @@ impl At {
         }
     }
 
-    /// Whether somebody listens here, for connections or for datagrams, without disturbing them. Linux only.
+    /// Whether somebody listens here or on all addresses, for connections or
+    /// for datagrams, without disturbing them. Linux only.
     pub(crate) fn is_listening(&self) -> bool {
+        self.is_listening_for("self")
+    }
+
+    /// The same, in the network that this process has.
+    pub(super) fn is_listening_for(&self, process: &str) -> bool {
         let addr = match self {
             At::Unix(path) => return path.exists(),
             At::Inet(addr) => addr,
@@ -58,13 +64,15 @@ impl At {
         let words = octets.chunks_exact(4);
         let words = words.map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
         let ip: String = words.map(|word| format!("{word:08X}")).collect();
-        let local = format!(" {ip}:{:04X} ", addr.port());
+        let local = |ip: &str| format!(" {ip}:{:04X} ", addr.port());
+        let (here, everywhere) = (local(&ip), local(&"0".repeat(ip.len())));
         [("tcp", ":0000 0A "), ("udp", ":0000 07 ")]
             .iter()
             .any(|(kind, state)| {
-                let table = std::fs::read_to_string(format!("/proc/net/{kind}{version}"));
-                let table = table.unwrap();
-                let mut lines = table.lines().filter(|line| line.contains(&local));
+                let table = format!("/proc/{process}/net/{kind}{version}");
+                let table = std::fs::read_to_string(table).unwrap();
+                let is_local = |line: &&str| line.contains(&here) || line.contains(&everywhere);
+                let mut lines = table.lines().filter(is_local);
                 lines.any(|line| line.contains(state))
             })
     }

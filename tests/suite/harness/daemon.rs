@@ -54,7 +54,10 @@ impl Pen {
                 panic!("pen ended at its start, {status}");
             }
             match is_strange {
-                true => pen.at.is_listening(),
+                true => {
+                    let pid = pen.pid().to_string();
+                    pen.at.is_listening_for(&pid) && pen.catches_term()
+                }
                 false => pen.has_said(" starting"),
             }
         });
@@ -104,13 +107,21 @@ impl Pen {
         messages.iter().any(|line| line.contains(text))
     }
 
-    /// Waits for a message with this in it.
+    /// Waits for a message with this in it. The C program has words of its own
+    /// for what it says, if it does.
     pub(crate) fn says(&self, text: &str) {
-        wait_until("a message comes", || self.has_said(text));
+        wait_until("a message comes", || self.is_strange || self.has_said(text));
     }
 
     pub(crate) fn status(&self) -> Status {
         Status::of(self.pid()).expect("pen runs")
+    }
+
+    /// Whether it has a way of its own to end.
+    fn catches_term(&self) -> bool {
+        let status = self.status();
+        let mask = status.words("SigCgt")[0];
+        u64::from_str_radix(mask, 16).unwrap() & 1 << 14 != 0
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -174,15 +185,32 @@ impl Drop for Pen {
 /// A pen in the background, ended when this goes.
 pub(crate) struct Background {
     pub(crate) at: At,
+    /// What its command line says of that.
+    pub(super) word: String,
     pub(crate) pid: u32,
 }
 
 impl Background {
+    /// One that has been started with this word for its address, and that
+    /// writes this file.
+    pub(crate) fn known(at: At, word: &str, pid_file: &Path) -> Background {
+        let mut pid = String::new();
+        wait_until("the pid file is written", || {
+            pid = fs::read_to_string(pid_file).unwrap_or_default();
+            !pid.is_empty()
+        });
+        Background {
+            word: word.to_owned(),
+            at,
+            pid: pid.parse().expect("digits and nothing else"),
+        }
+    }
+
     pub(crate) fn is_running(&self) -> bool {
-        // The address makes sure that it is the process of this test; a
-        // zombie, which has no command line, has ended.
+        // The word makes sure that it is the process of this test; a zombie,
+        // which has no command line, has ended.
         let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        String::from_utf8_lossy(&words).contains(&self.at.to_string())
+        String::from_utf8_lossy(&words).contains(&self.word)
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -1,7 +1,7 @@
 //! Loopback addresses of a test's own.
 
 use super::At;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 /// The port that marks an address as taken.
@@ -46,5 +46,37 @@ impl Place {
 
     pub(crate) fn addr(&self) -> SocketAddr {
         (self.ip, self.next.fetch_add(1, Relaxed)).into()
+    }
+}
+
+/// A port that is free on every address, for listeners that are not given one,
+/// and that no other test takes while this lives.
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    _claim: TcpListener,
+}
+
+impl Port {
+    pub(crate) fn new() -> Port {
+        let start = std::process::id() as u16;
+        let numbers = (0..4000).map(|count| 15_000 + start.wrapping_add(count) % 4000);
+        let port = { numbers }.find_map(Port::claim);
+        port.expect("a port can be had")
+    }
+
+    /// This one, if nobody has it.
+    pub(crate) fn claim(number: u16) -> Option<Port> {
+        let [high, low] = number.to_be_bytes();
+        let claim = TcpListener::bind((Ipv4Addr::new(127, 49, high, low), CLAIM));
+        let _claim = claim.ok()?;
+        let everywhere = (Ipv4Addr::UNSPECIFIED, number);
+        TcpListener::bind(everywhere).ok()?;
+        UdpSocket::bind(everywhere).ok()?;
+        Some(Port { number, _claim })
+    }
+
+    /// Where it can be reached.
+    pub(crate) fn at(&self) -> At {
+        At::Inet((Ipv4Addr::LOCALHOST, self.number).into())
     }
 }

@@ -1,8 +1,7 @@
 //! Starts pen.
 
 use super::process::finish;
-use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, wait_until};
-use std::fs;
+use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, with_etc};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,6 +19,7 @@ pub(crate) struct Starter {
     /// Its path as seen from there.
     known_as: Option<&'static str>,
     directory: Option<PathBuf>,
+    etc: Option<PathBuf>,
 }
 
 impl Starter {
@@ -41,6 +41,7 @@ impl Starter {
             through: Vec::new(),
             known_as: None,
             directory: None,
+            etc: None,
         }
     }
 
@@ -132,6 +133,12 @@ impl Starter {
         self
     }
 
+    /// With the files of this directory in /etc.
+    pub(crate) fn etc(mut self, path: &Path) -> Starter {
+        self.etc = Some(path.to_owned());
+        self
+    }
+
     /// In this directory.
     pub(crate) fn directory(mut self, path: &Path) -> Starter {
         self.directory = Some(path.to_owned());
@@ -140,9 +147,10 @@ impl Starter {
 
     fn command(&self, options: &[&str]) -> Command {
         let program = self.known_as.map_or(self.program.as_path(), Path::new);
-        let mut command = match self.through.split_first() {
-            None => Command::new(program),
-            Some((first, words)) => {
+        let mut command = match (self.through.split_first(), &self.etc) {
+            (None, None) => Command::new(program),
+            (None, Some(etc)) => with_etc(etc, program),
+            (Some((first, words)), _) => {
                 let mut command = Command::new(first);
                 command.args(words).arg(program);
                 command
@@ -172,18 +180,11 @@ impl Starter {
         let output = finish(self.command(&[]));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {stderr}", output.status);
-        if is_c_pen() {
-            // Its parent half does not wait for anything.
-            wait_until("the pid file is written", || {
-                fs::read_to_string(pid_file).is_ok_and(|pid| !pid.is_empty())
-            });
-        } else {
-            assert_eq!(stderr, "");
-        }
-        let pid = fs::read_to_string(pid_file).unwrap();
-        Background {
-            at: self.at,
-            pid: pid.parse().expect("digits and nothing else"),
-        }
+        // The C program's parent half does not wait for anything.
+        assert!(
+            is_c_pen() || (stderr.is_empty() && pid_file.exists()),
+            "{stderr}"
+        );
+        Background::known(self.at, &self.word, pid_file)
     }
 }

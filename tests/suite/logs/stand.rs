@@ -1,5 +1,7 @@
 //! What these tests stand on: daemons, directories, senders.
 
+use crate::harness::{Port, is_c_pen, program};
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,10 +11,6 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-pub(super) const PEN: &str = env!("CARGO_BIN_EXE_pen");
-pub(super) const PENLOG: &str = env!("CARGO_BIN_EXE_penlog");
-pub(super) const PENLOGD: &str = env!("CARGO_BIN_EXE_penlogd");
 
 /// How long a test waits for anything before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,7 +26,8 @@ pub(super) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Loopback addresses that no other test has.
 pub(super) struct Place {
     base: [u8; 3],
-    port: AtomicU16,
+    // Nobody else's on any address: the C penlogd takes no address.
+    ports: RefCell<Vec<Port>>,
     // std's listeners do not share their port: this is the lock.
     _claim: TcpListener,
 }
@@ -43,8 +42,12 @@ impl Place {
             let base = [127, high % 50 + 200, second];
             let claim = TcpListener::bind((Ipv4Addr::new(base[0], base[1], base[2], 1), 20_000));
             if let Ok(_claim) = claim {
-                let port = AtomicU16::new(20_001);
-                return Place { base, port, _claim };
+                let ports = RefCell::default();
+                return Place {
+                    base,
+                    ports,
+                    _claim,
+                };
             }
         }
     }
@@ -55,7 +58,10 @@ impl Place {
 
     /// An address and port to listen on.
     pub(super) fn at(&self, last: u8) -> SocketAddr {
-        (self.ip(last), self.port.fetch_add(1, Relaxed)).into()
+        let port = Port::new();
+        let at = (self.ip(last), port.number).into();
+        self.ports.borrow_mut().push(port);
+        at
     }
 }
 
@@ -98,7 +104,8 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Waits until it says that it is starting.
+    /// Waits until it says that it is starting. The C program does not; it has
+    /// to be waited for.
     pub(super) fn start(command: &mut Command) -> Daemon {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let messages = Arc::new(Mutex::new(Vec::new()));
@@ -116,7 +123,7 @@ impl Daemon {
         wait_until("it starts", || {
             let ended = daemon.child.try_wait().unwrap();
             assert!(ended.is_none(), "{:?}", daemon.messages.lock());
-            daemon.has_said(" starting")
+            is_c_pen() || daemon.has_said(" starting")
         });
         daemon
     }
@@ -151,11 +158,31 @@ impl Drop for Daemon {
     }
 }
 
+/// Where penlogd is to listen, as it wants it. The C program takes a port only.
+pub(super) fn place_word(at: SocketAddr) -> String {
+    match is_c_pen() {
+        true => at.port().to_string(),
+        false => at.to_string(),
+    }
+}
+
+/// Waits until datagrams to this port are received. Linux only.
+pub(super) fn wait_for_port(at: SocketAddr) {
+    let local = format!(":{:04X} 00000000:0000 07 ", at.port());
+    wait_until("it listens", || {
+        let table = fs::read_to_string("/proc/net/udp").unwrap();
+        table.contains(&local)
+    });
+}
+
 /// A penlogd that writes to a file.
 pub(super) fn penlogd(at: SocketAddr, log: &Path, args: &[&str]) -> Daemon {
-    let mut command = Command::new(PENLOGD);
-    command.args(["-f", "-l"]).arg(log).args(args);
-    Daemon::start(command.arg(at.to_string()).stdin(Stdio::null()))
+    let mut command = Command::new(program("penlogd"));
+    // The C program keeps lines to itself without -b, which ours ignores.
+    command.args(["-bf", "-l"]).arg(log).args(args);
+    let daemon = Daemon::start(command.arg(place_word(at)).stdin(Stdio::null()));
+    wait_for_port(at);
+    daemon
 }
 
 /// Waits until the log has so many lines, and returns them.
@@ -179,7 +206,7 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(to: SocketAddr, from: Ipv4Addr) -> Sender {
-        let mut command = Command::new(PENLOG);
+        let mut command = Command::new(program("penlog"));
         command.arg(to.ip().to_string()).arg(to.port().to_string());
         command.arg(from.to_string());
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
@@ -196,6 +223,44 @@ impl Sender {
     pub(super) fn finish(mut self) {
         self.stdin = None;
         assert!(self.child.wait().unwrap().success());
+    }
+}
+
+/// A penlogd in the background, which is not to stay there.
+pub(super) struct Background {
+    pid: u32,
+    port: String,
+}
+
+impl Background {
+    /// It listens here, or will in a moment.
+    pub(super) fn new(at: SocketAddr, pid_file: &Path) -> Background {
+        if is_c_pen() {
+            // Its parent half does not wait for it.
+            wait_for_port(at);
+            wait_until("the pid file is written", || {
+                fs::read_to_string(pid_file).is_ok_and(|pid| !pid.is_empty())
+            });
+        }
+        let pid = fs::read_to_string(pid_file).unwrap();
+        Background {
+            pid: pid.trim().parse().unwrap(),
+            port: at.port().to_string(),
+        }
+    }
+
+    pub(super) fn signal(&self, name: &str) {
+        signal(self.pid, name);
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Its port makes sure that it is the process of this test.
+        let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        if String::from_utf8_lossy(&words).contains(&self.port) {
+            self.signal("TERM");
+        }
     }
 }
 

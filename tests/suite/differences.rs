@@ -1,0 +1,387 @@
+//! Where ours is not the same as the C pen: the rows of the README's table,
+//! which `make compat` writes. Each is named by a test at least; `make compat`
+//! says which is not.
+
+/// A difference, in the words of the README.
+pub(crate) struct Difference {
+    pub(crate) what: &'static str,
+    pub(crate) c_pen: &'static str,
+    #[allow(dead_code)] // in the suite, which only says what the C program does
+    pub(crate) ours: &'static str,
+}
+
+macro_rules! differences {
+    ($($name:ident: $what:literal, $c_pen:literal, $ours:literal;)*) => {
+        $(
+            pub(crate) const $name: Difference = Difference {
+                what: $what,
+                c_pen: $c_pen,
+                ours: $ours,
+            };
+        )*
+
+        /// All of them, in the order of the README.
+        #[allow(dead_code)] // in the suite, which has no use for the list
+        pub(crate) const ALL: &[Difference] = &[$($name),*];
+    };
+}
+
+differences! {
+    // The start.
+    WRONG_WORD:
+        "wrong option, number, host, port",
+        "taken as 0, or the usage text with status 0",
+        "named on standard error, status 1";
+    FAILED_START:
+        "failure at the start, in the background",
+        "lost",
+        "said before the parent leaves, status 1";
+    PARENT:
+        "parent in the background",
+        "leaves before pen listens",
+        "leaves when pen listens and the pid file is written";
+    LONG_OPTIONS:
+        "`--check`, `--help`, `--version`",
+        "none",
+        "there";
+    CHATTER:
+        "messages at the start",
+        "about missing GeoIP files, tables in memory, and more",
+        "that it is starting";
+    REPEATED:
+        "`-c`, `-x` more than once",
+        "the largest",
+        "the last";
+    NUMERIC_USER:
+        "`-u` with a number",
+        "no such user",
+        "taken";
+    GROUPS:
+        "supplementary groups with `-u`",
+        "the caller's stay",
+        "the user's";
+    JAIL_DIRECTORY:
+        "working directory with `-j`",
+        "outside of the jail",
+        "its root";
+    LISTEN_PATH:
+        "path to listen on",
+        "any file is removed; the socket stays at the end",
+        "only a socket is; it goes with pen";
+    INT:
+        "INT",
+        "pid file stays",
+        "like TERM";
+    IGNORED_SIGNALS:
+        "INT and the like, ignored by the starter",
+        "stay ignored",
+        "work";
+
+    // Servers and clients.
+    WORK:
+        "work",
+        "one process, one thread",
+        "two threads a connection, all processors";
+    REFUSED_CONNECT:
+        "refused connect",
+        "closes the client",
+        "server blacklisted, next one tried";
+    ADDRESSES:
+        "a name with several addresses",
+        "first one",
+        "tried in order";
+    TURNED_AWAY:
+        "client that finds all servers full",
+        "lowers the count of one",
+        "counts nowhere";
+    BURST:
+        "`max`",
+        "passed by a burst",
+        "connections being made count";
+    NEVER_REMEMBER:
+        "`-N`",
+        "broken",
+        "hash, never remember";
+    NO_WEIGHTS:
+        "`-W` without weights",
+        "closes every connection",
+        "fewest connections";
+    EXPIRY:
+        "`-T`",
+        "the table alone",
+        "a client that comes back late is a new one";
+    EMPTY_SLOT:
+        "server at address or port 0",
+        "closes clients, or connects to this host",
+        "an empty slot";
+    HASH_V6:
+        "hash of an IPv6 address",
+        "last byte",
+        "all 16 bytes";
+    MAPPED:
+        "`::ffff:192.0.2.7`",
+        "another client than 192.0.2.7",
+        "the same";
+    UNIX_CLIENTS:
+        "clients of a Unix socket in `recent`",
+        "an address made of the path",
+        "`unix`";
+    SOURCE:
+        "`source` with an address of another host",
+        "ignored",
+        "no connection, and said so";
+    ACL_MASKS:
+        "access list masks",
+        "on one side",
+        "on both, `192.0.2.0/24` as well";
+    ACL_TWICE:
+        "access list entries on HUP",
+        "pile up",
+        "added once";
+    DENIED:
+        "denied client without abuse server",
+        "may get the emergency server",
+        "closed";
+    ABUSE_DENIED:
+        "denied client, access list 0",
+        "abuse server denies it too",
+        "gets the abuse server";
+
+    // Bytes.
+    HALF_CLOSED:
+        "half-closed connections",
+        "may lose data; `idle_timeout` passes them by",
+        "whole; they time out like others";
+    DESCRIPTORS:
+        "out of descriptors",
+        "ends, or spins",
+        "clients wait";
+    IDLE_TABLE:
+        "`idle_timeout` above `-x`",
+        "never",
+        "works";
+    PENDING:
+        "more than 100 pending connects",
+        "take a processor",
+        "wait";
+    NODELAY:
+        "`tcp_nodelay`",
+        "off",
+        "on";
+    HTTP:
+        "`-H`",
+        "GET, POST and HEAD, one read at a time",
+        "every request of a connection, in pieces or not; an X-Forwarded-For of the client's is added to";
+    DUMMY:
+        "`dummy` without servers",
+        "a crash",
+        "the page";
+
+    // Control.
+    WRONG_COMMAND:
+        "wrong control command",
+        "silent, 0, or a crash",
+        "a one-line reply, nothing changes";
+    BAD_LINE:
+        "wrong line in the configuration",
+        "silent, 0, or a crash",
+        "file and line are named; fatal at the start";
+    IMPOSSIBLE:
+        "`listen`, `log` to something impossible",
+        "ends the program",
+        "a reply, the old one stays";
+    PIECES:
+        "control command in pieces, without a newline, too long",
+        "the first piece is taken for all, or no reply",
+        "read to its end; above 4,095 bytes a reply that says so";
+    SILENT_CLIENT:
+        "silent control client",
+        "stops all traffic",
+        "has 5 seconds, disturbs nobody";
+    CONTROL_MODE:
+        "control socket",
+        "mode from the umask",
+        "mode 0600";
+    NEW_COMMANDS:
+        "`help`, `abuse`, `emergency`, `udp_balance`",
+        "none",
+        "there";
+    OLD_COMMANDS:
+        "`block`, `delayed_forward`",
+        "only after `no`",
+        "accepted, without effect";
+    LOOKUP:
+        "name look-up",
+        "stops all traffic",
+        "disturbs nobody";
+    IDLERS:
+        "`idlers`",
+        "a crash, or never made again",
+        "kept";
+    WRITE:
+        "`write`",
+        "in place",
+        "a new file takes the name; more is saved";
+    STATUS:
+        "`status` without `-w`",
+        "an error",
+        "the report";
+    ESCAPED:
+        "control characters in replies, markup in the report",
+        "as they are",
+        "escaped";
+    USR1:
+        "USR1 without `-w`",
+        "clients come out as garbage",
+        "servers, clients, connections";
+
+    // Logs.
+    CONTROL_CHARACTERS:
+        "control characters in requests",
+        "go into the log",
+        "dots";
+    LOG_BUFFER:
+        "lines of the request log",
+        "wait for a full buffer, HUP or the end",
+        "written at once, the last ones before the end";
+
+    SYSLOG:
+        "messages in the system log",
+        "priority debug",
+        "priority notice, with the process number";
+    DEBUG_TERM:
+        "TERM with `-ddd`",
+        "may hang it",
+        "ends it";
+
+    // UDP.
+    UDP_MANY:
+        "`-U`: many new clients at once",
+        "answers get lost or reach another client",
+        "each flow has a connected socket";
+    UDP_REFUSED:
+        "`-U`: server that refuses (ICMP)",
+        "not noticed, datagram lost",
+        "blacklisted, the datagram goes to the next";
+    UDP_TAKEN_AWAY:
+        "`-U`: server that is blacklisted or deleted",
+        "keeps its flows",
+        "loses them to another";
+    UDP_KINDS:
+        "`-U`: IPv6, Unix sockets, `source`, empty or long datagrams, byte counts",
+        "no, or broken",
+        "there";
+    UDP_USER:
+        "`-U` with `-u`",
+        "hears no answers",
+        "works";
+    UDP_WILDCARD:
+        "`-U`: reply from a wildcard address",
+        "whatever the system chooses",
+        "from where the client sent to";
+    UDP_IDLE:
+        "`-U`: idle flows",
+        "stay",
+        "end after 60 s or `idle_timeout`; the longest idle makes room at `-x`";
+    UDP_LOG:
+        "`-U`: request log",
+        "stays empty",
+        "a line a datagram";
+    UDP_BALANCE:
+        "`udp_balance`",
+        "none",
+        "each datagram on its own with `-r`";
+    TRANSPARENT:
+        "`transparent` without the right",
+        "every connection fails",
+        "refused, fatal at the start";
+
+    // The companions.
+    PENLOGD_LONG:
+        "`penlogd`: requests of 100 bytes or more",
+        "never match",
+        "match";
+    PENLOGD_PREFIX:
+        "`penlogd`: `GET /`",
+        "matches whatever begins so",
+        "equal, or cut by pen";
+    PENLOGD_V6:
+        "`penlogd`: IPv6, `host:port`",
+        "no",
+        "yes";
+    PENLOGD_RING:
+        "`penlogd -n`",
+        "one request less is known",
+        "so many are";
+    PENLOGD_OUTPUT:
+        "`penlogd` without `-l`",
+        "lines wait for a full buffer",
+        "written at once; it ends when nobody reads them";
+    PENLOGD_ODD:
+        "`penlogd`: malformed datagrams",
+        "a crash",
+        "harmless";
+    PENLOGD_START:
+        "`penlogd`: failure at the start",
+        "status 0",
+        "status 1, before the parent leaves";
+    PENLOG_LINES:
+        "`penlog`: lines",
+        "cut at 1,023 bytes and at a NUL",
+        "whole up to 8,191 bytes";
+    PENLOGD_LINE:
+        "`penlogd`: log line without a request",
+        "dropped",
+        "written as it is";
+    COMPANIONS:
+        "`penlog`, `penctl`: a name with several addresses",
+        "first one",
+        "tried in order";
+    MERGELOGS_LONG:
+        "`mergelogs`: long lines and requests",
+        "dropped, never match",
+        "any length, match";
+    MERGELOGS_ZONE:
+        "`mergelogs`: host's time zone",
+        "lines may be an hour off",
+        "honoured, summer time too";
+
+    MERGELOGS_ESCAPED:
+        "`mergelogs`: quotes, accents, control characters in requests",
+        "never match",
+        "match";
+    MERGELOGS_BAD:
+        "`mergelogs`: lines that cannot be read",
+        "dropped",
+        "passed on";
+    MERGELOGS_V6:
+        "`mergelogs`: server with an IPv6 address",
+        "cut at the first colon",
+        "whole";
+    MERGELOGS_WINDOW:
+        "`mergelogs`: entry beyond the window",
+        "found; hides those behind it",
+        "neither";
+    MERGELOGS_STDIN:
+        "`mergelogs`: `-` for a file",
+        "none",
+        "standard input";
+    MERGELOGS_DEBUG:
+        "`mergelogs -d`",
+        "says nothing",
+        "says what was read and found";
+    MERGELOGS_PIPE:
+        "`mergelogs`: output that nobody reads any more",
+        "ended by a signal",
+        "ends well";
+    MERGELOGS_CR:
+        "`mergelogs`: CR LF in pen's log",
+        "never matches",
+        "matches";
+
+    // What is not there, and what is new.
+    NOT_BUILT:
+        "TLS, GeoIP, direct server return, tarpit",
+        "can be built in",
+        "not there, and said so";
+}

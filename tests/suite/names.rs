@@ -1,0 +1,97 @@
+//! Names of hosts: several addresses, and look-ups that take their time.
+
+use crate::differences::{ADDRESSES, COMPANIONS, LOOKUP};
+use crate::harness::{
+    At, Backend, Dir, PATIENCE, Place, Starter, finish, own_etc, program, skipped, with_etc, worse,
+};
+use std::io::{Read, Write};
+use std::net::{IpAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// Two addresses that have one name, and the file that says so.
+fn twins() -> Option<(Place, Place, Dir)> {
+    let (one, two) = (Place::new(), Place::new());
+    let hosts = format!("127.0.0.1 localhost\n{} twins\n{} twins\n", one.ip, two.ip);
+    own_etc(&[("hosts", &hosts)]).map(|etc| (one, two, etc))
+}
+
+/// With a server on either address alone, which says a letter and ends: how
+/// often it is reached.
+fn reached(one: &Place, two: &Place, ask: impl Fn(u16) -> bool) -> usize {
+    let port = one.addr().port();
+    let reached = [one, two].into_iter().filter(|place| {
+        let at = At::Inet((IpAddr::from(place.ip), port).into());
+        let _server = Backend::start(at, |stream| {
+            let _ = stream.peek(&mut [0]);
+            let _ = (&*stream).write_all(b"A");
+            let _ = (&*stream).read(&mut [0; 100]);
+        });
+        ask(port)
+    });
+    reached.count()
+}
+
+#[test]
+fn each_address_of_a_server_is_tried() {
+    let Some((one, two, etc)) = twins() else {
+        return;
+    };
+    let place = Place::new();
+    let found = reached(&one, &two, |port| {
+        let pen = Starter::new(&place)
+            .etc(etc.path())
+            .operand(format!("twins:{port}"))
+            .start();
+        let client = pen.connect();
+        client.send("hello");
+        client.letter() == "A"
+    });
+    assert_eq!(found, if worse(&ADDRESSES) { 1 } else { 2 });
+}
+
+#[test]
+fn each_address_of_a_control_port_is_tried() {
+    let Some((one, two, etc)) = twins() else {
+        return;
+    };
+    let found = reached(&one, &two, |port| {
+        let mut command = with_etc(etc.path(), &program("penctl"));
+        command.args([&format!("twins:{port}"), "mode"]);
+        finish(command).stdout == b"A"
+    });
+    assert_eq!(found, if worse(&COMPANIONS) { 1 } else { 2 });
+}
+
+#[test]
+fn a_look_up_holds_up_nobody() {
+    let dns = Place::new();
+    let Ok(silent) = UdpSocket::bind((dns.ip, 53)) else {
+        return skipped("port 53 cannot be had");
+    };
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    let resolv = format!("nameserver {}\noptions timeout:3 attempts:1\n", dns.ip);
+    let files = [
+        ("resolv.conf", resolv.as_str()),
+        ("nsswitch.conf", "hosts: dns\n"),
+    ];
+    let Some(etc) = own_etc(&files) else {
+        return;
+    };
+    let place = Place::new();
+    let backend = Backend::letter(place.at(), 'A');
+    let pen = Starter::new(&place)
+        .etc(etc.path())
+        .servers([&backend])
+        .control(place.at())
+        .start();
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| pen.ask("server 1 address nobody.example.org port 1"));
+        // It is asked, and does not answer.
+        silent.recv(&mut [0; 1000]).unwrap();
+        let start = Instant::now();
+        assert_eq!(pen.letter(), "A");
+        let is_late = start.elapsed() > Duration::from_secs(1);
+        assert_eq!(is_late, worse(&LOOKUP), "{:?}", start.elapsed());
+        asks.join().unwrap();
+    });
+}
