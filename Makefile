@@ -3,7 +3,7 @@
 # make compat     the tests on the C pen and on ours, as one table; writes the
 #                 differences into the README, or with COMPAT=--check only
 #                 sees whether they are there
-# make lint       formatting, clippy, manual pages, scripts
+# make lint       formatting, clippy, manual pages, scripts, service files
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (eight minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
@@ -12,9 +12,18 @@
 # make uninstall  remove these files again
 # make clean      remove all that was built
 #
+# make static       build programs that need no file of the system they run on;
+#                   TARGET=arm64, armv7, mips, mipsel or a Rust target: for
+#                   another processor than this one
+# make static-test  build them and run all tests with them (as root: all)
+# make cross-test   run all tests for arm64, armv7, mips and mipsel, or for
+#                   TARGET alone, under qemu (a quarter of an hour)
+# make check-bsd    type-check for FreeBSD, OpenBSD and NetBSD
+#
 # PREFIX, BINDIR, MANDIR and DESTDIR say where install puts things:
-# make install PREFIX=/usr DESTDIR=/tmp/package. What cargo builds goes to
-# the directory that the environment variable CARGO_TARGET_DIR names, if set.
+# make install PREFIX=/usr DESTDIR=/tmp/package. FROM is the directory of the
+# programs to install. What cargo builds goes to the directory that the
+# environment variable CARGO_TARGET_DIR names, if set.
 #
 # For any POSIX make: GNU, BSD.
 
@@ -31,10 +40,14 @@ PROGRAMS = pen penctl penlog penlogd mergelogs
 PAGES = *.1
 
 # Scripts that lint looks at.
-SCRIPTS = .ci/run
+SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/static/*.sh src/service/*.rc src/service/*.init
 
 # A shell word: where cargo puts things.
-TARGET = "$${CARGO_TARGET_DIR:-target}"
+BUILT = "$${CARGO_TARGET_DIR:-target}"
+FROM = $(BUILT)/release
+
+# What static and cross-test build for; this machine, and all four, if empty.
+TARGET =
 
 all:
 	$(CARGO) build --release --locked
@@ -55,30 +68,44 @@ lint:
 	@if ! command -v shellcheck >/dev/null; then \
 	    echo "skipped: scripts, as shellcheck is not installed"; \
 	else \
-	    echo "shellcheck $(SCRIPTS)"; \
-	    shellcheck $(SCRIPTS); \
+	    echo "shellcheck -x $(SCRIPTS)"; \
+	    shellcheck -x $(SCRIPTS); \
 	fi
+	@tests/service.sh
 
 compat:
 	$(CARGO) test --locked --test suite --no-run
 	$(CARGO) build --locked --example compat
-	@$(TARGET)/debug/examples/compat $(COMPAT)
+	@$(BUILT)/debug/examples/compat $(COMPAT)
 
 demo:
 	$(CARGO) build --release --locked --bin pen --example demo
-	@$(TARGET)/release/examples/demo
+	@$(BUILT)/release/examples/demo
 
 bench:
 	$(CARGO) bench --locked --bench bench
 
+static:
+	@CARGO="$(CARGO)" tests/static/build.sh $(TARGET)
+
+static-test:
+	@CARGO="$(CARGO)" tests/static/build.sh
+	PEN_BIN_DIR="$$(cd $(BUILT)/static/host && pwd)" $(CARGO) test --locked --test suite
+
+cross-test:
+	@CARGO="$(CARGO)" tests/static/cross-test.sh $(TARGET)
+
+check-bsd:
+	@CARGO="$(CARGO)" tests/static/check-bsd.sh
+
 install:
 	@for program in $(PROGRAMS); do \
-	    test -x $(TARGET)/release/$$program || exec $(CARGO) build --release --locked; \
+	    test -x $(FROM)/$$program || exec $(CARGO) build --release --locked; \
 	done
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
 	@for program in $(PROGRAMS); do \
 	    echo "$(DESTDIR)$(BINDIR)/$$program"; \
-	    $(INSTALL) -m 755 $(TARGET)/release/$$program "$(DESTDIR)$(BINDIR)/$$program" || exit 1; \
+	    $(INSTALL) -m 755 $(FROM)/$$program "$(DESTDIR)$(BINDIR)/$$program" || exit 1; \
 	done
 	@for page in $(PAGES); do \
 	    test -e "$$page" || continue; \
@@ -93,4 +120,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench install uninstall clean
+.PHONY: all test lint compat demo bench static static-test cross-test \
+	check-bsd install uninstall clean

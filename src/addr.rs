@@ -125,6 +125,14 @@ pub fn canonical(addr: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Any address and port of the family that `to` is of, to send to it from.
+pub fn any_like(to: SocketAddr) -> SocketAddr {
+    match to {
+        SocketAddr::V4(_) => ([0; 4], 0).into(),
+        SocketAddr::V6(_) => ([0; 16], 0).into(),
+    }
+}
+
 /// The parts of a server operand as written. Pure.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'a> {

@@ -3,15 +3,15 @@
 use crate::acl::Net;
 use crate::command::{self, Command};
 use crate::control::{self, Outcome};
+use crate::files;
 use crate::message;
 use crate::server::Server;
 use crate::settings::{self, Settings};
 use crate::state::{self, Pen};
 use crate::sys::Kind;
 use std::fmt::{Display, Write as _};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Carries out the commands in a file. Good lines count whatever the others
@@ -79,7 +79,7 @@ pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     let settings = pen.settings();
     let path = path.or(settings.config.as_deref());
     let path = path.ok_or("write: no file given, and pen was started without -F")?;
-    replace(path, text(pen, &settings, path).as_bytes())
+    files::replace(path, text(pen, &settings, path).as_bytes())
         .map_err(|e| format!("{}: cannot write the configuration: {e}", path.display()))?;
     Ok(String::new())
 }
@@ -227,54 +227,4 @@ fn last_resorts(pen: &Pen) -> (Option<String>, Option<String>) {
     let table = pen.servers.table();
     let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
     (operand(&table.emergency), operand(&table.abuse))
-}
-
-/// Writes a whole file or leaves the old one: a temporary file beside it takes
-/// its name. Where that is not permitted, or the name is a device or a pipe,
-/// it is written in place. Links are not followed.
-pub fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
-    let old = fs::symlink_metadata(path);
-    if old
-        .as_ref()
-        .is_ok_and(|old| !old.is_file() && !old.is_symlink())
-    {
-        return OpenOptions::new().write(true).open(path)?.write_all(data);
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let fresh = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary);
-    let mut file = match fresh {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::PermissionDenied && old.is_ok() => {
-            return in_place(path)?.write_all(data);
-        }
-        Err(e) => return Err(e),
-    };
-    let permissions = old
-        .ok()
-        .filter(|old| old.is_file())
-        .map(|old| old.permissions());
-    let result = file
-        .write_all(data)
-        .and_then(|()| permissions.map_or(Ok(()), |mode| file.set_permissions(mode)))
-        .and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    result
-}
-
-/// Opens a file to be written from its start, made if need be, not through a
-/// link in its last part.
-pub fn in_place(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(crate::sys::O_NOFOLLOW)
-        .open(path)
 }

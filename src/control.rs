@@ -7,6 +7,7 @@ use crate::balance::Modes;
 use crate::command::{self, Change, Command, Guard, Switch, Timer};
 use crate::config;
 use crate::connections::Look;
+use crate::files;
 use crate::listen::Listener;
 use crate::message;
 use crate::report;
@@ -394,7 +395,7 @@ fn status(pen: &Pen) -> Outcome {
 
 /// Writes the HTML report.
 pub fn write_page(path: &Path, page: &str) -> Result<(), String> {
-    config::replace(path, page.as_bytes())
+    files::replace(path, page.as_bytes())
         .map_err(|e| format!("{}: cannot write the report: {e}", path.display()))
 }
 

@@ -23,7 +23,7 @@
 //! | options and operands | [`options`], [`args`], [`addr`] |
 //! | what can be set | [`settings`], [`acl`] |
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
-//! | configuration files | [`config`] |
+//! | configuration files, how files are written | [`config`], [`files`] |
 //! | X-Forwarded-For | [`http`] |
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |
@@ -72,6 +72,7 @@ pub mod control;
 pub mod control_socket;
 pub mod crowd;
 pub mod daemon;
+pub mod files;
 pub mod flows;
 pub mod http;
 pub mod idle;

@@ -6,14 +6,14 @@
 //! written is lost and counted. Datagrams go out at once and never wait: they
 //! must be at penlogd before the web server's line about the same request.
 
-use crate::addr::Host;
+use crate::addr::{self, Host};
 use crate::client::Client;
 use crate::message;
 use crate::settings::LogTarget;
 use crate::stats::Counter;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -170,17 +170,12 @@ impl Default for Log {
 }
 
 fn network(word: &str) -> Result<UdpSocket, String> {
-    let crate::addr::Endpoint::Inet(all) = crate::addr::endpoint(word)? else {
+    let addr::Endpoint::Inet(all) = addr::endpoint(word)? else {
         return Err(format!("{word}: expected host:port"));
     };
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for to in all {
-        let any: SocketAddr = if to.is_ipv4() {
-            ([0; 4], 0).into()
-        } else {
-            ([0; 16], 0).into()
-        };
-        result = UdpSocket::bind(any).and_then(|socket| {
+        result = UdpSocket::bind(addr::any_like(to)).and_then(|socket| {
             socket.set_nonblocking(true)?;
             socket.connect(to)?;
             Ok(socket)

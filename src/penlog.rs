@@ -61,11 +61,7 @@ fn open(server: &str, port: &str, source: Option<&str>) -> Result<Route, String>
     let mut last = None;
     for mut to in servers {
         to.set_port(port);
-        let any: SocketAddr = if to.is_ipv4() {
-            ([0; 4], 0).into()
-        } else {
-            ([0; 16], 0).into()
-        };
+        let any = addr::any_like(to);
         let all = sources.as_deref().unwrap_or(std::slice::from_ref(&any));
         for from in all.iter().filter(|from| from.is_ipv4() == to.is_ipv4()) {
             match bind(*from, to) {

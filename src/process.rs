@@ -5,7 +5,7 @@
 //! with a `fatal:` line on standard error and status 1. What a daemon opens,
 //! and when, is its own.
 
-use crate::config;
+use crate::files;
 use crate::message;
 use crate::sys::{self, Side};
 use crate::users::User;
@@ -123,7 +123,7 @@ impl PidFile {
     /// Writes the pid as digits, without a newline.
     pub fn write(path: &Path) -> Result<PidFile, String> {
         let cannot = |e| format!("-p {}: cannot write the pid: {e}", path.display());
-        let mut file = config::in_place(path).map_err(cannot)?;
+        let mut file = files::in_place(path).map_err(cannot)?;
         let this = PidFile(path.to_owned()); // gone again if this goes wrong:
         let pid = std::process::id().to_string();
         file.write_all(pid.as_bytes()).map_err(cannot)?;

@@ -241,6 +241,12 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     }
 }
 
+/// Whether the access list for clients denies this one.
+pub fn is_denied(settings: &Settings, client: Client) -> bool {
+    let list = settings.acls.get(settings.client_acl);
+    list.is_some_and(|acl| !acl.permits(client))
+}
+
 /// A server for a client.
 pub enum Found {
     /// It is connected now.
@@ -269,10 +275,7 @@ pub fn find_server(
     flows: &[Arc<Connection>],
 ) -> Option<Found> {
     let visit = pen.visit(client, settings.tracking);
-    let denied = settings
-        .acls
-        .get(settings.client_acl)
-        .is_some_and(|acl| !acl.permits(client));
+    let denied = is_denied(settings, client);
     let mut search = match denied {
         true => Search::abuse(&pen.servers),
         false => Search::new(&pen.servers),

@@ -139,9 +139,11 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         }
         Peer::Unix(_) => (Client::Unix, 0),
     };
-    // Without a flow it will need a slot for sure.
+    // Without a flow it will need a slot for sure, unless nobody is to serve it:
+    // who is denied takes no place from others.
     let mut place = None;
-    if known.is_empty() {
+    let nobody = session::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
+    if known.is_empty() && !nobody {
         place = slot(pen, behind);
         if place.is_none() {
             return wait(pen, client, datagram, behind);
@@ -166,9 +168,13 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     pen.flows.insert(&flow);
     let there = Arc::clone(pen);
     let answers = Arc::clone(&flow);
+    let weak = Arc::downgrade(&flow);
     let job = Box::new(move |buffer: &mut _| pass_back(&there, answers, buffer));
     let left = pass(pen, flow, datagram);
     if let Err(e) = pen.workers.run(job) {
+        if let Some(flow) = weak.upgrade() {
+            end(pen, &flow);
+        }
         message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
     }
     left

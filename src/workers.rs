@@ -10,6 +10,8 @@
 use crate::sys;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
@@ -102,11 +104,11 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// None yet. Opens `/dev/null`, so call it before chroot.
+    /// None yet.
     pub fn new() -> io::Result<Arc<Workers>> {
-        let path = "/dev/null";
-        let nothing =
-            File::open(path).map_err(|e| io::Error::new(e.kind(), format!("{path}: {e}")))?;
+        // At its end, as /dev/null would be, which a bare root does not have.
+        let (nothing, _) = UnixStream::pair()?;
+        let nothing = File::from(OwnedFd::from(nothing));
         Ok(Arc::new(Workers {
             idle: Mutex::new(Vec::new()),
             nothing: Arc::new(nothing),

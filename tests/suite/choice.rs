@@ -3,19 +3,10 @@
 
 use crate::differences::{EMPTY_SLOT, NO_WEIGHTS, REFUSED_CONNECT};
 use crate::harness::{
-    At, Backend, Caller, Client, Pen, Place, Port, Starter, better, letters, wait_until, worse,
+    At, Backend, Caller, Client, Pen, Place, Port, Starter, better, hashed, letters, wait_until,
+    worse,
 };
 use std::net::Ipv4Addr;
-
-/// The letter of the server that the hash gives, by the formula that the C
-/// program has: the address as the number whose bytes in memory are the
-/// address in network order, the port likewise.
-fn hashed(last: u8, port: Option<u16>, servers: u32) -> String {
-    let address = u32::from_ne_bytes([127, 0, 0, last]);
-    let port = port.map_or(0, |port| u16::from_ne_bytes(port.to_be_bytes()));
-    let index = (address ^ u32::from(port)) % servers;
-    char::from(b'A' + index as u8).to_string()
-}
 
 #[test]
 fn the_very_first_client_gets_server_1() {

@@ -90,6 +90,24 @@ fn is_strange(program: &Path) -> bool {
     !output.stdout.starts_with(b"pen ")
 }
 
+/// The letter of the server that the hash gives to a client at 127.0.0.`last`,
+/// by the formula that the C program has: the address as the number whose
+/// bytes in memory are the address in network order, with `-r` the port
+/// likewise. The byte order is that of the program under test, and an emulated
+/// one need not have ours.
+pub(crate) fn hashed(last: u8, port: Option<u16>, servers: u32) -> String {
+    let is_big_endian = match std::env::var("PEN_BYTE_ORDER") {
+        Ok(order) => order == "big",
+        Err(_) => cfg!(target_endian = "big"),
+    };
+    let (address, port) = ([127, 0, 0, last], port.unwrap_or(0));
+    let number = match is_big_endian {
+        true => u32::from_be_bytes(address) ^ u32::from(port),
+        false => u32::from_le_bytes(address) ^ u32::from(port.swap_bytes()),
+    };
+    char::from(b'A' + (number % servers) as u8).to_string()
+}
+
 /// Whether the tests run as root, and with them pen.
 pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0

@@ -113,7 +113,12 @@ fn idle_threads_leave() {
     }
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&servers).start();
+    let reload = "reloading on HUP";
+    let starter = Starter::new(&place).servers(&servers).expect(reload);
+    let pen = starter.start();
+    // The last thread of its own to start is the one that does this.
+    pen.signal("HUP");
+    pen.says(reload);
     let before = threads(&pen);
     let clients: Vec<Client> = (0..50).map(|_| pen.connect()).collect();
     assert!(clients.iter().all(|client| client.letter() == "A"));

@@ -21,6 +21,7 @@ mod coverage;
 mod differences;
 mod harness;
 
+mod alone;
 mod back_pressure;
 mod background;
 mod capacity;
@@ -35,6 +36,7 @@ mod failover;
 mod hash_v6;
 mod http_header;
 mod idle_time;
+mod installation;
 mod limits;
 mod live_changes;
 mod log_file;

@@ -125,9 +125,9 @@ fn malformed_server_operands() {
         "bad..host",
         "bad..host:80",
     ] {
-        refused(&[&listen, "127.0.0.1:9", word], &[word]);
+        refused(&[listen.as_str(), "127.0.0.1:9", word], &[word]);
     }
-    refused(&[&listen, ""], &["host"]);
+    refused(&[listen.as_str(), ""], &["host"]);
 }
 
 #[test]

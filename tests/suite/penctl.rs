@@ -22,12 +22,15 @@ fn it_sends_its_words_and_shows_the_reply() {
     let pen = Starter::new(&place).control(control.clone()).start();
     let address = control.to_string();
     let reply = pen.ask("mode");
-    assert_eq!(penctl(&[&address, "mode"]), (0, reply, String::new()));
+    assert_eq!(
+        penctl(&[address.as_str(), "mode"]),
+        (0, reply, String::new())
+    );
     // Quoted or not, it is one line.
-    penctl(&[&address, "blacklist", "17"]);
+    penctl(&[address.as_str(), "blacklist", "17"]);
     let reply = (0, "17\n".to_owned(), String::new());
-    assert_eq!(penctl(&[&address, "blacklist"]), reply);
-    assert_eq!(penctl(&[&address, "blacklist 17"]), reply);
+    assert_eq!(penctl(&[address.as_str(), "blacklist"]), reply);
+    assert_eq!(penctl(&[address.as_str(), "blacklist 17"]), reply);
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn a_reply_cut_off_is_an_error() {
         let _ = stream.peek(&mut [0]);
         let _ = out.write_all(b"half of it");
     });
-    let (status, _, stderr) = penctl(&[&backend.at.to_string(), "mode"]);
+    let (status, _, stderr) = penctl(&[backend.at.to_string().as_str(), "mode"]);
     assert_eq!(status, 1);
     assert!(!stderr.is_empty());
 }

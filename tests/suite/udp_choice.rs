@@ -2,7 +2,9 @@
 //! datagram.
 
 use crate::differences::{DENIED, UDP_BALANCE};
-use crate::harness::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
+use crate::harness::{
+    Asker, Pen, Place, Responder, Starter, better, hashed, responders, wait_until,
+};
 
 /// New clients with these addresses, 127.0.0.N, one after the other; the
 /// letters of their servers.
@@ -41,20 +43,12 @@ fn in_turn_each_flow_for_itself() {
 fn by_hash() {
     let place = Place::new();
     let servers = responders(&place, 5);
-    // As in TCP: the address as the number whose bytes in memory it is; with
-    // -r, the port likewise.
-    let letter = |last: u8, port: u16| {
-        let address = u32::from_ne_bytes([127, 0, 0, last]);
-        let port = u16::from_ne_bytes(port.to_be_bytes());
-        let index = (address ^ u32::from(port)) % 5;
-        char::from(b'A' + index as u8).to_string()
-    };
     for last in [1, 2, 3, 77] {
         let pen = Starter::datagrams(&place)
             .args(["-h"])
             .servers(&servers)
             .start();
-        assert_eq!(numbers(&pen, [last; 2]), letter(last, 0).repeat(2));
+        assert_eq!(numbers(&pen, [last; 2]), hashed(last, None, 5).repeat(2));
     }
     let pen = Starter::datagrams(&place)
         .args(["-hr"])
@@ -63,7 +57,7 @@ fn by_hash() {
     for _ in 0..20 {
         let client = pen.asker();
         let port = client.addr().port();
-        assert_eq!(client.letter(), letter(1, port), "port {port}");
+        assert_eq!(client.letter(), hashed(1, Some(port), 5), "port {port}");
     }
 }
 

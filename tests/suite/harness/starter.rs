@@ -14,8 +14,10 @@ pub(crate) struct Starter {
     servers: Vec<String>,
     control: Option<At>,
     expected: Vec<&'static str>,
-    limit: Option<&'static str>,
-    namespace: Option<String>,
+    /// The words of another program that becomes it, if any.
+    through: Vec<String>,
+    /// Its path as seen from there.
+    known_as: Option<&'static str>,
     directory: Option<PathBuf>,
     etc: Option<PathBuf>,
 }
@@ -36,8 +38,8 @@ impl Starter {
             servers: Vec::new(),
             control: None,
             expected: Vec::new(),
-            limit: None,
-            namespace: None,
+            through: Vec::new(),
+            known_as: None,
             directory: None,
             etc: None,
         }
@@ -110,14 +112,24 @@ impl Starter {
     }
 
     /// Under a limit of the shell, such as `ulimit -n 60`.
-    pub(crate) fn under(mut self, limit: &'static str) -> Starter {
-        self.limit = Some(limit);
-        self
+    pub(crate) fn under(self, limit: &'static str) -> Starter {
+        self.through(["sh", "-c", &format!("{limit}; exec \"$@\""), "sh"])
     }
 
     /// In this network namespace. The files are those of everyone.
-    pub(crate) fn inside(mut self, namespace: &str) -> Starter {
-        self.namespace = Some(namespace.to_owned());
+    pub(crate) fn inside(self, namespace: &str) -> Starter {
+        self.through(["ip", "netns", "exec", namespace])
+    }
+
+    /// In this root directory, as the `/pen` there.
+    pub(crate) fn alone_in(mut self, root: &Path) -> Starter {
+        self.known_as = Some("/pen");
+        self.through(["chroot", root.to_str().unwrap()])
+    }
+
+    /// By way of a program that becomes it, so that the process is the same.
+    fn through<const N: usize>(mut self, words: [&str; N]) -> Starter {
+        self.through = words.map(str::to_owned).to_vec();
         self
     }
 
@@ -134,22 +146,14 @@ impl Starter {
     }
 
     fn command(&self, options: &[&str]) -> Command {
-        let mut command = match (self.limit, &self.namespace) {
-            (None, None) => match &self.etc {
-                Some(etc) => with_etc(etc, &self.program),
-                None => Command::new(&self.program),
-            },
-            (None, Some(namespace)) => {
-                // It becomes the program, so that the process is the same.
-                let mut ip = Command::new("ip");
-                ip.args(["netns", "exec", namespace]).arg(&self.program);
-                ip
-            }
-            (Some(limit), _) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("{limit}; exec \"$@\""), "sh"]);
-                shell.arg(&self.program);
-                shell
+        let program = self.known_as.map_or(self.program.as_path(), Path::new);
+        let mut command = match (self.through.split_first(), &self.etc) {
+            (None, None) => Command::new(program),
+            (None, Some(etc)) => with_etc(etc, program),
+            (Some((first, words)), _) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(program);
+                command
             }
         };
         command.args(options).args(&self.args);

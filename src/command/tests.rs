@@ -1,0 +1,119 @@
+//! What lines mean.
+
+use super::*;
+
+fn ok(line: &str) -> Command {
+    parse(line).unwrap().unwrap()
+}
+
+#[test]
+fn the_table_is_in_order_and_complete() {
+    for pair in TABLE.windows(2) {
+        assert!(pair[0].name < pair[1].name, "{}", pair[1].name);
+    }
+    for spec in TABLE {
+        assert!(!spec.help.is_empty(), "{}", spec.name);
+    }
+}
+
+#[test]
+fn lines_become_commands() {
+    assert_eq!(parse("").unwrap(), None);
+    assert_eq!(parse("  # no thing").unwrap(), None);
+    assert_eq!(ok("mode"), Command::Mode);
+    assert_eq!(ok("no hash"), Command::Switch(Switch::Hash, false));
+    assert_eq!(ok("recent"), Command::Recent(300));
+    assert_eq!(ok("blacklist"), Command::Timer(Timer::Blacklist, None));
+    assert_eq!(ok("timeout 7"), Command::Timer(Timer::Timeout, Some(7)));
+    assert_eq!(
+        ok("client_acl 12"),
+        Command::AclChoice(Guard::Client, Some(0))
+    );
+    assert_eq!(
+        ok("client_acl -1"),
+        Command::AclChoice(Guard::Client, Some(0))
+    );
+    assert_eq!(ok("no acl 9"), Command::AclClear(9));
+    assert_eq!(ok("no delayed_forward"), Command::Nothing);
+    assert_eq!(ok("source 0.0.0.0"), Command::Source(None));
+    assert_eq!(
+        ok("server 3 address h port http blacklist 0"),
+        Command::Server(
+            3,
+            vec![
+                Change::Address("h".into()),
+                Change::Port("http".into()),
+                Change::Blacklist(0)
+            ]
+        )
+    );
+}
+
+#[test]
+fn access_list_entries() {
+    let entry = |line| match ok(line) {
+        Command::AclAdd(_, entry) => entry.net,
+        other => panic!("{other:?}"),
+    };
+    let v4 = |ip: [u8; 4], mask: [u8; 4]| Net::V4(ip.into(), mask.into());
+    assert_eq!(entry("acl 0 permit 1.2.3.4"), v4([1, 2, 3, 4], [255; 4]));
+    let masked = v4([1, 2, 3, 4], [255, 255, 0, 0]);
+    assert_eq!(entry("acl 0 deny 1.2.3.4 255.255.0.0"), masked);
+    assert_eq!(entry("acl 0 deny 1.2.3.4/16"), masked);
+    assert_eq!(entry("acl 0 deny 1.2.3.4/0"), v4([1, 2, 3, 4], [0; 4]));
+    assert_eq!(
+        entry("acl 0 deny ::1/64"),
+        Net::V6("::1".parse().unwrap(), 64)
+    );
+    assert_eq!(
+        entry("acl 0 deny ::1"),
+        Net::V6("::1".parse().unwrap(), 128)
+    );
+}
+
+#[test]
+fn bad_lines_say_what_is_wrong() {
+    for (line, part) in [
+        ("foo", "do_cmd: ignoring command starting with 'foo'"),
+        ("no", "do_cmd: ignoring command starting with 'no'"),
+        ("no foo", "ignoring command starting with 'foo'"),
+        ("no mode", "no such command"),
+        ("mode x", "mode: unexpected 'x', expected no argument"),
+        (
+            "blacklist x",
+            "blacklist: bad number 'x', expected [seconds]",
+        ),
+        ("blacklist -4", "bad number '-4'"),
+        ("blacklist 1 2", "unexpected '2'"),
+        ("acl", "argument missing"),
+        ("acl 1 foo 1.2.3.4", "'foo' is neither permit nor deny"),
+        ("acl 99 permit 1.2.3.4", "no access list 99"),
+        ("acl 1 permit 1.2.3.x", "bad address"),
+        ("acl 1 permit 1.2.3.4/33", "bad length '33'"),
+        ("acl 1 permit ::1/129", "bad length '129'"),
+        ("acl 1 permit 1.2.3.4 x", "bad mask 'x'"),
+        ("acl 1 permit ::1 ::", "unexpected '::'"),
+        ("acl 1 permit country SE", "GeoIP"),
+        ("no acl", "argument missing"),
+        ("server", "argument missing"),
+        ("server x", "bad number 'x'"),
+        ("server 99999999", "too high"),
+        ("server 0 max", "max: value missing"),
+        ("server 0 max x", "bad number 'x'"),
+        ("server 0 foo 1", "unknown word 'foo'"),
+        ("source x", "unable to set source address to 'x'"),
+        (
+            "tcp_fastclose",
+            "do_cmd: ignoring tcp_fastclose without argument",
+        ),
+        ("tcp_fastclose x", "unknown word 'x'"),
+        ("idlers 1001", "too high"),
+        ("tarpit_acl 1", "a tarpit is not built in"),
+        ("ssl_keyfile x", "TLS is not built in"),
+        ("dsr_if eth0", "direct server return is not built in"),
+    ] {
+        let complaint = parse(line).unwrap_err();
+        assert!(complaint.contains(part), "{line}: {complaint}");
+    }
+    assert!(parse(&"x".repeat(5000)).unwrap_err().contains("4095"));
+}

@@ -1,0 +1,56 @@
+# Sourced by the scripts beside it: where cargo's things are, and which Rust
+# toolchain can build the standard library itself.
+# shellcheck shell=sh
+
+cd "$(dirname "$0")/../.." || exit
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+# shellcheck disable=SC2034 # for those who source this
+OUT=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+
+say() { echo "${0##*/}: $*"; }
+
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+# cargo, or what make was told to take for it.
+run_cargo() {
+    # shellcheck disable=SC2086 # can be several words
+    ${CARGO:-cargo} "$@"
+}
+
+# A processor's name in Rust's words.
+triple() {
+    case $1 in
+        x86-64 | x86_64 | amd64) echo x86_64-unknown-linux-musl ;;
+        arm64 | aarch64) echo aarch64-unknown-linux-musl ;;
+        armv7 | armv7l) echo armv7-unknown-linux-musleabihf ;;
+        mips) echo mips-unknown-linux-musl ;;
+        mipsel) echo mipsel-unknown-linux-musl ;;
+        *-*-*) echo "$1" ;;
+        *) fail "$1: not one of x86-64 arm64 armv7 mips mipsel, and not a Rust target" ;;
+    esac
+}
+
+# Sets RUSTC to a compiler that has the source of std beside it: rustup's with
+# rust-src, or Debian's rustc-web with rust-web-src. Fails if there is none.
+find_std_source() {
+    for compiler in "${RUSTC:-rustc}" /usr/bin/rustc; do
+        root=$("$compiler" --print sysroot 2>/dev/null) || continue
+        if [ -e "$root/lib/rustlib/src/rust/library/std/Cargo.toml" ]; then
+            RUSTC=$compiler
+            export RUSTC
+            return 0
+        fi
+    done
+    return 1
+}
+
+# cargo, with std built anew. Cargo calls this unstable, hence the variable.
+cargo_with_std() {
+    export RUSTC_BOOTSTRAP=1
+    action=$1
+    shift
+    run_cargo "$action" --locked -Z build-std=std,panic_abort -Z build-std-features= "$@"
+}

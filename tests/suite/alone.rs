@@ -1,0 +1,72 @@
+//! A static program where there is no other file: in a root directory of its
+//! own, which is what a container without a system is.
+
+use crate::harness::{Backend, Dir, Place, Starter, is_root, pen_program, skipped};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A root directory with pen in it and nothing else. `None` where that cannot
+/// be had, or is not enough for pen.
+fn root() -> Option<Dir> {
+    if !is_root() {
+        skipped("only root may do this");
+        return None;
+    }
+    let root = Dir::new();
+    // By another process, as a program that this one has written cannot be
+    // started while any other test starts something.
+    let copied = Command::new("cp")
+        .args([&pen_program(), root.path()])
+        .status();
+    assert!(copied.unwrap().success());
+    let output = Command::new("chroot")
+        .args([root.path(), Path::new("/pen"), Path::new("--version")])
+        .output()
+        .unwrap();
+    // chroot(1): 127 if the program is not there, or else what it needs.
+    if output.status.code() == Some(127) {
+        skipped("this pen is not a static program");
+        return None;
+    }
+    assert!(output.stdout.starts_with(b"pen "), "{output:?}");
+    Some(root)
+}
+
+#[test]
+fn it_needs_no_file() {
+    let Some(root) = root() else { return };
+    fs::create_dir(root.file("run")).unwrap();
+    let place = Place::new();
+    let echo = Backend::echo(place.at());
+    let pen = Starter::new(&place)
+        .alone_in(root.path())
+        .args(["-p", "/run/pid", "-l", "/run/log", "-u", "0"])
+        .server(&echo.at)
+        .start();
+    let pid = fs::read_to_string(root.file("run/pid")).unwrap();
+    assert_eq!(pid, pen.pid().to_string());
+    let client = pen.connect();
+    client.send("hello\n");
+    assert_eq!(client.receive(6), b"hello\n");
+    drop((client, pen));
+    let log = fs::read_to_string(root.file("run/log")).unwrap();
+    assert!(log.ends_with(" hello\n"), "{log}");
+    assert!(!root.file("run/pid").exists());
+}
+
+#[test]
+fn etc_hosts_is_enough_for_names() {
+    let Some(root) = root() else { return };
+    let place = Place::new();
+    let hosts = format!("{0} front.example\n{0}\tback.example back\n", place.ip);
+    fs::create_dir(root.file("etc")).unwrap();
+    fs::write(root.file("etc/hosts"), hosts).unwrap();
+    let (at, server) = (place.at(), Backend::letter(place.at(), 'A'));
+    let pen = Starter::at(at.clone())
+        .alone_in(root.path())
+        .listen_word(format!("front.example:{}", at.inet().port()))
+        .operand(format!("back:{}", server.at.inet().port()))
+        .start();
+    assert_eq!(pen.letter(), "A");
+}

@@ -1,0 +1,140 @@
+//! `make install` and `make uninstall`: the programs, their manual pages and
+//! nothing else, where the variables say.
+
+use crate::harness::{Dir, finish, skipped};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
+const PROGRAMS: [&str; 5] = ["mergelogs", "pen", "penctl", "penlog", "penlogd"];
+const PAGES: [&str; 5] = ["mergelogs.1", "pen.1", "penctl.1", "penlog.1", "penlogd.1"];
+
+/// The makes that are here.
+fn makes() -> Vec<&'static str> {
+    let is_here = |name: &&str| {
+        let mut command = Command::new(name);
+        command.args(["-f", "/dev/null", "-n", ".PHONY"]);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let here = command.status().is_ok();
+        if !here {
+            skipped(&format!("{name} is not installed"));
+        }
+        here
+    };
+    ["make", "bmake"].into_iter().filter(is_here).collect()
+}
+
+/// Files that stand for the programs: their names are in them.
+fn build(built: &Path) {
+    fs::create_dir_all(built.join("release")).unwrap();
+    for program in PROGRAMS {
+        fs::write(built.join("release").join(program), program).unwrap();
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(built.join("release").join(program), mode).unwrap();
+    }
+}
+
+/// Runs make with these words, and without those of a make that runs this.
+fn make(name: &str, built: &Path, words: &[&str]) {
+    let mut command = Command::new(name);
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] {
+        command.env_remove(variable);
+    }
+    command.env("CARGO_TARGET_DIR", built);
+    command.current_dir(SOURCE).args(words);
+    let output = finish(command);
+    assert!(output.status.success(), "{name} {words:?}: {output:?}");
+}
+
+/// Every file below, with its path from there on and its mode.
+fn files(root: &Path) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            let below = files(&path).into_iter();
+            found.extend(below.map(|(rest, mode)| (format!("{name}/{rest}"), mode)));
+        } else {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            found.push((name, mode & 0o7777));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What there has to be with the programs and pages in these directories.
+fn expected(bin: &str, man: &str) -> Vec<(String, u32)> {
+    let programs = PROGRAMS.map(|name| (format!("{bin}/{name}"), 0o755));
+    let pages = PAGES.map(|name| (format!("{man}/man1/{name}"), 0o644));
+    let mut all: Vec<_> = programs.into_iter().chain(pages).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn files_go_where_the_variables_say() {
+    for name in makes() {
+        let (built, dest) = (Dir::new(), Dir::new());
+        build(built.path());
+        let root = dest.path().to_str().unwrap();
+        let dest_dir = &format!("DESTDIR={root}");
+        let cases: [(&[&str], &str, &str); 4] = [
+            (&[dest_dir], "usr/local/bin", "usr/local/share/man"),
+            (&[dest_dir, "PREFIX=/usr"], "usr/bin", "usr/share/man"),
+            (
+                &[dest_dir, "BINDIR=/sbin", "MANDIR=/man with blanks"],
+                "sbin",
+                "man with blanks",
+            ),
+            (&[&format!("PREFIX={root}/a b")], "a b/bin", "a b/share/man"),
+        ];
+        for (variables, bin, man) in cases {
+            // Nothing has to be built, so cargo must not be asked to.
+            let install = [&["install", "CARGO=false"], variables].concat();
+            make(name, built.path(), &install);
+            assert_eq!(files(dest.path()), expected(bin, man), "{install:?}");
+            let content = fs::read_to_string(dest.file(bin).join("penlog"));
+            assert_eq!(content.unwrap(), "penlog");
+            // What is not pen's stays.
+            let other = dest.file(man).join("man1/other.1");
+            fs::write(&other, "").unwrap();
+            make(name, built.path(), &[&["uninstall"], variables].concat());
+            let left: Vec<_> = files(dest.path()).into_iter().map(|f| f.0).collect();
+            assert_eq!(left, [format!("{man}/man1/other.1")]);
+            fs::remove_file(&other).unwrap();
+        }
+    }
+}
+
+#[test]
+fn other_programs_can_be_installed_and_missing_ones_are_built() {
+    for name in makes() {
+        let (built, dest, other) = (Dir::new(), Dir::new(), Dir::new());
+        build(other.path());
+        let dest_dir = &format!("DESTDIR={}", dest.path().display());
+        let bin = dest.file("usr/local/bin/pen");
+        let from = &format!("FROM={}/release", other.path().display());
+        make(
+            name,
+            built.path(),
+            &["install", "CARGO=false", dest_dir, from],
+        );
+        assert_eq!(fs::read_to_string(&bin).unwrap(), "pen");
+        // A cargo that "builds" by copying, and says so.
+        let script = built.file("cargo");
+        let copy = format!(
+            "echo \"$*\" >>{0}/words; cp -r {1}/release {0}",
+            built.path().display(),
+            other.path().display()
+        );
+        fs::write(&script, copy).unwrap();
+        let cargo = &format!("CARGO=sh {}", script.display());
+        make(name, built.path(), &["install", cargo, dest_dir]);
+        let words = fs::read_to_string(built.file("words")).unwrap();
+        assert_eq!(words, "build --release --locked\n");
+    }
+}
