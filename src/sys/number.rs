@@ -25,7 +25,10 @@ pub(super) const IPPROTO_IPV6: c_int = 41;
 pub(super) const EMFILE: i32 = 24;
 pub(super) const ENFILE: i32 = 23;
 
-#[cfg(all(target_os = "linux", not(target_arch = "mips")))]
+#[cfg(all(
+    target_os = "linux",
+    not(any(target_arch = "mips", target_arch = "mips64"))
+))]
 mod system {
     use std::ffi::c_int;
     pub(crate) const SOCK_STREAM: c_int = 1;
@@ -42,7 +45,7 @@ mod system {
     pub(crate) const ENOBUFS: i32 = 105;
 }
 
-#[cfg(all(target_os = "linux", target_arch = "mips"))]
+#[cfg(all(target_os = "linux", any(target_arch = "mips", target_arch = "mips64")))]
 mod system {
     use std::ffi::c_int;
     pub(crate) const SOCK_STREAM: c_int = 2;
@@ -58,6 +61,12 @@ mod system {
     pub(crate) const EINPROGRESS: i32 = 150;
     pub(crate) const ENOBUFS: i32 = 132;
 }
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "sparc", target_arch = "sparc64")
+))]
+compile_error!("Linux has numbers of its own for sparc, which nobody has put here yet");
 
 #[cfg(not(target_os = "linux"))] // FreeBSD, OpenBSD and NetBSD agree
 mod system {
@@ -124,6 +133,8 @@ pub(super) const AF_INET6: c_int = 24;
     any(
         target_arch = "arm",
         target_arch = "aarch64",
+        target_arch = "m68k",
+        target_arch = "powerpc",
         target_arch = "powerpc64"
     )
 ))]
@@ -134,6 +145,8 @@ pub const O_NOFOLLOW: c_int = 0o100000;
     not(any(
         target_arch = "arm",
         target_arch = "aarch64",
+        target_arch = "m68k",
+        target_arch = "powerpc",
         target_arch = "powerpc64"
     ))
 ))]
