@@ -1,7 +1,7 @@
 //! `make install` and `make uninstall`: the programs, their manual pages and
 //! nothing else, where the variables say.
 
-use crate::harness::{Dir, finish, skipped};
+use crate::harness::{Dir, aside, finish, skipped};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -77,6 +77,7 @@ fn expected(bin: &str, man: &str) -> Vec<(String, u32)> {
 
 #[test]
 fn files_go_where_the_variables_say() {
+    aside("about the Makefile");
     for name in makes() {
         let (built, dest) = (Dir::new(), Dir::new());
         build(built.path());
@@ -112,6 +113,7 @@ fn files_go_where_the_variables_say() {
 
 #[test]
 fn other_programs_can_be_installed_and_missing_ones_are_built() {
+    aside("about the Makefile");
     for name in makes() {
         let (built, dest, other) = (Dir::new(), Dir::new(), Dir::new());
         build(other.path());
