@@ -34,8 +34,10 @@ enum State {
     Body(u64),
     /// In the line that says how long the next chunk is.
     ChunkSize,
-    /// In a chunk, with so many bytes left, its CRLF included.
+    /// In a chunk, with so many bytes left.
     Chunk(u64),
+    /// Behind a chunk, where a line end must come.
+    ChunkEnd,
     /// In the trailers behind the last chunk.
     Trailer,
     /// Not HTTP, or no longer: everything passes.
@@ -107,7 +109,7 @@ impl Tracker {
                     return;
                 }
                 State::Body(left) => data = self.skip(left, State::Start, data, out),
-                State::Chunk(left) => data = self.skip(left, State::ChunkSize, data, out),
+                State::Chunk(left) => data = self.skip(left, State::ChunkEnd, data, out),
                 State::AfterHeaderLine => {
                     // The same byte again, in the state that it leads to.
                     self.after_header_line(byte, out);
@@ -183,6 +185,12 @@ impl Tracker {
             State::HeaderLine if self.line.is_empty() => self.header_end(out),
             State::HeaderLine => self.state = State::AfterHeaderLine,
             State::ChunkSize => self.chunk_size(out),
+            State::ChunkEnd if self.line.is_empty() && self.held == b"\r\n" => {
+                out.append(&mut self.held);
+                self.begin(State::ChunkSize);
+            }
+            // Some servers skip two bytes here, others all up to the line's end.
+            State::ChunkEnd => self.stop(End::Ambiguous, out),
             State::Trailer => {
                 out.append(&mut self.held);
                 if self.line.is_empty() {
@@ -267,11 +275,11 @@ impl Tracker {
             .ok()
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .and_then(|text| u64::from_str_radix(text, 16).ok())
-            .filter(|size| strict && *size < u64::MAX - 2);
+            .filter(|size| strict && i64::try_from(*size).is_ok());
         match size {
             None => self.stop(End::Ambiguous, out),
             Some(0) => self.begin(State::Trailer),
-            Some(size) => self.begin(State::Chunk(size + 2)),
+            Some(size) => self.begin(State::Chunk(size)),
         }
     }
 

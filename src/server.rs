@@ -73,16 +73,12 @@ impl Server {
     /// As an operand: what [`crate::addr::server`] reads back.
     pub fn operand(&self) -> String {
         let host = match self.host.to_string() {
-            host if host.contains(':') => format!("[{host}]"),
+            host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
             host => host,
         };
-        let (port, max, hard) = (self.port, self.max, self.hard);
-        let mut word = format!("{host}:{port}:{max}:{hard}:{}:{}", self.weight, self.prio);
-        let least = host.len() + 1;
-        while word.len() > least && word.ends_with(":0") {
-            word.truncate(word.len() - 2);
-        }
-        word
+        let rest = format!(":{}:{}:{}:{}", self.max, self.hard, self.weight, self.prio);
+        // The port stays: without one it would be the listening port.
+        format!("{host}:{}{}", self.port, rest.trim_end_matches(":0"))
     }
 
     /// Whether it can be chosen at all: an address, a port, not blacklisted.

@@ -153,6 +153,10 @@ fn what_can_be_read_in_two_ways_passes_from_there() {
         "\r\n",
         "ffffffffffffffff\r\n",
         "5 5\r\n",
+        "8000000000000000\r\n",
+        "3\r\nabcXX5\r\n",
+        "3\r\nabc\n",
+        "3\r\nabc\nX\r\n",
     ] {
         check(&format!("{chunked}{body}{next}"), ambiguous);
     }

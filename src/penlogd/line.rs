@@ -71,9 +71,11 @@ pub fn requests(line: &[u8]) -> Vec<Vec<u8>> {
     let Some(quoted) = quoted(line) else {
         return Vec::new();
     };
-    let mut forms = vec![dotted(unescaped(quoted).trim_ascii())];
+    // Blanks alone are left out: of the others pen has made dots already.
+    let form = |text: &[u8]| dotted(text).trim_ascii().to_vec();
+    let mut forms = vec![form(&unescaped(quoted))];
     if quoted.contains(&b'\\') {
-        forms.push(dotted(quoted.trim_ascii()));
+        forms.push(form(quoted));
     }
     let words = forms.iter().filter(|form| !has_version(form));
     let versions = words.flat_map(|form| {
@@ -257,6 +259,7 @@ mod tests {
             (r#"h "/\u00e9\xg1""#, r"/\u00e9\xg1"),
             (r#"h "/\x4"#, r"/\x4"),
             (r#"h "/\"#, r"/\"),
+            (r#"h " /\x20\x0C\t ""#, "/ .."),
         ] {
             assert_eq!(forms(line)[0], want);
         }
