@@ -1,12 +1,14 @@
-//! The load balancers that are compared, each with the configuration its
-//! manual advises for this work, and the back ends behind them.
+//! The load balancers that are compared and the back ends behind them: who
+//! they are, where they are, starting them.
 //!
 //! All send clients to the two back ends in turn, unless a work says
 //! otherwise: the load generators have one address, so with client tracking
-//! one back end would do everything.
+//! one back end would do everything. socat knows one server only.
 
+use crate::config;
 use crate::keeper::{Keeper, Kept};
 use crate::measure;
+use crate::sink;
 use crate::tools::Tools;
 use crate::udp;
 use pen::sys::{Resource, raise_limit};
@@ -25,6 +27,9 @@ pub(crate) const BULK: u64 = 64 * 1024 * 1024;
 /// Where it is.
 pub(crate) const BULK_PATH: &str = "/bulk";
 
+/// Connections at the same time that are aimed at.
+const MOST: usize = 10_000;
+
 /// How long a load balancer may take to serve its first client.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,11 +40,19 @@ pub(crate) enum Who {
     CPen,
     HaProxy,
     Nginx,
+    Socat,
     Direct,
 }
 
 impl Who {
-    pub(crate) const ALL: [Who; 5] = [Who::Ours, Who::CPen, Who::HaProxy, Who::Nginx, Who::Direct];
+    pub(crate) const ALL: [Who; 6] = [
+        Who::Ours,
+        Who::CPen,
+        Who::HaProxy,
+        Who::Nginx,
+        Who::Socat,
+        Who::Direct,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -47,6 +60,7 @@ impl Who {
             Who::CPen => "C pen",
             Who::HaProxy => "HAProxy",
             Who::Nginx => "nginx",
+            Who::Socat => "socat",
             Who::Direct => "direct",
         }
     }
@@ -54,12 +68,28 @@ impl Who {
 
 /// What clients and servers speak.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Over {
+pub(crate) enum Over {
     Tcp,
     Udp,
 }
 
-/// One of them, running.
+/// What stands behind a load balancer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// The two back ends.
+    Web,
+    /// The same with a third between them, where nobody listens.
+    OneDown,
+    /// The two back ends, as often as it takes to have so many servers, which
+    /// weigh the same.
+    Many(usize),
+    /// The one that takes uploads.
+    Sink,
+    /// The two for UDP.
+    Echoes,
+}
+
+/// A load balancer, running.
 pub(crate) struct Peer {
     pub(crate) who: Who,
     pub(crate) address: SocketAddr,
@@ -81,25 +111,35 @@ pub(crate) struct Site {
     pub(crate) directory: PathBuf,
     /// Connections through a load balancer that open files suffice for.
     pub(crate) capacity: usize,
-    back_ends: [SocketAddr; 2],
+    /// Where everything of this run listens.
+    host: Ipv4Addr,
     next_port: Cell<u16>,
     // Dropped in this order: processes, then the directory by the keeper.
-    _servers: Vec<Kept>,
+    servers: Vec<Kept>,
     keeper: Keeper,
 }
 
-/// Options that make a pen take its servers in turn.
-pub(crate) const IN_TURN: &[&str] = &["-r"];
+/// Options that make a pen take its servers in turn, with room for the most
+/// connections that a load generator makes.
+pub(crate) const IN_TURN: &[&str] = &["-r", "-x", "1200", "-q", config::BACKLOG];
+
+/// The same while a server is down. The C pen closes the clients of a server
+/// that refuses, but with `-P` (poll in place of epoll) it tries the next one.
+pub(crate) const FAIL_OVER: &[&str] = &["-P", "-r", "-x", "1200", "-q", config::BACKLOG];
 
 /// Options of both pens for UDP, with room for the largest crowd.
 const UDP: &[&str] = &["-U", "-r", "-x", "2000", "-c", "2048"];
+
+const BACK_ENDS: [u16; 2] = [8001, 8002];
+const SINK: u16 = 8003;
+/// Nobody listens here.
+const NOBODY: u16 = 8009;
 
 impl Site {
     /// Makes the directory and starts the back ends.
     pub(crate) fn build(tools: Tools) -> Result<Site, String> {
         // The programs started here inherit the limit.
         let files = raise_limit(Resource::Files).map_err(|e| format!("open files: {e}"))?;
-        let capacity = usize::try_from(files.saturating_sub(200) / 2).unwrap_or(usize::MAX);
         let id = std::process::id();
         let directory = std::env::temp_dir().join(format!("pen-bench-{id}"));
         let cannot = |e| format!("{}: {e}", directory.display());
@@ -109,37 +149,50 @@ impl Site {
         // An address of its own keeps two runs at the same time apart: pen's
         // listeners share a port without a word.
         let [_, _, high, low] = id.to_be_bytes();
-        let host = Ipv4Addr::new(127, 64 | (high & 63), low, 1);
-        let back_ends = [8001, 8002].map(|port| SocketAddr::from((host, port)));
         let mut site = Site {
             tools,
             directory,
-            capacity: capacity.min(9000),
-            back_ends,
+            capacity: capacity(files),
+            host: Ipv4Addr::new(127, 64 | (high & 63), low, 1),
             next_port: Cell::new(10_000), // below the ports of outgoing connections
-            _servers: Vec::new(),
+            servers: Vec::new(),
             keeper,
         };
-        for at in back_ends {
-            let server = site.nginx(&back_end(&site.directory, at, site.capacity), at.port())?;
-            site._servers.push(server);
+        for port in BACK_ENDS {
+            let at = site.at(port);
+            let server = site.nginx(&config::back_end(&site.directory, at, site.capacity), port)?;
+            site.servers.push(server);
             first_answer(at, Over::Tcp, Instant::now(), None)?;
         }
         Ok(site)
     }
 
-    /// Starts the back ends for UDP, which have the same addresses.
+    /// Starts the back end that takes uploads.
+    pub(crate) fn add_sink(&mut self) -> Result<(), String> {
+        self.add(sink::ROLE, SINK, SINK, Over::Tcp)
+    }
+
+    /// Starts the back ends for UDP, which have the addresses of the others.
     pub(crate) fn add_echoes(&mut self) -> Result<(), String> {
+        // Its messages are not to go where nginx writes.
+        let mut ports = BACK_ENDS.into_iter();
+        ports.try_for_each(|port| self.add(udp::ECHO, port, port + 10, Over::Udp))
+    }
+
+    /// Starts a back end that is a copy of this program.
+    fn add(&mut self, role: &str, port: u16, log: u16, over: Over) -> Result<(), String> {
         let program = std::env::current_exe().map_err(|e| e.to_string())?;
-        for at in self.back_ends {
-            let mut command = Command::new(&program);
-            command.arg(udp::ECHO).arg(at.to_string());
-            // Its messages are not to go where nginx writes.
-            let mut server = self.run(command, at.port() + 10)?;
-            first_answer(at, Over::Udp, Instant::now(), Some(&mut server))?;
-            self._servers.push(server);
-        }
+        let at = self.at(port);
+        let mut command = Command::new(program);
+        command.arg(role).arg(at.to_string());
+        let mut server = self.run(command, log)?;
+        first_answer(at, over, Instant::now(), Some(&mut server))?;
+        self.servers.push(server);
         Ok(())
+    }
+
+    fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::from((self.host, port))
     }
 
     /// Who can be started.
@@ -151,41 +204,75 @@ impl Site {
                 Who::CPen => self.tools.c_pen.is_some(),
                 Who::HaProxy => self.tools.haproxy.is_some(),
                 Who::Nginx => self.tools.stream.is_some(),
+                Who::Socat => self.tools.socat.is_some(),
             })
             .collect()
     }
 
+    /// The addresses of the servers, and what they speak.
+    fn servers(&self, behind: Behind) -> (Vec<SocketAddr>, Over) {
+        let [first, second] = BACK_ENDS.map(|port| self.at(port));
+        let servers = match behind {
+            Behind::Web | Behind::Echoes => vec![first, second],
+            Behind::OneDown => vec![first, self.at(NOBODY), second],
+            Behind::Many(count) => [first, second].into_iter().cycle().take(count).collect(),
+            Behind::Sink => vec![self.at(SINK)],
+        };
+        let over = match behind {
+            Behind::Echoes => Over::Udp,
+            _ => Over::Tcp,
+        };
+        (servers, over)
+    }
+
     /// Starts one at an address of its own and waits until it serves.
     /// `options` are for the two pens.
-    pub(crate) fn start(&self, who: Who, options: &[&str]) -> Result<Peer, String> {
-        self.start_over(Over::Tcp, who, options)
-    }
-
-    /// The same for UDP, in front of the back ends for that. HAProxy has none.
-    pub(crate) fn start_udp(&self, who: Who) -> Result<Peer, String> {
-        self.start_over(Over::Udp, who, UDP)
-    }
-
-    fn start_over(&self, over: Over, who: Who, options: &[&str]) -> Result<Peer, String> {
+    pub(crate) fn start(&self, who: Who, behind: Behind, options: &[&str]) -> Result<Peer, String> {
+        let (servers, over) = self.servers(behind);
+        let first = *servers.first().ok_or("no servers")?;
         if who == Who::Direct {
-            let address = self.back_ends[0];
             let (start_ms, process) = (0.0, None);
             return Ok(Peer {
                 who,
-                address,
+                address: first,
                 start_ms,
                 process,
             });
         }
         let port = self.next_port.get();
         self.next_port.set(port + 1);
-        let address = SocketAddr::from((self.back_ends[0].ip(), port));
+        let address = self.at(port);
         let start = Instant::now();
         let process = match who {
-            Who::Ours => self.pen(Path::new(env!("CARGO_BIN_EXE_pen")), address, options),
-            Who::CPen => self.pen(need(&self.tools.c_pen)?, address, options),
-            Who::HaProxy => self.haproxy(address),
-            Who::Nginx | Who::Direct => self.nginx(&self.stream(over, address)?, port),
+            Who::Ours | Who::CPen => {
+                let program = match who {
+                    Who::Ours => Path::new(env!("CARGO_BIN_EXE_pen")),
+                    _ => need(&self.tools.c_pen)?,
+                };
+                let weight = match behind {
+                    Behind::Many(_) => ":0:0:1",
+                    _ => "",
+                };
+                let mut command = Command::new(program);
+                command.arg("-f").args(options).arg(address.to_string());
+                command.args(servers.iter().map(|server| format!("{server}{weight}")));
+                self.run(command, port)
+            }
+            Who::HaProxy => {
+                let checked = behind == Behind::OneDown;
+                let text = config::haproxy(address, &servers, checked, self.capacity);
+                self.haproxy(&text, port)
+            }
+            Who::Nginx => {
+                let module = self.tools.stream.as_deref().ok_or("no stream module")?;
+                let text = config::stream(module, over, address, &servers, self.capacity);
+                self.nginx(&text, port)
+            }
+            Who::Socat | Who::Direct => {
+                let mut command = Command::new(need(&self.tools.socat)?);
+                command.args(config::socat(address, first));
+                self.run(command, port)
+            }
         };
         let mut process = process.map_err(|why| format!("{}: {why}", who.name()))?;
         let start_ms = first_answer(address, over, start, Some(&mut process))
@@ -198,57 +285,35 @@ impl Site {
         })
     }
 
-    fn pen(&self, program: &Path, at: SocketAddr, options: &[&str]) -> Result<Kept, String> {
-        let mut command = Command::new(program);
-        command.arg("-f").args(options).arg(at.to_string());
-        command.args(self.back_ends.map(|server| server.to_string()));
-        self.run(command, at.port())
+    /// The same for UDP. HAProxy has none.
+    pub(crate) fn start_udp(&self, who: Who) -> Result<Peer, String> {
+        self.start(who, Behind::Echoes, UDP)
     }
 
-    fn haproxy(&self, at: SocketAddr) -> Result<Kept, String> {
-        let mut text = format!(
-            "global\n  maxconn {}\n  nbthread {}\n\
-             defaults\n  mode tcp\n  balance roundrobin\n  timeout connect 3s\n  \
-             timeout client 5m\n  timeout server 5m\n\
-             listen bench\n  bind {at} backlog 4096\n",
-            self.capacity,
-            processors()
-        );
-        for server in self.back_ends {
-            text += &format!("  server s{} {server}\n", server.port());
-        }
-        let file = self.file(at.port(), "cfg", &text)?;
+    /// Short connections for a second, with `ab`.
+    pub(crate) fn ab(
+        &self,
+        to: SocketAddr,
+        count: u32,
+        from: Option<Ipv4Addr>,
+    ) -> Result<measure::Ab, String> {
+        measure::ab(need(&self.tools.ab)?, &self.directory, to, count, from)
+    }
+
+    /// Requests a second over connections that stay, with `wrk`.
+    pub(crate) fn wrk(&self, to: SocketAddr, count: u32, seconds: u32) -> Result<f64, String> {
+        measure::wrk(need(&self.tools.wrk)?, to, count, seconds)
+    }
+
+    fn haproxy(&self, text: &str, port: u16) -> Result<Kept, String> {
+        let file = self.file(port, "cfg", text)?;
         let mut command = Command::new(need(&self.tools.haproxy)?);
         command.args(["-db", "-q", "-f"]).arg(file);
-        self.run(command, at.port())
-    }
-
-    /// nginx as a load balancer.
-    fn stream(&self, over: Over, at: SocketAddr) -> Result<String, String> {
-        // Without reuseport the next datagram of a client may come to another
-        // process, which knows nothing of the first.
-        let how = match over {
-            Over::Tcp => "backlog=4096",
-            Over::Udp => "udp reuseport",
-        };
-        let module = self.tools.stream.as_deref().ok_or("no stream module")?;
-        let servers = self.back_ends.map(|server| format!("server {server};"));
-        Ok(format!(
-            "{module}\nworker_processes auto;\nevents {{ worker_connections {}; }}\n\
-             stream {{\n  upstream servers {{ {} }}\n  proxy_connect_timeout 3s;\n  \
-             server {{ listen {at} {how}; proxy_pass servers; }}\n}}\n",
-            2 * self.capacity + 50, // both sides count
-            servers.join(" ")
-        ))
+        self.run(command, port)
     }
 
     fn nginx(&self, text: &str, port: u16) -> Result<Kept, String> {
-        let dir = self.directory.display();
-        let text = format!(
-            "{text}\ndaemon off;\npid {dir}/{port}.pid;\nerror_log stderr warn;\n\
-             worker_rlimit_nofile {};\n",
-            2 * self.capacity + 100
-        );
+        let text = text.to_owned() + &config::nginx_common(&self.directory, port, self.capacity);
         let file = self.file(port, "conf", &text)?;
         let mut command = Command::new(&self.tools.nginx);
         // -e: else it complains of a default log that others may not open.
@@ -283,34 +348,18 @@ impl Site {
     }
 }
 
-/// The processors that may be used, which is how many threads or processes
-/// HAProxy's and nginx's manuals advise.
-pub(crate) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+/// Connections that so many open files suffice for, two for each: what is
+/// aimed at, or as many thousands as there can be.
+fn capacity(files: u64) -> usize {
+    let pairs = usize::try_from(files.saturating_sub(200) / 2).unwrap_or(usize::MAX);
+    match pairs {
+        0..1000 => pairs,
+        _ => MOST.min(pairs - pairs % 1000),
+    }
 }
 
 fn need(tool: &Option<PathBuf>) -> Result<&Path, String> {
     tool.as_deref().ok_or_else(|| "not installed".to_owned())
-}
-
-/// A back end: a small answer for `/`, and one large file.
-fn back_end(directory: &Path, at: SocketAddr, capacity: usize) -> String {
-    let (dir, port) = (directory.display(), at.port());
-    let body = measure::BODY.trim_end();
-    let mut text = format!(
-        "worker_processes 1;\nevents {{ worker_connections {}; }}\nhttp {{\n  \
-         access_log off;\n  sendfile on;\n  tcp_nopush on;\n  keepalive_timeout 10m;\n  \
-         keepalive_requests 1000000000;\n  client_header_timeout 10m;\n  send_timeout 10m;\n",
-        capacity + 50
-    );
-    for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-        text += &format!("  {kind}_temp_path {dir}/{port}.{kind};\n");
-    }
-    text += &format!(
-        "  server {{\n    listen {at} backlog=4096;\n    root {dir};\n    \
-         location = / {{ default_type text/plain; return 200 \"{body}\\n\"; }}\n  }}\n}}\n"
-    );
-    text
 }
 
 /// Bytes on the disk, as a file with holes is read faster than a real one.

@@ -11,6 +11,7 @@ pub(crate) struct Tools {
     pub(crate) stream: Option<String>,
     pub(crate) haproxy: Option<PathBuf>,
     pub(crate) c_pen: Option<PathBuf>,
+    pub(crate) socat: Option<PathBuf>,
     pub(crate) ab: Option<PathBuf>,
     pub(crate) wrk: Option<PathBuf>,
     /// One line for each that is missing.
@@ -31,6 +32,7 @@ impl Tools {
             (program("ab"), "ab", "apache2-utils", "no short connections"),
             (program("wrk"), "wrk", "wrk", "no keep-alive requests"),
             (program("haproxy"), "haproxy", "haproxy", "not compared"),
+            (program("socat"), "socat", "socat", "not compared"),
             (c_pen.clone(), "the C pen", "pen", "not compared"),
         ];
         let lacking = found.iter().filter(|(path, ..)| path.is_none());
@@ -39,7 +41,7 @@ impl Tools {
             .map(|(_, name, _, effect)| format!("{name} is not installed: {effect}"))
             .collect();
         let mut packages: Vec<&str> = lacking.map(|(_, _, package, _)| *package).collect();
-        let [nginx, ab, wrk, haproxy, _] = found.map(|(path, ..)| path);
+        let [nginx, ab, wrk, haproxy, socat, _] = found.map(|(path, ..)| path);
         let stream = nginx.as_deref().and_then(stream_module);
         if stream.is_none() {
             missing.push("nginx has no stream module: not compared".to_owned());
@@ -62,6 +64,7 @@ impl Tools {
             stream,
             haproxy,
             c_pen,
+            socat,
             ab,
             wrk,
             missing,
@@ -71,8 +74,9 @@ impl Tools {
     /// Whether a work has the load generator it needs.
     pub(crate) fn suffice_for(&self, work: &str) -> bool {
         match work {
-            "short" | "table" => self.ab.is_some(),
-            "keep" | "single" => self.wrk.is_some(),
+            "short" | "down" | "table" => self.ab.is_some(),
+            "keep" => self.wrk.is_some(),
+            "growth" => self.ab.is_some() && self.wrk.is_some(),
             _ => true,
         }
     }
@@ -85,6 +89,7 @@ impl Tools {
         all.extend(haproxy.map(|path| first_words(path, "-v", 3)));
         let c_pen = self.c_pen.as_deref();
         all.extend(c_pen.map(|path| format!("C pen {}", package_version(path))));
+        all.extend(self.socat.as_deref().map(socat_version));
         all.join(", ")
     }
 }
@@ -140,6 +145,13 @@ fn first_words(program: &Path, option: &str, count: usize) -> String {
     let text = text_of(program, option);
     let words: Vec<&str> = text.split_whitespace().take(count).collect();
     words.join(" ")
+}
+
+/// socat's name comes before its version, but not first.
+fn socat_version(program: &Path) -> String {
+    let text = text_of(program, "-V");
+    let (_, rest) = text.split_once("socat version ").unwrap_or_default();
+    format!("socat {}", rest.split_whitespace().next().unwrap_or("?"))
 }
 
 /// The C pen does not tell its version; the package manager may know.

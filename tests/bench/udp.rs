@@ -39,7 +39,7 @@ pub(crate) const STRAYED: &str = "strayed:";
 const SIZE: usize = 64;
 
 /// How long the answers are counted.
-const COUNTED: Duration = Duration::from_millis(800);
+const COUNTED: Duration = Duration::from_millis(500);
 
 /// Before that: at least, and at most if some client has had no answer yet.
 const WARM_UP: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(1500)];
