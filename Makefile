@@ -5,7 +5,7 @@
 #                 sees whether they are there
 # make lint       formatting, clippy, manual pages, scripts, service files
 # make demo       pen in front of two small web servers, to try it out
-# make bench      compare with the C pen, HAProxy and nginx (eight minutes);
+# make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet
