@@ -238,15 +238,15 @@ fn a_file_that_cannot_be_written_stays_as_it_is() {
     let place = Place::new();
     let dir = Dir::new();
     let pen = Starter::new(&place).control(place.at()).start();
-    // A link is replaced, not followed.
-    let (target, link) = (dir.file("target"), dir.file("link"));
-    fs::write(&target, "precious").unwrap();
-    std::os::unix::fs::symlink(&target, &link).unwrap();
-    assert_eq!(pen.ask(&format!("write {}", link.display())), "");
-    let text = fs::read_to_string(&link).unwrap();
+    // Whoever has the file open, or another name of it, keeps the old one.
+    let (file, name) = (dir.file("file"), dir.file("name"));
+    fs::write(&file, "precious").unwrap();
+    fs::hard_link(&file, &name).unwrap();
+    assert_eq!(pen.ask(&format!("write {}", file.display())), "");
+    let text = fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("# Generated"), "{text}");
     assert_eq!(dir.names().len(), 2, "{:?}", dir.names());
-    let text = fs::read_to_string(&target).unwrap();
+    let text = fs::read_to_string(&name).unwrap();
     if worse(&WRITE) {
         assert!(text.starts_with("# Generated"), "{text}");
         return;
