@@ -45,14 +45,15 @@ impl Reader<'_> {
     /// `place` says where the file was asked for.
     fn read(&mut self, path: &Path, place: &str) {
         let shown = path.display();
-        let file = match fs::canonicalize(path).and_then(|file| Ok((read_all(&file)?, file))) {
-            Ok((text, file)) => (String::from_utf8_lossy(&text).into_owned(), file),
+        let text = match read_all(path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(e) => {
                 let text = format!("{place}{shown}: cannot read the configuration: {e}");
                 return self.complaints.push(text);
             }
         };
-        let (text, file) = file;
+        // A pipe has no other name.
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if self.open.contains(&file) {
             let text = format!("{place}{shown}: includes itself");
             return self.complaints.push(text);

@@ -148,8 +148,7 @@ fn temporary(spot: &Spot) -> io::Result<(OsString, File)> {
     let mut result = Err(ErrorKind::AlreadyExists.into());
     for _ in 0..ATTEMPTS {
         let number = RandomState::new().build_hasher().finish();
-        let mut name = spot.name.clone();
-        name.push(format!(".{number:016x}.tmp"));
+        let name = OsString::from(format!(".pen-{number:016x}.tmp"));
         let flags = sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW;
         result = sys::open_at(&spot.dir, &name, flags).map(|file| (name, file));
         if !matches!(&result, Err(e) if e.kind() == ErrorKind::AlreadyExists) {

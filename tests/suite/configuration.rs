@@ -2,9 +2,11 @@
 
 use crate::differences::{ACL_TWICE, BAD_LINE, LONG_OPTIONS, WRITE};
 use crate::harness::{
-    At, Dir, Place, Starter, better, letters, responders, run, wait_until, worse,
+    At, Dir, Place, Starter, better, letters, pen_program, responders, run, wait_until, worse,
 };
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 #[test]
 fn a_file_sets_what_options_do_not() {
@@ -256,6 +258,29 @@ fn a_file_that_cannot_be_written_stays_as_it_is() {
     assert!(reply.contains("no file given"), "{reply}");
     let reply = pen.ask("write /nonexistent/pen.cfg");
     assert!(reply.contains("/nonexistent/pen.cfg"), "{reply}");
+}
+
+#[test]
+fn a_file_can_be_a_pipe() {
+    if better(&LONG_OPTIONS) {
+        return;
+    }
+    let mut command = Command::new(pen_program());
+    command.args(["--check", "-F", "/dev/stdin", "10000", "127.0.0.1:9"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"hash\nmode\n")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(
+        output.stdout.starts_with(b"hash no roundrobin"),
+        "{output:?}"
+    );
 }
 
 /// Where a path is meant, a path can be given.
