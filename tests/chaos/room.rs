@@ -1,0 +1,94 @@
+//! Too little of something: descriptors, threads, memory. Clients for whom
+//! there is no room wait; nobody is turned away, and the control port answers.
+
+use crate::row::{Extent, Found, Row, Scene};
+use crate::traffic::{Mix, pass};
+use crate::world::need_program;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+pub(crate) const ROWS: [Row; 3] = [
+    Row {
+        name: "descriptors",
+        fault: "descriptors exhausted (RLIMIT_NOFILE 64), control connections, too",
+        run: descriptors,
+    },
+    Row {
+        name: "threads",
+        fault: "threads exhausted (RLIMIT_NPROC 40), control connections, too",
+        run: threads,
+    },
+    Row {
+        name: "memory",
+        fault: "memory tight (RLIMIT_AS), control connections, too",
+        run: memory,
+    },
+];
+
+/// More clients than there is room for; guests leave again soon, so that
+/// everybody has a turn.
+const CROWD: Mix = Mix {
+    callers: 30,
+    guests: 30,
+    movers: 2,
+    stay: Duration::from_millis(300),
+};
+
+/// Silent control connections.
+const SILENT: usize = 30;
+
+/// Forced: nothing.
+fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
+    let mut scene = Scene::new(CROWD, |starter, _| {
+        let starter = starter.under(under).args(["-r"]).args(words);
+        starter
+            .expect("further clients wait")
+            .expect("cannot accept")
+    });
+    let control = scene.control.inet();
+    let mut slowest = Duration::ZERO;
+    for _ in 0..extent.times(8, 2) {
+        let since = scene.fault();
+        let silent: Vec<TcpStream> = (0..SILENT)
+            .filter_map(|_| TcpStream::connect(control).ok())
+            .collect();
+        let asked = Instant::now();
+        assert_eq!(scene.pen.ask("blacklist"), "30\n");
+        slowest = slowest.max(asked.elapsed());
+        scene.recover_from(since);
+        pass(Duration::from_millis(300));
+        silent.iter().for_each(|mut stream| {
+            // Some have had to leave.
+            let _ = stream.write_all(b"mode\n");
+        });
+        drop(silent);
+        scene.recover_from(Instant::now());
+    }
+    let mut outcome = scene.end(|_| false);
+    outcome.demand(slowest < Duration::from_secs(6), || {
+        format!("an answer at the control port took {slowest:?}")
+    });
+    Ok(outcome)
+}
+
+fn descriptors(extent: &Extent) -> Found {
+    crowd(extent, "ulimit -n 64", &[])
+}
+
+/// A user of whom nobody else is: the kernel counts the threads of a user,
+/// and root's do not count.
+const NOBODY: &str = "54321";
+
+fn threads(extent: &Extent) -> Found {
+    extent.world.need_users()?;
+    need_program("prlimit", "util-linux")?;
+    crowd(extent, "prlimit --pid $$ --nproc=40:40", &["-u", NOBODY])
+}
+
+/// KiB of address space.
+const SPACE: &str = "ulimit -v 40000";
+
+fn memory(extent: &Extent) -> Found {
+    crowd(extent, SPACE, &[])
+}
