@@ -171,11 +171,9 @@ impl Scene {
     }
 
     /// Waits until everybody has been served since then.
-    pub(crate) fn recover_from(&mut self, since: Instant) -> Duration {
+    pub(crate) fn recover_from(&mut self, since: Instant) {
         self.traffic.watch(since);
-        let time = self.traffic.recovery();
-        self.recovery = self.recovery.max(time);
-        time
+        self.recovery = self.recovery.max(self.traffic.recovery());
     }
 
     /// Counts conversations beside the traffic.

@@ -3,14 +3,14 @@
 use crate::row::{Found, Row};
 use std::fmt::Write as _;
 
-/// The columns.
+/// The columns; see [`crate::row::Outcome`].
 const HEAD: [&str; 8] = [
     "fault",
     "how often",
-    "connections in flight",
+    "in flight",
     "went well",
-    "failed as the fault forces",
-    "failed that should not have",
+    "forced to fail",
+    "failed",
     "bytes lost",
     "time to recover",
 ];
