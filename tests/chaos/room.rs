@@ -3,16 +3,21 @@
 
 use crate::row::{Extent, Found, Row, Scene};
 use crate::traffic::{Mix, pass};
-use crate::world::need_program;
+use crate::world::{need_program, run};
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 3] = [
+pub(crate) const ROWS: [Row; 4] = [
     Row {
         name: "descriptors",
         fault: "descriptors exhausted (RLIMIT_NOFILE 64), control connections, too",
         run: descriptors,
+    },
+    Row {
+        name: "descriptors-later",
+        fault: "descriptors taken away (prlimit) and given back",
+        run: descriptors_later,
     },
     Row {
         name: "threads",
@@ -35,16 +40,17 @@ const CROWD: Mix = Mix {
     stay: Duration::from_millis(300),
 };
 
-/// Silent control connections.
+/// Silent control connections. pen lets each have its say for five seconds.
 const SILENT: usize = 30;
+
+/// How long an answer at the control port may take behind them.
+const PROMPT: Duration = Duration::from_secs(10);
 
 /// Forced: nothing.
 fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
     let mut scene = Scene::new(CROWD, |starter, _| {
         let starter = starter.under(under).args(["-r"]).args(words);
-        starter
-            .expect("further clients wait")
-            .expect("cannot accept")
+        starter.expect("clients wait")
     });
     let control = scene.control.inet();
     let mut slowest = Duration::ZERO;
@@ -66,7 +72,7 @@ fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
         scene.recover_from(Instant::now());
     }
     let mut outcome = scene.end(|_| false);
-    outcome.demand(slowest < Duration::from_secs(6), || {
+    outcome.demand(slowest < PROMPT, || {
         format!("an answer at the control port took {slowest:?}")
     });
     Ok(outcome)
@@ -74,6 +80,25 @@ fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
 
 fn descriptors(extent: &Extent) -> Found {
     crowd(extent, "ulimit -n 64", &[])
+}
+
+/// Forced: nothing. Fewer are allowed than are open, so that no more can be
+/// had; connections that are there go on.
+fn descriptors_later(extent: &Extent) -> Found {
+    need_program("prlimit", "util-linux")?;
+    let mut scene = Scene::new(CROWD, |starter, _| {
+        let starter = starter.args(["-r"]).expect("clients wait");
+        starter.expect(" waits for server ")
+    });
+    let pid = scene.pen.pid().to_string();
+    for _ in 0..extent.times(8, 2) {
+        let since = scene.fault();
+        run("prlimit", &["--pid", &pid, "--nofile=40:"]);
+        pass(Duration::from_millis(500));
+        run("prlimit", &["--pid", &pid, "--nofile=1000:"]);
+        scene.recover_from(since);
+    }
+    Ok(scene.end(|_| false))
 }
 
 /// A user of whom nobody else is: the kernel counts the threads of a user,
