@@ -5,7 +5,7 @@ use crate::talk::{Failure, MOST, Talk, converse};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,12 @@ struct Shared {
     moves: AtomicUsize,
     failures: Mutex<Vec<Failure>>,
     watch: Mutex<Watch>,
+}
+
+impl Shared {
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap()
+    }
 }
 
 /// How long it takes until everybody is served again.
@@ -116,7 +122,7 @@ impl Traffic {
     /// From this moment on it counts how long it takes until everybody has
     /// been served: has had an exchange that began not before.
     pub(crate) fn watch(&self, since: Instant) {
-        let mut watch = self.shared.watch.lock().unwrap();
+        let mut watch = self.shared.watch();
         watch.since = since;
         watch.longest = Duration::ZERO;
         watch.waiting.fill(Some(None));
@@ -126,10 +132,10 @@ impl Traffic {
     /// longest that anybody had to wait for it.
     pub(crate) fn recovery(&self) -> Duration {
         wait_until("everybody is served again", || {
-            let watch = self.shared.watch.lock().unwrap();
+            let watch = self.shared.watch();
             watch.waiting.iter().all(Option::is_none)
         });
-        self.shared.watch.lock().unwrap().longest
+        self.shared.watch().longest
     }
 
     /// How often a client was on another server than the time before.
@@ -227,11 +233,7 @@ impl Client {
             }
             Err(failure) => {
                 shared.failures.lock().unwrap().push(failure);
-                shared
-                    .watch
-                    .lock()
-                    .unwrap()
-                    .failed(self.number, self.trying);
+                shared.watch().failed(self.number, self.trying);
                 // Nobody hammers on a door that is shut.
                 self.rest(40);
             }
@@ -240,11 +242,7 @@ impl Client {
 
     /// What it was trying has gone well.
     fn served(&self) {
-        self.shared
-            .watch
-            .lock()
-            .unwrap()
-            .served(self.number, self.trying);
+        self.shared.watch().served(self.number, self.trying);
     }
 
     fn call(mut self, _: Duration) {
@@ -272,10 +270,10 @@ impl Client {
             self.converse(|client, talk| {
                 talk.ask_echo()?;
                 while !client.is_stopping() && begun.elapsed() < time {
-                    client.trying = Instant::now();
                     talk.exchange(client.random(4 * 1024))?;
                     client.served();
                     client.rest(100);
+                    client.trying = Instant::now();
                 }
                 talk.end_sending()?;
                 talk.finish()
