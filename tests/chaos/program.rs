@@ -226,11 +226,8 @@ fn clock_blacklist(extent: &Extent) -> Found {
     let mut faults = Vec::new();
     for round in 0..extent.times(8, 2) {
         let victim = round % 3;
-        let from = scene.fault();
-        scene.servers[victim].kill();
-        let to = Instant::now();
-        let server = Some(victim as u8);
-        windows.push(Window { from, to, server });
+        let window = scene.kill(victim);
+        windows.push(window);
         wait_until("the server is down", || {
             let messages = scene.pen.messages();
             let downs = messages
@@ -241,9 +238,9 @@ fn clock_blacklist(extent: &Extent) -> Found {
         let since = Instant::now();
         clock.set(TIMES[round % TIMES.len()]);
         scene.servers[victim].start();
-        scene.recover_from(to);
+        scene.recover_from(window.to);
         scene.traffic.wait_for_server(victim as u8);
-        if to.elapsed() < BLACKLIST || since.elapsed() > BLACKLIST + LATE {
+        if window.to.elapsed() < BLACKLIST || since.elapsed() > BLACKLIST + LATE {
             let time = since.elapsed();
             faults.push(format!("a server was tried again after {time:?}"));
         }

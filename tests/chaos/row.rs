@@ -170,6 +170,14 @@ impl Scene {
         Instant::now()
     }
 
+    /// Kills a server. What was on it then is forced to fail.
+    pub(crate) fn kill(&mut self, victim: usize) -> Window {
+        let from = self.fault();
+        self.servers[victim].kill();
+        let (to, server) = (Instant::now(), Some(victim as u8));
+        Window { from, to, server }
+    }
+
     /// Waits until everybody has been served since then.
     pub(crate) fn recover_from(&mut self, since: Instant) {
         self.traffic.watch(since);

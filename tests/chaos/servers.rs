@@ -73,12 +73,9 @@ fn killed(extent: &Extent) -> Found {
     let mut windows = Vec::new();
     for round in 0..extent.times(12, 2) {
         let victim = round % 3;
-        let from = scene.fault();
-        scene.servers[victim].kill();
-        let to = Instant::now();
-        let server = Some(victim as u8);
-        windows.push(Window { from, to, server });
-        scene.recover_from(to);
+        let window = scene.kill(victim);
+        windows.push(window);
+        scene.recover_from(window.to);
         scene.servers[victim].start();
         scene.traffic.wait_for_server(victim as u8);
     }
@@ -183,25 +180,29 @@ fn queue(extent: &Extent) -> Found {
     Ok(scene.end(|_| false))
 }
 
+/// Lets a server be so for a while, until everybody has been served again. How
+/// many connections it has broken, and when.
+fn treat(scene: &mut Scene, victim: usize, manner: Manner, time: u64) -> (usize, Window) {
+    let from = scene.fault();
+    scene.servers[victim].treat(manner);
+    pass(Duration::from_millis(time));
+    scene.servers[victim].treat(Manner::Well);
+    let (to, server) = (Instant::now(), None);
+    scene.recover_from(to);
+    // By now all that it has accepted has been counted.
+    let broken = scene.servers[victim].treat(Manner::Well);
+    (broken, Window { from, to, server })
+}
+
 /// Forced: as many as the server says it closed; they have not got its number.
 fn closing(extent: &Extent) -> Found {
     let mut scene = Scene::usual(&IN_TURN);
     let mut windows = Vec::new();
     let mut closed = [0; 3];
     for round in 0..extent.times(12, 2) {
-        let victim = round % 3;
-        let from = scene.fault();
-        scene.servers[victim].treat(Manner::Closing);
-        pass(Duration::from_millis(500));
-        closed[victim] = scene.servers[victim].treat(Manner::Well);
-        let to = Instant::now();
-        let server = None;
-        windows.push(Window { from, to, server });
-        scene.recover_from(to);
-    }
-    // Now all that it has accepted has been counted.
-    for (server, closed) in scene.servers.iter_mut().zip(&mut closed) {
-        *closed = (*closed).max(server.treat(Manner::Well));
+        let (count, window) = treat(&mut scene, round % 3, Manner::Closing, 500);
+        closed[round % 3] = count;
+        windows.push(window);
     }
     let mut outcome = scene.end(|failure| {
         let has_no_number = failure.server.is_none();
@@ -218,12 +219,7 @@ fn closing(extent: &Extent) -> Found {
 fn resetting(extent: &Extent) -> Found {
     let mut scene = Scene::usual(&IN_TURN);
     for round in 0..extent.times(12, 2) {
-        let victim = round % 3;
-        scene.fault();
-        scene.servers[victim].treat(Manner::Resetting);
-        pass(Duration::from_millis(500));
-        scene.servers[victim].treat(Manner::Well);
-        scene.recover_from(Instant::now());
+        treat(&mut scene, round % 3, Manner::Resetting, 500);
     }
     Ok(scene.end(|failure| failure.doomed))
 }
@@ -232,12 +228,7 @@ fn resetting(extent: &Extent) -> Found {
 fn slow(extent: &Extent) -> Found {
     let mut scene = Scene::usual(&IN_TURN);
     for round in 0..extent.times(6, 2) {
-        let victim = round % 3;
-        scene.fault();
-        scene.servers[victim].treat(Manner::Slow);
-        pass(Duration::from_secs(1));
-        scene.servers[victim].treat(Manner::Well);
-        scene.recover_from(Instant::now());
+        treat(&mut scene, round % 3, Manner::Slow, 1000);
     }
     Ok(scene.end(|_| false))
 }
