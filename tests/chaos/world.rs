@@ -28,31 +28,24 @@ const NAMESPACES: [&str; 6] = [
 pub(crate) struct World {
     /// Network and mounts are our own.
     pub(crate) is_own: bool,
-    /// Root, and not only in a user namespace.
-    pub(crate) has_users: bool,
 }
 
 /// Runs `work` in namespaces of its own, if it can.
 pub(crate) fn within(words: &[String], work: impl FnOnce(World) -> ExitCode) -> ExitCode {
     if words.iter().any(|word| word == INSIDE) {
         return match arrive() {
-            Ok(()) => work(World::look(true)),
+            Ok(()) => work(World { is_own: true }),
             Err(why) => {
                 eprintln!("chaos: {why}");
                 ExitCode::FAILURE
             }
         };
     }
-    let as_root = [&NAMESPACES[..], &["--map-root-user"]].concat();
-    let ways = [NAMESPACES.to_vec(), as_root];
-    let Some(way) = ways
-        .into_iter()
-        .find(|way| succeeds("unshare", way, "true"))
-    else {
-        println!("no namespaces of our own (unshare): some rows are skipped");
-        return work(World::look(false));
-    };
-    match enter(&way) {
+    if !succeeds("unshare", &NAMESPACES, "true") {
+        println!("no namespaces of our own (unshare, as root): some rows are skipped");
+        return work(World { is_own: false });
+    }
+    match enter() {
         Ok(code) => code,
         Err(e) => {
             eprintln!("chaos: unshare: {e}");
@@ -61,9 +54,12 @@ pub(crate) fn within(words: &[String], work: impl FnOnce(World) -> ExitCode) -> 
     }
 }
 
-fn enter(way: &[&str]) -> io::Result<ExitCode> {
+fn enter() -> io::Result<ExitCode> {
     let mut command = Command::new("unshare");
-    command.args(way).arg(std::env::current_exe()?).arg(INSIDE);
+    command
+        .args(NAMESPACES)
+        .arg(std::env::current_exe()?)
+        .arg(INSIDE);
     // Ends when this process ends, in whatever way.
     let mut child = command.stdin(Stdio::piped()).spawn()?;
     let _pipe = child.stdin.take();
@@ -92,25 +88,10 @@ fn succeeds(program: &str, words: &[&str], last: &str) -> bool {
 }
 
 impl World {
-    fn look(is_own: bool) -> World {
-        let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        let has_all = map.split_whitespace().eq(["0", "0", "4294967295"]);
-        World {
-            is_own,
-            has_users: has_all && crate::harness::is_root(),
-        }
-    }
-
     pub(crate) fn need_own(self) -> Result<(), String> {
         self.is_own
             .then_some(())
             .ok_or_else(|| "needs namespaces of its own (root)".to_owned())
-    }
-
-    pub(crate) fn need_users(self) -> Result<(), String> {
-        self.has_users
-            .then_some(())
-            .ok_or_else(|| "needs root".to_owned())
     }
 }
 
