@@ -55,7 +55,7 @@ fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
     });
     let control = scene.control.inet();
     let mut slowest = Duration::ZERO;
-    for _ in 0..extent.times(8, 2) {
+    for _ in 0..extent.times(6, 1) {
         let since = scene.fault();
         let silent: Vec<TcpStream> = (0..SILENT)
             .filter_map(|_| TcpStream::connect(control).ok())
@@ -92,7 +92,7 @@ fn descriptors_later(extent: &Extent) -> Found {
         starter.expect(" waits for server ")
     });
     let pid = scene.pen.pid().to_string();
-    for _ in 0..extent.times(8, 2) {
+    for _ in 0..extent.times(6, 1) {
         let since = scene.fault();
         run("prlimit", &["--pid", &pid, "--nofile=40:"]);
         pass(Duration::from_millis(500));
