@@ -218,7 +218,7 @@ function overview({ servers, connections, totals, health, ...d }, now) {
   pairs($("totals"), {
     connections: number(totals.connects), failed: number(totals.failures), "sent to servers": bytes(totals.sx),
     "received from servers": bytes(totals.rx), "log lines lost": number(d.log_lost),
-  }, put);
+  });
 }
 
 function showServers() {
@@ -226,23 +226,21 @@ function showServers() {
   const busiest = Math.max(1, ...data.servers.map(s => s.connections));
   const make = s => {
     const tr = row(",name,state,load,n,n,spark,n,n,n,n,n,control", button("Change…", () => changeServer(tr.server), `Change server ${nameOf(s)}`));
-    tr.cells[3].append(el("span", { className: "bar" }, el("i"), el("u")), el("span"));
+    tr.cells[3].append(el("span", {}, el("i")), el("span"));
     return tr;
   };
   each($("servers"), shown, nameOf, make, (tr, s) => {
     const { rates: [sent, received], spark } = seen.get(nameOf(s));
     const [index, name, state, load, to, from, chart, ...rest] = tr.cells;
-    const [bar, text] = load.children, [fill, mark] = bar.children, most = s.max && Math.max(s.max, s.hard);
+    const [bar, text] = load.children;
     tr.server = s;
     put(index, nameOf(s));
     put(name, place(s));
     put(state, stateOf(s));
     state.className = "state " + s.state;
     // Without a limit the bar compares with the busiest server.
-    bar.className = most ? (s.connections < s.max ? "bar" : "bar over") : "bar free";
-    fill.style.transform = `scaleX(${Math.min(1, s.connections / (most || busiest))})`;
-    mark.hidden = most === s.max;
-    mark.style.left = `${(100 * s.max) / most}%`;
+    bar.className = !s.max ? "bar free" : s.connections < s.max ? "bar" : "bar over";
+    bar.firstChild.style.transform = `scaleX(${Math.min(1, s.connections / (s.max || busiest))})`;
     put(text, number(s.connections) + (s.max ? ` / ${number(s.max)}` : "") + (s.hard ? ` (${number(s.hard)})` : ""));
     put(to, speed(sent));
     put(from, speed(received));
@@ -263,27 +261,21 @@ function showClients() {
     (tr, c) => texts(tr, c.id, c.client, c.server ?? c.role, bytes(c.sx), bytes(c.rx)));
 }
 
-function showSettings({ modes, settings, servers, clients, connections, control: { possible } }) {
-  const all = { abuse: null, emergency: null, ...modes, ...settings, clients_max: clients.max, conn_max: connections.max };
-  for (const s of servers) if (!isRegular(s)) all[s.role] = place(s);
+function showSettings({ modes, settings, clients, connections, control: { possible } }) {
+  const all = { ...modes, ...settings, clients_max: clients.max, conn_max: connections.max };
   const keys = Object.keys(all), isSwitch = key => typeof all[key] === "boolean";
   each($("switches"), keys.filter(isSwitch), key => key, key => button(key, flip), (node, key) => {
     node.ariaPressed = all[key];
     node.disabled = !possible;
   });
-  pairs($("settings"), Object.fromEntries(keys.filter(key => !isSwitch(key)).sort().map(key => [key, all[key]])), (dd, value, key) => {
-    const fixed = !possible || ["control", "web_password"].includes(key);
-    if (!dd.firstChild) dd.append(fixed ? el("span") : button("", () => changeSetting(key, dd.value)));
-    dd.value = value;
-    put(dd.firstChild, value ?? "none");
-    if (!fixed) dd.firstChild.ariaLabel = `Change ${key}, now ${value}`;
-  });
+  const others = keys.filter(key => !isSwitch(key)).sort();
+  pairs($("settings"), Object.fromEntries(others.map(key => [key, all[key] ?? "none"])));
 }
 
 /** A description list. */
-function pairs(dl, values, fill) {
+function pairs(dl, values) {
   each(dl, Object.keys(values), key => key, key => el("div", {}, el("dt", { textContent: key }), el("dd")),
-    (div, key) => fill(div.lastChild, values[key], key));
+    (div, key) => put(div.lastChild, values[key]));
 }
 
 function note(text, reply = "") {
@@ -305,7 +297,7 @@ function control(title, remark, fields, command) {
   $("form").oninput = () => {
     const values = {};
     for (const { name, value } of $("fields").querySelectorAll("input")) if (value.trim() !== String(fields[name] ?? "")) values[name] = value.trim();
-    line = command(values) ?? "";
+    line = command(values) || "";
     put($("command"), line || "nothing is changed yet");
     $("send").disabled = !line;
   };
@@ -335,23 +327,19 @@ async function send(event) {
   ask();
 }
 
-/** `server N` and the words for the values. */
-function serverLine(index, values) {
-  const words = Object.entries(values).filter(([, value]) => value).flat();
-  return words.length ? ["server", index, ...words].join(" ") : "";
-}
-
 function changeServer(s) {
-  const { index, address, port, max, hard, weight, prio, acl, left } = s;
-  control(`Server ${index}, ${place(s)}`,
-    "While it is blacklisted, for so many seconds, it gets no new connections; those it has go on. 0 ends that. The address 0 takes the server out.",
-    { blacklist: left, address, port, max, hard, weight, prio, acl }, values => serverLine(index, values));
+  const { index, left, address, port, max, hard, weight, prio, acl } = s;
+  control(`Server ${index}`, "A blacklisted server gets no new connections for so many seconds; those it has go on. Address 0 takes it out.",
+    { address, port, max, hard, weight, prio, acl, blacklist: left }, values => {
+      const words = Object.entries(values).filter(([, value]) => value).flat();
+      return words.length && ["server", index, ...words].join(" ");
+    });
 }
 
 function addServer() {
-  const all = data.servers.filter(isRegular), { index } = all.find(s => s.state === "empty") ?? { index: all.length };
-  control(`Add server ${index}`, "The address is a name, an IP address, or a Unix socket's path.", { address: "", port: "", max: 0, hard: 0, weight: 0, prio: 0 },
-    values => values.address && serverLine(index, values));
+  const all = data.servers.filter(isRegular);
+  const index = all.find(s => s.state === "empty")?.index ?? all.length;
+  changeServer({ index, max: 0, hard: 0, weight: 0, prio: 0, acl: 0, left: 0 });
 }
 
 function closeConnection() {
@@ -364,15 +352,11 @@ function flip() {
   control(`Switch ${key} ${on ? "off" : "on"}`, "", {}, () => (on ? "no " : "") + key);
 }
 
-function changeSetting(key, old) {
-  const none = { source: "source 0.0.0.0", emergency: "emergency 0", abuse: "abuse 0" };
-  control(`Change ${key}`, "", { [key]: old }, values => key in values && (values[key] ? `${key} ${values[key]}` : none[key] ?? `no ${key}`));
-}
-
 $("plain")?.remove();
 $("find-server").oninput = () => data && showServers();
 $("find-client").oninput = () => data && showClients();
 $("add").onclick = addServer;
+$("any").onclick = () => control("Any command", "As on the control port; help lists them.", { command: "" }, values => values.command);
 $("cancel").onclick = () => $("dialog").close();
 $("form").onsubmit = send;
 document.onvisibilitychange = () => document.hidden || ask();
