@@ -340,7 +340,7 @@ fn server(pen: &Pen, index: usize, changes: &[Change]) -> Outcome {
             Change::Blacklist(0) => drop(server.clear_blacklist()),
             Change::Blacklist(n) => {
                 let end = Instant::now().checked_add(Duration::from_secs(n.min(LONGEST)));
-                end.into_iter().for_each(|end| server.blacklist_until(end));
+                end.into_iter().for_each(|end| server.drain_until(end));
             }
             Change::Address(_) | Change::Port(_) => {}
         }

@@ -16,6 +16,7 @@ use crate::state::{Pen, Phase};
 use crate::sys::{self, Kind, Resource, Signal, Signals};
 use crate::udp;
 use crate::users;
+use crate::visitors;
 use crate::workers;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -75,7 +76,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
                 "-C {word}: not opened, as pen runs as root; name a user with -u (root counts)"
             ));
         } else {
-            control_socket::open(&pen, word, user.as_ref())?;
+            visitors::open(&pen.control_door, "-C", word, user.as_ref())?;
         }
     }
     parent.open_syslog(c"pen");

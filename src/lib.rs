@@ -72,6 +72,7 @@ pub mod control;
 pub mod control_socket;
 pub mod crowd;
 pub mod daemon;
+pub mod facts;
 pub mod files;
 pub mod flows;
 pub mod http;
@@ -96,6 +97,7 @@ pub mod stats;
 pub mod sys;
 pub mod udp;
 pub mod users;
+pub mod visitors;
 pub mod workers;
 
 /// Locks. A thread that panicked while it held the lock ends the process in
