@@ -26,24 +26,14 @@ fn serve(pen: &Pen, visit: &Visit) {
         Ok(Some(line)) => {
             visit.has_spoken();
             message::debug(1, || format!("{}: command: {line}", visit.client));
-            let reply = control::line(pen, &line).unwrap_or_else(|why| complaint(&why));
+            let reply = control::line(pen, &line).unwrap_or_else(|why| control::complaint(&why));
             visit.answer(reply.as_bytes());
         }
         Ok(None) => {}
         Err(why) => {
-            visit.answer(complaint(&why).as_bytes());
+            visit.answer(control::complaint(&why).as_bytes());
             visit.drain(Instant::now() + Duration::from_secs(1));
         }
-    }
-}
-
-/// pen quirk: this one reply has no newline.
-fn complaint(why: &str) -> String {
-    let why = message::printable(&why.replace('\n', "; "));
-    if why.starts_with("unable to set source address") {
-        why
-    } else {
-        why + "\n"
     }
 }
 

@@ -102,8 +102,8 @@ pub struct ClientRow {
     pub client: Client,
     /// Seconds since its last connect.
     pub age: u64,
-    /// The regular server it was on last, -1 if none.
-    pub server: i64,
+    /// The regular server it was on last.
+    pub server: Option<usize>,
     /// Connects.
     pub connects: u64,
     /// Bytes, those of live connections so far included.
@@ -112,12 +112,11 @@ pub struct ClientRow {
 
 impl ClientRow {
     fn of(slot: usize, entry: &Entry, now: Instant) -> ClientRow {
-        let server = entry.server.and_then(|n| i64::try_from(n).ok());
         ClientRow {
             slot,
             client: entry.client,
             age: now.saturating_duration_since(entry.last_seen).as_secs(),
-            server: server.unwrap_or(-1),
+            server: entry.server,
             connects: entry.connects,
             bytes: Bytes::of(&entry.traffic),
         }

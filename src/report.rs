@@ -25,6 +25,11 @@ fn regular(pen: &Pen, live: &facts::Live) -> Vec<ServerRow> {
     rows
 }
 
+/// A server's number, -1 if there is none.
+fn number(server: Option<usize>) -> i64 {
+    server.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1)
+}
+
 /// A line for each server.
 pub fn servers(pen: &Pen) -> String {
     let mut text = String::new();
@@ -67,7 +72,13 @@ pub fn text(pen: &Pen) -> String {
         let _ = writeln!(
             text,
             "client {} {} age {} server {} connects {} sx {} rx {}",
-            row.slot, row.client, row.age, row.server, row.connects, row.bytes.sx, row.bytes.rx
+            row.slot,
+            row.client,
+            row.age,
+            number(row.server),
+            row.connects,
+            row.bytes.sx,
+            row.bytes.rx
         );
     }
     for (index, connection) in pen.connections.live() {
@@ -135,7 +146,7 @@ pub fn html(pen: &Pen) -> String {
                 &row.slot,
                 &escape(&row.client.to_string()),
                 &row.age,
-                &row.server,
+                &number(row.server),
                 &row.connects,
                 &row.bytes.sx,
                 &row.bytes.rx,
@@ -174,7 +185,8 @@ fn head(page: &mut String, names: &str) {
     page.push_str("</tr>\n");
 }
 
-fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
+/// A table's next row.
+pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
     page.push_str("<tr>\n");
     for value in values {
         let _ = writeln!(page, "<td>{value}</td>");
@@ -183,7 +195,7 @@ fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
 }
 
 /// Text as HTML: a path or a host name is whatever somebody typed.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

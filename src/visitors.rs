@@ -44,6 +44,15 @@ pub struct Desk {
     pub serve: fn(&Pen, &Visit),
 }
 
+/// Whether side doors may be open at all: whoever comes in could do as root
+/// whatever pen can do.
+pub fn check(settings: &Settings) -> Result<(), &'static str> {
+    if sys::is_root() && settings.start.user.is_none() {
+        return Err("not opened, as pen runs as root; name a user with -u (root counts)");
+    }
+    Ok(())
+}
+
 /// Opens a door. A Unix socket is for `owner` alone. Complaints begin with
 /// `what`.
 pub fn open(door: &Door, what: &str, word: &str, owner: Option<&User>) -> Result<(), String> {
@@ -193,22 +202,29 @@ impl Visit {
         }
     }
 
-    /// Whoever does not take the reply in time does not get it.
-    pub fn answer(&self, mut reply: &[u8]) {
+    /// The reply. Whoever does not take it in time does not get it.
+    pub fn answer(&self, reply: &[u8]) {
+        if self.tell(reply) {
+            let _ = self.socket.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Something that more will follow; whether it was taken.
+    pub fn tell(&self, mut text: &[u8]) -> bool {
         let mut socket: &TcpStream = &self.socket;
         let end = Instant::now() + LIMIT;
-        while !reply.is_empty() {
+        while !text.is_empty() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || socket.set_write_timeout(Some(left)).is_err() {
-                return;
+                return false;
             }
-            match socket.write(reply) {
-                Ok(count) => reply = reply.get(count..).unwrap_or_default(),
+            match socket.write(text) {
+                Ok(count) => text = text.get(count..).unwrap_or_default(),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
-        let _ = socket.shutdown(Shutdown::Write);
+        true
     }
 
     /// Reads and forgets what else comes until then. Closing with unread data
@@ -252,6 +268,6 @@ mod tests {
         assert_eq!(pace.rest(gap, start + gap), gap);
         let later = start + Duration::from_secs(9);
         assert_eq!(pace.rest(gap, later), Duration::ZERO);
-        assert_eq!(pace.rest(Duration::ZERO, later), Duration::ZERO);
+        assert_eq!(Pace::default().rest(Duration::ZERO, start), Duration::ZERO);
     }
 }
