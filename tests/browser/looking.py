@@ -1,6 +1,7 @@
 """What the page shows."""
 
 import statistics
+import time
 
 from webdriver import wait_until
 from world import HOST, Load, Pen, Server

@@ -35,7 +35,7 @@ def wait_until(what, condition, patience=PATIENCE):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience} s in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 class Refused(Exception):
