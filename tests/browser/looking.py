@@ -4,7 +4,7 @@ import statistics
 import time
 
 from webdriver import wait_until
-from world import HOST, Load, Pen, Server
+from world import HOST, Load, Pen, Server, neighbour
 
 # As many pixels wide as a small telephone.
 NARROW = 360
@@ -118,7 +118,7 @@ def test_bars_show_connections_against_limits(browser):
 
 
 def test_search_finds_clients_and_servers(browser):
-    sources = [HOST.rsplit(".", 1)[0] + f".{n}" for n in (201, 202, 253)]
+    sources = [neighbour(n) for n in (201, 202, 253)]
     with Pen("-r", servers=[Server(), Server(), "192.0.2.7:1234"]) as pen:
         for source in sources:
             pen.visit(source=source).close()

@@ -4,7 +4,7 @@ import os
 
 from looking import follow, row
 from webdriver import wait_until
-from world import Load, Pen, Server
+from world import Load, Pen, Server, neighbour
 
 LARGEST = 150 * 1024  # bytes, as everyone who gets the sources gets it
 SHARES = ((20, 4), (20, 4), (10, 2), (8, 1), (20, 4))  # max and weight of each server
@@ -16,14 +16,14 @@ def take(browser, path):
         for index, (most, weight) in enumerate(SHARES):
             pen.ask(f"server {index} max {most} weight {weight}")
         follow(browser, pen)
-        browser.size(1180, 760)
-        clients = [pen.visit() for _ in range(25)]
+        browser.size(1180, 660)
+        clients = [pen.visit(size=5000, source=neighbour(40 + n % 8)) for n in range(25)]
         with Load(pen, threads=8, size=300000):
             wait_until("there is something to see", lambda: "40 s" in browser.text("#used-chart"), 120)
             servers[3].refuse()
             wait_until("a server is down", lambda: "down for" in row(browser, 3))
             pen.ask("server 4 blacklist 600")
-            clients += [pen.visit() for _ in range(10)]
+            clients += [pen.visit(size=900000, source=neighbour(50 + n)) for n in range(10)]
             wait_until("more to see", lambda: "1 min" in browser.text("#used-chart"), 120)
             browser.picture(path)
         for client in clients:

@@ -202,8 +202,13 @@ def quote(text):
     return "".join(c if c.isalnum() and c.isascii() else "".join(f"%{b:02X}" for b in c.encode()) for c in text)
 
 
+def neighbour(n):
+    """Another loopback address, for clients."""
+    return HOST.rsplit(".", 1)[0] + f".{n}"
+
+
 class Load:
-    """Clients that come and go until it ends."""
+    """Clients of a few addresses that come and go until it ends."""
 
     def __init__(self, pen, threads=4, size=20000):
         self.going = True
@@ -214,7 +219,7 @@ class Load:
     def _work(self, pen, size):
         while self.going:
             try:
-                pen.visit(size).close()
+                pen.visit(size, neighbour(random.randrange(1, 40))).close()
             except OSError:
                 pass  # its server went down
 
