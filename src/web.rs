@@ -334,7 +334,7 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
     };
     message::say(format_args!("{client}: web: {user}: {line}"));
     let reply = match control::line(pen, line) {
-        Ok(reply) => Reply::text(200, reply),
+        Ok(reply) => Reply::text(200, message::printable_lines(reply)),
         Err(why) => Reply::text(422, control::complaint(&why)),
     };
     pen.web.shelf.empty();

@@ -159,7 +159,7 @@ fn python(python: PathBuf, script: &str, text: &str) -> String {
         .write_all(text.as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success() != !output.stderr.is_empty());
+    assert_eq!(output.status.success(), output.stderr.is_empty());
     String::from_utf8(output.stderr).unwrap()
 }
 
