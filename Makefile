@@ -23,6 +23,11 @@
 #                   TARGET alone, under qemu (a quarter of an hour)
 # make check-bsd    type-check for FreeBSD, OpenBSD and NetBSD
 #
+# make browser-test   the page of the web interface in a real browser (Debian:
+#                     chromium, chromium-driver, python3); BROWSER=search runs
+#                     the tests with that word in their names; SCREENSHOT=FILE
+#                     takes the picture of the README instead
+#
 # PREFIX, BINDIR, MANDIR and DESTDIR say where install puts things:
 # make install PREFIX=/usr DESTDIR=/tmp/package. FROM is the directory of the
 # programs to install. What cargo builds goes to the directory that the
@@ -104,6 +109,12 @@ cross-test:
 check-bsd:
 	@CARGO="$(CARGO)" tests/static/check-bsd.sh
 
+browser-test:
+	$(CARGO) build --locked --bin pen
+	@if command -v python3 >/dev/null; then \
+	    PEN=$(BUILT)/debug/pen SCREENSHOT="$(SCREENSHOT)" python3 -B tests/browser/test.py $(BROWSER); \
+	else echo "skipped: browser tests, as python3 cannot be found"; fi
+
 install:
 	@for program in $(PROGRAMS); do \
 	    test -x $(FROM)/$$program || exec $(CARGO) build --release --locked; \
@@ -126,5 +137,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench chaos static static-test cross-test \
-	check-bsd install uninstall clean
+.PHONY: all test lint compat demo bench chaos browser-test static static-test \
+	cross-test check-bsd install uninstall clean
