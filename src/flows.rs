@@ -6,6 +6,7 @@
 //! taken from the top and was touched since goes back in with its new moment,
 //! so that what remains at the top has been idle for longest.
 
+use crate::balance::Target;
 use crate::session::Connection;
 use crate::sys::{Here, Peer};
 use std::cmp::Reverse;
@@ -28,9 +29,6 @@ pub struct Key {
 pub struct Flow {
     /// Which datagrams are its.
     pub key: Key,
-    /// How often its datagrams were passed on to another server, as those
-    /// before refused them.
-    pub hops: usize,
     touched: AtomicUsize,
     over: AtomicBool,
     kept: Mutex<Kept>,
@@ -44,6 +42,17 @@ struct Kept {
     list: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
     over: bool,
+    /// Servers that have refused what is kept.
+    refused_by: Vec<Target>,
+}
+
+/// What is left of a flow that was refused.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Datagrams that may have been lost, the oldest first.
+    pub datagrams: Vec<Vec<u8>>,
+    /// Servers that had refused them before.
+    pub refused_by: Vec<Target>,
 }
 
 /// How long the way to a server and its refusal's way back may take.
@@ -57,14 +66,17 @@ const MOST_BYTES: usize = 64 * 1024;
 const SPARE: usize = 2048;
 
 impl Flow {
-    /// A flow without datagrams.
-    pub fn new(key: Key, hops: usize) -> Flow {
+    /// A flow without datagrams. These servers have refused the one for which
+    /// it is made.
+    pub fn new(key: Key, refused_by: Vec<Target>) -> Flow {
         Flow {
             key,
-            hops,
             touched: AtomicUsize::new(0),
             over: AtomicBool::new(false),
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept {
+                refused_by,
+                ..Kept::default()
+            }),
         }
     }
 
@@ -106,14 +118,15 @@ impl Flow {
         let mut kept = crate::lock(&self.kept);
         kept.list.clear();
         kept.bytes = 0;
+        kept.refused_by.clear();
     }
 
     /// The flow is over: what was kept, or the newest of it alone. Nothing, if
     /// it was over before.
-    pub fn give_up(&self, newest_alone: bool) -> Vec<Vec<u8>> {
+    pub fn give_up(&self, newest_alone: bool) -> Left {
         let mut kept = crate::lock(&self.kept);
         if std::mem::replace(&mut kept.over, true) {
-            return Vec::new();
+            return Left::default();
         }
         let mut list = std::mem::take(&mut kept.list);
         if let Some((newest, _)) = list.back() {
@@ -123,7 +136,10 @@ impl Flow {
         if newest_alone {
             list.drain(..list.len().saturating_sub(1));
         }
-        list.into_iter().map(|(_, data)| data).collect()
+        Left {
+            datagrams: list.into_iter().map(|(_, data)| data).collect(),
+            refused_by: std::mem::take(&mut kept.refused_by),
+        }
     }
 }
 
@@ -290,7 +306,7 @@ mod tests {
 
     fn flow(port: u16, touched: usize) -> Arc<Flow> {
         let peer = Peer::Inet(([127, 0, 0, 1], port).into());
-        let flow = Flow::new(Key { peer, here: None }, 0);
+        let flow = Flow::new(Key { peer, here: None }, Vec::new());
         flow.touch(touched);
         Arc::new(flow)
     }
@@ -326,7 +342,7 @@ mod tests {
     fn what_is_kept_comes_back_once() {
         let now = Instant::now();
         let later = now + YOUNG * 2;
-        let kept = |flow: &Flow| flow.give_up(false);
+        let kept = |flow: &Flow| flow.give_up(false).datagrams;
         let flow_with = |all: &[(&[u8], Instant)]| {
             let flow = flow(1, 0);
             assert!(all.iter().all(|(data, when)| flow.keep(data, *when)));
@@ -338,7 +354,7 @@ mod tests {
         let late = flow_with(&[(b"one", now), (b"two", later)]);
         assert_eq!(kept(&late), [b"two"]);
         let newest = flow_with(&[(b"one", now), (b"two", now)]);
-        assert_eq!(newest.give_up(true), [b"two"]);
+        assert_eq!(newest.give_up(true).datagrams, [b"two"]);
         let answered = flow_with(&[(b"one", now)]);
         answered.answered();
         assert!(kept(&answered).is_empty());

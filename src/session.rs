@@ -224,7 +224,8 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     if settings.dummy {
         return dummy(&arrival.socket);
     }
-    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[]) else {
+    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[], &[])
+    else {
         return;
     };
     // Linux hands on what the listening socket has.
@@ -266,13 +267,15 @@ pub struct Connected {
 /// Finds a server: the access list decides, then what is remembered of the
 /// client and the modes; the candidates are tried until one answers. Every
 /// regular server tried is remembered as the client's; one that fails is
-/// blacklisted. `flows` are those that the client may use further.
+/// blacklisted. `flows` are those that the client may use further; the servers
+/// in `not` are passed over.
 pub fn find_server(
     pen: &Arc<Pen>,
     settings: &Settings,
     client: Client,
     port: u16,
     flows: &[Arc<Connection>],
+    not: &[Target],
 ) -> Option<Found> {
     let visit = pen.visit(client, settings.tracking);
     let denied = is_denied(settings, client);
@@ -288,6 +291,7 @@ pub fn find_server(
         modes: &settings.modes,
         acls: &settings.acls,
         on: &on,
+        not,
     };
     while let Some(lease) = search.next(&request) {
         if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
