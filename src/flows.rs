@@ -62,6 +62,9 @@ const YOUNG: Duration = Duration::from_millis(50);
 const MOST: usize = 16;
 const MOST_BYTES: usize = 64 * 1024;
 
+/// Places in the tables that are worth no effort.
+const SMALL: usize = 64;
+
 /// Memory that stays for the next datagram to be kept.
 const SPARE: usize = 2048;
 
@@ -190,8 +193,7 @@ impl Flows {
         let all = table.by_key.entry(flow.key.clone()).or_default();
         all.push(Arc::clone(connection));
         table.count += 1;
-        let count = table.count;
-        table.ages.push(Arc::clone(flow), count);
+        table.ages.push(Arc::clone(flow));
     }
 
     /// The flow is over; `false` if it was before.
@@ -238,6 +240,10 @@ impl Table {
             self.by_key.remove(&flow.key);
         }
         self.count = self.count.saturating_sub(1);
+        if self.by_key.capacity() > 4 * self.count + SMALL {
+            self.by_key.shrink_to(2 * self.count);
+        }
+        self.ages.tidy(self.count);
         Some(connection)
     }
 }
@@ -273,12 +279,17 @@ impl Ord for Age {
 }
 
 impl Ages {
-    /// One more, of `count` that are alive. Those that are over are cleared
-    /// out as soon as they are the most.
-    fn push(&mut self, flow: Arc<Flow>, count: usize) {
-        if self.0.len() > 2 * count + 64 {
+    /// Clears out those that are over as soon as they are the most: `count`
+    /// are alive.
+    fn tidy(&mut self, count: usize) {
+        if self.0.len() > 2 * count + SMALL {
             self.0.retain(|Reverse(age)| !age.flow.over.load(Relaxed));
+            self.0.shrink_to(2 * count);
         }
+    }
+
+    /// One more.
+    fn push(&mut self, flow: Arc<Flow>) {
         let touched = flow.touched();
         self.0.push(Reverse(Age { touched, flow }));
     }
@@ -316,7 +327,7 @@ mod tests {
         let mut ages = Ages::default();
         let all = [flow(1, 1), flow(2, 2), flow(3, 3), flow(4, 4)];
         for flow in &all {
-            ages.push(Arc::clone(flow), 4);
+            ages.push(Arc::clone(flow));
         }
         all[0].touch(9);
         all[2].touch(7);
@@ -332,8 +343,9 @@ mod tests {
         let mut ages = Ages::default();
         for n in 0..10_000 {
             let flow = flow(1, n);
-            ages.push(Arc::clone(&flow), 1);
+            ages.push(Arc::clone(&flow));
             flow.over.store(true, Relaxed);
+            ages.tidy(1);
         }
         assert!(ages.0.len() < 100, "{}", ages.0.len());
     }

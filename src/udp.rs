@@ -244,7 +244,13 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
     }
     connection.note(Direction::Up, data);
     match sys::send(&**connection.source(Direction::Down), data) {
-        Ok(()) => connection.moved(Direction::Up, data.len()),
+        Ok(()) => {
+            connection.moved(Direction::Up, data.len());
+            if !datagram.refused_by.is_empty() {
+                // The client has sent it once.
+                connection.added(data.len() as u64);
+            }
+        }
         // It had to make room at this very moment.
         Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
         Err(e) if connect::is_refusal(&e) => return fail_over(pen, connection, &e),
