@@ -120,6 +120,7 @@ fn keep_open(pen: &Pen, index: usize) {
             modes: &modes,
             acls: &settings.acls,
             on: &[],
+            not: &[],
         };
         let lease = Search::new(&pen.servers).next(&request);
         let stream = lease

@@ -103,7 +103,14 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     }
     match result {
         // The receiver takes no more, but may still have something to say.
-        Err(_) if failed => drain(connection, direction),
+        Err(_) if failed => {
+            if direction == Direction::Down {
+                // What the server sent is lost: it is to hear so, and not to
+                // wait until there is room for more.
+                sys::reset_in_the_end(&**connection.source(direction));
+            }
+            drain(connection, direction);
+        }
         Err(_) => connection.close(),
         Ok(()) => {
             // Before the shutdown: the answer to that may be here at once. If
@@ -134,7 +141,9 @@ fn is_passing(error: &io::Error) -> bool {
 /// Reads what the sender still sends and throws it away, so that neither end
 /// waits for the other, until the sender ends or the other direction is over.
 /// A client is listened to a little longer: closing a socket with unread data
-/// resets it, and a reset may destroy the answer on its way.
+/// resets it, and a reset may destroy the answer on its way. What was closed is
+/// not read from: it would not say that it has room again, and who sends would
+/// wait for that for minutes; left unread, it becomes a reset.
 // Kept apart, so that its scratch space is not in every thread's stack frame.
 #[inline(never)]
 fn drain(connection: &Connection, direction: Direction) {
@@ -142,7 +151,7 @@ fn drain(connection: &Connection, direction: Direction) {
     let mut alone: Option<Instant> = None;
     let mut quiet = false;
     let mut scratch = [0; 4096];
-    loop {
+    while !connection.is_closed() {
         if connection.has_ended(direction.other()) {
             let since = *alone.get_or_insert_with(Instant::now);
             if direction == Direction::Down || quiet || since.elapsed() > LINGER {
