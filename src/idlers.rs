@@ -95,12 +95,16 @@ pub fn start(pen: &Arc<Pen>) {
             table.threads.push(None);
             table.threads.len() - 1
         };
-        let there = Arc::clone(pen);
-        let spawned = pen.workers.run(Box::new(move |_| keep_open(&there, index)));
-        if let Err(e) = spawned {
-            message::say(format_args!("idlers: cannot start a thread: {e}"));
-            crate::lock(&pen.idlers.table).threads.pop();
-            return;
+        match pen.workers.hire() {
+            Ok(hand) => {
+                let there = Arc::clone(pen);
+                hand.run(Box::new(move |_| keep_open(&there, index)));
+            }
+            Err(e) => {
+                message::say(format_args!("idlers: cannot start a thread: {e}"));
+                crate::lock(&pen.idlers.table).threads.pop();
+                return;
+            }
         }
     }
 }

@@ -1,17 +1,18 @@
 //! The listening socket and the accept loop.
 //!
-//! The loop takes a slot before it accepts: with all slots in use, clients
-//! wait in the kernel's queue. Errors of accept fall into two classes: lost
+//! The loop takes a slot and two threads before it accepts: while they are not
+//! to be had, clients wait in the kernel's queue. Errors of accept fall into two classes: lost
 //! that client (try again) and out of something (pause, then try again);
 //! neither ends the loop.
 
 use crate::addr::{self, Endpoint};
 use crate::client::Client;
 use crate::connect::{self, Stream};
-use crate::message;
+use crate::message::{self, Trouble};
 use crate::session::{self, Arrival};
 use crate::state::Pen;
 use crate::sys::{self, Kind, Place, Received};
+use crate::workers::{Hand, Workers};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -320,12 +321,28 @@ impl Entrance {
     }
 }
 
+/// The threads for a connection, one for each direction.
+struct Crew {
+    up: Hand,
+    down: Hand,
+}
+
+impl Crew {
+    /// Waits a moment if there are none to be had.
+    fn hire(workers: &Arc<Workers>) -> io::Result<Crew> {
+        Ok(Crew {
+            up: workers.hire_within(PAUSE)?,
+            down: workers.hire_within(PAUSE)?,
+        })
+    }
+}
+
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
     let door = &pen.door;
     let mut entrance = Entrance::default();
-    let mut slot = None;
-    let mut starved = false;
+    let (mut slot, mut crew) = (None, None);
+    let mut trouble = Trouble::default();
     loop {
         door.refresh(&mut entrance);
         let taken = slot
@@ -334,37 +351,40 @@ pub fn accept_loop(pen: &Arc<Pen>) {
         let Some(place) = taken else {
             continue;
         };
+        let hired = match crew.take() {
+            Some(crew) => Ok(crew),
+            None => Crew::hire(&pen.workers),
+        };
+        let ready = match hired {
+            Ok(ready) => ready,
+            Err(e) => {
+                slot = Some(place);
+                trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
+                continue;
+            }
+        };
         match door.accept(&mut entrance) {
             Ok((socket, peer)) => {
-                starved = false;
+                let there = Arc::clone(pen);
                 let arrival = Arrival {
                     socket: TcpStream::from(socket),
                     client: peer.client,
                     port: peer.port,
+                    other: ready.down,
                     slot: place,
                 };
-                dispatch(pen, arrival);
-            }
-            Err(e) if sys::is_exhausted(&e) => {
-                slot = Some(place);
-                if !std::mem::replace(&mut starved, true) {
-                    message::say(format_args!("cannot accept: {e}"));
-                }
-                std::thread::sleep(PAUSE);
+                let job = move |buffer: &mut _| session::serve(&there, arrival, buffer);
+                ready.up.run(Box::new(job));
             }
             Err(e) => {
-                slot = Some(place);
-                message::debug(1, || format!("lost a client in accept: {e}"));
+                (slot, crew) = (Some(place), Some(ready));
+                if sys::is_exhausted(&e) {
+                    trouble.say(format_args!("clients wait: cannot accept: {e}"));
+                    std::thread::sleep(PAUSE);
+                } else {
+                    message::debug(1, || format!("lost a client in accept: {e}"));
+                }
             }
         }
-    }
-}
-
-fn dispatch(pen: &Arc<Pen>, arrival: Arrival) {
-    let client = arrival.client;
-    let served_by = Arc::clone(pen);
-    let job = Box::new(move |buffer: &mut _| session::serve(&served_by, arrival, buffer));
-    if let Err(e) = pen.workers.run(job) {
-        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
     }
 }

@@ -10,7 +10,7 @@ use crate::message;
 use crate::session::Connection;
 use crate::settings::Fastclose;
 use crate::sys;
-use crate::workers::{BUFFER, Buffer, Workers};
+use crate::workers::{BUFFER, Buffer, Hand};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -48,18 +48,13 @@ impl Direction {
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Copies both ways until both have ended. The caller's thread takes the
-/// client's bytes, another one the server's. Fails if there is none.
-pub fn run(
-    connection: Arc<Connection>,
-    workers: &Arc<Workers>,
-    buffer: &mut Buffer,
-) -> io::Result<()> {
-    let other = Arc::clone(&connection);
-    workers.run(Box::new(move |buffer| {
-        copy(&other, Direction::Down, buffer);
-    }))?;
+/// client's bytes, the other one the server's.
+pub fn run(connection: Arc<Connection>, other: Hand, buffer: &mut Buffer) {
+    let there = Arc::clone(&connection);
+    other.run(Box::new(move |buffer| {
+        copy(&there, Direction::Down, buffer);
+    }));
     copy(&connection, Direction::Up, buffer);
-    Ok(())
 }
 
 fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {

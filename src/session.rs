@@ -14,7 +14,7 @@ use crate::settings::{Fastclose, Settings};
 use crate::state::Pen;
 use crate::stats::{Counter, Traffic};
 use crate::sys::{self, Kind};
-use crate::workers::Buffer;
+use crate::workers::{Buffer, Hand};
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -31,6 +31,8 @@ pub struct Arrival {
     pub client: Client,
     /// Its port, 0 for a Unix socket.
     pub port: u16,
+    /// The thread for the server's bytes.
+    pub other: Hand,
     /// The connection's place in the table.
     pub slot: Slot,
 }
@@ -236,9 +238,7 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     let down = connect::stream(arrival.socket);
     let connection = Connection::new(pen, &settings, down, None, server, arrival.slot);
     drop(settings);
-    if let Err(e) = relay::run(connection, &pen.workers, buffer) {
-        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
-    }
+    relay::run(connection, arrival.other, buffer);
 }
 
 /// Whether the access list for clients denies this one.

@@ -1,9 +1,11 @@
 //! Threads that serve one connection after the other.
 //!
 //! A finished thread waits on a list for its next job; the one that waited
-//! shortest is woken first, as its stack and buffer are still in the cache. A
+//! shortest is taken first, as its stack and buffer are still in the cache. A
 //! thread is started only when the list is empty, and leaves after a quiet
-//! while, so that memory comes back. A fresh thread for every connection costs
+//! while, so that memory comes back. Threads are taken before there is
+//! something to do ([`Hand`]): a client is accepted only when both of its are
+//! there. A fresh thread for every connection costs
 //! two thirds of the connection rate (measured: its stack is mapped and
 //! unmapped each time, and the other processors must hear of it).
 
@@ -13,7 +15,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -57,6 +59,11 @@ impl Buffer {
         Buffer { reader, nothing }
     }
 
+    /// Gives its memory back; the next source gets it anew.
+    fn release(&mut self) {
+        self.reader = None;
+    }
+
     /// Lends the reader for one source. What is left in the buffer afterwards
     /// (its receiver has gone) is thrown away, and the source let go. Fails
     /// while there is not memory to spare for a buffer: one that cannot be had
@@ -87,20 +94,64 @@ impl Buffer {
     }
 }
 
-/// A waiting thread and where its next job is put.
+/// A thread, and where its next job is put.
 struct Worker {
     job: Mutex<Option<Job>>,
-    thread: Thread,
+    /// Not known until it runs.
+    thread: OnceLock<Thread>,
+    home: Arc<Workers>,
+}
+
+impl Worker {
+    /// Has it look for a job, or at how long it has waited. If it does not run
+    /// yet it will do so in any case.
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// A thread without a job, kept for whoever has this: what it is given to do
+/// is done for sure. Dropped, it is there for others again.
+pub struct Hand(Option<Arc<Worker>>);
+
+impl Hand {
+    /// Gives it its job.
+    pub fn run(mut self, job: Job) {
+        if let Some(worker) = self.0.take() {
+            *crate::lock(&worker.job) = Some(job);
+            worker.wake();
+        }
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        if let Some(worker) = self.0.take() {
+            worker.home.put_back(&worker);
+            worker.wake();
+        }
+    }
 }
 
 /// The threads.
 pub struct Workers {
-    idle: Mutex<Vec<Arc<Worker>>>,
+    idle: Mutex<Idle>,
+    freed: Condvar,
     nothing: Arc<File>,
     /// Threads there are.
     alive: AtomicUsize,
     /// One that leaves stays until the others have gone, to give back memory.
     has_janitor: AtomicBool,
+}
+
+/// Threads that nobody has.
+#[derive(Default)]
+struct Idle {
+    list: Vec<Arc<Worker>>,
+    /// Somebody waits for one.
+    wanted: bool,
 }
 
 impl Workers {
@@ -110,43 +161,83 @@ impl Workers {
         let (nothing, _) = UnixStream::pair()?;
         let nothing = File::from(OwnedFd::from(nothing));
         Ok(Arc::new(Workers {
-            idle: Mutex::new(Vec::new()),
+            idle: Mutex::default(),
+            freed: Condvar::new(),
             nothing: Arc::new(nothing),
             alive: AtomicUsize::new(0),
             has_janitor: AtomicBool::new(false),
         }))
     }
 
-    /// Gives `job` to a waiting thread or a new one. If none can be had the
-    /// job is dropped, and with it all that it holds.
-    pub fn run(self: &Arc<Workers>, job: Job) -> io::Result<()> {
-        let waiting = crate::lock(&self.idle).pop();
-        if let Some(worker) = waiting {
-            *crate::lock(&worker.job) = Some(job);
-            worker.thread.unpark();
-            return Ok(());
+    /// A waiting thread, or a new one. Fails if none can be started.
+    pub fn hire(self: &Arc<Workers>) -> io::Result<Hand> {
+        let waiting = crate::lock(&self.idle).list.pop();
+        match waiting {
+            Some(worker) => Ok(Hand(Some(worker))),
+            None => self.start(),
         }
-        let buffer = Buffer::new(Arc::clone(&self.nothing));
-        let workers = Arc::clone(self);
-        sys::start_thread(STACK, move || workers.work(job, buffer))
+    }
+
+    /// The same; if none can be started, it waits so long for one that is done
+    /// with its work.
+    pub fn hire_within(self: &Arc<Workers>, limit: Duration) -> io::Result<Hand> {
+        let error = match self.hire() {
+            Ok(hand) => return Ok(hand),
+            Err(e) => e,
+        };
+        let end = Instant::now() + limit;
+        let mut idle = crate::lock(&self.idle);
+        loop {
+            if let Some(worker) = idle.list.pop() {
+                return Ok(Hand(Some(worker)));
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(error);
+            }
+            idle.wanted = true;
+            let waited = self.freed.wait_timeout(idle, left);
+            idle = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn start(self: &Arc<Workers>) -> io::Result<Hand> {
+        let worker = Arc::new(Worker {
+            job: Mutex::new(None),
+            thread: OnceLock::new(),
+            home: Arc::clone(self),
+        });
+        let me = Arc::clone(&worker);
+        sys::start_thread(STACK, move || {
+            let _ = me.thread.set(thread::current());
+            me.home.work(&me);
+        })?;
+        Ok(Hand(Some(worker)))
+    }
+
+    /// A thread has nothing to do.
+    fn put_back(&self, worker: &Arc<Worker>) {
+        let mut idle = crate::lock(&self.idle);
+        idle.list.push(Arc::clone(worker));
+        let wanted = std::mem::take(&mut idle.wanted);
+        drop(idle);
+        // Only when somebody waits: waking costs a system call.
+        if wanted {
+            self.freed.notify_all();
+        }
     }
 
     /// A thread's life.
-    fn work(&self, first: Job, mut buffer: Buffer) {
-        let me = Arc::new(Worker {
-            job: Mutex::new(None),
-            thread: thread::current(),
-        });
+    fn work(&self, me: &Arc<Worker>) {
         self.alive.fetch_add(1, Relaxed);
-        let mut next = Some(first);
-        while let Some(job) = next {
+        let mut buffer = Buffer::new(Arc::clone(&self.nothing));
+        while let Some(job) = self.wait(me, &mut buffer) {
             job(&mut buffer);
-            crate::lock(&self.idle).push(Arc::clone(&me));
-            next = self.wait(&me);
+            self.put_back(me);
         }
         drop(buffer);
         let left = self.alive.fetch_sub(1, Relaxed);
-        if crate::lock(&self.idle).is_empty() && !self.has_janitor.swap(true, Relaxed) {
+        if crate::lock(&self.idle).list.is_empty() && !self.has_janitor.swap(true, Relaxed) {
             self.clean_up(left);
         }
     }
@@ -167,8 +258,8 @@ impl Workers {
     }
 
     /// The next job; `None` when none came for a while and none can come.
-    fn wait(&self, me: &Arc<Worker>) -> Option<Job> {
-        let end = Instant::now() + PATIENCE;
+    fn wait(&self, me: &Arc<Worker>, buffer: &mut Buffer) -> Option<Job> {
+        let mut end = Instant::now() + PATIENCE;
         loop {
             if let Some(job) = crate::lock(&me.job).take() {
                 return Some(job);
@@ -179,13 +270,16 @@ impl Workers {
                 continue;
             }
             let mut idle = crate::lock(&self.idle);
-            if let Some(at) = idle.iter().position(|other| Arc::ptr_eq(other, me)) {
-                idle.remove(at);
+            if let Some(at) = idle.list.iter().position(|other| Arc::ptr_eq(other, me)) {
+                idle.list.remove(at);
                 return None;
             }
-            // Taken from the list already: the job is on its way.
             drop(idle);
-            thread::park_timeout(Duration::from_millis(1));
+            // Somebody has it, who gives it a job or puts it back, and wakes
+            // it then.
+            buffer.release();
+            thread::park();
+            end = Instant::now() + PATIENCE;
         }
     }
 }
@@ -203,13 +297,12 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..3 {
             let send = send.clone();
-            workers
-                .run(Box::new(move |_| {
-                    send.send(thread::current().id()).unwrap()
-                }))
-                .unwrap();
+            let hand = workers.hire().unwrap();
+            hand.run(Box::new(move |_| {
+                send.send(thread::current().id()).unwrap()
+            }));
             seen.push(receive.recv().unwrap());
-            while crate::lock(&workers.idle).is_empty() {
+            while crate::lock(&workers.idle).list.is_empty() {
                 thread::yield_now();
             }
         }
@@ -223,13 +316,30 @@ mod tests {
         let barrier = Arc::new(std::sync::Barrier::new(9));
         for _ in 0..8 {
             let barrier = Arc::clone(&barrier);
-            workers
-                .run(Box::new(move |_| {
-                    barrier.wait();
-                }))
-                .unwrap();
+            let hand = workers.hire().unwrap();
+            hand.run(Box::new(move |_| {
+                barrier.wait();
+            }));
         }
         barrier.wait();
+    }
+
+    #[test]
+    fn a_hand_that_is_let_go_is_there_for_others() {
+        let workers = Workers::new().unwrap();
+        let [first, second] = [(); 2].map(|()| workers.hire().unwrap());
+        let kept = first.0.clone().unwrap();
+        drop(first);
+        assert_eq!(crate::lock(&workers.idle).list.len(), 1);
+        let again = workers.hire_within(Duration::ZERO).unwrap();
+        assert!(Arc::ptr_eq(&kept, again.0.as_ref().unwrap()));
+        let (send, receive) = mpsc::channel();
+        for hand in [again, second] {
+            let send = send.clone();
+            hand.run(Box::new(move |_| send.send(()).unwrap()));
+        }
+        receive.recv().unwrap();
+        receive.recv().unwrap();
     }
 
     #[test]
