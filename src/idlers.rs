@@ -95,17 +95,14 @@ pub fn start(pen: &Arc<Pen>) {
             table.threads.push(None);
             table.threads.len() - 1
         };
-        match pen.workers.hire() {
-            Ok(hand) => {
-                let there = Arc::clone(pen);
-                hand.run(Box::new(move |_| keep_open(&there, index)));
-            }
-            Err(e) => {
-                message::say(format_args!("idlers: cannot start a thread: {e}"));
-                crate::lock(&pen.idlers.table).threads.pop();
-                return;
-            }
+        let mut thread = pen.workers.claim();
+        if let Err(e) = thread.fill(1, Duration::ZERO) {
+            message::say(format_args!("idlers: cannot start a thread: {e}"));
+            crate::lock(&pen.idlers.table).threads.pop();
+            return;
         }
+        let there = Arc::clone(pen);
+        thread.run(Box::new(move |_| keep_open(&there, index)), 0);
     }
 }
 

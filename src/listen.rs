@@ -12,7 +12,6 @@ use crate::message::{self, Trouble};
 use crate::session::{self, Arrival};
 use crate::state::Pen;
 use crate::sys::{self, Kind, Place, Received};
-use crate::workers::{Hand, Workers};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -321,27 +320,15 @@ impl Entrance {
     }
 }
 
-/// The threads for a connection, one for each direction.
-struct Crew {
-    up: Hand,
-    down: Hand,
-}
-
-impl Crew {
-    /// Waits a moment if there are none to be had.
-    fn hire(workers: &Arc<Workers>) -> io::Result<Crew> {
-        Ok(Crew {
-            up: workers.hire_within(PAUSE)?,
-            down: workers.hire_within(PAUSE)?,
-        })
-    }
-}
+/// Threads that a connection takes, one for each direction.
+const THREADS: usize = 2;
 
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
     let door = &pen.door;
     let mut entrance = Entrance::default();
-    let (mut slot, mut crew) = (None, None);
+    let mut slot = None;
+    let mut threads = pen.workers.claim();
     let mut trouble = Trouble::default();
     loop {
         door.refresh(&mut entrance);
@@ -351,18 +338,11 @@ pub fn accept_loop(pen: &Arc<Pen>) {
         let Some(place) = taken else {
             continue;
         };
-        let hired = match crew.take() {
-            Some(crew) => Ok(crew),
-            None => Crew::hire(&pen.workers),
-        };
-        let ready = match hired {
-            Ok(ready) => ready,
-            Err(e) => {
-                slot = Some(place);
-                trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
-                continue;
-            }
-        };
+        if let Err(e) = threads.fill(THREADS, PAUSE) {
+            slot = Some(place);
+            trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
+            continue;
+        }
         match door.accept(&mut entrance) {
             Ok((socket, peer)) => {
                 let there = Arc::clone(pen);
@@ -370,14 +350,14 @@ pub fn accept_loop(pen: &Arc<Pen>) {
                     socket: TcpStream::from(socket),
                     client: peer.client,
                     port: peer.port,
-                    other: ready.down,
+                    other: threads.split(),
                     slot: place,
                 };
                 let job = move |buffer: &mut _| session::serve(&there, arrival, buffer);
-                ready.up.run(Box::new(job));
+                threads.run(Box::new(job), THREADS);
             }
             Err(e) => {
-                (slot, crew) = (Some(place), Some(ready));
+                slot = Some(place);
                 if sys::is_exhausted(&e) {
                     trouble.say(format_args!("clients wait: cannot accept: {e}"));
                     std::thread::sleep(PAUSE);

@@ -10,7 +10,7 @@ use crate::message;
 use crate::session::Connection;
 use crate::settings::Fastclose;
 use crate::sys;
-use crate::workers::{BUFFER, Buffer, Hand};
+use crate::workers::{BUFFER, Buffer, Claim};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -49,11 +49,10 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Copies both ways until both have ended. The caller's thread takes the
 /// client's bytes, the other one the server's.
-pub fn run(connection: Arc<Connection>, other: Hand, buffer: &mut Buffer) {
+pub fn run(connection: Arc<Connection>, mut other: Claim, buffer: &mut Buffer) {
     let there = Arc::clone(&connection);
-    other.run(Box::new(move |buffer| {
-        copy(&there, Direction::Down, buffer);
-    }));
+    let job = move |buffer: &mut _| copy(&there, Direction::Down, buffer);
+    other.run(Box::new(job), 0);
     copy(&connection, Direction::Up, buffer);
 }
 

@@ -14,7 +14,7 @@ use crate::settings::{Fastclose, Settings};
 use crate::state::Pen;
 use crate::stats::{Counter, Traffic};
 use crate::sys::{self, Kind};
-use crate::workers::{Buffer, Hand};
+use crate::workers::{Buffer, Claim};
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -32,7 +32,7 @@ pub struct Arrival {
     /// Its port, 0 for a Unix socket.
     pub port: u16,
     /// The thread for the server's bytes.
-    pub other: Hand,
+    pub other: Claim,
     /// The connection's place in the table.
     pub slot: Slot,
 }

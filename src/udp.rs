@@ -21,7 +21,7 @@ use crate::relay::Direction;
 use crate::session::{self, Connection, Found};
 use crate::state::Pen;
 use crate::sys::{self, Peer};
-use crate::workers::{BUFFER, Buffer, Hand};
+use crate::workers::{BUFFER, Buffer, Claim};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -153,7 +153,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         Some(Found::Known(flow)) => return pass(pen, flow, datagram),
         Some(Found::New(server)) => server,
     };
-    let Some((slot, hand)) = room.or_else(|| place(pen, behind)) else {
+    let Some((slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
         drop(server);
         return wait(pen, client, datagram, behind);
     };
@@ -167,7 +167,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     let answers = Arc::clone(&flow);
     let job = Box::new(move |buffer: &mut _| pass_back(&there, answers, buffer));
     let left = pass(pen, flow, datagram);
-    hand.run(job);
+    thread.run(job, 0);
     left
 }
 
@@ -175,21 +175,24 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
 /// for one who waited, if need be those of the flow idle for longest. With many
 /// behind it, some flows more make room at once: each takes a moment to do so,
 /// and those that are about to count.
-fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Hand)> {
+fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
+    let mut thread = pen.workers.claim();
     let Some(behind) = behind else {
         let free = pen.crowd.is_empty();
         let slot = free.then(|| pen.connections.take_now()).flatten()?;
-        return Some((slot, pen.workers.hire().ok()?));
+        thread.fill(1, Duration::ZERO).ok()?;
+        return Some((slot, thread));
     };
     let slot = pen.connections.take_now().or_else(|| {
         make_room(pen, behind, 0);
         pen.connections.take_within(PATIENCE)
     })?;
-    let hand = pen.workers.hire().or_else(|_| {
+    let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
         make_room(pen, behind, 1);
-        pen.workers.hire_within(PATIENCE)
+        thread.fill(1, PATIENCE)
     });
-    Some((slot, hand.ok()?))
+    hired.ok()?;
+    Some((slot, thread))
 }
 
 /// Has flows leave. Slots that are `kept` for new ones are not about to be free.

@@ -3,9 +3,9 @@
 //! A finished thread waits on a list for its next job; the one that waited
 //! shortest is taken first, as its stack and buffer are still in the cache. A
 //! thread is started only when the list is empty, and leaves after a quiet
-//! while, so that memory comes back. Threads are taken before there is
-//! something to do ([`Hand`]): a client is accepted only when both of its are
-//! there. A fresh thread for every connection costs
+//! while, so that memory comes back. Threads are claimed before there
+//! is something to do ([`Claim`]): a client is accepted only when both of its
+//! are there. A fresh thread for every connection costs
 //! two thirds of the connection rate (measured: its stack is mapped and
 //! unmapped each time, and the other processors must hear of it).
 
@@ -15,7 +15,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -99,38 +99,92 @@ struct Worker {
     job: Mutex<Option<Job>>,
     /// Not known until it runs.
     thread: OnceLock<Thread>,
-    home: Arc<Workers>,
 }
 
 impl Worker {
-    /// Has it look for a job, or at how long it has waited. If it does not run
-    /// yet it will do so in any case.
-    fn wake(&self) {
+    fn give(&self, job: Job) {
+        *crate::lock(&self.job) = Some(job);
+        // If it does not run yet it will look for a job in any case.
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
 }
 
-/// A thread without a job, kept for whoever has this: what it is given to do
-/// is done for sure. Dropped, it is there for others again.
-pub struct Hand(Option<Arc<Worker>>);
+/// A right to so many of the waiting threads: what they are given to do is done
+/// for sure. Which ones is settled then, so that those are taken that waited
+/// shortest. What is left of it goes back when it is dropped.
+pub struct Claim {
+    workers: Arc<Workers>,
+    count: usize,
+}
 
-impl Hand {
-    /// Gives it its job.
-    pub fn run(mut self, job: Job) {
-        if let Some(worker) = self.0.take() {
-            *crate::lock(&worker.job) = Some(job);
-            worker.wake();
+impl Claim {
+    /// Claims what is missing to `count` threads; they are started if need be.
+    /// If that fails it waits so long for some that are done with their work.
+    pub fn fill(&mut self, count: usize, limit: Duration) -> io::Result<()> {
+        let mut end = None;
+        let mut idle = crate::lock(&self.workers.idle);
+        loop {
+            self.count += idle.claim(count.saturating_sub(self.count));
+            if self.count >= count {
+                return Ok(());
+            }
+            drop(idle);
+            let started = self.workers.start();
+            idle = crate::lock(&self.workers.idle);
+            match started {
+                Ok(worker) => idle.list.push(worker),
+                Err(e) => {
+                    let end = *end.get_or_insert_with(|| Instant::now() + limit);
+                    let left = end.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(e);
+                    }
+                    idle.wanted = true;
+                    let waited = self.workers.freed.wait_timeout(idle, left);
+                    idle = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// Takes one thread out, as a claim of its own.
+    pub fn split(&mut self) -> Claim {
+        let count = self.count.min(1);
+        self.count -= count;
+        Claim {
+            workers: Arc::clone(&self.workers),
+            count,
+        }
+    }
+
+    /// Has one of the threads do something. At the same go it claims again, as
+    /// far as threads wait, what is missing to `again`.
+    pub fn run(&mut self, job: Job, again: usize) {
+        let mut idle = crate::lock(&self.workers.idle);
+        let worker = match self.count {
+            0 => None,
+            _ => idle.list.pop(),
+        };
+        if worker.is_some() {
+            idle.claimed -= 1;
+            self.count -= 1;
+        }
+        self.count += idle.claim(again.saturating_sub(self.count));
+        drop(idle);
+        if let Some(worker) = worker {
+            worker.give(job);
         }
     }
 }
 
-impl Drop for Hand {
+impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(worker) = self.0.take() {
-            worker.home.put_back(&worker);
-            worker.wake();
+        if self.count > 0 {
+            let mut idle = crate::lock(&self.workers.idle);
+            idle.claimed -= self.count;
+            self.workers.tell(idle);
         }
     }
 }
@@ -146,12 +200,22 @@ pub struct Workers {
     has_janitor: AtomicBool,
 }
 
-/// Threads that nobody has.
+/// Threads that have nothing to do. There are never fewer than are claimed.
 #[derive(Default)]
 struct Idle {
     list: Vec<Arc<Worker>>,
+    claimed: usize,
     /// Somebody waits for one.
     wanted: bool,
+}
+
+impl Idle {
+    /// Claims so many, or as many as there are.
+    fn claim(&mut self, count: usize) -> usize {
+        let count = count.min(self.list.len().saturating_sub(self.claimed));
+        self.claimed += count;
+        count
+    }
 }
 
 impl Workers {
@@ -169,59 +233,32 @@ impl Workers {
         }))
     }
 
-    /// A waiting thread, or a new one. Fails if none can be started.
-    pub fn hire(self: &Arc<Workers>) -> io::Result<Hand> {
-        let waiting = crate::lock(&self.idle).list.pop();
-        match waiting {
-            Some(worker) => Ok(Hand(Some(worker))),
-            None => self.start(),
+    /// A claim on nothing yet.
+    pub fn claim(self: &Arc<Workers>) -> Claim {
+        Claim {
+            workers: Arc::clone(self),
+            count: 0,
         }
     }
 
-    /// The same; if none can be started, it waits so long for one that is done
-    /// with its work.
-    pub fn hire_within(self: &Arc<Workers>, limit: Duration) -> io::Result<Hand> {
-        let error = match self.hire() {
-            Ok(hand) => return Ok(hand),
-            Err(e) => e,
-        };
-        let end = Instant::now() + limit;
-        let mut idle = crate::lock(&self.idle);
-        loop {
-            if let Some(worker) = idle.list.pop() {
-                return Ok(Hand(Some(worker)));
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(error);
-            }
-            idle.wanted = true;
-            let waited = self.freed.wait_timeout(idle, left);
-            idle = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn start(self: &Arc<Workers>) -> io::Result<Hand> {
+    fn start(self: &Arc<Workers>) -> io::Result<Arc<Worker>> {
         let worker = Arc::new(Worker {
             job: Mutex::new(None),
             thread: OnceLock::new(),
-            home: Arc::clone(self),
         });
-        let me = Arc::clone(&worker);
+        let (me, workers) = (Arc::clone(&worker), Arc::clone(self));
         sys::start_thread(STACK, move || {
             let _ = me.thread.set(thread::current());
-            me.home.work(&me);
+            workers.work(&me);
         })?;
-        Ok(Hand(Some(worker)))
+        Ok(worker)
     }
 
-    /// A thread has nothing to do.
-    fn put_back(&self, worker: &Arc<Worker>) {
-        let mut idle = crate::lock(&self.idle);
-        idle.list.push(Arc::clone(worker));
+    /// Wakes whoever waits for a thread, and nobody if there is none: waking
+    /// costs a system call.
+    fn tell(&self, mut idle: MutexGuard<Idle>) {
         let wanted = std::mem::take(&mut idle.wanted);
         drop(idle);
-        // Only when somebody waits: waking costs a system call.
         if wanted {
             self.freed.notify_all();
         }
@@ -233,7 +270,9 @@ impl Workers {
         let mut buffer = Buffer::new(Arc::clone(&self.nothing));
         while let Some(job) = self.wait(me, &mut buffer) {
             job(&mut buffer);
-            self.put_back(me);
+            let mut idle = crate::lock(&self.idle);
+            idle.list.push(Arc::clone(me));
+            self.tell(idle);
         }
         drop(buffer);
         let left = self.alive.fetch_sub(1, Relaxed);
@@ -271,15 +310,19 @@ impl Workers {
             }
             let mut idle = crate::lock(&self.idle);
             if let Some(at) = idle.list.iter().position(|other| Arc::ptr_eq(other, me)) {
-                idle.list.remove(at);
-                return None;
+                if idle.list.len() > idle.claimed {
+                    idle.list.remove(at);
+                    return None;
+                }
+                drop(idle);
+                // It stays, for somebody who may come.
+                buffer.release();
+                end = Instant::now() + PATIENCE;
+                continue;
             }
+            // Taken from the list already: the job is on its way.
             drop(idle);
-            // Somebody has it, who gives it a job or puts it back, and wakes
-            // it then.
-            buffer.release();
-            thread::park();
-            end = Instant::now() + PATIENCE;
+            thread::park_timeout(Duration::from_millis(1));
         }
     }
 }
@@ -290,6 +333,12 @@ mod tests {
     use std::io::Read;
     use std::sync::mpsc;
 
+    fn start(workers: &Arc<Workers>, work: impl FnOnce() + Send + 'static) {
+        let mut claim = workers.claim();
+        claim.fill(1, Duration::ZERO).unwrap();
+        claim.run(Box::new(move |_| work()), 0);
+    }
+
     #[test]
     fn a_finished_thread_is_used_again() {
         let workers = Workers::new().unwrap();
@@ -297,10 +346,7 @@ mod tests {
         let mut seen = Vec::new();
         for _ in 0..3 {
             let send = send.clone();
-            let hand = workers.hire().unwrap();
-            hand.run(Box::new(move |_| {
-                send.send(thread::current().id()).unwrap()
-            }));
+            start(&workers, move || send.send(thread::current().id()).unwrap());
             seen.push(receive.recv().unwrap());
             while crate::lock(&workers.idle).list.is_empty() {
                 thread::yield_now();
@@ -316,30 +362,46 @@ mod tests {
         let barrier = Arc::new(std::sync::Barrier::new(9));
         for _ in 0..8 {
             let barrier = Arc::clone(&barrier);
-            let hand = workers.hire().unwrap();
-            hand.run(Box::new(move |_| {
+            start(&workers, move || {
                 barrier.wait();
-            }));
+            });
         }
         barrier.wait();
     }
 
     #[test]
-    fn a_hand_that_is_let_go_is_there_for_others() {
+    fn what_is_claimed_is_there_and_nothing_else() {
         let workers = Workers::new().unwrap();
-        let [first, second] = [(); 2].map(|()| workers.hire().unwrap());
-        let kept = first.0.clone().unwrap();
-        drop(first);
-        assert_eq!(crate::lock(&workers.idle).list.len(), 1);
-        let again = workers.hire_within(Duration::ZERO).unwrap();
-        assert!(Arc::ptr_eq(&kept, again.0.as_ref().unwrap()));
-        let (send, receive) = mpsc::channel();
-        for hand in [again, second] {
-            let send = send.clone();
-            hand.run(Box::new(move |_| send.send(()).unwrap()));
+        let there = || {
+            let idle = crate::lock(&workers.idle);
+            (idle.list.len(), idle.claimed)
+        };
+        let mut claim = workers.claim();
+        claim.fill(3, Duration::ZERO).unwrap();
+        assert_eq!(there(), (3, 3));
+        let other = claim.split();
+        assert_eq!((claim.count, other.count, there()), (2, 1, (3, 3)));
+        drop(other);
+        assert_eq!(there(), (3, 2));
+        // One is used and the free one claimed in its place; then there is none
+        // left to be claimed.
+        let (release, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        let mut use_one = |again| {
+            let wait = Arc::clone(&wait);
+            let job = move |_: &mut Buffer| {
+                let _ = crate::lock(&wait).recv();
+            };
+            claim.run(Box::new(job), again);
+            claim.count
+        };
+        assert_eq!((use_one(2), there()), (2, (2, 2)));
+        assert_eq!((use_one(2), there()), (1, (1, 1)));
+        assert_eq!((use_one(0), there()), (0, (0, 0)));
+        drop(release);
+        while there() != (3, 0) {
+            thread::yield_now();
         }
-        receive.recv().unwrap();
-        receive.recv().unwrap();
     }
 
     #[test]
