@@ -86,7 +86,7 @@ pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
 
 /// The configuration as commands, behind two comments: when it was written,
 /// and the command line that starts pen with it.
-fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
+pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let mut out = String::new();
     let mut line = |text: &dyn Display| {
         let _ = writeln!(out, "{text}");
@@ -166,11 +166,11 @@ fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
     line(&format_args!("tracking {}", settings.tracking.as_secs()));
     line(&on(settings.transparent, "transparent"));
     line(&format_args!("udp_balance {}", control::udp_balance(modes)));
-    let page = settings.web_stats.as_ref();
-    line(&optional(
-        "web_stats",
-        page.map(|path| path.display().to_string()),
-    ));
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    line(&optional("web", settings.web.clone()));
+    line(&format_args!("web_acl {}", settings.web_acl));
+    line(&optional("web_password", path(&settings.web_password)));
+    line(&optional("web_stats", path(&settings.web_stats)));
     line(&on(modes.weight, "weight"));
     line(&on(modes.prio, "prio"));
     out

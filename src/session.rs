@@ -336,9 +336,10 @@ pub fn is_up(lease: &Lease) {
 /// always worth another try.
 pub fn blame(lease: &Lease, settings: &Settings, error: &io::Error) {
     let name = lease.name();
+    let news = lease.failed(settings.blacklist);
     if !matches!(lease.target, Target::Server(_)) {
         message::say_seldom(format_args!("cannot connect to {name}: {error}"));
-    } else if lease.failed(settings.blacklist) {
+    } else if news {
         let seconds = settings.blacklist.as_secs();
         message::say(format_args!("{name} is down for {seconds} s: {error}"));
     }

@@ -1,0 +1,169 @@
+//! `/status.json`. The manual and the page's script know its form: fields may
+//! be added, none may change.
+
+use super::facts::{self, Facts};
+use super::json::Json;
+use crate::balance::Target;
+use crate::control;
+use crate::facts::{Bytes, seconds};
+use crate::message;
+use crate::settings::LogTarget;
+use crate::state::Pen;
+use crate::sys::Kind;
+
+/// All of it, with so many clients and connections at most.
+pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize) -> String {
+    let settings = pen.settings();
+    let mut out = Json::new();
+    out.number("format", 1_u64);
+    out.text("version", env!("CARGO_PKG_VERSION"));
+    out.number("pid", std::process::id());
+    out.number("time", message::unix_time());
+    out.number("uptime", pen.web.started.elapsed().as_secs());
+    let protocol = match settings.start.kind {
+        Kind::Stream => "tcp",
+        Kind::Datagram => "udp",
+    };
+    out.text("protocol", protocol);
+    out.maybe("listen", settings.listen.as_deref());
+    out.maybe("web", settings.web.as_deref());
+    out.text("health", facts::health(pen));
+
+    let user = pen.web.user();
+    out.open("control", '{');
+    out.flag("possible", user.is_some());
+    out.flag("exit", user.is_some() && settings.exit_enabled);
+    out.maybe("token", pen.web.token().filter(|_| user.is_some()));
+    out.maybe("user", user.as_deref());
+    out.close('}');
+
+    let mut total = Bytes::default();
+    let (mut connects, mut failures) = (0_u64, 0_u64);
+    for row in &facts.servers {
+        total.add(row.bytes);
+        connects = connects.wrapping_add(row.connects);
+        failures = failures.wrapping_add(row.failures);
+    }
+    out.open("totals", '{');
+    out.number("connects", connects);
+    out.number("failures", failures);
+    bytes(&mut out, total);
+    out.close('}');
+    out.number("log_lost", pen.log.lost());
+
+    out.open("servers", '[');
+    for row in &facts.servers {
+        out.open("", '{');
+        target(&mut out, row.target, "index");
+        out.text("address", &row.address);
+        out.number("port", row.port);
+        out.text("state", row.state.word());
+        out.number("left", seconds(row.left));
+        out.number("connections", row.connections);
+        out.number("max", row.max);
+        out.number("hard", row.hard);
+        out.number("weight", row.weight);
+        out.signed("prio", row.prio);
+        out.number("acl", row.acl as u64);
+        out.number("connects", row.connects);
+        out.number("failures", row.failures);
+        bytes(&mut out, row.bytes);
+        out.close('}');
+    }
+    out.close(']');
+
+    out.open("clients", '{');
+    out.number("tracked", facts.tracked as u64);
+    out.number("max", pen.with_clients(|clients| clients.max()) as u64);
+    out.open("recent", '[');
+    for row in facts.clients.iter().take(clients) {
+        out.open("", '{');
+        out.text("client", &row.client.to_string());
+        index(&mut out, "server", row.server);
+        out.number("connects", row.connects);
+        out.number("age", row.age);
+        bytes(&mut out, row.bytes);
+        out.close('}');
+    }
+    out.close(']');
+    out.close('}');
+
+    out.open("connections", '{');
+    out.number("used", facts.used as u64);
+    out.number("max", pen.connections.max() as u64);
+    out.open("open", '[');
+    for row in facts.open.iter().take(connections) {
+        out.open("", '{');
+        out.number("id", row.id as u64);
+        out.text("client", &row.client.to_string());
+        target(&mut out, row.target, "server");
+        bytes(&mut out, row.bytes);
+        out.close('}');
+    }
+    out.close(']');
+    out.close('}');
+
+    let modes = &settings.modes;
+    out.open("modes", '{');
+    for (name, on) in control::modes(modes) {
+        out.flag(name, on);
+    }
+    out.close('}');
+
+    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|p| p.display().to_string());
+    out.open("settings", '{');
+    out.flag("ascii", settings.ascii);
+    out.number("blacklist", settings.blacklist.as_secs());
+    out.number("client_acl", settings.client_acl as u64);
+    out.maybe("control", settings.control.as_deref());
+    out.number("control_acl", settings.control_acl as u64);
+    out.number("debug", settings.debug);
+    out.flag("dummy", settings.dummy);
+    out.flag("http", settings.http);
+    out.number("idle_timeout", settings.idle_timeout.as_secs());
+    out.number("idlers", pen.idlers.count().1 as u64);
+    out.flag("keepalive", settings.keepalive);
+    out.maybe(
+        "log",
+        settings.log.as_ref().map(LogTarget::to_string).as_deref(),
+    );
+    out.maybe(
+        "source",
+        settings.source.map(|ip| ip.to_string()).as_deref(),
+    );
+    out.text("tcp_fastclose", settings.fastclose.word());
+    out.flag("tcp_nodelay", settings.nodelay);
+    out.number("timeout", settings.timeout.as_secs());
+    out.number("tracking", settings.tracking.as_secs());
+    out.flag("transparent", settings.transparent);
+    out.text("udp_balance", control::udp_balance(modes));
+    out.number("web_acl", settings.web_acl as u64);
+    out.maybe("web_password", path(&settings.web_password).as_deref());
+    out.maybe("web_stats", path(&settings.web_stats).as_deref());
+    out.close('}');
+    out.finish()
+}
+
+fn bytes(out: &mut Json, bytes: Bytes) {
+    out.number("sx", bytes.sx);
+    out.number("rx", bytes.rx);
+}
+
+/// Its role, and under `name` its index.
+fn target(out: &mut Json, target: Target, name: &str) {
+    let (role, of) = match target {
+        Target::Server(index) => ("server", Some(index)),
+        Target::Emergency => ("emergency", None),
+        Target::Abuse => ("abuse", None),
+    };
+    out.text("role", role);
+    index(out, name, of);
+}
+
+/// An index, or null.
+fn index(out: &mut Json, name: &str, index: Option<usize>) {
+    match index {
+        Some(index) => out.number(name, index as u64),
+        None => out.maybe(name, None),
+    }
+}
