@@ -354,7 +354,8 @@ pub fn accept_loop(pen: &Arc<Pen>) {
             trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
             continue;
         }
-        match door.accept(&mut entrance) {
+        let next = pen.spare.refill().and_then(|()| door.accept(&mut entrance));
+        match next {
             Ok((socket, peer)) => {
                 let there = Arc::clone(pen);
                 let arrival = Arrival {

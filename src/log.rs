@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::message;
 use crate::settings::LogTarget;
 use crate::stats::Counter;
+use crate::sys;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::UdpSocket;
@@ -31,6 +32,9 @@ const BATCH: usize = 64 * 1024;
 
 /// How long the writing thread may be busy when it is wanted.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The writing thread's stack.
+const STACK: usize = 128 * 1024;
 
 enum Note {
     Line(Vec<u8>),
@@ -94,9 +98,7 @@ impl Log {
     fn start(&self) -> Result<(), String> {
         if let Some(receiver) = crate::lock(&self.receiver).take() {
             let lost = Arc::clone(&self.lost);
-            thread::Builder::new()
-                .name("log".to_owned())
-                .spawn(move || write_lines(&receiver, &lost))
+            sys::start_thread(STACK, move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
         }
         Ok(())

@@ -21,7 +21,12 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a client waits for what this host lacks, and between two tries.
+const PATIENCE: Duration = Duration::from_secs(30);
+const REST: Duration = Duration::from_millis(50);
 
 /// A client that was accepted.
 pub struct Arrival {
@@ -253,6 +258,8 @@ pub enum Found {
     New(Connected),
     /// The client has a flow there already: this one.
     Known(Arc<Connection>),
+    /// There may be one, but this host has not what a flow takes.
+    Starved,
 }
 
 /// A server that was connected to for a client.
@@ -299,7 +306,7 @@ pub fn find_server(
                 request.last = Some(index);
             }
         }
-        match connect::open(&lease, settings, client) {
+        match open(pen, &lease, settings, client) {
             Ok(up) => {
                 // A UDP server is up when it answers.
                 if settings.start.kind == Kind::Stream {
@@ -313,6 +320,10 @@ pub fn find_server(
                     up,
                 }));
             }
+            Err(e) if settings.start.kind == Kind::Datagram && sys::is_starved(&e) => {
+                message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
+                return Some(Found::Starved);
+            }
             Err(e) if connect::blames_server(&e) => blame(&lease, settings, &e),
             Err(e) => message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name())),
         }
@@ -323,6 +334,30 @@ pub fn find_server(
     };
     message::drop_line(format_args!("{client}: {why}"));
     None
+}
+
+/// Connects to a server. If this host has not what that takes, a client whose
+/// thread this is waits until it has, and those not accepted yet wait longer.
+fn open(pen: &Pen, lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+    let mut wait = None;
+    loop {
+        let result = connect::open(lease, settings, client);
+        match &result {
+            Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
+                let (_hold, end) = wait.get_or_insert_with(|| {
+                    let name = lease.name();
+                    message::say_seldom(format_args!("{client} waits for {name}: {e}"));
+                    (pen.connections.hold(), Instant::now() + PATIENCE)
+                });
+                if Instant::now() > *end {
+                    return result;
+                }
+                pen.spare.give();
+                thread::sleep(REST);
+            }
+            _ => return result,
+        }
+    }
 }
 
 /// A server has answered.

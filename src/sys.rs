@@ -10,24 +10,30 @@
 
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 mod datagram;
 mod layout;
+mod memory;
 mod number;
 mod place;
+mod process;
 mod socket;
 mod wait;
 use datagram::*;
 pub use datagram::{Here, Received};
 use layout::*;
 pub use layout::{Kind, LocalTime, Resource, Side, Signal};
+use memory::{Patient, patiently};
+pub use memory::{return_memory, return_memory_from};
 pub use number::O_NOFOLLOW;
 use number::*;
 use place::RawAddr;
 pub use place::{Peer, Place};
+pub use process::*;
 pub use socket::*;
 pub use wait::{wait_either, wait_readable, wait_writable};
 
@@ -141,11 +147,6 @@ pub fn split() -> io::Result<Side> {
     }
 }
 
-/// Leaves the terminal: a session of its own.
-pub fn new_session() -> io::Result<()> {
-    check(setsid()).map(drop)
-}
-
 /// Puts `file` in place of standard input, output and error.
 pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     for target in 0..=2 {
@@ -156,26 +157,12 @@ pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this process may do what only root may.
-pub fn is_root() -> bool {
-    geteuid() == 0
-}
-
 /// Becomes another user for good: groups first, while that is still allowed.
 pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and count describe `groups`, which is only read.
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
     check(setgid(gid))?;
     check(setuid(uid)).map(drop)
-}
-
-/// Does `work` while new files are made without the permissions in `mask`
-/// (at most 0o777). It is the whole process's: call it before threads exist.
-pub fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
-    let old = umask(ModeT::from(mask));
-    let result = work();
-    umask(old);
-    result
 }
 
 /// Lifts the soft limit to the hard one and returns what is in force.
@@ -252,31 +239,48 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
     result
 }
 
-/// Makes memory of this size or more come from the system and go back to it at
-/// once, and the rest from two heaps. That is what all C libraries do but glibc:
-/// it raises its limit as soon as such memory is freed and keeps the buffers of
-/// all that load ever needed, and has eight heaps for each processor, from
-/// which little can be given back.
-pub fn return_memory_from(size: usize) {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        const M_MMAP_THRESHOLD: c_int = -3;
-        const M_ARENA_MAX: c_int = -8;
-        mallopt(
-            M_MMAP_THRESHOLD,
-            c_int::try_from(size).unwrap_or(c_int::MAX),
-        );
-        mallopt(M_ARENA_MAX, 2);
+// --- memory ----------------------------------------------------------------
+
+/// All memory comes through here: see [`memory`].
+#[global_allocator]
+static PATIENT: Patient = Patient;
+
+// SAFETY: everything is System's doing, whose answers are passed on; asking it
+// again with the same words is as good as the first time.
+unsafe impl GlobalAlloc for Patient {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are System's.
+        patiently(|| unsafe { System.alloc(layout) })
     }
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = size;
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        patiently(|| unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above; `old` is as it was when there is no new one.
+        patiently(|| unsafe { System.realloc(old, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(old, layout) }
+    }
 }
 
-/// Gives free memory back to the system, where the C library does not do so by
-/// itself (glibc).
-pub fn return_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    malloc_trim(0);
+/// Whether so much memory could be had now.
+pub fn has_memory(size: usize) -> bool {
+    let Ok(layout) = Layout::array::<u8>(size.max(1)) else {
+        return false;
+    };
+    // SAFETY: the size is not 0.
+    let memory = unsafe { System.alloc(layout) };
+    if !memory.is_null() {
+        // SAFETY: just had, with this layout.
+        unsafe { System.dealloc(memory, layout) };
+    }
+    !memory.is_null()
 }
 
 // --- signals ---------------------------------------------------------------
@@ -310,13 +314,6 @@ impl Signals {
             SIGUSR1 => Signal::Report,
             _ => Signal::Stop,
         })
-    }
-}
-
-/// Sends this process TERM, so that it ends as if told from outside.
-pub fn ask_to_stop() {
-    if let Ok(pid) = c_int::try_from(std::process::id()) {
-        kill(pid, SIGTERM); // cannot fail: the process is there
     }
 }
 

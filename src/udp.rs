@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 /// How long a flow that had to make room may take to do so.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long an answer waits until memory is looked for again.
+const REST: Duration = Duration::from_millis(50);
+
 /// A datagram from a client.
 pub struct Datagram<'a> {
     key: Key,
@@ -151,6 +154,15 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     let server = match found {
         None => return Vec::new(),
         Some(Found::Known(flow)) => return pass(pen, flow, datagram),
+        Some(Found::Starved) => {
+            drop(room);
+            let Some(behind) = behind else {
+                return wait(pen, client, datagram, behind);
+            };
+            make_room(pen, behind, 0);
+            std::thread::sleep(PATIENCE);
+            return vec![datagram];
+        }
         Some(Found::New(server)) => server,
     };
     let Some((slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
@@ -189,7 +201,7 @@ fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
     })?;
     let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
         make_room(pen, behind, 1);
-        thread.fill(1, PATIENCE)
+        thread.fill(1, 8 * PATIENCE)
     });
     hired.ok()?;
     Some((slot, thread))
@@ -263,6 +275,13 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
 /// A flow's thread: passes answers back until the flow is over.
 fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
     let source = Arc::clone(connection.source(Direction::Down));
+    // The answers wait until there is memory for them.
+    while matches!(buffer.get_ready(&source), Ok(false)) {
+        if connection.has_ended(Direction::Down) {
+            return end(pen, &connection);
+        }
+        std::thread::sleep(REST);
+    }
     let result = buffer.lend(source, |reader| {
         loop {
             match reader.fill_buf() {

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 /// pages that data reached cost memory.
 pub const BUFFER: usize = 256 * 1024;
 
-/// Memory that must be left when a thread is started: its buffer, and more for
-/// everybody's small needs.
+/// Memory that must be there when a thread is started, and again when it gets
+/// its buffer: that, and more for everybody's small needs.
 const HEADROOM: usize = 8 * BUFFER;
 
 /// A thread's stack; the deepest call uses about a tenth of the small one.
@@ -64,26 +64,32 @@ impl Buffer {
         self.reader = None;
     }
 
+    /// Waits for the first data, and then gets the memory that it takes; `false`
+    /// if there is none to spare. (Only a thread that has none yet waits.)
+    pub fn get_ready(&mut self, source: &File) -> io::Result<bool> {
+        if self.reader.is_none() {
+            sys::wait_either(source, source)?;
+            if !sys::has_memory(HEADROOM) {
+                return Ok(false);
+            }
+            let nothing = Arc::clone(&self.nothing);
+            self.reader = Some(BufReader::with_capacity(BUFFER, nothing));
+        }
+        Ok(true)
+    }
+
     /// Lends the reader for one source. What is left in the buffer afterwards
-    /// (its receiver has gone) is thrown away, and the source let go. Fails
-    /// while there is not memory to spare for a buffer: one that cannot be had
-    /// would end the process, not the connection.
+    /// (its receiver has gone) is thrown away, and the source let go.
     pub fn lend<R>(
         &mut self,
         source: Arc<File>,
         work: impl FnOnce(&mut BufReader<Arc<File>>) -> io::Result<R>,
     ) -> io::Result<R> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            none => {
-                sys::wait_either(&source, &source)?;
-                let mut probe: Vec<u8> = Vec::new();
-                probe
-                    .try_reserve_exact(HEADROOM)
-                    .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-                drop(probe);
-                none.insert(BufReader::with_capacity(BUFFER, Arc::clone(&self.nothing)))
-            }
+        if !self.get_ready(&source)? {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let Some(reader) = &mut self.reader else {
+            return Err(io::ErrorKind::OutOfMemory.into());
         };
         *reader.get_mut() = source;
         let result = work(reader);
@@ -247,6 +253,9 @@ impl Workers {
             thread: OnceLock::new(),
         });
         let (me, workers) = (Arc::clone(&worker), Arc::clone(self));
+        if !sys::has_memory(STACK + HEADROOM) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         sys::start_thread(STACK, move || {
             let _ = me.thread.set(thread::current());
             workers.work(&me);

@@ -62,7 +62,12 @@ pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
 /// Whether `error` says that this host has run out of something (descriptors,
 /// memory, ports), which is no fault of the peer's.
 pub fn is_exhausted(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, OutOfMemory};
+    is_starved(error) || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+/// Whether it is descriptors or memory, which others of this host may give back
+/// soon.
+pub fn is_starved(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
-        || matches!(error.kind(), AddrNotAvailable | OutOfMemory)
+        || error.kind() == io::ErrorKind::OutOfMemory
 }

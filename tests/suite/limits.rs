@@ -2,9 +2,12 @@
 
 use crate::differences::{DESCRIPTORS, PENDING, WORK};
 use crate::harness::{
-    Client, Pen, Place, Starter, better, full_queue, is_root, letters, skipped, wait_for,
-    wait_until, worse,
+    Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
+    same_pattern, skipped, wait_for, wait_until, worse,
 };
+use std::io::Read;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// How many connections pen says its descriptors suffice for.
@@ -49,6 +52,109 @@ fn with_few_descriptors_clients_wait() {
     assert_eq!(servers[0].count(), room + 10);
 }
 
+/// Control connections and idlers have descriptors of their own: no client is
+/// accepted that then cannot have one for its server.
+#[test]
+fn with_few_descriptors_nobody_takes_those_of_clients() {
+    if better(&DESCRIPTORS) {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let control = place.at();
+    let pen = Starter::new(&place)
+        .under("ulimit -n 60")
+        .args(["-O", "idlers 5"])
+        .servers(&servers)
+        .control(control.clone())
+        .expect("60 open files suffice for")
+        .start();
+    wait_until("the idlers are there", || {
+        pen.ask("idlers") == "Idlers: 5/5\n"
+    });
+    let before = servers[0].count();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(SeqCst) {
+                let visitors: Vec<Client> = (0..20).map(|_| Client::new(&control)).collect();
+                assert!(pen.ask("mode").starts_with("no hash"));
+                drop(visitors);
+            }
+        });
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let held: Vec<Client> = (0..4).map(|_| pen.connect()).collect();
+                        for client in held {
+                            assert_eq!(client.letter(), "A");
+                        }
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
+        stop.store(true, SeqCst);
+        assert!(results.iter().all(Result::is_ok));
+    });
+    assert_eq!(servers[0].count() - before, 8 * 20 * 4);
+}
+
+/// Sets a limit of a pen that runs.
+fn prlimit(pen: &Pen, limit: &str) -> bool {
+    let pid = pen.pid().to_string();
+    let mut command = Command::new("prlimit");
+    let status = command.args(["--pid", &pid, limit]).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// How many descriptors it has open.
+fn files(pen: &Pen) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", pen.pid()));
+    files.unwrap().count()
+}
+
+/// The limit that was in force at the start is not there any more: a client
+/// that was accepted waits for its server's descriptor, others for theirs.
+#[test]
+fn a_client_waits_for_the_descriptor_of_its_server() {
+    if better(&DESCRIPTORS) {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .under("ulimit -n 100")
+        .servers(&servers)
+        .expect("100 open files suffice for")
+        .expect("waits for server 0")
+        .expect("clients wait: cannot accept")
+        .start();
+    let first = pen.connect();
+    assert_eq!(first.letter(), "A");
+    // Those to spare, and one more.
+    let limit = format!("--nofile={}:100", files(&pen) + 1);
+    if !prlimit(&pen, &limit) {
+        return skipped("no prlimit");
+    }
+    let clients: Vec<Client> = (0..10).map(|_| pen.connect()).collect();
+    pen.says("waits for server 0");
+    let before = ticks(&pen);
+    first.send("\n");
+    assert_eq!(first.letter(), "A");
+    assert!(clients[9].is_quiet());
+    assert!(ticks(&pen) <= before + 10, "it is busy waiting");
+    // Two descriptors do for all, in whatever order.
+    std::thread::scope(|scope| {
+        drop(first);
+        for client in clients {
+            scope.spawn(move || assert_eq!(client.letter(), "A"));
+        }
+    });
+    assert_eq!(servers[0].count(), 11);
+}
+
 #[test]
 fn a_cap_that_fits_is_not_mentioned() {
     let place = Place::new();
@@ -82,7 +188,7 @@ fn without_threads_to_be_had_clients_wait() {
     }
     let place = Place::new();
     let servers = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&servers);
+    let starter = Starter::new(&place).servers(&servers).control(place.at());
     let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
     let clients: Vec<Client> = (0..40).map(|_| pen.connect()).collect();
     pen.says("clients wait: cannot start a thread");
@@ -94,11 +200,75 @@ fn without_threads_to_be_had_clients_wait() {
     let before = ticks(&pen);
     assert!(clients[20].is_quiet());
     assert!(ticks(&pen) <= before + 10, "it is busy waiting");
+    // The control port has a thread.
+    let served = pen.load(0);
+    assert!((5..10).contains(&served), "{served} of 40 are served");
     // One leaves, one comes in.
     for client in clients {
         assert_eq!(client.letter(), "A");
     }
     assert_eq!(servers[0].count(), 40);
+}
+
+/// The memory that pen has, in KiB of addresses.
+fn addresses(pen: &Pen) -> u64 {
+    pen.status().number("VmSize")
+}
+
+/// Memory that is too little for all: none is lost, not pen and not a byte.
+#[test]
+fn without_memory_to_be_had_clients_wait() {
+    if better(&WORK) {
+        return;
+    }
+    const PIECE: usize = 60_000;
+    const SIZE: usize = 5 * PIECE;
+    let place = Place::new();
+    let server = Backend::echo(place.at());
+    let pen = Starter::new(&place)
+        .args(["-x", "100"])
+        .server(&server.at)
+        .control(place.at())
+        .expect("clients wait: cannot start a thread")
+        .start();
+    let before = {
+        let client = pen.connect();
+        client.send("?");
+        assert_eq!(client.receive(1), b"?");
+        addresses(&pen)
+    };
+    // What a dozen of connections take, with buffers for some.
+    let limit = (before + 12 * 1024 + 4096) * 1024;
+    if !prlimit(&pen, &format!("--as={limit}")) {
+        return skipped("no prlimit");
+    }
+    let clients: Vec<Client> = (0..60).map(|_| pen.connect()).collect();
+    pen.says("clients wait: cannot start a thread");
+    assert!(pen.ask("mode").starts_with("no hash"));
+    std::thread::scope(|scope| {
+        for client in &clients {
+            scope.spawn(|| {
+                let mut data = vec![0; SIZE];
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        for at in (0..SIZE).step_by(PIECE) {
+                            client.send(pattern(7, at as u64, PIECE));
+                        }
+                    });
+                    (&client.0).read_exact(&mut data).unwrap();
+                });
+                assert!(same_pattern(7, 0, &data));
+                client.end_sending();
+                assert!(client.ends());
+            });
+        }
+        let stop = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < stop {
+            assert!(pen.ask("servers").starts_with("0 addr"));
+        }
+    });
+    assert_eq!(server.count(), 61);
+    assert!(addresses(&pen) * 1024 <= limit);
 }
 
 fn threads(pen: &Pen) -> u64 {
