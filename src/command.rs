@@ -218,6 +218,11 @@ pub fn parse(line: &str) -> Result<Option<Command>, String> {
     })
 }
 
+/// Whether `no` may stand before this command.
+pub fn has_no(name: &str) -> bool {
+    TABLE.iter().any(|spec| spec.name == name && spec.has_no())
+}
+
 fn not_tls(_: &[&str]) -> Parsed {
     not_built("TLS")
 }

@@ -11,8 +11,9 @@ use crate::state::{self, Pen};
 use crate::sys::Kind;
 use std::fmt::{Display, Write as _};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Carries out the commands in a file. Good lines count whatever the others
 /// are; the complaints name file and line. Replies go to standard output.
@@ -45,14 +46,15 @@ impl Reader<'_> {
     /// `place` says where the file was asked for.
     fn read(&mut self, path: &Path, place: &str) {
         let shown = path.display();
-        let file = match fs::canonicalize(path).and_then(|file| Ok((fs::read(&file)?, file))) {
-            Ok((text, file)) => (String::from_utf8_lossy(&text).into_owned(), file),
+        let text = match read_all(path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(e) => {
                 let text = format!("{place}{shown}: cannot read the configuration: {e}");
                 return self.complaints.push(text);
             }
         };
-        let (text, file) = file;
+        // A pipe has no other name.
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if self.open.contains(&file) {
             let text = format!("{place}{shown}: includes itself");
             return self.complaints.push(text);
@@ -74,6 +76,22 @@ impl Reader<'_> {
     }
 }
 
+/// Most bytes of a configuration file: what has no end, such as a device, must
+/// not eat the memory.
+const MOST: u64 = 16 << 20;
+
+fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(MOST).read_to_end(&mut text)?;
+    match text.len() as u64 {
+        MOST => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {MOST} bytes"),
+        )),
+        _ => Ok(text),
+    }
+}
+
 /// Saves the configuration to `path`, else to the file of `-F`.
 pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     let settings = pen.settings();
@@ -84,95 +102,101 @@ pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     Ok(String::new())
 }
 
+/// What a command sets.
+pub enum Value {
+    /// On or off: the command, or `no` and the command.
+    Flag(bool),
+    /// A number.
+    Number(u64),
+    /// A word, which may be missing.
+    Text(Option<String>),
+    /// The servers, which have lines of their own.
+    Servers,
+}
+
+/// The settings in force, by the commands that set them, in the order in which
+/// they are saved.
+pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static str, Value)> {
+    use Value::{Flag, Number, Text};
+    let modes = &settings.modes;
+    let (emergency, abuse) = last_resorts(pen);
+    let clients = pen.with_clients(|clients| clients.max());
+    let seconds = |time: Duration| Number(time.as_secs());
+    let count = |count: usize| Number(count as u64);
+    let path = |path: &Option<PathBuf>| Text(path.as_ref().map(|path| path.display().to_string()));
+    let word = |word: &str| Text(Some(word.to_owned()));
+    vec![
+        ("abuse", Text(abuse)),
+        ("ascii", Flag(settings.ascii)),
+        ("blacklist", seconds(settings.blacklist)),
+        ("client_acl", count(settings.client_acl)),
+        ("clients_max", count(clients)),
+        ("conn_max", count(pen.connections.max())),
+        ("control_acl", count(settings.control_acl)),
+        ("debug", Number(settings.debug.into())),
+        ("dummy", Flag(settings.dummy)),
+        ("emergency", Text(emergency)),
+        ("hash", Flag(modes.hash)),
+        ("http", Flag(settings.http)),
+        ("idle_timeout", seconds(settings.idle_timeout)),
+        ("idlers", count(pen.idlers.count().1)),
+        ("keepalive", Flag(settings.keepalive)),
+        (
+            "log",
+            Text(settings.log.as_ref().map(|log| log.to_string())),
+        ),
+        ("roundrobin", Flag(modes.roundrobin)),
+        ("server", Value::Servers),
+        ("source", Text(settings.source.map(|ip| ip.to_string()))),
+        ("stubborn", Flag(modes.stubborn)),
+        ("tcp_fastclose", word(settings.fastclose.word())),
+        ("tcp_nodelay", Flag(settings.nodelay)),
+        ("timeout", seconds(settings.timeout)),
+        ("tracking", seconds(settings.tracking)),
+        ("transparent", Flag(settings.transparent)),
+        ("udp_balance", word(control::udp_balance(modes))),
+        ("web", Text(settings.web.clone())),
+        ("web_acl", count(settings.web_acl)),
+        ("web_password", path(&settings.web_password)),
+        ("web_stats", path(&settings.web_stats)),
+        ("weight", Flag(modes.weight)),
+        ("prio", Flag(modes.prio)),
+    ]
+}
+
 /// The configuration as commands, behind two comments: when it was written,
 /// and the command line that starts pen with it.
 pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let mut out = String::new();
-    let mut line = |text: &dyn Display| {
-        let _ = writeln!(out, "{text}");
-    };
     let now = message::timestamp(message::unix_time());
-    line(&format_args!("# Generated by pen {now}"));
-    line(&format_args!("# {}", command_line(pen, settings, path)));
+    let start = command_line(pen, settings, path);
+    let _ = writeln!(out, "# Generated by pen {now}\n# {start}");
     for (number, acl) in settings.acls.iter().enumerate() {
-        line(&format_args!("no acl {number}"));
+        let _ = writeln!(out, "no acl {number}");
         for entry in acl.entries() {
             let verb = if entry.permit { "permit" } else { "deny" };
-            match entry.net {
-                Net::V4(ip, mask) => line(&format_args!("acl {number} {verb} {ip} {mask}")),
-                Net::V6(ip, len) => line(&format_args!("acl {number} {verb} {ip}/{len}")),
-            }
+            let _ = match entry.net {
+                Net::V4(ip, mask) => writeln!(out, "acl {number} {verb} {ip} {mask}"),
+                Net::V6(ip, len) => writeln!(out, "acl {number} {verb} {ip}/{len}"),
+            };
         }
     }
-    let on = |on: bool, name: &str| {
-        if on {
-            name.to_owned()
-        } else {
-            format!("no {name}")
-        }
-    };
-    let optional = |name: &str, value: Option<String>| match value {
-        Some(value) => format!("{name} {value}"),
-        None => format!("no {name}"),
-    };
-    let modes = &settings.modes;
-    let (emergency, abuse) = last_resorts(pen);
-    let servers: Vec<String> = {
-        let table = pen.servers.table();
-        table.servers.iter().map(Server::commands).collect()
-    };
-    abuse
-        .iter()
-        .for_each(|word| line(&format_args!("abuse {word}")));
-    line(&on(settings.ascii, "ascii"));
-    line(&format_args!("blacklist {}", settings.blacklist.as_secs()));
-    line(&format_args!("client_acl {}", settings.client_acl));
-    line(&format_args!(
-        "clients_max {}",
-        pen.with_clients(|c| c.max())
-    ));
-    line(&format_args!("conn_max {}", pen.connections.max()));
-    line(&format_args!("control_acl {}", settings.control_acl));
-    line(&format_args!("debug {}", settings.debug));
-    line(&on(settings.dummy, "dummy"));
-    emergency
-        .iter()
-        .for_each(|word| line(&format_args!("emergency {word}")));
-    line(&on(modes.hash, "hash"));
-    line(&on(settings.http, "http"));
-    line(&format_args!(
-        "idle_timeout {}",
-        settings.idle_timeout.as_secs()
-    ));
-    line(&format_args!("idlers {}", pen.idlers.count().1));
-    line(&on(settings.keepalive, "keepalive"));
-    line(&optional(
-        "log",
-        settings.log.as_ref().map(|log| log.to_string()),
-    ));
-    line(&on(modes.roundrobin, "roundrobin"));
-    servers
-        .iter()
-        .enumerate()
-        .for_each(|(index, server)| line(&format_args!("server {index} {server}")));
-    settings
-        .source
-        .iter()
-        .for_each(|ip| line(&format_args!("source {ip}")));
-    line(&on(modes.stubborn, "stubborn"));
-    line(&format_args!("tcp_fastclose {}", settings.fastclose.word()));
-    line(&on(settings.nodelay, "tcp_nodelay"));
-    line(&format_args!("timeout {}", settings.timeout.as_secs()));
-    line(&format_args!("tracking {}", settings.tracking.as_secs()));
-    line(&on(settings.transparent, "transparent"));
-    line(&format_args!("udp_balance {}", control::udp_balance(modes)));
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-    line(&optional("web", settings.web.clone()));
-    line(&format_args!("web_acl {}", settings.web_acl));
-    line(&optional("web_password", path(&settings.web_password)));
-    line(&optional("web_stats", path(&settings.web_stats)));
-    line(&on(modes.weight, "weight"));
-    line(&on(modes.prio, "prio"));
+    for (name, value) in values(pen, settings) {
+        let _ = match value {
+            Value::Flag(true) => writeln!(out, "{name}"),
+            Value::Number(number) => writeln!(out, "{name} {number}"),
+            Value::Text(Some(text)) => writeln!(out, "{name} {text}"),
+            Value::Text(None) if !command::has_no(name) => continue,
+            Value::Flag(false) | Value::Text(None) => writeln!(out, "no {name}"),
+            Value::Servers => {
+                let table = pen.servers.table();
+                for (index, server) in table.servers.iter().enumerate() {
+                    let _ = writeln!(out, "{name} {index} {}", server.commands());
+                }
+                continue;
+            }
+        };
+    }
     out
 }
 

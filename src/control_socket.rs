@@ -26,7 +26,10 @@ fn serve(pen: &Pen, visit: &Visit) {
         Ok(Some(line)) => {
             visit.has_spoken();
             message::debug(1, || format!("{}: command: {line}", visit.client));
-            let reply = control::line(pen, &line).unwrap_or_else(|why| control::complaint(&why));
+            let reply = match control::line(pen, &line) {
+                Ok(reply) => message::printable_lines(reply),
+                Err(why) => control::complaint(&why),
+            };
             visit.answer(reply.as_bytes());
         }
         Ok(None) => {}

@@ -80,7 +80,6 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
             Err(why) => message::say(format_args!("{what} {word}: {why}")),
         }
     }
-    pen.web.prepare();
     parent.open_syslog(c"pen");
     process::drop_privileges(user, start.jail.as_deref())?;
     if pen.settings().transparent {

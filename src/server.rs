@@ -128,6 +128,7 @@ impl Server {
     }
 
     /// What it is good for now.
+    #[inline(never)]
     pub fn state(&self, now: Instant) -> State {
         if self.is_empty() {
             State::Empty

@@ -11,29 +11,31 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 mod datagram;
 mod layout;
 mod memory;
 mod number;
+mod own;
 mod place;
-mod process;
 mod socket;
 mod wait;
 use datagram::*;
 pub use datagram::{Here, Received};
 use layout::*;
 pub use layout::{Kind, LocalTime, Resource, Side, Signal};
+pub use memory::has_memory;
 use memory::{Patient, patiently};
-pub use memory::{return_memory, return_memory_from};
-pub use number::O_NOFOLLOW;
 use number::*;
+pub use number::{O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SEARCH_DIR, O_WRONLY};
+pub use own::*;
 use place::RawAddr;
 pub use place::{Peer, Place};
-pub use process::*;
 pub use socket::*;
 pub use wait::{wait_either, wait_readable, wait_writable};
 
@@ -42,8 +44,15 @@ pub use wait::{wait_either, wait_readable, wait_writable};
 unsafe extern "C" {
     fn fork() -> c_int;
     safe fn setsid() -> c_int;
+    #[cfg_attr(all(target_os = "linux", target_env = "gnu"), link_name = "openat64")]
+    fn openat(dir: c_int, name: *const c_char, flags: c_int, ...) -> c_int;
+    fn renameat(dir: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int;
+    fn unlinkat(dir: c_int, name: *const c_char, flags: c_int) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
     safe fn geteuid() -> c_uint;
+    safe fn getegid() -> c_uint;
+    safe fn seteuid(uid: c_uint) -> c_int;
+    safe fn setegid(gid: c_uint) -> c_int;
     safe fn kill(pid: c_int, signal: c_int) -> c_int;
     safe fn umask(mask: ModeT) -> ModeT;
     safe fn setuid(uid: c_uint) -> c_int;
@@ -198,6 +207,35 @@ pub fn batch_scheduling() -> io::Result<()> {
     Ok(())
 }
 
+// --- files -----------------------------------------------------------------
+
+/// Opens `name` in an open directory. A file that is made is for its owner to
+/// write and for others to read, if the umask lets them.
+pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int) -> io::Result<File> {
+    const MODE: c_uint = 0o644;
+    let name = CString::new(name.as_bytes())?;
+    // SAFETY: the name ends with a 0 and is only read; the mode is an int, as
+    // variadic functions take it.
+    let fd = check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, MODE) })?;
+    // SAFETY: a descriptor just made, that nobody else owns.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Gives a file in an open directory the name of another one there.
+pub fn rename_in(dir: impl AsFd, old: &OsStr, new: &OsStr) -> io::Result<()> {
+    let (old, new) = (CString::new(old.as_bytes())?, CString::new(new.as_bytes())?);
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: both names end with a 0 and are only read.
+    check(unsafe { renameat(dir, old.as_ptr(), dir, new.as_ptr()) }).map(drop)
+}
+
+/// Removes a name from an open directory, unless it is a directory's.
+pub fn remove_in(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+    let name = CString::new(name.as_bytes())?;
+    // SAFETY: the name ends with a 0 and is only read.
+    check(unsafe { unlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
 // --- threads ---------------------------------------------------------------
 
 /// Starts a thread that nobody waits for. Leaner than std's: that gives each
@@ -241,12 +279,11 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
 
 // --- memory ----------------------------------------------------------------
 
-/// All memory comes through here: see [`memory`].
+/// All memory comes through here.
 #[global_allocator]
 static PATIENT: Patient = Patient;
 
-// SAFETY: everything is System's doing, whose answers are passed on; asking it
-// again with the same words is as good as the first time.
+// SAFETY: everything is System's doing; asking it again is no other question.
 unsafe impl GlobalAlloc for Patient {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are System's.
@@ -267,20 +304,6 @@ unsafe impl GlobalAlloc for Patient {
         // SAFETY: as above.
         unsafe { System.dealloc(old, layout) }
     }
-}
-
-/// Whether so much memory could be had now.
-pub fn has_memory(size: usize) -> bool {
-    let Ok(layout) = Layout::array::<u8>(size.max(1)) else {
-        return false;
-    };
-    // SAFETY: the size is not 0.
-    let memory = unsafe { System.alloc(layout) };
-    if !memory.is_null() {
-        // SAFETY: just had, with this layout.
-        unsafe { System.dealloc(memory, layout) };
-    }
-    !memory.is_null()
 }
 
 // --- signals ---------------------------------------------------------------
@@ -366,23 +389,6 @@ fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
     check(unsafe { bind(fd, raw.bytes.as_ptr().cast(), raw.len) }).map(drop)
-}
-
-/// A bound socket that shares its port (SO_REUSEADDR and SO_REUSEPORT) as
-/// pen's always have; a stream socket accepts. On datagram sockets `backlog`
-/// means nothing.
-pub fn listening_socket(place: Place, kind: Kind, backlog: u32) -> io::Result<OwnedFd> {
-    let socket = socket_for(place, kind)?;
-    if let Place::Inet(_) = place {
-        set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
-        set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
-    }
-    bind_to(&socket, place)?;
-    if kind == Kind::Stream {
-        let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
-        check(listen(socket.as_fd().as_raw_fd(), backlog))?;
-    }
-    Ok(socket)
 }
 
 /// Connects `socket`. If it is non-blocking, `Ok(false)` says that the

@@ -7,6 +7,7 @@
 //! thread can be had, the one that accepts serves them itself.
 
 use crate::client::Client;
+use crate::files::Spot;
 use crate::listen::{Door, Entrance, Listener};
 use crate::message;
 use crate::settings::Settings;
@@ -16,6 +17,7 @@ use crate::users::User;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::lchown;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,13 +58,32 @@ pub fn check(settings: &Settings) -> Result<(), &'static str> {
 
 /// Opens a door. A Unix socket is for `owner` alone. Complaints begin with
 /// `what`.
+///
+/// Root makes the socket and gives it away only where nobody can put another
+/// file in its place meanwhile. Elsewhere it is made with the owner's rights.
 pub fn open(door: &Door, what: &str, word: &str, owner: Option<&User>) -> Result<(), String> {
-    let listener = sys::with_umask(0o177, || Listener::open(word, Kind::Stream, BACKLOG))
-        .map_err(|why| format!("{what} {why}"))?;
-    if let (true, Some(user)) = (crate::addr::is_path(word), owner) {
-        std::os::unix::fs::chown(word, Some(user.uid), Some(user.gid))
-            .map_err(|e| format!("{what} {word}: cannot give it to the user: {e}"))?;
-    }
+    let listen = || {
+        let listener = || Listener::open(word, Kind::Stream, BACKLOG);
+        sys::with_umask(0o177, listener).map_err(|why| format!("{what} {why}"))
+    };
+    let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
+    let owner = owner.filter(|_| crate::addr::is_path(word));
+    let is_fixed = || Spot::find(word.as_ref()).is_ok_and(|spot| spot.is_fixed());
+    let listener = match owner {
+        None => listen()?,
+        Some(user) if is_fixed() => {
+            let listener = listen()?;
+            lchown(word, Some(user.uid), Some(user.gid)).map_err(cannot)?;
+            listener
+        }
+        Some(user) => {
+            let listener = sys::with_rights_of(user.uid, user.gid, listen).map_err(cannot)?;
+            listener.map_err(|why| {
+                let uid = user.uid;
+                format!("{why} (as user {uid}, since others can write to the directory)")
+            })?
+        }
+    };
     message::debug(1, || format!("{what}: listening on {}", listener.address));
     door.open(listener);
     Ok(())

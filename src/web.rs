@@ -16,7 +16,7 @@ use crate::state::Pen;
 use crate::visitors::{self, Desk, Visit};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod facts;
@@ -57,7 +57,9 @@ pub struct Web {
     started: Instant,
     /// The same in seconds since 1970, by the clock of then.
     start_time: u64,
-    token: OnceLock<Option<String>>,
+    /// What pen's own page shows with an action. Read when pen is made, as the
+    /// random numbers may be out of sight after chroot.
+    token: Option<String>,
     secret: Mutex<Option<Arc<Secret>>>,
     /// Whose password was wrong, and until when they have to wait.
     suspects: Mutex<Vec<(Client, Instant)>>,
@@ -71,23 +73,17 @@ impl Web {
             door: Door::new()?,
             started: Instant::now(),
             start_time: message::unix_time(),
-            token: OnceLock::new(),
+            token: secret::token().ok(),
             secret: Mutex::default(),
             suspects: Mutex::default(),
             shelf: facts::Shelf::default(),
         })
     }
 
-    /// Gets what cannot be had after chroot.
-    pub fn prepare(&self) {
-        self.token.get_or_init(|| secret::token().ok());
-    }
-
     /// Allows control to who has the password in this file.
     pub fn protect(&self, file: &Path) -> Result<(), String> {
         let secret = Secret::read(file)?;
-        self.prepare();
-        if self.token().is_none() {
+        if self.token.is_none() {
             return Err("web_password: no random numbers from /dev/urandom".to_owned());
         }
         *crate::lock(&self.secret) = Some(Arc::new(secret));
@@ -101,10 +97,6 @@ impl Web {
 
     fn secret(&self) -> Option<Arc<Secret>> {
         crate::lock(&self.secret).clone()
-    }
-
-    fn token(&self) -> Option<&str> {
-        self.token.get()?.as_deref()
     }
 
     /// Who may control pen from here, if anybody.
@@ -277,8 +269,8 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
     Some(match (path, &secret) {
         ("/", _) => page::reply(&facts()),
         ("/status.json", _) => {
-            let [clients, connections] =
-                ["clients", "connections"].map(|name| wanted(request.query, name));
+            let clients = wanted(request.query, "clients");
+            let connections = wanted(request.query, "connections");
             let text = status::text(pen, &facts(), clients, connections);
             Reply::new("application/json", text)
         }
@@ -313,8 +305,9 @@ fn has_password(pen: &Pen, visit: &Visit, request: &Request, secret: &Secret) ->
 }
 
 /// How many of something a query wants.
+#[inline(never)]
 fn wanted(query: &str, name: &str) -> usize {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut pairs = query.split('&').filter_map(|pair| request::cut(pair, b'='));
     let value = pairs.find(|pair| pair.0 == name);
     let value = value.and_then(|pair| pair.1.parse().ok());
     value.unwrap_or(FEW).min(facts::MOST)
@@ -329,22 +322,19 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
     if !request.origin.is_none_or(is_ours) {
         return Reply::text(403, "a page of another origin\n");
     }
-    let token = pen.web.token().unwrap_or_default();
+    let token = pen.web.token.as_deref().unwrap_or_default();
     if !request
         .token
         .is_some_and(|given| secret::same(given, token))
     {
         return Reply::text(403, "wrong X-Pen-Token\n");
     }
-    let line = std::str::from_utf8(body).unwrap_or("\n");
-    let line = line.strip_suffix('\n').unwrap_or(line);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.contains(['\n', '\r']) {
+    let Some(line) = std::str::from_utf8(body).ok().and_then(secret::one_line) else {
         return Reply::text(400, "expected one line\n");
-    }
+    };
     message::say(format_args!("{client}: web: {user}: {line}"));
     let reply = match control::line(pen, line) {
-        Ok(reply) => Reply::text(200, reply),
+        Ok(reply) => Reply::text(200, message::printable_lines(reply)),
         Err(why) => Reply::text(422, control::complaint(&why)),
     };
     pen.web.shelf.empty();

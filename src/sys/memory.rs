@@ -2,13 +2,11 @@
 //!
 //! Rust ends the process when memory cannot be had, and with it every
 //! connection. Threads and buffers are only started and made when there is
-//! memory to spare ([`super::has_memory`]), so that what is missing here is
+//! memory to spare ([`has_memory`]), so that what is missing here is
 //! little, and others are about to give it back.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-use super::{malloc_trim, mallopt};
 
 /// Where all memory comes from: the C library, as ever, but more than once.
 pub(super) struct Patient;
@@ -20,10 +18,26 @@ const REST: Duration = Duration::from_millis(10);
 /// Memory as soon as it can be had; null after a long time without.
 pub(super) fn patiently(ask: impl Fn() -> *mut u8) -> *mut u8 {
     let memory = ask();
-    match memory.is_null() {
+    match memory.is_null() && !TRIES.get() {
         true => insist(&ask),
         false => memory,
     }
+}
+
+thread_local! {
+    /// This thread can do without what it asks for.
+    static TRIES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether so much memory could be had now.
+pub fn has_memory(size: usize) -> bool {
+    let mut probe: Vec<u8> = Vec::new();
+    TRIES.set(true);
+    let had = probe.try_reserve_exact(size).is_ok();
+    TRIES.set(false);
+    // Or else the compiler leaves out what nobody uses, and says yes.
+    drop(std::hint::black_box(probe));
+    had
 }
 
 #[cold]
@@ -36,28 +50,4 @@ fn insist(ask: &dyn Fn() -> *mut u8) -> *mut u8 {
             return memory;
         }
     }
-}
-
-/// Makes memory of this size or more come from the system and go back to it at
-/// once, and the rest from two heaps. That is what all C libraries do but glibc:
-/// it raises its limit as soon as such memory is freed and keeps the buffers of
-/// all that load ever needed, and has eight heaps for each processor, from
-/// which little can be given back.
-pub fn return_memory_from(size: usize) {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        const M_MMAP_THRESHOLD: i32 = -3;
-        const M_ARENA_MAX: i32 = -8;
-        mallopt(M_MMAP_THRESHOLD, size.try_into().unwrap_or(i32::MAX));
-        mallopt(M_ARENA_MAX, 2);
-    }
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = size;
-}
-
-/// Gives free memory back to the system, where the C library does not do so by
-/// itself (glibc).
-pub fn return_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    malloc_trim(0);
 }

@@ -126,9 +126,14 @@ fn head(out: &mut String, name: &str, help: &str) {
 
 /// A label's value: a path may have anything in it.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | '"' | '\n') {
+            out.push('\\');
+        }
+        out.push(if c == '\n' { 'n' } else { c });
+    }
+    out
 }
 
 #[cfg(test)]

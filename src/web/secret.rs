@@ -2,6 +2,7 @@
 //! request comes from pen's own page, and the names that pen goes by. Pure, but
 //! for reading the file of the one and the random numbers of the other.
 
+use super::request::cut;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Most bytes of a password file.
-const FILE: u64 = 1024;
+const FILE: usize = 1024;
 
 /// A user and the password.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Secret {
     /// read.
     pub(super) fn read(path: &Path) -> Result<Secret, String> {
         let cannot = |e: io::Error| format!("{}: cannot read the password: {e}", path.display());
-        let file = File::open(path).map_err(cannot)?;
+        let mut file = File::open(path).map_err(cannot)?;
         let mode = file.metadata().map_err(cannot)?.mode() & 0o7777;
         if mode & 0o077 != 0 {
             let path = path.display();
@@ -33,20 +34,23 @@ impl Secret {
                 "{path}: mode {mode:04o}, others may use it: chmod 600"
             ));
         }
-        let mut text = String::new();
-        file.take(FILE).read_to_string(&mut text).map_err(cannot)?;
-        Secret::parse(&text).ok_or_else(|| {
-            let path = path.display();
-            format!("{path}: expected one line, user:password, below {FILE} bytes")
-        })
+        let mut text = [0; FILE];
+        let count = file.read(&mut text).map_err(cannot)?;
+        let text = text.get(..count).unwrap_or_default();
+        std::str::from_utf8(text)
+            .ok()
+            .and_then(Secret::parse)
+            .ok_or_else(|| {
+                let path = path.display();
+                format!("{path}: expected one line, user:password, below {FILE} bytes")
+            })
     }
 
     fn parse(text: &str) -> Option<Secret> {
-        let line = text.strip_suffix('\n').unwrap_or(text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let (user, password) = line.split_once(':')?;
-        let is_whole = (text.len() as u64) < FILE && !line.contains(char::is_control);
-        (is_whole && !user.is_empty() && !password.is_empty()).then(|| Secret {
+        let line = one_line(text)?;
+        let (user, password) = cut(line, b':')?;
+        let is_whole = text.len() < FILE && !user.is_empty() && !password.is_empty();
+        is_whole.then(|| Secret {
             user: user.to_owned(),
             encoded: base64(line.as_bytes()),
         })
@@ -54,9 +58,18 @@ impl Secret {
 
     /// Whether a header field Authorization has it.
     pub(super) fn is_in(&self, field: &str) -> bool {
-        let (scheme, given) = field.split_once(' ').unwrap_or_default();
-        scheme.eq_ignore_ascii_case("basic") && same(given.trim_start_matches(' '), &self.encoded)
+        let (scheme, given) = cut(field, b' ').unwrap_or_default();
+        scheme.eq_ignore_ascii_case("basic") && same(given.trim_ascii(), &self.encoded)
     }
+}
+
+/// A text that is one line, without its end.
+pub(super) fn one_line(text: &str) -> Option<&str> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    line.bytes()
+        .all(|byte| byte >= b' ' || byte == b'\t')
+        .then_some(line)
 }
 
 /// Whether two texts are the same. The time it takes says nothing about
@@ -120,11 +133,11 @@ pub(super) fn is_ours(host: &str, place: &str) -> bool {
 }
 
 fn without_port(host: &str) -> &str {
-    let end = match host.rfind([':', ']']) {
-        Some(at) if host.get(at..).is_some_and(|rest| rest.starts_with(':')) => at,
-        _ => host.len(),
-    };
-    host.get(..end).unwrap_or_default()
+    let at = host.bytes().rposition(|byte| matches!(byte, b':' | b']'));
+    match host.split_at_checked(at.unwrap_or(host.len())) {
+        Some((name, port)) if port.starts_with(':') => name,
+        _ => host,
+    }
 }
 
 /// Whether a page of this origin is one of the pen at `host`. The other scheme

@@ -4,10 +4,10 @@
 use super::facts::{self, Facts};
 use super::json::Json;
 use crate::balance::Target;
+use crate::config::{self, Value};
 use crate::control;
 use crate::facts::{Bytes, seconds};
 use crate::message;
-use crate::settings::LogTarget;
 use crate::state::Pen;
 use crate::sys::Kind;
 
@@ -15,9 +15,9 @@ use crate::sys::Kind;
 pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize) -> String {
     let settings = pen.settings();
     let mut out = Json::new();
-    out.number("format", 1_u64);
+    out.number("format", 1);
     out.text("version", env!("CARGO_PKG_VERSION"));
-    out.number("pid", std::process::id());
+    out.number("pid", std::process::id().into());
     out.number("time", message::unix_time());
     out.number("uptime", pen.web.started.elapsed().as_secs());
     let protocol = match settings.start.kind {
@@ -33,7 +33,7 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     out.open("control", '{');
     out.flag("possible", user.is_some());
     out.flag("exit", user.is_some() && settings.exit_enabled);
-    out.maybe("token", pen.web.token().filter(|_| user.is_some()));
+    out.maybe("token", pen.web.token.as_deref().filter(|_| user.is_some()));
     out.maybe("user", user.as_deref());
     out.close('}');
 
@@ -56,13 +56,13 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
         out.open("", '{');
         target(&mut out, row.target, "index");
         out.text("address", &row.address);
-        out.number("port", row.port);
+        out.number("port", row.port.into());
         out.text("state", row.state.word());
         out.number("left", seconds(row.left));
-        out.number("connections", row.connections);
-        out.number("max", row.max);
-        out.number("hard", row.hard);
-        out.number("weight", row.weight);
+        out.number("connections", row.connections.into());
+        out.number("max", row.max.into());
+        out.number("hard", row.hard.into());
+        out.number("weight", row.weight.into());
         out.signed("prio", row.prio);
         out.number("acl", row.acl as u64);
         out.number("connects", row.connects);
@@ -110,36 +110,16 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     }
     out.close('}');
 
-    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|p| p.display().to_string());
     out.open("settings", '{');
-    out.flag("ascii", settings.ascii);
-    out.number("blacklist", settings.blacklist.as_secs());
-    out.number("client_acl", settings.client_acl as u64);
     out.maybe("control", settings.control.as_deref());
-    out.number("control_acl", settings.control_acl as u64);
-    out.number("debug", settings.debug);
-    out.flag("dummy", settings.dummy);
-    out.flag("http", settings.http);
-    out.number("idle_timeout", settings.idle_timeout.as_secs());
-    out.number("idlers", pen.idlers.count().1 as u64);
-    out.flag("keepalive", settings.keepalive);
-    out.maybe(
-        "log",
-        settings.log.as_ref().map(LogTarget::to_string).as_deref(),
-    );
-    out.maybe(
-        "source",
-        settings.source.map(|ip| ip.to_string()).as_deref(),
-    );
-    out.text("tcp_fastclose", settings.fastclose.word());
-    out.flag("tcp_nodelay", settings.nodelay);
-    out.number("timeout", settings.timeout.as_secs());
-    out.number("tracking", settings.tracking.as_secs());
-    out.flag("transparent", settings.transparent);
-    out.text("udp_balance", control::udp_balance(modes));
-    out.number("web_acl", settings.web_acl as u64);
-    out.maybe("web_password", path(&settings.web_password).as_deref());
-    out.maybe("web_stats", path(&settings.web_stats).as_deref());
+    for (name, value) in config::values(pen, &settings) {
+        match value {
+            Value::Flag(on) => out.flag(name, on),
+            Value::Number(number) => out.number(name, number),
+            Value::Text(text) => out.maybe(name, text.as_deref()),
+            Value::Servers => {}
+        }
+    }
     out.close('}');
     out.finish()
 }

@@ -1,9 +1,9 @@
-//! Running out of descriptors and of threads, and giving threads back.
+//! Running out of descriptors, threads and memory, and giving threads back.
 
-use crate::differences::{DESCRIPTORS, PENDING, WORK};
+use crate::differences::{DESCRIPTORS, PENDING, UDP_MANY, WORK};
 use crate::harness::{
-    Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
-    same_pattern, skipped, wait_for, wait_until, worse,
+    Asker, Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
+    responders, same_pattern, skipped, wait_for, wait_until, worse,
 };
 use std::io::Read;
 use std::process::Command;
@@ -208,6 +208,34 @@ fn without_threads_to_be_had_clients_wait() {
         assert_eq!(client.letter(), "A");
     }
     assert_eq!(servers[0].count(), 40);
+}
+
+/// More flows than there may be threads: whoever comes gets the thread of the
+/// flow idle for longest, and no datagram is lost.
+#[test]
+fn without_threads_to_be_had_flows_make_room() {
+    if better(&UDP_MANY) {
+        return;
+    }
+    if !is_root() {
+        return skipped("the limit on threads counts the user's other processes too");
+    }
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let starter = Starter::datagrams(&place).servers(&servers);
+    let starter = starter.control(place.at());
+    let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
+    let clients: Vec<Asker> = (0..60).map(|_| pen.asker()).collect();
+    // Who waits for an answer is never the one idle for longest.
+    for _ in 0..3 {
+        for some in clients.chunks(4) {
+            some.iter().for_each(|client| client.send("?"));
+            for client in some {
+                assert_eq!(client.receive(), b"A?");
+            }
+        }
+    }
+    assert!(pen.load(0) < 20);
 }
 
 /// The memory that pen has, in KiB of addresses.
