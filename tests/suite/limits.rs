@@ -7,7 +7,7 @@ use crate::harness::{
 };
 use std::io::Read;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// How many connections pen says its descriptors suffice for.
@@ -170,7 +170,9 @@ fn a_cap_that_fits_is_not_mentioned() {
 /// A pen that may have `limit` threads, as a user who has no other processes:
 /// the limit binds users, not root. Nothing is said but that clients wait.
 fn with_few_threads(starter: Starter, limit: &'static str) -> Starter {
-    let user = (3_000_000 + std::process::id()).to_string();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, SeqCst);
+    let user = (3_000_000 + 10 * std::process::id() + count).to_string();
     starter
         // bash and dash have different letters for it.
         .under(limit)
