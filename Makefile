@@ -7,6 +7,9 @@
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
+# make chaos      traffic while servers, clients, files and pen itself fail, as
+#                 one table (six minutes, as root: all); with CHAOS=short in
+#                 one minute, with CHAOS_ONLY=killed,slow these rows alone
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet
 # make uninstall  remove these files again
@@ -19,6 +22,11 @@
 # make cross-test   run all tests for arm64, armv7, mips and mipsel, or for
 #                   TARGET alone, under qemu (a quarter of an hour)
 # make check-bsd    type-check for FreeBSD, OpenBSD and NetBSD
+#
+# make browser-test   the page of the web interface in a real browser (Debian:
+#                     chromium, chromium-driver, python3); BROWSER=search runs
+#                     the tests with that word in their names; SCREENSHOT=FILE
+#                     takes the picture of the README instead
 #
 # PREFIX, BINDIR, MANDIR and DESTDIR say where install puts things:
 # make install PREFIX=/usr DESTDIR=/tmp/package. FROM is the directory of the
@@ -85,6 +93,9 @@ demo:
 bench:
 	$(CARGO) bench --locked --bench bench
 
+chaos:
+	$(CARGO) bench --locked --bench chaos
+
 static:
 	@CARGO="$(CARGO)" tests/static/build.sh $(TARGET)
 
@@ -97,6 +108,12 @@ cross-test:
 
 check-bsd:
 	@CARGO="$(CARGO)" tests/static/check-bsd.sh
+
+browser-test:
+	$(CARGO) build --locked --bin pen
+	@if command -v python3 >/dev/null; then \
+	    PEN=$(BUILT)/debug/pen SCREENSHOT="$(SCREENSHOT)" python3 -B tests/browser/test.py $(BROWSER); \
+	else echo "skipped: browser tests, as python3 cannot be found"; fi
 
 install:
 	@for program in $(PROGRAMS); do \
@@ -120,5 +137,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench static static-test cross-test \
-	check-bsd install uninstall clean
+.PHONY: all test lint compat demo bench chaos browser-test static static-test \
+	cross-test check-bsd install uninstall clean

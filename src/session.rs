@@ -390,7 +390,7 @@ const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
 // Kept apart, so that its scratch space is not in every thread's stack frame.
 #[inline(never)]
 fn dummy(mut stream: &TcpStream) {
-    if stream.read(&mut [0; 4096]).is_ok() {
+    if sys::wait_either(stream, stream).is_ok() && stream.read(&mut [0; 4096]).is_ok() {
         let _ = stream.write_all(DUMMY_PAGE.as_bytes());
         let _ = stream.shutdown(Shutdown::Write);
     }

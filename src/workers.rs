@@ -59,8 +59,8 @@ impl Buffer {
         Buffer { reader, nothing }
     }
 
-    /// Gives its memory back; the next source gets it anew.
-    fn release(&mut self) {
+    /// Gives its memory back, until the next data.
+    pub fn release(&mut self) {
         self.reader = None;
     }
 

@@ -64,7 +64,8 @@ pub(super) fn parse(head: &str) -> Result<Request<'_>, Bad> {
     let (line, mut rest) = cut(head, b'\n').unwrap_or((head, ""));
     let (method, line) = cut(line, b' ').ok_or(400_u16)?;
     let (target, version) = cut(line, b' ').ok_or(400_u16)?;
-    let minor = match version.trim_ascii_end().as_bytes() {
+    let version = version.strip_suffix('\r').unwrap_or(version);
+    let minor = match version.as_bytes() {
         [
             b'H',
             b'T',
