@@ -7,6 +7,9 @@
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
+# make chaos      traffic while servers, clients, files and pen itself fail, as
+#                 one table (six minutes, as root: all); with CHAOS=short in
+#                 one minute, with CHAOS_ONLY=killed,slow these rows alone
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet
 # make uninstall  remove these files again
@@ -90,6 +93,9 @@ demo:
 bench:
 	$(CARGO) bench --locked --bench bench
 
+chaos:
+	$(CARGO) bench --locked --bench chaos
+
 static:
 	@CARGO="$(CARGO)" tests/static/build.sh $(TARGET)
 
@@ -131,5 +137,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench static static-test cross-test \
-	check-bsd browser-test install uninstall clean
+.PHONY: all test lint compat demo bench chaos browser-test static static-test \
+	cross-test check-bsd install uninstall clean

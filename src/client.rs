@@ -93,6 +93,15 @@ impl ClientTable {
     /// A client connects. `tracking` is how long it is remembered without a
     /// new connection (zero = for ever): after that it is a new client.
     pub fn visit(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
+        let visit = self.look_up(client, now, tracking);
+        if let Some(entry) = self.slots.get_mut(visit.slot) {
+            entry.connects += 1;
+        }
+        visit
+    }
+
+    /// The same, but for a connection that counts already.
+    pub fn look_up(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let slot = match self.index.get(&client) {
             Some(&slot) => {
                 self.unlink(slot);
@@ -111,14 +120,9 @@ impl ClientTable {
         };
         let away = now.saturating_duration_since(entry.last_seen);
         if !tracking.is_zero() && away > tracking {
-            *entry = Entry {
-                newer: entry.newer,
-                older: entry.older,
-                ..Entry::new(client, now)
-            };
+            entry.renew(client, now);
         }
         entry.last_seen = now;
-        entry.connects += 1;
         Visit {
             server: entry.server,
             traffic: Arc::clone(&entry.traffic),
@@ -150,18 +154,17 @@ impl ClientTable {
     /// A slot for a new client: a fresh one, or that of the client that has
     /// not been here for longest. Not in the list yet.
     fn take_slot(&mut self, client: Client, now: Instant) -> usize {
-        let entry = Entry::new(client, now);
         let slot = match self.oldest {
             Some(slot) if self.slots.len() >= self.max => {
                 self.unlink(slot);
                 if let Some(old) = self.slots.get_mut(slot) {
                     self.index.remove(&old.client);
-                    *old = entry;
+                    old.renew(client, now);
                 }
                 slot
             }
             _ => {
-                self.slots.push(entry);
+                self.slots.push(Entry::new(client, now));
                 self.slots.len() - 1
             }
         };
@@ -207,6 +210,20 @@ impl Entry {
             newer: None,
             older: None,
         }
+    }
+
+    /// Makes it a new client's, in the same memory if nothing counts there any
+    /// more: taken anew for each client, these few bytes would come to lie all
+    /// over the heap, and keep the pages around them from being given back.
+    fn renew(&mut self, client: Client, now: Instant) {
+        match Arc::get_mut(&mut self.traffic) {
+            Some(traffic) => *traffic = Traffic::default(),
+            None => self.traffic = Arc::default(),
+        }
+        self.client = client;
+        self.server = None;
+        self.last_seen = now;
+        self.connects = 0;
     }
 }
 
@@ -257,6 +274,20 @@ mod tests {
         }
         let recent: Vec<_> = table.recent().map(|(slot, e)| (slot, e.client)).collect();
         assert_eq!(recent, [(1, ip(2)), (0, ip(4)), (2, ip(3))]);
+    }
+
+    #[test]
+    fn who_was_discarded_is_not_counted_for_another() {
+        let mut table = ClientTable::new(1);
+        let now = Instant::now();
+        let old = table.visit(ip(1), now, FOREVER).traffic;
+        let new = table.visit(ip(2), now, FOREVER).traffic;
+        old.sx.add(5);
+        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
+        new.sx.add(7);
+        drop((old, new));
+        table.visit(ip(3), now, FOREVER);
+        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
     }
 
     #[test]

@@ -116,6 +116,7 @@ impl Listener {
                 let socket = TcpStream::from(OwnedFd::from(socket));
                 // For its clients, who inherit it.
                 let _ = socket.set_nodelay(true);
+                let _ = socket.set_read_timeout(Some(connect::QUIET));
                 Socket::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {

@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,22 +47,20 @@ const TO_NETWORK: u8 = 2;
 /// The request log; off until [`Log::open`].
 pub struct Log {
     kind: AtomicU8,
-    queue: SyncSender<Note>,
+    /// To the writing thread. Both are made when first needed: the queue takes
+    /// a quarter MiB.
+    queue: OnceLock<SyncSender<Note>>,
     network: RwLock<Option<Arc<UdpSocket>>>,
-    /// Taken by the writing thread, which is started when first needed.
-    receiver: Mutex<Option<Receiver<Note>>>,
     lost: Arc<Counter>,
 }
 
 impl Log {
     /// Off.
     pub fn new() -> Log {
-        let (queue, receiver) = mpsc::sync_channel(QUEUE);
         Log {
             kind: AtomicU8::new(OFF),
-            queue,
+            queue: OnceLock::new(),
             network: RwLock::default(),
-            receiver: Mutex::new(Some(receiver)),
             lost: Default::default(),
         }
     }
@@ -93,14 +91,25 @@ impl Log {
 
     /// Starts the writing thread, if it is not there yet.
     fn start(&self) -> Result<(), String> {
-        if let Some(receiver) = crate::lock(&self.receiver).take() {
+        if self.queue.get().is_none() {
+            let (queue, receiver) = mpsc::sync_channel(QUEUE);
             let lost = Arc::clone(&self.lost);
             thread::Builder::new()
                 .name("log".to_owned())
                 .spawn(move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
+            // If somebody else was first, this thread finds nobody and leaves.
+            let _ = self.queue.set(queue);
         }
         Ok(())
+    }
+
+    /// Queues a note, if there is room.
+    fn try_send(&self, note: Note) -> Result<(), TrySendError<Note>> {
+        match self.queue.get() {
+            Some(queue) => queue.try_send(note),
+            None => Err(TrySendError::Disconnected(note)),
+        }
     }
 
     /// Stops logging.
@@ -115,7 +124,7 @@ impl Log {
     fn put(&self, mut note: Note) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
         loop {
-            match self.queue.try_send(note) {
+            match self.try_send(note) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
                 Err(_) => return Err("the log's thread does not take anything".to_owned()),
@@ -128,7 +137,7 @@ impl Log {
     pub fn flush(&self) {
         if self.kind.load(Relaxed) == TO_FILE {
             let (done, wait) = mpsc::sync_channel(1);
-            if self.queue.try_send(Note::Flush(done)).is_ok() {
+            if self.try_send(Note::Flush(done)).is_ok() {
                 let _ = wait.recv_timeout(PATIENCE);
             }
         }
@@ -145,7 +154,7 @@ impl Log {
             OFF => return,
             TO_FILE => {
                 let line = file_line(client, message::unix_time(), server, data);
-                self.queue.try_send(Note::Line(line)).is_ok()
+                self.try_send(Note::Line(line)).is_ok()
             }
             _ => self.send(&datagram(client, server, data)),
         };

@@ -35,6 +35,10 @@ pub struct Arrival {
     pub slot: Slot,
 }
 
+/// In [`Connection`]'s record of what has ended, beside the bits of the
+/// directions: all of it.
+const CLOSED: u8 = 1;
+
 /// A client and a server, connected. Whoever drops it last closes it: first
 /// the sockets, then the place on the server, then the slot. The order of the
 /// fields is the order in which they go.
@@ -155,7 +159,12 @@ impl Connection {
 
     /// What has ended, as the command `connection` shows it.
     pub fn ended_bits(&self) -> u8 {
-        self.ended.load(Relaxed)
+        self.ended.load(Relaxed) & !CLOSED
+    }
+
+    /// Whether it was ended as a whole ([`Connection::close`]).
+    pub fn is_closed(&self) -> bool {
+        self.ended.load(Relaxed) & CLOSED != 0
     }
 
     /// The client's and the server's descriptor.
@@ -176,6 +185,7 @@ impl Connection {
     /// Ends both directions, whatever they are doing: blocked reads and writes
     /// return. What was written before still goes out.
     pub fn close(&self) {
+        self.ended.fetch_or(CLOSED, Relaxed);
         if self.flow.is_some() {
             // The client's side is everybody's. The other must know, as the
             // end of a datagram socket looks like an empty datagram.
@@ -224,7 +234,8 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     if settings.dummy {
         return dummy(&arrival.socket);
     }
-    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[]) else {
+    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[], &[])
+    else {
         return;
     };
     // Linux hands on what the listening socket has.
@@ -266,15 +277,18 @@ pub struct Connected {
 /// Finds a server: the access list decides, then what is remembered of the
 /// client and the modes; the candidates are tried until one answers. Every
 /// regular server tried is remembered as the client's; one that fails is
-/// blacklisted. `flows` are those that the client may use further.
+/// blacklisted. `flows` are those that the client may use further; the servers
+/// in `not` are passed over.
 pub fn find_server(
     pen: &Arc<Pen>,
     settings: &Settings,
     client: Client,
     port: u16,
     flows: &[Arc<Connection>],
+    not: &[Target],
 ) -> Option<Found> {
-    let visit = pen.visit(client, settings.tracking);
+    let again = !not.is_empty();
+    let visit = pen.visit(client, settings.tracking, again);
     let denied = is_denied(settings, client);
     let mut search = match denied {
         true => Search::abuse(&pen.servers),
@@ -288,6 +302,7 @@ pub fn find_server(
         modes: &settings.modes,
         acls: &settings.acls,
         on: &on,
+        not,
     };
     while let Some(lease) = search.next(&request) {
         if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
@@ -355,7 +370,7 @@ const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
 // Kept apart, so that its scratch space is not in every thread's stack frame.
 #[inline(never)]
 fn dummy(mut stream: &TcpStream) {
-    if stream.read(&mut [0; 4096]).is_ok() {
+    if sys::wait_either(stream, stream).is_ok() && stream.read(&mut [0; 4096]).is_ok() {
         let _ = stream.write_all(DUMMY_PAGE.as_bytes());
         let _ = stream.shutdown(Shutdown::Write);
     }

@@ -130,9 +130,13 @@ impl Pen {
         self.connections.wake();
     }
 
-    /// A client connects.
-    pub fn visit(&self, client: Client, tracking: Duration) -> Visit {
-        crate::lock(&self.clients).visit(client, Instant::now(), tracking)
+    /// A client connects, or does so `again`, as a server has refused it.
+    pub fn visit(&self, client: Client, tracking: Duration, again: bool) -> Visit {
+        let now = Instant::now();
+        self.with_clients(|clients| match again {
+            true => clients.look_up(client, now, tracking),
+            false => clients.visit(client, now, tracking),
+        })
     }
 
     /// The client's server was tried.

@@ -11,6 +11,7 @@
 //! who have no flow then wait in [`crate::crowd`], apart from those who have.
 
 use crate::addr::{self, Host};
+use crate::balance::Target;
 use crate::client::Client;
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
@@ -36,8 +37,8 @@ pub struct Datagram<'a> {
     /// The socket that it came through.
     socket: Stream,
     data: Cow<'a, [u8]>,
-    /// How many servers have refused it.
-    hops: usize,
+    /// Servers that have refused it.
+    refused_by: Vec<Target>,
 }
 
 /// Receives until the process ends.
@@ -66,7 +67,7 @@ pub fn receive_loop(pen: &Arc<Pen>) {
                     },
                     socket,
                     data: buffer.get(..received.len).unwrap_or_default().into(),
-                    hops: 0,
+                    refused_by: Vec::new(),
                 };
                 deliver(pen, datagram);
             }
@@ -88,7 +89,7 @@ impl Datagram<'_> {
             key: self.key,
             socket: self.socket,
             data: self.data.into_owned().into(),
-            hops: self.hops,
+            refused_by: self.refused_by,
         }
     }
 }
@@ -149,7 +150,8 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
             return wait(pen, client, datagram, behind);
         }
     }
-    let found = session::find_server(pen, &settings, client, port, &known);
+    let refused_by = &datagram.refused_by;
+    let found = session::find_server(pen, &settings, client, port, &known, refused_by);
     drop(known);
     let server = match found {
         None => return Vec::new(),
@@ -161,7 +163,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         return wait(pen, client, datagram, behind);
     };
     slot.enter(client);
-    let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.hops));
+    let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.refused_by.clone()));
     flow.touch(pen.flows.tick());
     let down = Arc::clone(&datagram.socket);
     let flow = Connection::new(pen, &settings, down, Some(flow), server, slot);
@@ -242,7 +244,13 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
     }
     connection.note(Direction::Up, data);
     match sys::send(&**connection.source(Direction::Down), data) {
-        Ok(()) => connection.moved(Direction::Up, data.len()),
+        Ok(()) => {
+            connection.moved(Direction::Up, data.len());
+            if !datagram.refused_by.is_empty() {
+                // The client has sent it once.
+                connection.added(data.len() as u64);
+            }
+        }
         // It had to make room at this very moment.
         Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
         Err(e) if connect::is_refusal(&e) => return fail_over(pen, connection, &e),
@@ -310,31 +318,26 @@ fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<D
         return Vec::new();
     };
     // A Unix socket says at once which datagram it does not take.
-    let left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
+    let mut left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
+    let settings = pen.settings();
     if connect::is_refusal(error) {
-        session::blame(&connection.lease, &pen.settings(), error);
+        session::blame(&connection.lease, &settings, error);
     }
     end(pen, &connection);
-    let is_regular = connection.lease.number() >= 0;
-    if !left.is_empty() && (!is_regular || flow.hops >= most_hops(pen)) {
+    let is_last = connection.lease.number() < 0 || settings.modes.stubborn;
+    if !left.datagrams.is_empty() && is_last {
         message::drop_line(format_args!("{}: refused: {error}", connection.client));
         return Vec::new();
     }
-    let left = left.into_iter();
-    left.map(|data| Datagram {
-        key: flow.key.clone(),
-        socket: Arc::clone(connection.source(Direction::Up)),
-        data: data.into(),
-        hops: flow.hops + 1,
-    })
-    .collect()
-}
-
-/// How often a datagram may be sent again: each server is asked once, even if
-/// it is not left alone after that (`-b 0`).
-fn most_hops(pen: &Pen) -> usize {
-    match pen.settings().modes.stubborn {
-        true => 0,
-        false => pen.servers.table().servers.len(),
-    }
+    // Each is asked once, even if it is not left alone after that (`-b 0`).
+    left.refused_by.push(connection.lease.target);
+    let datagrams = left.datagrams.into_iter();
+    datagrams
+        .map(|data| Datagram {
+            key: flow.key.clone(),
+            socket: Arc::clone(connection.source(Direction::Up)),
+            data: data.into(),
+            refused_by: left.refused_by.clone(),
+        })
+        .collect()
 }

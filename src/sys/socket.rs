@@ -2,7 +2,8 @@
 
 use super::datagram::destination_option;
 use super::number::{
-    EMFILE, ENFILE, ENOBUFS, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE, SO_RCVBUF, SOL_SOCKET,
+    EMFILE, ENFILE, ENOBUFS, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE, SO_RCVBUF,
+    SOL_SOCKET,
 };
 use super::place::{Place, RawAddr, any_source_option};
 use super::{bind_raw, set_number, shutdown};
@@ -21,6 +22,17 @@ pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
     match any_source_option(place) {
         Some((level, name)) => set_number(socket, level, name, 1),
         None => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Lets a connected socket be reset when it is closed, as soon as the peer has
+/// what was sent and its end (TCP_LINGER2 below 0). Linux only, and needed
+/// there only: a socket that has no room left and is closed when it was read to
+/// its end keeps saying so for a minute. A socket that refuses this (Unix) has
+/// no such trouble.
+pub fn reset_in_the_end(socket: impl AsFd) {
+    if let Some((level, name)) = LINGER2 {
+        let _ = set_number(socket, level, name, -1);
     }
 }
 

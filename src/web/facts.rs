@@ -18,6 +18,8 @@ pub(super) const MOST: usize = 1000;
 
 /// All at one moment.
 pub(super) struct Facts {
+    /// When that was, since the start.
+    pub(super) uptime: Duration,
     pub(super) servers: Vec<ServerRow>,
     /// The newest first, [`MOST`] of them.
     pub(super) clients: Vec<ClientRow>,
@@ -77,6 +79,7 @@ fn gather(pen: &Pen) -> Facts {
         bytes: facts::at_client(connection),
     });
     Facts {
+        uptime: pen.web.started.elapsed(),
         servers: facts::servers(pen, &live),
         clients,
         tracked,

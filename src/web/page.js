@@ -155,8 +155,8 @@ let charts = null;
 let before = null; // totals of the answer before
 
 function show(d) {
-  const now = (d.uptime_ms ?? Date.now()) / 1000;
-  if (data && (d.pid !== data.pid || d.uptime < data.uptime)) {
+  const now = d.uptime_ms / 1000;
+  if (data && (d.pid !== data.pid || d.uptime_ms < data.uptime_ms)) {
     seen.clear();
     before = null;
     note("pen was started anew");

@@ -18,9 +18,20 @@ from webdriver import wait_until
 
 USER, PASSWORD = "admin", "correct horse: battery \u00e9"
 
-# pen's listeners share ports (SO_REUSEPORT), so each run has a loopback
-# address of its own.
-HOST = f"127.{random.randrange(64, 128)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+def claim():
+    """A loopback address of this run's own, as pen's listeners share ports
+    (SO_REUSEPORT). The suite's tests claim theirs by the same port."""
+    while True:
+        host = f"127.{random.randrange(50, 250)}.{random.randrange(256)}.{random.randrange(100, 200)}"
+        lock = socket.socket()
+        try:
+            lock.bind((host, 20000))
+            return host, lock
+        except OSError:
+            lock.close()
+
+
+HOST, CLAIM = claim()
 
 
 def free_port():

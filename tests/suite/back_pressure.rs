@@ -1,7 +1,7 @@
 //! Who does not read stalls the other end, and nothing piles up in pen.
 
 use crate::harness::{Backend, PATIENCE, Pen, Place, Starter, pattern, same_pattern, wait_until};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -114,4 +114,35 @@ fn a_stalled_connection_can_be_left() {
     assert_eq!(pen.load(0), 1);
     drop(client);
     wait_until("the connection is over", || pen.load(0) == 0);
+}
+
+/// A server whose answer nobody takes any more must not wait in vain for room
+/// that there will never be. Whether it did was a matter of luck.
+#[test]
+fn a_server_hears_at_once_that_its_client_has_left() {
+    const CLIENTS: usize = 1000;
+    let place = Place::new();
+    let told = Arc::new(AtomicUsize::new(0));
+    let ends = Arc::clone(&told);
+    let source = Backend::start(place.at(), move |stream| {
+        let late = loop {
+            if let Err(e) = (&*stream).write(pattern(0, 0, 65_536)) {
+                break e.kind() == ErrorKind::WouldBlock;
+            }
+        };
+        ends.fetch_add(usize::from(!late), SeqCst);
+    });
+    let pen = Starter::new(&place).server(&source.at).start();
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                for _ in 0..CLIENTS / 20 {
+                    // It leaves what has come unread.
+                    let client = pen.connect();
+                    assert_eq!(client.0.peek(&mut [0]).unwrap(), 1);
+                }
+            });
+        }
+    });
+    wait_until("all servers have heard", || told.load(SeqCst) == CLIENTS);
 }
