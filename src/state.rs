@@ -15,7 +15,7 @@ use crate::web::Web;
 use crate::workers::Workers;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// How far it has come.
@@ -97,6 +97,8 @@ impl Pen {
     }
 
     /// The settings in force now. They do not change under the caller.
+    // Called from everywhere: pen is smaller when it stays a call.
+    #[inline(never)]
     pub fn settings(&self) -> Arc<Settings> {
         let settings = self.settings.read();
         Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
@@ -104,11 +106,13 @@ impl Pen {
 
     /// Changes settings, for what begins from now on.
     pub fn set<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
-        let mut settings = self
-            .settings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut settings))
+        change(Arc::make_mut(&mut self.changing()))
+    }
+
+    #[inline(never)]
+    fn changing(&self) -> RwLockWriteGuard<'_, Arc<Settings>> {
+        let settings = self.settings.write();
+        settings.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is past its start: from then on commands act at once.
