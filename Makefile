@@ -8,7 +8,7 @@
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
 # make chaos      traffic while servers, clients, files and pen itself fail, as
-#                 one table (six minutes, as root: all); with CHAOS=short in
+#                 one table (five minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet

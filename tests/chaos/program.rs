@@ -185,7 +185,7 @@ fn days(messages: &[String]) -> usize {
 fn clock_tracking(extent: &Extent) -> Found {
     let clock = Clock::new()?;
     let mut scene = Scene::new(USUAL, |starter, _| {
-        let starter = starter.under(&clock.around()).args(["-T", "5"]);
+        let starter = starter.under(&clock.around()).args(["-T", "60"]);
         starter.expect("reloading on HUP")
     });
     let mut kill = Signals::new();
