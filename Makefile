@@ -7,6 +7,12 @@
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
+# make soak       1,000,000 connections, one in ten broken: what is left over
+#                 afterwards, and whether all counted the same; SOAK_CONNECTIONS
+#                 sets their number
+# make races      the tests with programs that watch themselves for data races
+#                 and wrong memory (compiler's sanitizers, valgrind); RACES=thread,
+#                 address or memcheck for one of them
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet
 # make uninstall  remove these files again
@@ -49,6 +55,9 @@ FROM = $(BUILT)/release
 # What static and cross-test build for; this machine, and all four, if empty.
 TARGET =
 
+# What races looks for.
+RACES = thread address memcheck
+
 all:
 	$(CARGO) build --release --locked
 
@@ -84,6 +93,14 @@ demo:
 
 bench:
 	$(CARGO) bench --locked --bench bench
+
+soak:
+	$(CARGO) bench --locked --bench soak
+
+races:
+	@for what in $(RACES); do \
+	    CARGO="$(CARGO)" tests/soak/races.sh $$what || exit 1; \
+	done
 
 static:
 	@CARGO="$(CARGO)" tests/static/build.sh $(TARGET)
