@@ -13,6 +13,9 @@
 # make races      the tests with programs that watch themselves for data races
 #                 and wrong memory (compiler's sanitizers, valgrind); RACES=thread,
 #                 address or memcheck for one of them
+# make chaos      traffic while servers, clients, files and pen itself fail, as
+#                 one table (six minutes, as root: all); with CHAOS=short in
+#                 one minute, with CHAOS_ONLY=killed,slow these rows alone
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet
 # make uninstall  remove these files again
@@ -25,6 +28,11 @@
 # make cross-test   run all tests for arm64, armv7, mips and mipsel, or for
 #                   TARGET alone, under qemu (a quarter of an hour)
 # make check-bsd    type-check for FreeBSD, OpenBSD and NetBSD
+#
+# make browser-test   the page of the web interface in a real browser (Debian:
+#                     chromium, chromium-driver, python3); BROWSER=search runs
+#                     the tests with that word in their names; SCREENSHOT=FILE
+#                     takes the picture of the README instead
 #
 # PREFIX, BINDIR, MANDIR and DESTDIR say where install puts things:
 # make install PREFIX=/usr DESTDIR=/tmp/package. FROM is the directory of the
@@ -102,6 +110,9 @@ races:
 	    CARGO="$(CARGO)" tests/soak/races.sh $$what || exit 1; \
 	done
 
+chaos:
+	$(CARGO) bench --locked --bench chaos
+
 static:
 	@CARGO="$(CARGO)" tests/static/build.sh $(TARGET)
 
@@ -114,6 +125,12 @@ cross-test:
 
 check-bsd:
 	@CARGO="$(CARGO)" tests/static/check-bsd.sh
+
+browser-test:
+	$(CARGO) build --locked --bin pen
+	@if command -v python3 >/dev/null; then \
+	    PEN=$(BUILT)/debug/pen SCREENSHOT="$(SCREENSHOT)" python3 -B tests/browser/test.py $(BROWSER); \
+	else echo "skipped: browser tests, as python3 cannot be found"; fi
 
 install:
 	@for program in $(PROGRAMS); do \
@@ -137,5 +154,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench static static-test cross-test \
-	check-bsd install uninstall clean
+.PHONY: all test lint compat demo bench soak races chaos browser-test static static-test \
+	cross-test check-bsd install uninstall clean

@@ -8,15 +8,16 @@
 
 use crate::addr::{self, Host};
 use crate::client::Client;
+use crate::files;
 use crate::message;
 use crate::settings::LogTarget;
 use crate::stats::Counter;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,22 +47,20 @@ const TO_NETWORK: u8 = 2;
 /// The request log; off until [`Log::open`].
 pub struct Log {
     kind: AtomicU8,
-    queue: SyncSender<Note>,
+    /// To the writing thread. Both are made when first needed: the queue takes
+    /// a quarter MiB.
+    queue: OnceLock<SyncSender<Note>>,
     network: RwLock<Option<Arc<UdpSocket>>>,
-    /// Taken by the writing thread, which is started when first needed.
-    receiver: Mutex<Option<Receiver<Note>>>,
     lost: Arc<Counter>,
 }
 
 impl Log {
     /// Off.
     pub fn new() -> Log {
-        let (queue, receiver) = mpsc::sync_channel(QUEUE);
         Log {
             kind: AtomicU8::new(OFF),
-            queue,
+            queue: OnceLock::new(),
             network: RwLock::default(),
-            receiver: Mutex::new(Some(receiver)),
             lost: Default::default(),
         }
     }
@@ -79,7 +78,7 @@ impl Log {
                 }
             }
             LogTarget::File(path) => {
-                let file = OpenOptions::new().append(true).create(true).open(path);
+                let file = files::append(path);
                 let file =
                     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))?;
                 self.start()?;
@@ -92,14 +91,25 @@ impl Log {
 
     /// Starts the writing thread, if it is not there yet.
     fn start(&self) -> Result<(), String> {
-        if let Some(receiver) = crate::lock(&self.receiver).take() {
+        if self.queue.get().is_none() {
+            let (queue, receiver) = mpsc::sync_channel(QUEUE);
             let lost = Arc::clone(&self.lost);
             thread::Builder::new()
                 .name("log".to_owned())
                 .spawn(move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
+            // If somebody else was first, this thread finds nobody and leaves.
+            let _ = self.queue.set(queue);
         }
         Ok(())
+    }
+
+    /// Queues a note, if there is room.
+    fn try_send(&self, note: Note) -> Result<(), TrySendError<Note>> {
+        match self.queue.get() {
+            Some(queue) => queue.try_send(note),
+            None => Err(TrySendError::Disconnected(note)),
+        }
     }
 
     /// Stops logging.
@@ -114,7 +124,7 @@ impl Log {
     fn put(&self, mut note: Note) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
         loop {
-            match self.queue.try_send(note) {
+            match self.try_send(note) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
                 Err(_) => return Err("the log's thread does not take anything".to_owned()),
@@ -127,7 +137,7 @@ impl Log {
     pub fn flush(&self) {
         if self.kind.load(Relaxed) == TO_FILE {
             let (done, wait) = mpsc::sync_channel(1);
-            if self.queue.try_send(Note::Flush(done)).is_ok() {
+            if self.try_send(Note::Flush(done)).is_ok() {
                 let _ = wait.recv_timeout(PATIENCE);
             }
         }
@@ -144,7 +154,7 @@ impl Log {
             OFF => return,
             TO_FILE => {
                 let line = file_line(client, message::unix_time(), server, data);
-                self.queue.try_send(Note::Line(line)).is_ok()
+                self.try_send(Note::Line(line)).is_ok()
             }
             _ => self.send(&datagram(client, server, data)),
         };
@@ -189,7 +199,7 @@ fn network(word: &str) -> Result<UdpSocket, String> {
 
 /// `client-ip unix-time server-ip first-line`
 fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
-    let mut line = format!("{client} {now} {server} ").into_bytes();
+    let mut line = names(format!("{client} {now} {server} "));
     line.extend(first_line(data).take(LINE));
     line.push(b'\n');
     line
@@ -197,21 +207,32 @@ fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
 
 /// `+ client-ip server-ip first-line`
 fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
-    let mut line = format!("+ {client} {server} ").into_bytes();
+    let mut line = names(format!("+ {client} {server} "));
     let room = (DATAGRAM - 1).saturating_sub(line.len());
     line.extend(first_line(data).take(room));
     line.push(b'\n');
     line
 }
 
+/// The words before the request, of which a Unix socket's path may be anything.
+fn names(words: String) -> Vec<u8> {
+    let mut words = words.into_bytes();
+    words.iter_mut().for_each(|byte| *byte = dotted(*byte));
+    words
+}
+
 /// Up to CR or LF; what is not printable ASCII becomes a dot.
 fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
     data.iter()
         .take_while(|byte| !matches!(byte, b'\r' | b'\n'))
-        .map(|byte| match byte {
-            b' '..=b'~' => *byte,
-            _ => b'.',
-        })
+        .map(|byte| dotted(*byte))
+}
+
+fn dotted(byte: u8) -> u8 {
+    match byte {
+        b' '..=b'~' => byte,
+        _ => b'.',
+    }
 }
 
 /// The writing thread's life.
@@ -270,7 +291,7 @@ fn write_batch(
     if let Err(e) = &result {
         lost.add(count);
         if *well {
-            message::say(format_args!("cannot write to the log: {e}"));
+            message::say_seldom(format_args!("cannot write to the log: {e}"));
         }
     }
     *well = result.is_ok();
@@ -300,6 +321,9 @@ mod tests {
         let long = [b'a'; 5000];
         assert_eq!(file_line(client, 1, &server, &long).len(), 22 + LINE + 1);
         assert_eq!(datagram(client, &server, &long).len(), DATAGRAM);
+        let odd = Host::Unix("/run/\x1b\n x".into());
+        let line = file_line(Client::Unix, 1, &odd, data);
+        assert_eq!(text(line), "unix 1 /run/.. x GET /.. HTTP/1.0\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A client or server as logs name it.
 
+use crate::message;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -25,7 +26,7 @@ impl Peer {
     pub(super) fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
         match self {
             Peer::Inet(ip) => write!(out, "{ip}"),
-            Peer::Other(text) => out.write_all(text),
+            Peer::Other(text) => out.write_all(&message::harmless(text)),
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use super::entries::Entries;
 use super::line;
+use crate::files;
 use crate::message;
 use crate::sys;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -90,7 +91,7 @@ impl Output {
 }
 
 fn append(path: &Path) -> Result<File, String> {
-    let file = OpenOptions::new().append(true).create(true).open(path);
+    let file = files::append(path);
     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
 }
 
@@ -197,11 +198,12 @@ impl Desk {
         match self.entries.find(from, &line::requests(line)) {
             Some(client) => {
                 self.counts.found += 1;
-                self.batch.extend(&*line::with_client(line, client));
+                let line = line::with_client(line, client);
+                self.batch.extend(&*message::harmless(&line));
             }
             None => {
                 message::debug(1, || format!("{from}: no client for {}", shown(line)));
-                self.batch.extend(line);
+                self.batch.extend(&*message::harmless(line));
             }
         }
         self.batch.push(b'\n');
@@ -256,7 +258,7 @@ mod tests {
         desk.datagram(other, b"pen - - \"GET /a\" 200\n");
         desk.datagram(WEB, b"+no blank");
         let want = b"198.51.100.7 - - \"GET /a\" 200\npen - - \"GET /b\" 404\n\
-            198.51.100.7 - - \"GET /a\" 206\r\0\x07\xff\npen - - \"GET /a\" 200\n+no blank\n";
+            198.51.100.7 - - \"GET /a\" 206...\xff\npen - - \"GET /a\" 200\n+no blank\n";
         assert_eq!(desk.batch, want);
         assert_eq!(
             desk.report(),
