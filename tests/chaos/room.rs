@@ -89,7 +89,8 @@ fn descriptors_later(extent: &Extent) -> Found {
     need_program("prlimit", "util-linux")?;
     let mut scene = Scene::new(CROWD, |starter, _| {
         let starter = starter.args(["-r"]).expect("clients wait");
-        starter.expect(" waits for server ")
+        let starter = starter.expect(" waits for server ");
+        starter.expect("more messages like these")
     });
     let pid = scene.pen.pid().to_string();
     for _ in 0..extent.times(6, 1) {
