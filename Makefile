@@ -7,6 +7,12 @@
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
+# make soak       1,000,000 connections, one in ten broken: what is left over
+#                 afterwards, and whether all counted the same; SOAK_CONNECTIONS
+#                 sets their number
+# make races      the tests with programs that watch themselves for data races
+#                 and wrong memory (compiler's sanitizers, valgrind); RACES=thread,
+#                 address or memcheck for one of them
 # make chaos      traffic while servers, clients, files and pen itself fail, as
 #                 one table (six minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
@@ -57,6 +63,9 @@ FROM = $(BUILT)/release
 # What static and cross-test build for; this machine, and all four, if empty.
 TARGET =
 
+# What races looks for.
+RACES = thread address memcheck
+
 all:
 	$(CARGO) build --release --locked
 
@@ -92,6 +101,14 @@ demo:
 
 bench:
 	$(CARGO) bench --locked --bench bench
+
+soak:
+	$(CARGO) bench --locked --bench soak
+
+races:
+	@for what in $(RACES); do \
+	    CARGO="$(CARGO)" tests/soak/races.sh $$what || exit 1; \
+	done
 
 chaos:
 	$(CARGO) bench --locked --bench chaos
@@ -137,5 +154,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench chaos browser-test static static-test \
+.PHONY: all test lint compat demo bench soak races chaos browser-test static static-test \
 	cross-test check-bsd install uninstall clean
