@@ -142,7 +142,11 @@ mod tests {
         let many = 100_000_u32;
         pen.with_clients(|clients| clients.grow(many as usize));
         for number in 0..many {
-            pen.visit(Client::Inet(IpAddr::V4(number.into())), Duration::ZERO);
+            pen.visit(
+                Client::Inet(IpAddr::V4(number.into())),
+                Duration::ZERO,
+                true,
+            );
         }
         let facts = pen.web.shelf.get(&pen);
         assert_eq!((facts.tracked, facts.clients.len()), (100_000, MOST));
