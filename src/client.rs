@@ -277,6 +277,17 @@ mod tests {
     }
 
     #[test]
+    fn recent_clients_come_first() {
+        let mut table = ClientTable::new(3);
+        assert_eq!(table.recent().count(), 0);
+        for n in [1, 2, 3, 4, 2] {
+            table.visit(ip(n), Instant::now(), FOREVER);
+        }
+        let recent: Vec<_> = table.recent().map(|(slot, e)| (slot, e.client)).collect();
+        assert_eq!(recent, [(1, ip(2)), (0, ip(4)), (2, ip(3))]);
+    }
+
+    #[test]
     fn who_was_discarded_is_not_counted_for_another() {
         let mut table = ClientTable::new(1);
         let now = Instant::now();
@@ -288,17 +299,6 @@ mod tests {
         drop((old, new));
         table.visit(ip(3), now, FOREVER);
         assert_eq!(table.entries()[0].traffic.sx.get(), 0);
-    }
-
-    #[test]
-    fn recent_clients_come_first() {
-        let mut table = ClientTable::new(3);
-        assert_eq!(table.recent().count(), 0);
-        for n in [1, 2, 3, 4, 2] {
-            table.visit(ip(n), Instant::now(), FOREVER);
-        }
-        let recent: Vec<_> = table.recent().map(|(slot, e)| (slot, e.client)).collect();
-        assert_eq!(recent, [(1, ip(2)), (0, ip(4)), (2, ip(3))]);
     }
 
     #[test]

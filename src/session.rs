@@ -14,14 +14,19 @@ use crate::settings::{Fastclose, Settings};
 use crate::state::Pen;
 use crate::stats::{Counter, Traffic};
 use crate::sys::{self, Kind};
-use crate::workers::Buffer;
+use crate::workers::{Buffer, Claim};
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a client waits for what this host lacks, and between two tries.
+const PATIENCE: Duration = Duration::from_secs(30);
+const REST: Duration = Duration::from_millis(50);
 
 /// A client that was accepted.
 pub struct Arrival {
@@ -31,6 +36,8 @@ pub struct Arrival {
     pub client: Client,
     /// Its port, 0 for a Unix socket.
     pub port: u16,
+    /// The thread for the server's bytes.
+    pub other: Claim,
     /// The connection's place in the table.
     pub slot: Slot,
 }
@@ -247,9 +254,7 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     let down = connect::stream(arrival.socket);
     let connection = Connection::new(pen, &settings, down, None, server, arrival.slot);
     drop(settings);
-    if let Err(e) = relay::run(connection, &pen.workers, buffer) {
-        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
-    }
+    relay::run(connection, arrival.other, buffer);
 }
 
 /// Whether the access list for clients denies this one.
@@ -264,6 +269,8 @@ pub enum Found {
     New(Connected),
     /// The client has a flow there already: this one.
     Known(Arc<Connection>),
+    /// There may be one, but this host has not what a flow takes.
+    Starved,
 }
 
 /// A server that was connected to for a client.
@@ -314,7 +321,7 @@ pub fn find_server(
                 request.last = Some(index);
             }
         }
-        match connect::open(&lease, settings, client) {
+        match open(pen, &lease, settings, client) {
             Ok(up) => {
                 // A UDP server is up when it answers.
                 if settings.start.kind == Kind::Stream {
@@ -328,6 +335,10 @@ pub fn find_server(
                     up,
                 }));
             }
+            Err(e) if settings.start.kind == Kind::Datagram && sys::is_starved(&e) => {
+                message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
+                return Some(Found::Starved);
+            }
             Err(e) if connect::blames_server(&e) => blame(&lease, settings, &e),
             Err(e) => message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name())),
         }
@@ -338,6 +349,30 @@ pub fn find_server(
     };
     message::drop_line(format_args!("{client}: {why}"));
     None
+}
+
+/// Connects to a server. If this host has not what that takes, a client whose
+/// thread this is waits until it has, and those not accepted yet wait longer.
+fn open(pen: &Pen, lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+    let mut wait = None;
+    loop {
+        let result = connect::open(lease, settings, client);
+        match &result {
+            Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
+                let (_hold, end) = wait.get_or_insert_with(|| {
+                    let name = lease.name();
+                    message::say_seldom(format_args!("{client} waits for {name}: {e}"));
+                    (pen.connections.hold(), Instant::now() + PATIENCE)
+                });
+                if Instant::now() > *end {
+                    return result;
+                }
+                pen.spare.give();
+                thread::sleep(REST);
+            }
+            _ => return result,
+        }
+    }
 }
 
 /// A server has answered.

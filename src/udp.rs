@@ -17,12 +17,12 @@ use crate::connect::{self, Stream};
 use crate::connections::Slot;
 use crate::flows::{Flow, Key};
 use crate::listen::{Entrance, Listener, PAUSE};
-use crate::message;
+use crate::message::{self, Trouble};
 use crate::relay::Direction;
 use crate::session::{self, Connection, Found};
 use crate::state::Pen;
 use crate::sys::{self, Peer};
-use crate::workers::{BUFFER, Buffer};
+use crate::workers::{BUFFER, Buffer, Claim};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 
 /// How long a flow that had to make room may take to do so.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long an answer waits until memory is looked for again.
+const REST: Duration = Duration::from_millis(50);
 
 /// A datagram from a client.
 pub struct Datagram<'a> {
@@ -45,7 +48,7 @@ pub struct Datagram<'a> {
 pub fn receive_loop(pen: &Arc<Pen>) {
     let mut entrance = Entrance::default();
     let mut buffer = vec![0; BUFFER];
-    let mut starved = false;
+    let mut trouble = Trouble::default();
     loop {
         let next = pen
             .door
@@ -59,7 +62,6 @@ pub fn receive_loop(pen: &Arc<Pen>) {
         }
         match next {
             Ok((received, socket)) => {
-                starved = false;
                 let datagram = Datagram {
                     key: Key {
                         peer: received.from,
@@ -72,9 +74,7 @@ pub fn receive_loop(pen: &Arc<Pen>) {
                 deliver(pen, datagram);
             }
             Err(e) if sys::is_exhausted(&e) => {
-                if !std::mem::replace(&mut starved, true) {
-                    message::say(format_args!("cannot receive: {e}"));
-                }
+                trouble.say(format_args!("cannot receive: {e}"));
                 std::thread::sleep(PAUSE);
             }
             Err(e) => message::debug(1, || format!("lost a datagram: {e}")),
@@ -140,13 +140,13 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         }
         Peer::Unix(_) => (Client::Unix, 0),
     };
-    // Without a flow it will need a slot for sure, unless nobody is to serve it:
-    // who is denied takes no place from others.
-    let mut place = None;
+    // Without a flow it will need a place for sure, unless nobody is to serve
+    // it: who is denied takes none from others.
+    let mut room = None;
     let nobody = session::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
     if known.is_empty() && !nobody {
-        place = slot(pen, behind);
-        if place.is_none() {
+        room = place(pen, behind);
+        if room.is_none() {
             return wait(pen, client, datagram, behind);
         }
     }
@@ -156,9 +156,18 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     let server = match found {
         None => return Vec::new(),
         Some(Found::Known(flow)) => return pass(pen, flow, datagram),
+        Some(Found::Starved) => {
+            drop(room);
+            let Some(behind) = behind else {
+                return wait(pen, client, datagram, behind);
+            };
+            make_room(pen, behind, 0);
+            std::thread::sleep(PATIENCE);
+            return vec![datagram];
+        }
         Some(Found::New(server)) => server,
     };
-    let Some(slot) = place.or_else(|| slot(pen, behind)) else {
+    let Some((slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
         drop(server);
         return wait(pen, client, datagram, behind);
     };
@@ -170,40 +179,49 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     pen.flows.insert(&flow);
     let there = Arc::clone(pen);
     let answers = Arc::clone(&flow);
-    let weak = Arc::downgrade(&flow);
     let job = Box::new(move |buffer: &mut _| pass_back(&there, answers, buffer));
     let left = pass(pen, flow, datagram);
-    if let Err(e) = pen.workers.run(job) {
-        if let Some(flow) = weak.upgrade() {
-            end(pen, &flow);
-        }
-        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
-    }
+    thread.run(job, 0);
     left
 }
 
-/// A slot for a new flow: a free one, unless others wait for those; for one
-/// who waited, if need be that of the flow idle for longest. With many behind
-/// it, some flows more make room at once: each takes a moment to do so, and
-/// those that are about to count.
-fn slot(pen: &Pen, behind: Option<usize>) -> Option<Slot> {
+/// A slot and a thread for a new flow: free ones, unless others wait for those;
+/// for one who waited, if need be those of the flow idle for longest. With many
+/// behind it, some flows more make room at once: each takes a moment to do so,
+/// and those that are about to count.
+fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
+    let mut thread = pen.workers.claim();
     let Some(behind) = behind else {
         let free = pen.crowd.is_empty();
-        return free.then(|| pen.connections.take_now()).flatten();
+        let slot = free.then(|| pen.connections.take_now()).flatten()?;
+        thread.fill(1, Duration::ZERO).ok()?;
+        return Some((slot, thread));
     };
-    pen.connections.take_now().or_else(|| {
-        let most = pen.connections.max() / 16;
-        let leaving = pen.connections.taken().saturating_sub(pen.flows.count());
-        for _ in leaving..=behind.min(most) {
-            if let Some(oldest) = pen.flows.take_oldest() {
-                oldest.close();
-            }
-        }
+    let slot = pen.connections.take_now().or_else(|| {
+        make_room(pen, behind, 0);
         pen.connections.take_within(PATIENCE)
-    })
+    })?;
+    let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
+        make_room(pen, behind, 1);
+        thread.fill(1, 8 * PATIENCE)
+    });
+    hired.ok()?;
+    Some((slot, thread))
 }
 
-/// No slot: the datagram waits for one, but only once.
+/// Has flows leave. Slots that are `kept` for new ones are not about to be free.
+fn make_room(pen: &Pen, behind: usize, kept: usize) {
+    let most = pen.connections.max() / 16;
+    let leaving = pen.connections.taken();
+    let leaving = leaving.saturating_sub(pen.flows.count() + kept);
+    for _ in leaving..=behind.min(most) {
+        if let Some(oldest) = pen.flows.take_oldest() {
+            oldest.close();
+        }
+    }
+}
+
+/// No place: the datagram waits for one, but only once.
 fn wait<'a>(
     pen: &Pen,
     client: Client,
@@ -265,6 +283,13 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
 /// A flow's thread: passes answers back until the flow is over.
 fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
     let source = Arc::clone(connection.source(Direction::Down));
+    // The answers wait until there is memory for them.
+    while matches!(buffer.get_ready(&source), Ok(false)) {
+        if connection.has_ended(Direction::Down) {
+            return end(pen, &connection);
+        }
+        std::thread::sleep(REST);
+    }
     let result = buffer.lend(source, |reader| {
         loop {
             match reader.fill_buf() {
