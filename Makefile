@@ -154,5 +154,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench soak races chaos browser-test static static-test \
-	cross-test check-bsd install uninstall clean
+.PHONY: all test lint compat demo bench soak races chaos browser-test static \
+	static-test cross-test check-bsd install uninstall clean
