@@ -5,8 +5,10 @@ use crate::harness::is_root;
 use crate::row::{Extent, Found, Row, Scene};
 use crate::traffic::{Mix, pass};
 use crate::world::{need_program, run};
+use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 pub(crate) const ROWS: [Row; 4] = [
@@ -103,16 +105,19 @@ fn descriptors_later(extent: &Extent) -> Found {
     Ok(scene.end(|_| false))
 }
 
-/// A user of whom nobody else is: the kernel counts the threads of a user,
-/// and root's do not count.
-const NOBODY: &str = "54321";
+/// A user of whom nobody else is, as the kernel counts the threads of a user
+/// (root's do not count), on the whole machine: the number of our namespace.
+fn nobody() -> u64 {
+    fs::metadata("/proc/self/ns/pid").unwrap().ino()
+}
 
 fn threads(extent: &Extent) -> Found {
     if !is_root() {
         return Err("needs root".to_owned());
     }
     need_program("prlimit", "util-linux")?;
-    crowd(extent, "prlimit --pid $$ --nproc=40:40", &["-u", NOBODY])
+    let user = nobody().to_string();
+    crowd(extent, "prlimit --pid $$ --nproc=40:40", &["-u", &user])
 }
 
 /// KiB of address space.
