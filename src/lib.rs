@@ -98,6 +98,8 @@ pub mod session;
 pub mod settings;
 pub mod state;
 pub mod stats;
+#[cfg(test)]
+mod stress;
 pub mod sys;
 pub mod udp;
 pub mod users;

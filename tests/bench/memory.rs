@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 const FORKS: usize = 500;
 
 /// How long memory may take to settle.
-const SETTLING: Duration = Duration::from_secs(4);
+const SETTLING: Duration = Duration::from_secs(6);
+
+/// So many looks in a row must find the same.
+const STEADY: u32 = 10;
 
 /// Connections that a client has open.
 pub(crate) struct Idle(Vec<TcpStream>);
@@ -74,17 +77,21 @@ pub(crate) fn rss(peer: &Peer) -> f64 {
     peer.pid().map_or(0.0, measure::rss_kib)
 }
 
-/// The same once it does not change any more: a connection is there for the
-/// client before the load balancer has taken it.
+/// The same once it has not changed for a while: a connection is there for the
+/// client before the load balancer has taken it, and what is quiet for a second
+/// may be given back.
 fn settled(peer: &Peer) -> f64 {
     let end = Instant::now() + SETTLING;
-    let mut before = rss(peer);
-    loop {
+    let (mut before, mut steady) = (rss(peer), 0);
+    while steady < STEADY && Instant::now() < end {
         thread::sleep(Duration::from_millis(150));
         let now = rss(peer);
-        if (now - before).abs() <= now / 200.0 || Instant::now() > end {
-            return now;
-        }
+        steady = if (now - before).abs() <= now / 200.0 {
+            steady + 1
+        } else {
+            0
+        };
         before = now;
     }
+    before
 }

@@ -210,7 +210,7 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("abuse 127.0.0.1:9", Better("", NEW_COMMANDS)),
     ("udp_balance datagram", Better("datagram\n", NEW_COMMANDS)),
     ("web", Better("", WEB)),
-    ("no web", Better("", WEB)),
+    ("no web", Same),
     ("web_acl 3", Better("3\n", WEB)),
     (
         "web_password /nowhere/file",
