@@ -18,7 +18,7 @@ const OWN: usize = 26;
 const DOORS: usize = 2;
 
 /// Most visitors at a side door.
-const VISITORS: usize = 16;
+const VISITORS: usize = 24;
 
 /// What the descriptors suffice for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +116,9 @@ mod tests {
         assert_eq!(shares(10, Kind::Stream), (1, 1));
         assert_eq!(shares(60, Kind::Stream), (15, 2));
         assert_eq!(shares(60, Kind::Datagram), (30, 2));
-        assert_eq!(shares(1024, Kind::Stream), (483, 16));
+        assert_eq!(shares(1024, Kind::Stream), (475, 24));
         let budget = Budget::new(1024, Kind::Stream);
-        assert_eq!((budget.idlers(100), budget.connections(100)), (100, 433));
-        assert_eq!((budget.idlers(900), budget.connections(900)), (241, 362));
+        assert_eq!((budget.idlers(100), budget.connections(100)), (100, 425));
+        assert_eq!((budget.idlers(900), budget.connections(900)), (237, 356));
     }
 }

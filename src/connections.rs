@@ -5,14 +5,15 @@ use crate::session::Connection;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+/// Room for more than so many slots is given back when none is used.
+const KEPT: usize = 1024;
+
 /// What a slot holds.
 #[derive(Clone, Debug, Default)]
 enum State {
     /// Nothing.
     #[default]
     Free,
-    /// Kept for the next client.
-    Reserved,
     /// A client for which a server is sought. `doomed`: close it at once.
     Connecting { client: Client, doomed: bool },
     /// A connection.
@@ -36,6 +37,8 @@ struct Table {
     limit: usize,
     /// Those who lack something, see [`Hold`].
     held: usize,
+    /// Slots that are kept for the next clients, which have no number yet.
+    reserved: usize,
     slots: Vec<State>,
     free: Vec<usize>,
     last: usize,
@@ -65,8 +68,8 @@ impl Drop for Hold {
 #[derive(Debug)]
 pub struct Slot {
     connections: Arc<Connections>,
-    /// Its number in the reports.
-    pub index: usize,
+    /// Its number in the reports, once a client has it.
+    index: Option<usize>,
 }
 
 impl Connections {
@@ -169,9 +172,13 @@ impl Connections {
     }
 
     fn reserve(self: &Arc<Connections>, table: &mut Table) -> Option<Slot> {
-        let index = table.next_free()?;
-        table.set(index, State::Reserved);
+        let most = table.max.min(table.limit);
+        if table.taken() >= most || table.held > 0 {
+            return None;
+        }
+        table.reserved += 1;
         let connections = Arc::clone(self);
+        let index = None;
         Some(Slot { connections, index })
     }
 
@@ -185,8 +192,7 @@ impl Connections {
     /// Slots with a client, and the slot taken last.
     pub fn used_and_last(&self) -> (usize, usize) {
         let table = crate::lock(&self.table);
-        let busy = |state: &&State| matches!(state, State::Connecting { .. } | State::Live(_));
-        (table.slots.iter().filter(busy).count(), table.last)
+        (table.used(), table.last)
     }
 
     /// The connections there are, with their slots.
@@ -240,18 +246,11 @@ impl Connections {
 
 impl Table {
     fn taken(&self) -> usize {
-        self.slots.len().saturating_sub(self.free.len())
+        self.reserved + self.used()
     }
 
-    fn next_free(&mut self) -> Option<usize> {
-        let most = self.max.min(self.limit);
-        if self.taken() >= most || self.held > 0 {
-            return None;
-        }
-        self.free.pop().or_else(|| {
-            self.slots.push(State::Free);
-            Some(self.slots.len() - 1)
-        })
+    fn used(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
     }
 
     fn set(&mut self, index: usize, state: State) {
@@ -262,22 +261,36 @@ impl Table {
 }
 
 impl Slot {
-    /// A client has it.
-    pub fn enter(&self, client: Client) {
-        let mut table = crate::lock(&self.connections.table);
+    /// A client has it, and it gets its number.
+    pub fn enter(&mut self, client: Client) {
         let doomed = false;
-        table.set(self.index, State::Connecting { client, doomed });
-        table.last = self.index;
+        let state = State::Connecting { client, doomed };
+        let mut table = crate::lock(&self.connections.table);
+        let index = match self.index.or_else(|| table.free.pop()) {
+            Some(index) => index,
+            None => {
+                table.slots.push(State::Free);
+                table.slots.len() - 1
+            }
+        };
+        table.set(index, state);
+        table.last = index;
+        if self.index.replace(index).is_none() {
+            table.reserved = table.reserved.saturating_sub(1);
+        }
     }
 
     /// Its client has a server.
     pub fn attach(&self, connection: &Arc<Connection>) {
+        let Some(index) = self.index else {
+            return;
+        };
         let live = State::Live(Arc::downgrade(connection));
         let doomed = {
             let mut table = crate::lock(&self.connections.table);
-            let state = table.slots.get(self.index);
+            let state = table.slots.get(index);
             let doomed = matches!(state, Some(State::Connecting { doomed: true, .. }));
-            table.set(self.index, live);
+            table.set(index, live);
             doomed
         };
         if doomed {
@@ -289,8 +302,16 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = crate::lock(&self.connections.table);
-        table.set(self.index, State::Free);
-        table.free.push(self.index);
+        match self.index {
+            None => table.reserved = table.reserved.saturating_sub(1),
+            Some(index) => {
+                table.set(index, State::Free);
+                table.free.push(index);
+                if table.used() == 0 && table.slots.capacity() > KEPT {
+                    (table.slots, table.free) = Default::default();
+                }
+            }
+        }
         let waiting = std::mem::take(&mut table.waiting);
         drop(table);
         // Only when somebody waits: waking costs a system call.
@@ -307,30 +328,34 @@ mod tests {
     #[test]
     fn slots_are_used_again_and_waited_for() {
         let connections = Connections::new(2);
-        let take = || connections.take(|| false).unwrap();
+        let take = || {
+            let mut slot = connections.take(|| false).unwrap();
+            slot.enter(Client::Unix);
+            slot
+        };
         let (a, b) = (take(), take());
-        assert_eq!((a.index, b.index), (0, 1));
+        assert_eq!((a.index, b.index), (Some(0), Some(1)));
         drop(a);
         let a = take();
-        assert_eq!(a.index, 0);
+        assert_eq!(a.index, Some(0));
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| take().index);
             while !crate::lock(&connections.table).waiting {
                 std::thread::yield_now();
             }
             drop(b);
-            assert_eq!(waiter.join().unwrap(), 1);
+            assert_eq!(waiter.join().unwrap(), Some(1));
         });
         connections.grow(3);
         connections.grow(1);
         assert_eq!(connections.max(), 3);
         connections.set_limit(1);
-        assert!(crate::lock(&connections.table).next_free().is_none());
+        assert!(connections.take_now().is_none());
         drop(a);
         let hold = connections.hold();
-        assert!(crate::lock(&connections.table).next_free().is_none());
+        assert!(connections.take_now().is_none());
         drop(hold);
-        assert!(crate::lock(&connections.table).next_free().is_some());
+        assert!(connections.take_now().is_some());
     }
 
     #[test]
@@ -352,7 +377,7 @@ mod tests {
     #[test]
     fn reports_tell_reserved_from_connecting() {
         let connections = Connections::new(1);
-        let slot = connections.take(|| false).unwrap();
+        let mut slot = connections.take(|| false).unwrap();
         assert!(matches!(connections.look(0), Some(Look::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
         slot.enter(Client::Unix);

@@ -234,7 +234,7 @@ impl Drop for Connection {
 }
 
 /// Serves one client until it has gone.
-pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
+pub fn serve(pen: &Arc<Pen>, mut arrival: Arrival, buffer: &mut Buffer) {
     let client = arrival.client;
     let settings = pen.settings();
     arrival.slot.enter(client);

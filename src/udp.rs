@@ -167,7 +167,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         }
         Some(Found::New(server)) => server,
     };
-    let Some((slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
+    let Some((mut slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
         drop(server);
         return wait(pen, client, datagram, behind);
     };

@@ -27,14 +27,8 @@ pub const BUFFER: usize = 256 * 1024;
 /// its buffer: that, and more for everybody's small needs.
 const HEADROOM: usize = 8 * BUFFER;
 
-/// A thread's stack; the deepest call uses about a tenth of the small one.
-/// glibc keeps 40 MiB of stacks for later threads, counting what was reserved
-/// and not the 8 KiB that were used: of large ones it keeps few (measured: 5
-/// MiB less of memory after 2,000 connections).
-const STACK: usize = match cfg!(all(target_env = "gnu", target_pointer_width = "64")) {
-    true => 512 * 1024,
-    false => 64 * 1024,
-};
+/// A thread's stack; the deepest call uses about a tenth of it.
+const STACK: usize = 64 * 1024;
 
 /// How long a thread waits for its next job.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -285,7 +279,12 @@ impl Workers {
         }
         drop(buffer);
         let left = self.alive.fetch_sub(1, Relaxed);
-        if crate::lock(&self.idle).list.is_empty() && !self.has_janitor.swap(true, Relaxed) {
+        // Those who are claimed stay.
+        let none_waits = {
+            let idle = crate::lock(&self.idle);
+            idle.list.len() <= idle.claimed
+        };
+        if none_waits && !self.has_janitor.swap(true, Relaxed) {
             self.clean_up(left);
         }
     }
@@ -302,6 +301,7 @@ impl Workers {
             before = now;
         }
         self.has_janitor.store(false, Relaxed);
+        crate::lock(&self.idle).list.shrink_to_fit();
         sys::return_memory();
     }
 

@@ -128,3 +128,33 @@ pub(super) fn health(pen: &Pen) -> &'static str {
     }
     word
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    /// All are counted, the newest are shown, and what was emptied is looked at
+    /// again.
+    #[test]
+    fn many_clients_are_counted_and_the_newest_shown() {
+        let pen = Pen::new().unwrap();
+        let many = 100_000_u32;
+        pen.with_clients(|clients| clients.grow(many as usize));
+        for number in 0..many {
+            pen.visit(
+                Client::Inet(IpAddr::V4(number.into())),
+                Duration::ZERO,
+                true,
+            );
+        }
+        let facts = pen.web.shelf.get(&pen);
+        assert_eq!((facts.tracked, facts.clients.len()), (100_000, MOST));
+        let newest = Client::Inet(IpAddr::V4((many - 1).into()));
+        assert_eq!(facts.clients[0].client, newest);
+        pen.web.shelf.empty();
+        let again = pen.web.shelf.get(&pen);
+        assert!(!Arc::ptr_eq(&facts, &again));
+        assert!(health(&pen) == "down");
+    }
+}

@@ -74,13 +74,21 @@ fn kill_9(extent: &Extent) -> Found {
 /// Silent control connections.
 const SILENT: usize = 100;
 
+/// Says so when it goes, however that comes about.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// Forced: nothing, and who asks at the control port gets an answer.
 fn control(extent: &Extent) -> Found {
     let mut scene = Scene::usual(&["-r"]);
     let at = scene.control.inet();
     let (stopping, flood) = (AtomicBool::new(false), AtomicUsize::new(0));
     let goes_on = || !stopping.load(SeqCst);
-    // What is not read is no line: all of these are turned away.
     let shout = |words: &[u8]| {
         while goes_on() {
             if let Ok(mut stream) = TcpStream::connect(at) {
@@ -104,6 +112,8 @@ fn control(extent: &Extent) -> Found {
     let mut slowest = Duration::ZERO;
     let begin = Instant::now();
     thread::scope(|scope| {
+        let _end = Ending(&stopping);
+        // The longest reply, a line too many, one too long, one without an end.
         for words in [
             &b"status\n"[..],
             b"servers\nservers\n",
@@ -121,7 +131,6 @@ fn control(extent: &Extent) -> Found {
             scene.recover_from(asked);
             pass(Duration::from_millis(50));
         }
-        stopping.store(true, SeqCst);
     });
     scene.faults(flood.load(SeqCst));
     let mut outcome = scene.end(|_| false);
@@ -185,7 +194,7 @@ fn days(messages: &[String]) -> usize {
 fn clock_tracking(extent: &Extent) -> Found {
     let clock = Clock::new()?;
     let mut scene = Scene::new(USUAL, |starter, _| {
-        let starter = starter.under(&clock.around()).args(["-T", "5"]);
+        let starter = starter.under(&clock.around()).args(["-T", "60"]);
         starter.expect("reloading on HUP")
     });
     let mut kill = Signals::new();

@@ -151,6 +151,8 @@ fn dropped(extent: &Extent) -> Found {
         scene.recover_from(Instant::now());
         pass(Duration::from_millis(1500));
         run("nft", &["delete table ip chaos"]);
+        // Whoever has just come there still waits for the end of that second.
+        pass(Duration::from_secs(1));
         scene.traffic.wait_for_server(victim as u8);
     }
     Ok(scene.end(|_| false))
