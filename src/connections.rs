@@ -69,7 +69,7 @@ impl Drop for Hold {
 pub struct Slot {
     connections: Arc<Connections>,
     /// Its number in the reports, once a client has it.
-    index: Option<usize>,
+    pub(crate) index: Option<usize>,
 }
 
 impl Connections {

@@ -54,9 +54,10 @@ impl Hall {
         let dice = number.wrapping_mul(2_654_435_761) >> 16;
         let client = Client::Inet([127, 1, 0, (dice % (2 * CLIENTS)) as u8].into());
         let slot = self.connections.take_within(Duration::from_secs(20));
-        let slot = slot.expect("a slot gets free");
-        assert!(!self.in_slot[slot.index].swap(true, SeqCst), "given twice");
+        let mut slot = slot.expect("a slot gets free");
         slot.enter(client);
+        let place = slot.index.unwrap();
+        assert!(!self.in_slot[place].swap(true, SeqCst), "given twice");
         let visit = crate::lock(&self.clients).visit(client, Instant::now(), Duration::ZERO);
         let modes = Modes {
             weight: dice % 3 == 0,
@@ -83,14 +84,14 @@ impl Hall {
             match dice % 7 {
                 0 => drop(lease.failed(Duration::ZERO)),
                 1 => drop(lease.succeeded()),
-                2 => drop(self.connections.look(slot.index)),
+                2 => drop(self.connections.look(place)),
                 _ => thread::yield_now(),
             }
             visit.traffic.sx.add(1);
             self.served.fetch_add(1, SeqCst);
             self.on_server[index].fetch_sub(1, SeqCst);
         }
-        self.in_slot[slot.index].store(false, SeqCst);
+        self.in_slot[place].store(false, SeqCst);
     }
 
     /// Somebody at the control port, until the others are done.
