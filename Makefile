@@ -54,7 +54,7 @@ PROGRAMS = pen penctl penlog penlogd mergelogs
 PAGES = *.1
 
 # Scripts that lint looks at.
-SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/static/*.sh src/service/*.rc src/service/*.init
+SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/soak/*.sh tests/static/*.sh src/service/*.rc src/service/*.init
 
 # A shell word: where cargo puts things.
 BUILT = "$${CARGO_TARGET_DIR:-target}"
