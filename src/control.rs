@@ -31,6 +31,25 @@ pub fn line(pen: &Pen, text: &str) -> Outcome {
     }
 }
 
+/// Carries out one line and gives what whoever sent it gets to read.
+pub fn reply(pen: &Pen, text: &str) -> String {
+    match line(pen, text) {
+        // Paths have what whoever chose them liked.
+        Ok(reply) => message::printable_lines(&reply),
+        Err(why) => complaint(&why),
+    }
+}
+
+/// A complaint as a reply. pen quirk: one of them has no newline.
+pub fn complaint(why: &str) -> String {
+    let why = message::printable(&why.replace('\n', "; "));
+    if why.starts_with("unable to set source address") {
+        why
+    } else {
+        why + "\n"
+    }
+}
+
 /// Carries out one command.
 pub fn execute(pen: &Pen, command: Command) -> Outcome {
     match command {

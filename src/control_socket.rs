@@ -129,14 +129,11 @@ fn serve(pen: &Pen, desk: &Desk, socket: &Arc<TcpStream>, client: Client) {
         Ok(Some(line)) => {
             desk.has_spoken(socket);
             message::debug(1, || format!("{client}: command: {line}"));
-            match control::line(pen, &line) {
-                Ok(reply) => reply,
-                Err(why) => complaint(&why),
-            }
+            control::reply(pen, &line)
         }
         Ok(None) => return,
         Err(why) => {
-            answer(socket, &complaint(&why));
+            answer(socket, &control::complaint(&why));
             return drain(socket);
         }
     };
@@ -164,16 +161,6 @@ fn drain(mut socket: &TcpStream) {
         if !matches!(socket.read(&mut piece), Ok(count) if count > 0) {
             return;
         }
-    }
-}
-
-/// pen quirk: this one reply has no newline.
-fn complaint(why: &str) -> String {
-    let why = message::printable(&why.replace('\n', "; "));
-    if why.starts_with("unable to set source address") {
-        why
-    } else {
-        why + "\n"
     }
 }
 

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,22 +46,22 @@ const TO_NETWORK: u8 = 2;
 /// The request log; off until [`Log::open`].
 pub struct Log {
     kind: AtomicU8,
-    queue: SyncSender<Note>,
+    /// To the writing thread. Both are made when first needed: the queue takes
+    /// 300 KiB.
+    queue: OnceLock<SyncSender<Note>>,
+    starting: Mutex<()>,
     network: RwLock<Option<Arc<UdpSocket>>>,
-    /// Taken by the writing thread, which is started when first needed.
-    receiver: Mutex<Option<Receiver<Note>>>,
     lost: Arc<Counter>,
 }
 
 impl Log {
     /// Off.
     pub fn new() -> Log {
-        let (queue, receiver) = mpsc::sync_channel(QUEUE);
         Log {
             kind: AtomicU8::new(OFF),
-            queue,
+            queue: OnceLock::new(),
+            starting: Mutex::default(),
             network: RwLock::default(),
-            receiver: Mutex::new(Some(receiver)),
             lost: Default::default(),
         }
     }
@@ -92,12 +92,15 @@ impl Log {
 
     /// Starts the writing thread, if it is not there yet.
     fn start(&self) -> Result<(), String> {
-        if let Some(receiver) = crate::lock(&self.receiver).take() {
+        let _starting = crate::lock(&self.starting);
+        if self.queue.get().is_none() {
+            let (queue, receiver) = mpsc::sync_channel(QUEUE);
             let lost = Arc::clone(&self.lost);
             thread::Builder::new()
                 .name("log".to_owned())
                 .spawn(move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
+            let _ = self.queue.set(queue); // it was empty
         }
         Ok(())
     }
@@ -114,7 +117,7 @@ impl Log {
     fn put(&self, mut note: Note) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
         loop {
-            match self.queue.try_send(note) {
+            match self.try_send(note) {
                 Ok(()) => return Ok(()),
                 Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
                 Err(_) => return Err("the log's thread does not take anything".to_owned()),
@@ -123,11 +126,18 @@ impl Log {
         }
     }
 
+    fn try_send(&self, note: Note) -> Result<(), TrySendError<Note>> {
+        match self.queue.get() {
+            Some(queue) => queue.try_send(note),
+            None => Err(TrySendError::Disconnected(note)),
+        }
+    }
+
     /// Waits until what was logged so far is written, a moment at most.
     pub fn flush(&self) {
         if self.kind.load(Relaxed) == TO_FILE {
             let (done, wait) = mpsc::sync_channel(1);
-            if self.queue.try_send(Note::Flush(done)).is_ok() {
+            if self.try_send(Note::Flush(done)).is_ok() {
                 let _ = wait.recv_timeout(PATIENCE);
             }
         }
@@ -144,7 +154,7 @@ impl Log {
             OFF => return,
             TO_FILE => {
                 let line = file_line(client, message::unix_time(), server, data);
-                self.queue.try_send(Note::Line(line)).is_ok()
+                self.try_send(Note::Line(line)).is_ok()
             }
             _ => self.send(&datagram(client, server, data)),
         };
@@ -187,16 +197,16 @@ fn network(word: &str) -> Result<UdpSocket, String> {
     result.map_err(|e| format!("{word}: cannot log to this address: {e}"))
 }
 
-/// `client-ip unix-time server-ip first-line`
-fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
+/// `client-ip unix-time server-ip first-line`, as mergelogs reads it.
+pub fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
     let mut line = format!("{client} {now} {server} ").into_bytes();
     line.extend(first_line(data).take(LINE));
     line.push(b'\n');
     line
 }
 
-/// `+ client-ip server-ip first-line`
-fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
+/// `+ client-ip server-ip first-line`, as penlogd reads it.
+pub fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
     let mut line = format!("+ {client} {server} ").into_bytes();
     let room = (DATAGRAM - 1).saturating_sub(line.len());
     line.extend(first_line(data).take(room));

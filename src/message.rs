@@ -67,9 +67,18 @@ pub fn debug(level: u32, text: impl FnOnce() -> String) {
 
 /// Replaces control characters, as what a stranger sent may be in the text.
 pub fn printable(text: &str) -> String {
+    escaped(text, char::is_control)
+}
+
+/// The same for a text of several lines, which they stay.
+pub fn printable_lines(text: &str) -> String {
+    escaped(text, |c| c.is_control() && c != '\n')
+}
+
+fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_bad(c) {
             let _ = write!(out, "\\x{:02x}", u32::from(c));
         } else {
             out.push(c);
@@ -132,7 +141,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(printable("a\x1b[1m\nb\u{85}é"), "a\\x1b[1m\\x0ab\\x85é");
+        let text = "a\x1b[1m\nb\u{85}é";
+        assert_eq!(printable(text), "a\\x1b[1m\\x0ab\\x85é");
+        assert_eq!(printable_lines(text), "a\\x1b[1m\nb\\x85é");
     }
 
     #[test]
