@@ -11,7 +11,7 @@ use crate::state::{self, Pen};
 use crate::sys::Kind;
 use std::fmt::{Display, Write as _};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Carries out the commands in a file. Good lines count whatever the others
@@ -57,14 +57,15 @@ impl Reader<'_> {
     /// `place` says where the file was asked for.
     fn read(&mut self, path: &Path, place: &str) {
         let shown = path.display();
-        let file = match fs::canonicalize(path).and_then(|file| Ok((fs::read(&file)?, file))) {
-            Ok((text, file)) => (String::from_utf8_lossy(&text).into_owned(), file),
+        let text = match read_all(path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(e) => {
                 let text = format!("{place}{shown}: cannot read the configuration: {e}");
                 return self.complaints.push(text);
             }
         };
-        let (text, file) = file;
+        // A pipe has no other name.
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if self.open.contains(&file) {
             let text = format!("{place}{shown}: includes itself");
             return self.complaints.push(text);
@@ -87,6 +88,22 @@ impl Reader<'_> {
                 Err(why) => self.complaints.push(format!("{place}{why}")),
             }
         }
+    }
+}
+
+/// Most bytes of a configuration file: what has no end, such as a device, must
+/// not eat the memory.
+const MOST: u64 = 16 << 20;
+
+fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(MOST).read_to_end(&mut text)?;
+    match text.len() as u64 {
+        MOST => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {MOST} bytes"),
+        )),
+        _ => Ok(text),
     }
 }
 

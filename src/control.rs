@@ -35,7 +35,7 @@ pub fn line(pen: &Pen, text: &str) -> Outcome {
 pub fn reply(pen: &Pen, text: &str) -> String {
     match line(pen, text) {
         // Paths have what whoever chose them liked.
-        Ok(reply) => message::printable_lines(&reply),
+        Ok(reply) => message::printable_lines(reply),
         Err(why) => complaint(&why),
     }
 }

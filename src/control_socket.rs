@@ -8,6 +8,7 @@
 use crate::client::Client;
 use crate::command;
 use crate::control;
+use crate::files::Spot;
 use crate::listen::{Entrance, Listener, Peer};
 use crate::message;
 use crate::state::Pen;
@@ -16,6 +17,7 @@ use crate::users::User;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::lchown;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,13 +32,32 @@ const BACKLOG: u32 = 100;
 const STACK: usize = 256 * 1024;
 
 /// Opens the control port. A Unix socket is for `owner` alone.
+///
+/// Root makes the socket and gives it away only where nobody can put another
+/// file in its place meanwhile. Elsewhere it is made with the owner's rights.
 pub fn open(pen: &Pen, word: &str, owner: Option<&User>) -> Result<(), String> {
-    let listener = sys::with_umask(0o177, || Listener::open(word, Kind::Stream, BACKLOG))
-        .map_err(|why| format!("-C {why}"))?;
-    if let (true, Some(user)) = (crate::addr::is_path(word), owner) {
-        std::os::unix::fs::chown(word, Some(user.uid), Some(user.gid))
-            .map_err(|e| format!("-C {word}: cannot give it to the user: {e}"))?;
-    }
+    let listen = || {
+        let listener = || Listener::open(word, Kind::Stream, BACKLOG);
+        sys::with_umask(0o177, listener).map_err(|why| format!("-C {why}"))
+    };
+    let cannot = |e| format!("-C {word}: cannot give it to the user: {e}");
+    let owner = owner.filter(|_| crate::addr::is_path(word));
+    let is_fixed = || Spot::find(word.as_ref()).is_ok_and(|spot| spot.is_fixed());
+    let listener = match owner {
+        None => listen()?,
+        Some(user) if is_fixed() => {
+            let listener = listen()?;
+            lchown(word, Some(user.uid), Some(user.gid)).map_err(cannot)?;
+            listener
+        }
+        Some(user) => {
+            let listener = sys::with_rights_of(user.uid, user.gid, listen).map_err(cannot)?;
+            listener.map_err(|why| {
+                let uid = user.uid;
+                format!("{why} (as user {uid}, since others can write to the directory)")
+            })?
+        }
+    };
     message::debug(1, || format!("control port on {}", listener.address));
     pen.control_door.open(listener);
     Ok(())

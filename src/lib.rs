@@ -23,7 +23,7 @@
 //! | options and operands | [`options`], [`args`], [`addr`] |
 //! | what can be set | [`settings`], [`acl`] |
 //! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
-//! | configuration files, how files are written | [`config`], [`files`] |
+//! | configuration files; how files are written where others can write, too | [`config`], [`files`] |
 //! | X-Forwarded-For | [`http`] |
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |

@@ -8,6 +8,7 @@
 use crate::addr::{self, Endpoint};
 use crate::client::Client;
 use crate::connect::{self, Stream};
+use crate::files::Spot;
 use crate::message;
 use crate::session::{self, Arrival};
 use crate::state::Pen;
@@ -76,7 +77,7 @@ impl Drop for SocketPath {
             .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity);
         if same {
             // Not permitted after changing user: then it stays.
-            let _ = fs::remove_file(&self.path);
+            let _ = Spot::find(&self.path).and_then(|spot| spot.remove());
         }
     }
 }
@@ -137,7 +138,7 @@ impl Listener {
 
     fn unix(path: &Path, kind: Kind, backlog: u32) -> io::Result<Listener> {
         match fs::symlink_metadata(path) {
-            Ok(meta) if meta.file_type().is_socket() => fs::remove_file(path)?,
+            Ok(meta) if meta.file_type().is_socket() => Spot::find(path)?.remove()?,
             Ok(_) => {
                 let why = "there is a file that is not a socket";
                 return Err(io::Error::new(ErrorKind::AlreadyExists, why));

@@ -8,10 +8,11 @@
 
 use crate::addr::{self, Host};
 use crate::client::Client;
+use crate::files;
 use crate::message;
 use crate::settings::LogTarget;
 use crate::stats::Counter;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -79,7 +80,7 @@ impl Log {
                 }
             }
             LogTarget::File(path) => {
-                let file = OpenOptions::new().append(true).create(true).open(path);
+                let file = files::append(path);
                 let file =
                     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))?;
                 self.start()?;
@@ -199,7 +200,7 @@ fn network(word: &str) -> Result<UdpSocket, String> {
 
 /// `client-ip unix-time server-ip first-line`, as mergelogs reads it.
 pub fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
-    let mut line = format!("{client} {now} {server} ").into_bytes();
+    let mut line = names(format!("{client} {now} {server} "));
     line.extend(first_line(data).take(LINE));
     line.push(b'\n');
     line
@@ -207,21 +208,32 @@ pub fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8
 
 /// `+ client-ip server-ip first-line`, as penlogd reads it.
 pub fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
-    let mut line = format!("+ {client} {server} ").into_bytes();
+    let mut line = names(format!("+ {client} {server} "));
     let room = (DATAGRAM - 1).saturating_sub(line.len());
     line.extend(first_line(data).take(room));
     line.push(b'\n');
     line
 }
 
+/// The words before the request, of which a Unix socket's path may be anything.
+fn names(words: String) -> Vec<u8> {
+    let mut words = words.into_bytes();
+    words.iter_mut().for_each(|byte| *byte = dotted(*byte));
+    words
+}
+
 /// Up to CR or LF; what is not printable ASCII becomes a dot.
 fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
     data.iter()
         .take_while(|byte| !matches!(byte, b'\r' | b'\n'))
-        .map(|byte| match byte {
-            b' '..=b'~' => *byte,
-            _ => b'.',
-        })
+        .map(|byte| dotted(*byte))
+}
+
+fn dotted(byte: u8) -> u8 {
+    match byte {
+        b' '..=b'~' => byte,
+        _ => b'.',
+    }
 }
 
 /// The writing thread's life.
@@ -280,7 +292,7 @@ fn write_batch(
     if let Err(e) = &result {
         lost.add(count);
         if *well {
-            message::say(format_args!("cannot write to the log: {e}"));
+            message::say_seldom(format_args!("cannot write to the log: {e}"));
         }
     }
     *well = result.is_ok();
@@ -310,6 +322,9 @@ mod tests {
         let long = [b'a'; 5000];
         assert_eq!(file_line(client, 1, &server, &long).len(), 22 + LINE + 1);
         assert_eq!(datagram(client, &server, &long).len(), DATAGRAM);
+        let odd = Host::Unix("/run/\x1b\n x".into());
+        let line = file_line(Client::Unix, 1, &odd, data);
+        assert_eq!(text(line), "unix 1 /run/.. x GET /.. HTTP/1.0\n");
     }
 
     #[test]

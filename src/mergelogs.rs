@@ -88,6 +88,11 @@ fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), End> {
     out.write_all(bytes).map_err(cannot_write)
 }
 
+/// Writes what is another one's.
+fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), End> {
+    write(out, &message::harmless(bytes))
+}
+
 /// One line on standard error.
 fn say(text: &str) {
     let line = format!("mergelogs: {}\n", message::printable(text));
@@ -192,10 +197,10 @@ impl<W: Write> Merger<'_, W> {
             None => {
                 self.malformed += 1;
                 tell(self.debug, 2, source, || "no log line".to_owned());
-                write(self.out, source.input.line())?;
+                copy(self.out, source.input.line())?;
             }
         }
-        source.input.copy_rest(|piece| write(self.out, piece))?;
+        source.input.copy_rest(|piece| copy(self.out, piece))?;
         write(self.out, b"\n")
     }
 
@@ -220,9 +225,9 @@ impl<W: Write> Merger<'_, W> {
             }
         };
         client.write(self.out).map_err(cannot_write)?;
-        write(self.out, piece(places.client_end, date))?;
+        copy(self.out, piece(places.client_end, date))?;
         write(self.out, self.dates.utc(places.time))?;
-        write(self.out, rest)
+        copy(self.out, rest)
     }
 
     fn sum_up(&self) {

@@ -5,6 +5,7 @@
 //! `drop:` lines say why one connection was lost, some a second at most.
 
 use crate::sys;
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::sync::Mutex;
@@ -65,26 +66,65 @@ pub fn debug(level: u32, text: impl FnOnce() -> String) {
     }
 }
 
+/// Whether a character does something to what is shown around it: ends a line,
+/// moves or colours, or turns the direction of writing.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Replaces control characters, as what a stranger sent may be in the text.
 pub fn printable(text: &str) -> String {
-    escaped(text, char::is_control)
+    escaped(text, is_harmful)
 }
 
-/// The same for a text of several lines, which they stay.
-pub fn printable_lines(text: &str) -> String {
-    escaped(text, |c| c.is_control() && c != '\n')
+/// The same for a text of several lines.
+pub fn printable_lines(text: String) -> String {
+    let is_harmful = |c| c != '\n' && is_harmful(c);
+    match text.contains(is_harmful) {
+        true => escaped(&text, is_harmful),
+        false => text,
+    }
 }
 
-fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
+fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_bad(c) {
-            let _ = write!(out, "\\x{:02x}", u32::from(c));
-        } else {
-            out.push(c);
+        match u32::from(c) {
+            _ if !is_harmful(c) => out.push(c),
+            code @ ..=0xff => drop(write!(out, "\\x{code:02x}")),
+            code => drop(write!(out, "\\u{{{code:x}}}")),
         }
     }
     out
+}
+
+/// A line of somebody else's log, with dots for what could make it look like
+/// another one. Tabs stay, and a CR at its end.
+pub fn harmless(line: &[u8]) -> Cow<'_, [u8]> {
+    let (text, end) = match line {
+        [text @ .., b'\r'] => (text, &b"\r"[..]),
+        text => (text, &b""[..]),
+    };
+    if text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+        return line.into();
+    }
+    let mut out = Vec::with_capacity(line.len());
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let c = if c != '\t' && is_harmful(c) { '.' } else { c };
+            out.extend(c.encode_utf8(&mut [0; 4]).bytes());
+        }
+        // In Latin-1 there are control characters, too.
+        let bytes = chunk.invalid().iter();
+        out.extend(bytes.map(|byte| match byte {
+            0x80..=0x9f => b'.',
+            byte => *byte,
+        }));
+    }
+    out.extend_from_slice(end);
+    out.into()
 }
 
 /// Most lines in a second of those that strangers can cause.
@@ -141,9 +181,31 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        let text = "a\x1b[1m\nb\u{85}é";
-        assert_eq!(printable(text), "a\\x1b[1m\\x0ab\\x85é");
-        assert_eq!(printable_lines(text), "a\\x1b[1m\nb\\x85é");
+        assert_eq!(printable("a\x1b[1m\nb\u{85}é"), "a\\x1b[1m\\x0ab\\x85é");
+    }
+
+    #[test]
+    fn what_turns_a_line_around_is_escaped() {
+        assert_eq!(printable("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
+        let lines = |text: &str| printable_lines(text.to_owned());
+        assert_eq!(lines("a\nb\n"), "a\nb\n");
+        assert_eq!(lines("a\x1b\nb\r\n"), "a\\x1b\nb\\x0d\n");
+    }
+
+    #[test]
+    fn lines_of_others_are_made_harmless() {
+        for (line, want) in [
+            (&b"a\tb c\r"[..], &b"a\tb c\r"[..]),
+            (b"a\rb\x1b[1m\0\x7f\r", b"a.b.[1m..\r"),
+            (
+                "caf\u{e9} \u{85}\u{202e}x".as_bytes(),
+                "caf\u{e9} ..x".as_bytes(),
+            ),
+            (b"caf\xe9 \x9b1m", b"caf\xe9 .1m"),
+            (b"", b""),
+        ] {
+            assert_eq!(*harmless(line), *want);
+        }
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //! with a `fatal:` line on standard error and status 1. What a daemon opens,
 //! and when, is its own.
 
-use crate::files;
+use crate::files::{self, Spot};
 use crate::message;
 use crate::sys::{self, Side};
 use crate::users::User;
 use std::ffi::CStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,7 @@ impl Parent {
 
 /// The root is changed while that is still allowed.
 pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
+    files::know_root();
     if let Some(jail) = jail {
         std::os::unix::fs::chroot(jail)
             .and_then(|()| std::env::set_current_dir("/"))
@@ -117,14 +118,24 @@ pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), St
 }
 
 /// The file with the process number; dropping it removes the file.
-pub struct PidFile(PathBuf);
+pub struct PidFile {
+    path: PathBuf,
+    /// Where it is, whatever has become of the path. Nothing if it is none that
+    /// should go: a device, a pipe.
+    spot: Option<Spot>,
+}
 
 impl PidFile {
     /// Writes the pid as digits, without a newline.
     pub fn write(path: &Path) -> Result<PidFile, String> {
         let cannot = |e| format!("-p {}: cannot write the pid: {e}", path.display());
-        let mut file = files::in_place(path).map_err(cannot)?;
-        let this = PidFile(path.to_owned()); // gone again if this goes wrong:
+        let (spot, mut file) = files::in_place(path).map_err(cannot)?;
+        let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+        // Gone again if this goes wrong:
+        let this = PidFile {
+            path: path.to_owned(),
+            spot: Some(spot).filter(|_| is_file),
+        };
         let pid = std::process::id().to_string();
         file.write_all(pid.as_bytes()).map_err(cannot)?;
         Ok(this)
@@ -133,8 +144,8 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if let Err(e) = fs::remove_file(&self.0) {
-            let path = self.0.display();
+        if let Some(Err(e)) = self.spot.as_ref().map(Spot::remove) {
+            let path = self.path.display();
             message::say(format_args!("{path}: cannot remove the pid file: {e}"));
         }
     }

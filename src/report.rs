@@ -310,14 +310,15 @@ fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
 }
 
 /// Text as HTML: a path or a host name is whatever somebody typed.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in message::printable(text).chars() {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
             _ => out.push(c),
         }
     }
@@ -331,5 +332,6 @@ mod tests {
     #[test]
     fn markup_is_escaped() {
         assert_eq!(escape("<a b=\"c\">&"), "&lt;a b=&quot;c&quot;&gt;&amp;");
+        assert_eq!(escape("'\x1b\n"), "&#39;\\x1b\\x0a");
     }
 }

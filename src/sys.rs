@@ -10,13 +10,16 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 mod datagram;
 mod layout;
 mod number;
+mod own;
 mod place;
 mod socket;
 mod wait;
@@ -24,8 +27,9 @@ use datagram::*;
 pub use datagram::{Here, Received};
 use layout::*;
 pub use layout::{Kind, LocalTime, Resource, Side, Signal};
-pub use number::O_NOFOLLOW;
 use number::*;
+pub use number::{O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SEARCH_DIR, O_WRONLY};
+pub use own::*;
 use place::RawAddr;
 pub use place::{Peer, Place};
 pub use socket::*;
@@ -36,8 +40,15 @@ pub use wait::{wait_either, wait_readable, wait_writable};
 unsafe extern "C" {
     fn fork() -> c_int;
     safe fn setsid() -> c_int;
+    #[cfg_attr(all(target_os = "linux", target_env = "gnu"), link_name = "openat64")]
+    fn openat(dir: c_int, name: *const c_char, flags: c_int, ...) -> c_int;
+    fn renameat(dir: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int;
+    fn unlinkat(dir: c_int, name: *const c_char, flags: c_int) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
     safe fn geteuid() -> c_uint;
+    safe fn getegid() -> c_uint;
+    safe fn seteuid(uid: c_uint) -> c_int;
+    safe fn setegid(gid: c_uint) -> c_int;
     safe fn kill(pid: c_int, signal: c_int) -> c_int;
     safe fn umask(mask: ModeT) -> ModeT;
     safe fn setuid(uid: c_uint) -> c_int;
@@ -141,11 +152,6 @@ pub fn split() -> io::Result<Side> {
     }
 }
 
-/// Leaves the terminal: a session of its own.
-pub fn new_session() -> io::Result<()> {
-    check(setsid()).map(drop)
-}
-
 /// Puts `file` in place of standard input, output and error.
 pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     for target in 0..=2 {
@@ -156,26 +162,12 @@ pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this process may do what only root may.
-pub fn is_root() -> bool {
-    geteuid() == 0
-}
-
 /// Becomes another user for good: groups first, while that is still allowed.
 pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and count describe `groups`, which is only read.
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
     check(setgid(gid))?;
     check(setuid(uid)).map(drop)
-}
-
-/// Does `work` while new files are made without the permissions in `mask`
-/// (at most 0o777). It is the whole process's: call it before threads exist.
-pub fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
-    let old = umask(ModeT::from(mask));
-    let result = work();
-    umask(old);
-    result
 }
 
 /// Lifts the soft limit to the hard one and returns what is in force.
@@ -209,6 +201,35 @@ pub fn batch_scheduling() -> io::Result<()> {
         check_error(unsafe { pthread_setschedparam(pthread_self(), SCHED_BATCH, &param) })?;
     }
     Ok(())
+}
+
+// --- files -----------------------------------------------------------------
+
+/// Opens `name` in an open directory. A file that is made is for its owner to
+/// write and for others to read, if the umask lets them.
+pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int) -> io::Result<File> {
+    const MODE: c_uint = 0o644;
+    let name = CString::new(name.as_bytes())?;
+    // SAFETY: the name ends with a 0 and is only read; the mode is an int, as
+    // variadic functions take it.
+    let fd = check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, MODE) })?;
+    // SAFETY: a descriptor just made, that nobody else owns.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Gives a file in an open directory the name of another one there.
+pub fn rename_in(dir: impl AsFd, old: &OsStr, new: &OsStr) -> io::Result<()> {
+    let (old, new) = (CString::new(old.as_bytes())?, CString::new(new.as_bytes())?);
+    let dir = dir.as_fd().as_raw_fd();
+    // SAFETY: both names end with a 0 and are only read.
+    check(unsafe { renameat(dir, old.as_ptr(), dir, new.as_ptr()) }).map(drop)
+}
+
+/// Removes a name from an open directory, unless it is a directory's.
+pub fn remove_in(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+    let name = CString::new(name.as_bytes())?;
+    // SAFETY: the name ends with a 0 and is only read.
+    check(unsafe { unlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
 }
 
 // --- threads ---------------------------------------------------------------
@@ -252,33 +273,6 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
     result
 }
 
-/// Makes memory of this size or more come from the system and go back to it at
-/// once, and the rest from two heaps. That is what all C libraries do but glibc:
-/// it raises its limit as soon as such memory is freed and keeps the buffers of
-/// all that load ever needed, and has eight heaps for each processor, from
-/// which little can be given back.
-pub fn return_memory_from(size: usize) {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        const M_MMAP_THRESHOLD: c_int = -3;
-        const M_ARENA_MAX: c_int = -8;
-        mallopt(
-            M_MMAP_THRESHOLD,
-            c_int::try_from(size).unwrap_or(c_int::MAX),
-        );
-        mallopt(M_ARENA_MAX, 2);
-    }
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = size;
-}
-
-/// Gives free memory back to the system, where the C library does not do so by
-/// itself (glibc).
-pub fn return_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    malloc_trim(0);
-}
-
 // --- signals ---------------------------------------------------------------
 
 /// The signals that pen waits for, blocked in every thread started later.
@@ -310,13 +304,6 @@ impl Signals {
             SIGUSR1 => Signal::Report,
             _ => Signal::Stop,
         })
-    }
-}
-
-/// Sends this process TERM, so that it ends as if told from outside.
-pub fn ask_to_stop() {
-    if let Ok(pid) = c_int::try_from(std::process::id()) {
-        kill(pid, SIGTERM); // cannot fail: the process is there
     }
 }
 

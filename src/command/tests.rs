@@ -117,3 +117,16 @@ fn bad_lines_say_what_is_wrong() {
     }
     assert!(parse(&"x".repeat(5000)).unwrap_err().contains("4095"));
 }
+
+/// Pages can make browsers send a line like this to the control port.
+#[test]
+fn a_browsers_request_is_no_command() {
+    for spec in TABLE {
+        for target in ["/", "/1", "/etc/passwd", "0"] {
+            let line = format!("{} {target} HTTP/1.1", spec.name);
+            let parsed = parse(&line);
+            let is_nothing = matches!(parsed, Err(_) | Ok(Some(Command::Nothing)));
+            assert!(is_nothing, "{line}: {parsed:?}");
+        }
+    }
+}

@@ -4,9 +4,10 @@
 //! It alone has the entries and the log, so nothing here is locked.
 
 use super::matcher::Matcher;
+use crate::files;
 use crate::message;
 use crate::sys;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -89,7 +90,7 @@ impl Output {
 }
 
 fn append(path: &Path) -> Result<File, String> {
-    let file = OpenOptions::new().append(true).create(true).open(path);
+    let file = files::append(path);
     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
 }
 

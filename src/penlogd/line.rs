@@ -55,11 +55,14 @@ pub fn request(line: &[u8]) -> Option<Request<'_>> {
     if text.is_empty() {
         return None;
     }
+    // What is short because of its blanks was not cut: lengths without end
+    // would each have to be looked up.
+    let cut = line.len() >= LONGEST && text.len() >= LONGEST - 3 * NAME;
     Some(Request {
         client,
         server: server.to_canonical(),
         text,
-        cut: line.len() >= LONGEST,
+        cut,
     })
 }
 
@@ -225,6 +228,9 @@ mod tests {
         assert!(!request(&line).unwrap().cut);
         line.push(b'x');
         assert!(request(&line).unwrap().cut);
+        line.truncate(300);
+        line.resize(LONGEST, b' ');
+        assert!(!request(&line).unwrap().cut);
         line.resize(5000, b'x');
         assert_eq!(request(&line).unwrap().text.len(), LONGEST);
     }

@@ -73,11 +73,12 @@ impl Matcher {
         match self.entries.find(from, &line::requests(line)) {
             Some(client) => {
                 self.counts.found += 1;
-                self.lines.extend(&*line::with_client(line, client));
+                let line = line::with_client(line, client);
+                self.lines.extend(&*message::harmless(&line));
             }
             None => {
                 message::debug(1, || format!("{from}: no client for {}", shown(line)));
-                self.lines.extend(line);
+                self.lines.extend(&*message::harmless(line));
             }
         }
         self.lines.push(b'\n');
@@ -122,7 +123,7 @@ mod tests {
         matcher.datagram(other, b"pen - - \"GET /a\" 200\n");
         matcher.datagram(WEB, b"+no blank");
         let want: &[u8] = b"198.51.100.7 - - \"GET /a\" 200\npen - - \"GET /b\" 404\n\
-            198.51.100.7 - - \"GET /a\" 206\r\0\x07\xff\npen - - \"GET /a\" 200\n+no blank\n";
+            198.51.100.7 - - \"GET /a\" 206...\xff\npen - - \"GET /a\" 200\n+no blank\n";
         assert_eq!(matcher.lines(), want);
         assert_eq!(
             matcher.report(),

@@ -127,30 +127,90 @@ pub(super) const AF_INET6: c_int = 28;
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 pub(super) const AF_INET6: c_int = 24;
 
-/// Do not follow a symbolic link in the last part of a path (`open`).
+/// For writing alone (`open`); the same everywhere.
+pub const O_WRONLY: c_int = 1;
+
 #[cfg(all(
     target_os = "linux",
-    any(
-        target_arch = "arm",
-        target_arch = "aarch64",
-        target_arch = "m68k",
-        target_arch = "powerpc",
-        target_arch = "powerpc64"
-    )
+    not(any(target_arch = "mips", target_arch = "mips64"))
 ))]
-pub const O_NOFOLLOW: c_int = 0o100000;
-/// Do not follow a symbolic link in the last part of a path (`open`).
-#[cfg(all(
+mod open {
+    use std::ffi::c_int;
+    /// Write at the end, wherever that is then (`open`).
+    pub const O_APPEND: c_int = 0o2000;
+    /// Make the file (`open`).
+    pub const O_CREAT: c_int = 0o100;
+    /// With [`O_CREAT`]: only if the name is free, a link's included (`open`).
+    pub const O_EXCL: c_int = 0o200;
+    /// Do not wait for anybody at the other end of a pipe (`open`).
+    pub const O_NONBLOCK: c_int = 0o4000;
+}
+
+#[cfg(not(all(
     target_os = "linux",
-    not(any(
-        target_arch = "arm",
-        target_arch = "aarch64",
-        target_arch = "m68k",
-        target_arch = "powerpc",
-        target_arch = "powerpc64"
-    ))
-))]
-pub const O_NOFOLLOW: c_int = 0o400000;
+    not(any(target_arch = "mips", target_arch = "mips64"))
+)))]
+mod open {
+    use std::ffi::c_int;
+    const LINUX: bool = cfg!(target_os = "linux"); // on mips
+    /// Write at the end, wherever that is then (`open`).
+    pub const O_APPEND: c_int = 8;
+    /// Make the file (`open`).
+    pub const O_CREAT: c_int = if LINUX { 0x100 } else { 0x200 };
+    /// With [`O_CREAT`]: only if the name is free, a link's included (`open`).
+    pub const O_EXCL: c_int = if LINUX { 0x400 } else { 0x800 };
+    /// Do not wait for anybody at the other end of a pipe (`open`).
+    pub const O_NONBLOCK: c_int = if LINUX { 0x80 } else { 4 };
+}
+pub use open::*;
+
 /// Do not follow a symbolic link in the last part of a path (`open`).
-#[cfg(not(target_os = "linux"))]
-pub const O_NOFOLLOW: c_int = 0x100;
+pub const O_NOFOLLOW: c_int = match OPEN {
+    System::OtherLinux => 0o100000,
+    System::Linux => 0o400000,
+    _ => 0x100,
+};
+const O_DIRECTORY: c_int = match OPEN {
+    System::OtherLinux => 0o40000,
+    System::Linux | System::NetBsd => 0o200000,
+    System::FreeBsd | System::OpenBsd => 0x20000,
+};
+/// A directory, for what is in it: neither its list nor a link to it (`open`).
+/// O_PATH and O_SEARCH need no permission to read it; OpenBSD has neither.
+pub const O_SEARCH_DIR: c_int = O_DIRECTORY
+    | O_NOFOLLOW
+    | match OPEN {
+        System::OtherLinux | System::Linux => 0o10000000,
+        System::FreeBsd => 0x40000,
+        System::NetBsd => 0x800000,
+        System::OpenBsd => 0,
+    };
+
+/// Where these flags differ.
+#[allow(dead_code)] // all but one
+enum System {
+    /// Linux on processors whose flags are older than the others'.
+    OtherLinux,
+    Linux,
+    FreeBsd,
+    NetBsd,
+    OpenBsd,
+}
+
+const OPEN: System = if cfg!(target_os = "freebsd") {
+    System::FreeBsd
+} else if cfg!(target_os = "netbsd") {
+    System::NetBsd
+} else if cfg!(not(target_os = "linux")) {
+    System::OpenBsd
+} else if cfg!(any(
+    target_arch = "arm",
+    target_arch = "aarch64",
+    target_arch = "m68k",
+    target_arch = "powerpc",
+    target_arch = "powerpc64"
+)) {
+    System::OtherLinux
+} else {
+    System::Linux
+};

@@ -2,9 +2,11 @@
 
 use crate::differences::{ACL_TWICE, BAD_LINE, LONG_OPTIONS, WRITE};
 use crate::harness::{
-    At, Dir, Place, Starter, better, letters, responders, run, wait_until, worse,
+    At, Dir, Place, Starter, better, letters, pen_program, responders, run, wait_until, worse,
 };
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 #[test]
 fn a_file_sets_what_options_do_not() {
@@ -238,15 +240,15 @@ fn a_file_that_cannot_be_written_stays_as_it_is() {
     let place = Place::new();
     let dir = Dir::new();
     let pen = Starter::new(&place).control(place.at()).start();
-    // A link is replaced, not followed.
-    let (target, link) = (dir.file("target"), dir.file("link"));
-    fs::write(&target, "precious").unwrap();
-    std::os::unix::fs::symlink(&target, &link).unwrap();
-    assert_eq!(pen.ask(&format!("write {}", link.display())), "");
-    let text = fs::read_to_string(&link).unwrap();
+    // Whoever has the file open, or another name of it, keeps the old one.
+    let (file, name) = (dir.file("file"), dir.file("name"));
+    fs::write(&file, "precious").unwrap();
+    fs::hard_link(&file, &name).unwrap();
+    assert_eq!(pen.ask(&format!("write {}", file.display())), "");
+    let text = fs::read_to_string(&file).unwrap();
     assert!(text.starts_with("# Generated"), "{text}");
     assert_eq!(dir.names().len(), 2, "{:?}", dir.names());
-    let text = fs::read_to_string(&target).unwrap();
+    let text = fs::read_to_string(&name).unwrap();
     if worse(&WRITE) {
         assert!(text.starts_with("# Generated"), "{text}");
         return;
@@ -256,6 +258,29 @@ fn a_file_that_cannot_be_written_stays_as_it_is() {
     assert!(reply.contains("no file given"), "{reply}");
     let reply = pen.ask("write /nonexistent/pen.cfg");
     assert!(reply.contains("/nonexistent/pen.cfg"), "{reply}");
+}
+
+#[test]
+fn a_file_can_be_a_pipe() {
+    if better(&LONG_OPTIONS) {
+        return;
+    }
+    let mut command = Command::new(pen_program());
+    command.args(["--check", "-F", "/dev/stdin", "10000", "127.0.0.1:9"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"hash\nmode\n")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(
+        output.stdout.starts_with(b"hash no roundrobin"),
+        "{output:?}"
+    );
 }
 
 /// Where a path is meant, a path can be given.

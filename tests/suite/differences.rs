@@ -68,6 +68,18 @@ differences! {
         "path to listen on",
         "any file is removed; the socket stays at the end",
         "only a socket is; it goes with pen";
+    PLANTED:
+        "links, pipes, files of others where pid file, log, report or configuration go",
+        "followed, waited for, written to",
+        "refused or replaced, in directories that others can write to";
+    UMASK:
+        "pid file, log and configuration with umask 0",
+        "everybody can write to them",
+        "the owner alone can";
+    DEVICE:
+        "`-p` with a device",
+        "removed at the end",
+        "stays";
     INT:
         "INT",
         "pid file stays",
@@ -317,6 +329,10 @@ differences! {
         "`penlogd`: malformed datagrams",
         "a crash",
         "harmless";
+    OTHERS_LINES:
+        "`penlogd`, `mergelogs`: control characters in others' lines",
+        "as they are",
+        "dots, but for tabs";
     PENLOGD_START:
         "`penlogd`: failure at the start",
         "status 0",

@@ -142,7 +142,7 @@ fn odd_datagrams_harm_nothing() {
         ],
     );
     let all = lines(&log, 7);
-    assert_eq!(all[..3], ["plain\u{7}\u{fffd}", "one", "two"]);
+    assert_eq!(all[..3], ["plain.\u{fffd}", "one", "two"]);
     assert_eq!(all[5], "z".repeat(8192));
     assert_eq!(all[6], "last");
 }
@@ -199,6 +199,46 @@ fn a_line_without_a_request_stays() {
     send(place.ip(3), at, &[b"plain\n", WEB_LINE]);
     let count = if worse(&PENLOGD_LINE) { 1 } else { 2 };
     lines(&log, count);
+}
+
+/// A line that would look like another one on a terminal.
+#[test]
+fn lines_cannot_pretend() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let (at, log) = (place.at(2), dir.file("log"));
+    let _daemon = penlogd(at, &log, &[]);
+    let line = "x - - \"GET /\tcaf\u{e9}\u{9b}2K\r198.51.100.7\x1b[8m\" 200";
+    send(place.ip(3), at, &[format!("{line}\n").as_bytes()]);
+    wait_until("the line is in the log", || {
+        fs::read(&log).is_ok_and(|data| data.ends_with(b"\n"))
+    });
+    let text = fs::read_to_string(&log).unwrap();
+    let want = match worse(&OTHERS_LINES) {
+        true => line,
+        false => "x - - \"GET /\tcaf\u{e9}.2K.198.51.100.7.[8m\" 200",
+    };
+    assert_eq!(text, format!("{want}\n"));
+}
+
+/// The same care as pen's.
+#[test]
+fn planted_links_are_not_followed() {
+    if better(&PLANTED) {
+        return;
+    }
+    let (place, all) = (Place::new(), crate::harness::Dir::new().open_to_all());
+    let (victim, link) = (all.file("victim"), all.file("link"));
+    fs::write(&victim, "whole").unwrap();
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    for option in ["-l", "-p"] {
+        let mut command = Command::new(program("penlogd"));
+        command.arg("-f").arg(option).arg(&link);
+        let output = command.arg(place_word(place.at(2))).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("not followed"), "{errors}");
+    }
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
 }
 
 #[test]

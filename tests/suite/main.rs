@@ -34,6 +34,7 @@ mod endings;
 mod failed_start;
 mod failover;
 mod hash_v6;
+mod hostile;
 mod http_header;
 mod idle_time;
 mod installation;

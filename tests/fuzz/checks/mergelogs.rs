@@ -5,9 +5,10 @@
 //! An input is the jitter, the shift, which servers wrote the logs, and the
 //! logs, pen's first, with a 0xFE between them.
 
-use super::web_log::{apache, assert_same, dotted, nginx, quote};
+use super::web_log::{apache, assert_harmless, assert_same, dotted, nginx, quote};
 use pen::addr::Host;
 use pen::client::Client;
+use pen::message::harmless;
 use pen::{log, mergelogs};
 use std::ffi::OsString;
 use std::io::{self, Cursor, Read};
@@ -33,6 +34,7 @@ pub fn check(data: &[u8]) {
     let servers = &SERVERS[usize::from(servers) % SERVERS.len()][..logs.len()];
     let found = merged(jitter, shift, servers, pens, &logs);
     let wanted = Model::new(jitter, shift, servers, pens).merge(&logs);
+    assert_harmless(&found);
     let mut rest = &found[..];
     for (number, permitted) in wanted.iter().enumerate() {
         let fits = permitted
@@ -162,14 +164,16 @@ impl Model {
 
     fn line(&mut self, index: usize, line: &[u8]) -> Permitted {
         let Some((client_end, from, to, time)) = places(line) else {
-            return vec![[line, b"\n"].concat()];
+            return vec![[&harmless(line), &b"\n"[..]].concat()];
         };
         let rest = &line[to..];
         self.newest = self.newest.max(time);
         let clients = self.clients(index, rest, time);
         let written = |client: Vec<u8>| {
-            let between = &line[client_end..from];
-            [&client[..], between, date(time).as_bytes(), rest, b"\n"].concat()
+            let client = [&client[..], b" "].concat(); // so a CR is not its end
+            let client = harmless(&client).split_last().unwrap().1.to_vec();
+            let (between, rest) = (harmless(&line[client_end..from]), harmless(rest));
+            [&client[..], &between, date(time).as_bytes(), &rest, b"\n"].concat()
         };
         clients.into_iter().map(written).collect()
     }

@@ -62,3 +62,12 @@ pub fn assert_same(found: &[u8], wanted: &[u8]) {
     let (shown, should) = (found.escape_ascii(), wanted.escape_ascii());
     assert!(found == wanted, "{shown}\nshould be\n{should}");
 }
+
+/// No control characters but tabs and the ends of lines.
+pub fn assert_harmless(lines: &[u8]) {
+    for line in lines.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let is_harmful = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        assert!(!line.iter().any(is_harmful), "{}", line.escape_ascii());
+    }
+}

@@ -1,0 +1,80 @@
+//! What a process says of itself and changes of itself. No unsafe code.
+
+use super::layout::ModeT;
+use super::number::SIGTERM;
+use super::{check, getegid, geteuid, kill, setegid, seteuid, setsid, umask};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use super::{malloc_trim, mallopt};
+use std::ffi::c_int;
+use std::io;
+
+/// Leaves the terminal: a session of its own.
+pub fn new_session() -> io::Result<()> {
+    check(setsid()).map(drop)
+}
+
+/// Whether this process may do what only root may.
+pub fn is_root() -> bool {
+    geteuid() == 0
+}
+
+/// The user as whom this process opens files.
+pub fn effective_user() -> u32 {
+    geteuid()
+}
+
+/// Does `work` with the rights of another user, and has root's back. Only root
+/// can, and only before threads exist. The supplementary groups stay. An error
+/// says that nothing was done, or that what could be given up did not come back:
+/// then this process must end.
+pub fn with_rights_of<R>(uid: u32, gid: u32, work: impl FnOnce() -> R) -> io::Result<R> {
+    let (root, group) = (geteuid(), getegid());
+    check(setegid(gid))?;
+    let result = check(seteuid(uid)).map(|_| work());
+    check(seteuid(root))?;
+    check(setegid(group))?;
+    result
+}
+
+/// Does `work` while new files are made without the permissions in `mask`
+/// (at most 0o777). It is the whole process's: call it before threads exist.
+pub fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
+    let old = umask(ModeT::from(mask));
+    let result = work();
+    umask(old);
+    result
+}
+
+/// Sends this process TERM, so that it ends as if told from outside.
+pub fn ask_to_stop() {
+    if let Ok(pid) = c_int::try_from(std::process::id()) {
+        kill(pid, SIGTERM); // cannot fail: the process is there
+    }
+}
+
+/// Makes memory of this size or more come from the system and go back to it at
+/// once, and the rest from two heaps. That is what all C libraries do but glibc:
+/// it raises its limit as soon as such memory is freed and keeps the buffers of
+/// all that load ever needed, and has eight heaps for each processor, from
+/// which little can be given back.
+pub fn return_memory_from(size: usize) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const M_MMAP_THRESHOLD: c_int = -3;
+        const M_ARENA_MAX: c_int = -8;
+        mallopt(
+            M_MMAP_THRESHOLD,
+            c_int::try_from(size).unwrap_or(c_int::MAX),
+        );
+        mallopt(M_ARENA_MAX, 2);
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = size;
+}
+
+/// Gives free memory back to the system, where the C library does not do so by
+/// itself (glibc).
+pub fn return_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    malloc_trim(0);
+}

@@ -1,0 +1,446 @@
+//! A hostile user of this host: what he has put where pen writes its files.
+//!
+//! As root in directories that others can write to, links, second names, pipes
+//! and files of others are refused or replaced; those that root has made are
+//! used like ever. The others here are the test itself, where only the mode of
+//! the directory counts, or the user nobody.
+
+use crate::differences::{DEVICE, ESCAPED, PLANTED, UMASK};
+use crate::harness::{
+    At, Backend, Dir, Pen, Place, Starter, better, is_root, pen_program, refused, skipped,
+    wait_until, worse,
+};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+/// The number of the user nobody, on every Linux.
+const NOBODY: u32 = 65534;
+
+/// Whether a test may be somebody else, and says so if not.
+fn is_nobody_else() -> bool {
+    if !is_root() {
+        skipped("only root can be somebody else as well");
+    }
+    !is_root()
+}
+
+/// Runs a shell's command as nobody, in this directory.
+fn nobody_does(dir: &Dir, command: &str) {
+    let mut words = Command::new("setpriv");
+    words.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    words.args(["sh", "-c", command]).current_dir(dir.path());
+    assert!(words.status().unwrap().success(), "{command}");
+}
+
+/// A directory like /tmp: everybody can write to it, and only the owner of a
+/// file can take it away.
+fn sticky() -> Dir {
+    let dir = Dir::new();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o1777)).unwrap();
+    dir
+}
+
+fn words(option: &str, path: &Path) -> [String; 2] {
+    [option.to_owned(), path.display().to_string()]
+}
+
+/// A pen with a control port and a server, that writes its page there.
+fn with_page(place: &Place, page: &Path) -> Starter {
+    let starter = Starter::new(place).control(place.at());
+    starter.args(words("-w", page)).server(&place.at())
+}
+
+fn is_page(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file()) && text.ends_with("</html>\n")
+}
+
+/// Has a line logged.
+fn send(pen: &Pen, data: &str) {
+    let client = pen.connect();
+    client.send(data);
+    assert_eq!(client.receive(data.len()), data.as_bytes());
+}
+
+#[test]
+fn links_where_all_can_write_are_refused() {
+    if better(&PLANTED) {
+        return;
+    }
+    let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    let victim = own.file("victim");
+    fs::write(&victim, "whole").unwrap();
+    let link = all.file("link");
+    symlink(&victim, &link).unwrap();
+    symlink(own.path(), all.file("way")).unwrap();
+    let (listen, way) = (place.at().to_string(), all.file("way/victim"));
+    for option in ["-l", "-p"] {
+        for path in [&link, &way] {
+            let words = [option, path.to_str().unwrap(), &listen, "127.0.0.1:9"];
+            let name = path.to_str().unwrap();
+            refused(&words, &[name, "is a link of user", "not followed"]);
+        }
+    }
+    // The page and the configuration take the link's own name.
+    let pen = with_page(&place, &link)
+        .expect("way is a link of user")
+        .start();
+    assert!(pen.ask("status").contains("Pen status page"));
+    assert!(is_page(&link));
+    symlink(&victim, all.file("cfg")).unwrap();
+    assert_eq!(pen.ask(&format!("write {}", all.file("cfg").display())), "");
+    assert!(
+        fs::read_to_string(all.file("cfg"))
+            .unwrap()
+            .starts_with('#')
+    );
+    // A running pen refuses the same, and goes on as before.
+    for command in ["log", "write"] {
+        let reply = pen.ask(&format!("{command} {}", way.display()));
+        assert!(reply.contains("not followed"), "{reply}");
+    }
+    pen.ask(&format!("web_stats {}", way.display()));
+    assert!(pen.ask("status").contains("Pen status page"));
+    pen.says("way is a link of user");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
+    assert_eq!(own.names(), ["victim"]);
+}
+
+#[test]
+fn links_of_root_go_on() {
+    for dir in [Dir::new(), sticky()] {
+        let (place, data) = (Place::new(), Dir::new());
+        let echo = Backend::echo(place.at());
+        for name in ["log", "page", "pid"] {
+            symlink(data.file(name), dir.file(name)).unwrap();
+        }
+        let pen = Starter::new(&place)
+            .args(words("-l", &dir.file("log")))
+            .args(words("-w", &dir.file("page")))
+            .args(words("-p", &dir.file("pid")))
+            .server(&echo.at)
+            .expect("reloading on HUP")
+            .start();
+        let pid = fs::read_to_string(data.file("pid")).unwrap();
+        assert_eq!(pid, pen.pid().to_string());
+        // Rotation: the file is moved away, the link stays.
+        send(&pen, "before\n");
+        fs::rename(data.file("log"), data.file("log.1")).unwrap();
+        pen.signal("HUP");
+        wait_until("the log is there again", || data.file("log").exists());
+        send(&pen, "after\n");
+        pen.signal("USR1");
+        wait_until("the page is written", || is_page(&data.file("page")));
+        drop(pen);
+        let log = fs::read_to_string(data.file("log")).unwrap();
+        assert!(log.ends_with(" after\n"), "{log}");
+        assert!(dir.file("log").is_symlink() && dir.file("page").is_symlink());
+    }
+}
+
+#[test]
+fn what_nobody_has_made_in_a_sticky_directory_is_not_used() {
+    if better(&PLANTED) || is_nobody_else() {
+        return;
+    }
+    let (place, dir, own) = (Place::new(), sticky(), Dir::new());
+    let victim = own.file("victim");
+    fs::write(&victim, "whole").unwrap();
+    nobody_does(&dir, &format!("ln -s {} link", victim.display()));
+    nobody_does(&dir, "mkfifo pipe; echo 1 >file; chmod 666 file");
+    let listen = place.at().to_string();
+    for option in ["-l", "-p"] {
+        for (name, why) in [
+            ("link", "is a link of user 65534"),
+            ("pipe", "No such device"), // nobody reads it: no reason to wait
+            ("file", "it belongs to user 65534"),
+        ] {
+            let path = dir.file(name).display().to_string();
+            refused(&[option, &path, &listen, "127.0.0.1:9"], &[&path, why]);
+        }
+    }
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
+    assert_eq!(fs::read_to_string(dir.file("file")).unwrap(), "1\n");
+}
+
+#[test]
+fn second_names_are_refused() {
+    if better(&PLANTED) {
+        return;
+    }
+    let (place, all) = (Place::new(), Dir::new().open_to_all());
+    fs::write(all.file("victim"), "whole").unwrap();
+    fs::hard_link(all.file("victim"), all.file("name")).unwrap();
+    let (path, listen) = (all.file("name").display().to_string(), place.at());
+    for option in ["-l", "-p"] {
+        let words = [option, &path, &listen.to_string(), "127.0.0.1:9"];
+        refused(&words, &[&path, "another name"]);
+    }
+    let pen = with_page(&place, &all.file("name")).start();
+    pen.ask("status");
+    assert!(is_page(&all.file("name")));
+    assert_eq!(fs::read_to_string(all.file("victim")).unwrap(), "whole");
+}
+
+/// The page of root does not get the mode that somebody else has chosen.
+#[test]
+fn modes_of_others_are_not_kept() {
+    if better(&PLANTED) || is_nobody_else() {
+        return;
+    }
+    let (place, dir) = (Place::new(), sticky());
+    nobody_does(&dir, "echo x >page; chmod 4777 page");
+    let page = dir.file("page");
+    let pen = with_page(&place, &page).start();
+    pen.ask("status");
+    assert!(is_page(&page));
+    let meta = fs::metadata(&page).unwrap();
+    assert_eq!((meta.uid(), meta.mode() & 0o7022), (0, 0));
+    // One's own is.
+    fs::set_permissions(&page, Permissions::from_mode(0o604)).unwrap();
+    pen.ask("status");
+    assert_eq!(fs::metadata(&page).unwrap().mode() & 0o7777, 0o604);
+}
+
+/// A pipe that nobody reads stops neither commands nor signals.
+#[test]
+fn a_planted_pipe_holds_up_nothing() {
+    if better(&PLANTED) || is_nobody_else() {
+        return;
+    }
+    for is_sticky in [true, false] {
+        let place = Place::new();
+        let dir = if is_sticky { sticky() } else { Dir::new() };
+        let page = dir.file("page");
+        if is_sticky {
+            nobody_does(&dir, "mkfifo page");
+        } else {
+            let made = Command::new("mkfifo").arg(&page).status();
+            assert!(made.unwrap().success());
+        }
+        let pen = with_page(&place, &page)
+            .expect("cannot write the report: No such device")
+            .expect("reloading on HUP")
+            .start();
+        if is_sticky {
+            assert!(pen.ask("status").contains("Pen status page"));
+            assert!(is_page(&page), "it is replaced");
+        }
+        pen.signal("USR1");
+        pen.signal("HUP");
+        pen.says("reloading on HUP");
+    }
+}
+
+/// Names and temporary names that somebody has taken before.
+#[test]
+fn temporary_names_cannot_be_taken() {
+    let (place, all) = (Place::new(), Dir::new().open_to_all());
+    let page = all.file("page");
+    let pen = with_page(&place, &page).start();
+    // What a process with this number may have left when it was killed.
+    fs::write(all.file(&format!("page.{}.tmp", pen.pid())), "").unwrap();
+    pen.ask("status");
+    assert!(is_page(&page));
+    assert_eq!(all.names().len(), 2, "{:?}", all.names());
+}
+
+/// While a directory on the way is exchanged for a link, again and again, no
+/// file gets to where the link leads.
+#[test]
+fn an_exchanged_directory_is_noticed() {
+    if better(&PLANTED) {
+        return;
+    }
+    let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    let (way, away) = (all.file("way"), all.file("away"));
+    fs::create_dir(&way).unwrap();
+    let pen = with_page(&place, &way.join("page"))
+        .expect("cannot write the report")
+        .expect("messages like these")
+        .start();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                fs::rename(&way, &away).unwrap();
+                symlink(own.path(), &way).unwrap();
+                fs::remove_file(&way).unwrap();
+                fs::rename(&away, &way).unwrap();
+            }
+        });
+        for _ in 0..300 {
+            assert!(pen.ask("status").contains("Pen status page"));
+            pen.ask(&format!("log {}", way.join("log").display()));
+        }
+        done.store(true, SeqCst);
+    });
+    assert!(own.names().is_empty(), "{:?}", own.names());
+    pen.ask("status");
+    assert!(is_page(&way.join("page")));
+}
+
+/// At the end the pid file goes that was written, not the one to which the path
+/// leads then.
+#[test]
+fn another_pid_file_stays() {
+    if better(&PLANTED) {
+        return;
+    }
+    let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    fs::create_dir(all.file("way")).unwrap();
+    fs::write(own.file("pid"), "whole").unwrap();
+    let pen = Starter::new(&place)
+        .args(words("-p", &all.file("way/pid")))
+        .server(&place.at())
+        .start();
+    fs::rename(all.file("way"), all.file("away")).unwrap();
+    symlink(own.path(), all.file("way")).unwrap();
+    drop(pen);
+    assert_eq!(fs::read_to_string(own.file("pid")).unwrap(), "whole");
+    assert!(!all.file("away/pid").exists());
+}
+
+#[test]
+fn a_device_is_no_pid_file_to_remove() {
+    if is_nobody_else() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let device = dir.file("null");
+    let mut made = Command::new("mknod");
+    made.arg(&device).args(["c", "1", "3"]);
+    if !made.status().unwrap().success() {
+        return skipped("no device can be made here");
+    }
+    let pen = Starter::new(&place)
+        .args(words("-p", &device))
+        .server(&place.at())
+        .start();
+    drop(pen);
+    let stays = fs::metadata(&device).is_ok_and(|meta| meta.file_type().is_char_device());
+    assert!(stays != worse(&DEVICE));
+}
+
+#[test]
+fn files_are_nobody_elses_to_write_whatever_the_umask() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let pen = Starter::new(&place)
+        .under("umask 0")
+        .args(words("-p", &dir.file("pid")))
+        .args(words("-l", &dir.file("log")))
+        .control(place.at())
+        .server(&place.at())
+        .start();
+    pen.ask(&format!("write {}", dir.file("cfg").display()));
+    let mode = if worse(&UMASK) { 0o666 } else { 0o644 };
+    for name in ["pid", "log", "cfg"] {
+        let meta = fs::metadata(dir.file(name)).unwrap();
+        assert_eq!(meta.mode() & 0o777, mode, "{name}");
+    }
+}
+
+/// A container's log.
+#[test]
+fn the_log_can_be_standard_output() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let out = dir.file("out");
+    let limit: &'static str = Box::leak(format!("exec >{}", out.display()).into_boxed_str());
+    let pen = Starter::new(&place)
+        .under(limit)
+        .args(["-l", "/dev/stdout"])
+        .server(&echo.at)
+        .expect("reloading on HUP")
+        .start();
+    send(&pen, "hello\n");
+    drop(pen);
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.ends_with(" hello\n"), "{text}");
+}
+
+/// Where the user of -u could put another file in its place, the socket is made
+/// by that user; elsewhere root makes it and gives it away.
+#[test]
+fn a_control_socket_is_made_by_who_can_write_there() {
+    if better(&PLANTED) || is_nobody_else() {
+        return;
+    }
+    let own = Dir::new();
+    let (his, theirs) = (Dir::new(), Dir::new());
+    std::os::unix::fs::chown(his.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(theirs.path(), Some(NOBODY - 1), None).unwrap();
+    for dir in [&own, &his, &sticky()] {
+        let place = Place::new();
+        let pen = Starter::new(&place)
+            .args(["-C", &dir.file("ctl").display().to_string()])
+            .args(["-u", &NOBODY.to_string()])
+            .server(&place.at())
+            .start();
+        let meta = fs::symlink_metadata(dir.file("ctl")).unwrap();
+        assert!(meta.file_type().is_socket());
+        assert_eq!((meta.uid(), meta.mode() & 0o777), (NOBODY, 0o600));
+        assert_eq!(pen.status().number("Uid"), u64::from(NOBODY));
+    }
+    // Who has put a link there gets nothing.
+    nobody_does(&his, "ln -s /etc/passwd link");
+    let listen = Place::new().at().to_string();
+    let nobody = NOBODY.to_string();
+    for (path, why) in [
+        (his.file("link"), "not a socket"),
+        (
+            theirs.file("ctl"),
+            "Permission denied (os error 13) (as user 65534",
+        ),
+    ] {
+        let path = path.display().to_string();
+        let words = ["-C", &path, "-u", &nobody, &listen, "127.0.0.1:9"];
+        let mut command = Command::new(pen_program());
+        let output = command.arg("-f").args(words).stdin(Stdio::null()).output();
+        let output = output.unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(&path) && errors.contains(why), "{errors}");
+    }
+    assert_eq!(fs::metadata("/etc/passwd").unwrap().uid(), 0);
+}
+
+/// What is in a name does not reach a terminal, a page or a log.
+#[test]
+fn names_cannot_draw() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let path = dir.file("a\x1b[31m'b");
+    let echo = Backend::echo(At::Unix(path.clone()));
+    let log = dir.file("log");
+    let pen = Starter::new(&place)
+        .control(place.at())
+        .args(words("-l", &log))
+        .start();
+    pen.ask(&format!("server 0 address {}", path.display()));
+    let (servers, page) = (pen.ask("servers"), pen.ask("status"));
+    if worse(&ESCAPED) {
+        assert!(servers.contains('\x1b'), "{servers}");
+        return;
+    }
+    assert!(servers.contains("/a\\x1b[31m'b port"), "{servers}");
+    assert!(page.contains("/a\\x1b[31m&#39;b</td>"), "{page}");
+    send(&pen, "hello\n");
+    drop((pen, echo));
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.ends_with("/a.[31m'b hello\n"), "{log}");
+}
+
+#[test]
+fn a_configuration_without_an_end_is_refused() {
+    if better(&crate::differences::BAD_LINE) {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    let reply = pen.ask("include /dev/zero");
+    assert!(reply.contains("longer than 16777216 bytes"), "{reply}");
+    assert!(pen.status().number("VmRSS") < 64 * 1024, "in kB");
+}
