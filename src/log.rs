@@ -47,8 +47,8 @@ const TO_NETWORK: u8 = 2;
 /// The request log; off until [`Log::open`].
 pub struct Log {
     kind: AtomicU8,
-    /// To the writing thread. Both are made when first needed: the queue takes
-    /// 300 KiB.
+    /// To the writing thread. Both are made when first needed: the queue has the
+    /// memory for all its lines from the start.
     queue: OnceLock<SyncSender<Note>>,
     starting: Mutex<()>,
     network: RwLock<Option<Arc<UdpSocket>>>,
