@@ -10,6 +10,9 @@
 # make fuzz       what comes from outside, made up by libFuzzer: 10,000,000
 #                 inputs for each target (an hour and more); FUZZ_RUNS=100000 or
 #                 FUZZ_ONLY="http options" make it quicker. Needs cargo-fuzz
+# make chaos      traffic while servers, clients, files and pen itself fail, as
+#                 one table (six minutes, as root: all); with CHAOS=short in
+#                 one minute, with CHAOS_ONLY=killed,slow these rows alone
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet
 # make uninstall  remove these files again
@@ -22,6 +25,11 @@
 # make cross-test   run all tests for arm64, armv7, mips and mipsel, or for
 #                   TARGET alone, under qemu (a quarter of an hour)
 # make check-bsd    type-check for FreeBSD, OpenBSD and NetBSD
+#
+# make browser-test   the page of the web interface in a real browser (Debian:
+#                     chromium, chromium-driver, python3); BROWSER=search runs
+#                     the tests with that word in their names; SCREENSHOT=FILE
+#                     takes the picture of the README instead
 #
 # PREFIX, BINDIR, MANDIR and DESTDIR say where install puts things:
 # make install PREFIX=/usr DESTDIR=/tmp/package. FROM is the directory of the
@@ -92,6 +100,9 @@ bench:
 fuzz:
 	@CARGO="$(CARGO)" tests/fuzz/run.sh
 
+chaos:
+	$(CARGO) bench --locked --bench chaos
+
 static:
 	@CARGO="$(CARGO)" tests/static/build.sh $(TARGET)
 
@@ -104,6 +115,12 @@ cross-test:
 
 check-bsd:
 	@CARGO="$(CARGO)" tests/static/check-bsd.sh
+
+browser-test:
+	$(CARGO) build --locked --bin pen
+	@if command -v python3 >/dev/null; then \
+	    PEN=$(BUILT)/debug/pen SCREENSHOT="$(SCREENSHOT)" python3 -B tests/browser/test.py $(BROWSER); \
+	else echo "skipped: browser tests, as python3 cannot be found"; fi
 
 install:
 	@for program in $(PROGRAMS); do \
@@ -127,5 +144,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench fuzz static static-test cross-test \
-	check-bsd install uninstall clean
+.PHONY: all test lint compat demo bench chaos fuzz browser-test static static-test \
+	cross-test check-bsd install uninstall clean

@@ -140,6 +140,13 @@ impl ClientTable {
         &self.slots
     }
 
+    /// The clients with their slots, those who came last first.
+    pub fn recent(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        let get = |slot: usize| Some((slot, self.slots.get(slot)?));
+        let newest = self.newest.and_then(get);
+        std::iter::successors(newest, move |(_, entry)| entry.older.and_then(get))
+    }
+
     /// A slot for a new client: a fresh one, or that of the client that has
     /// not been here for longest. Not in the list yet.
     fn take_slot(&mut self, client: Client, now: Instant) -> usize {
@@ -239,6 +246,17 @@ mod tests {
         assert_eq!(table.visit(ip(2), now, FOREVER).server, None);
         assert_eq!(table.visit(ip(4), now, FOREVER).server, None);
         assert_eq!(table.entries().len(), 3);
+    }
+
+    #[test]
+    fn recent_clients_come_first() {
+        let mut table = ClientTable::new(3);
+        assert_eq!(table.recent().count(), 0);
+        for n in [1, 2, 3, 4, 2] {
+            table.visit(ip(n), Instant::now(), FOREVER);
+        }
+        let recent: Vec<_> = table.recent().map(|(slot, e)| (slot, e.client)).collect();
+        assert_eq!(recent, [(1, ip(2)), (0, ip(4)), (2, ip(3))]);
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum Guard {
     Client,
     /// Control connections.
     Control,
+    /// Those of the web interface.
+    Web,
 }
 
 /// One change to a server.
@@ -94,7 +96,7 @@ pub enum Command {
     AclAdd(usize, Entry),
     /// `no acl N`
     AclClear(usize),
-    /// `client_acl`, `control_acl`
+    /// `client_acl`, `control_acl`, `web_acl`
     AclChoice(Guard, Option<usize>),
     /// `clients_max`
     ClientsMax(Option<usize>),
@@ -150,6 +152,14 @@ pub enum Command {
     Timer(Timer, Option<u64>),
     /// `udp_balance`: whether each datagram goes its own way.
     UdpBalance(Option<bool>),
+    /// `web`: where the web interface is.
+    Web(Option<String>),
+    /// `no web`
+    NoWeb,
+    /// `web_password`: the file that says who may control from there.
+    WebPassword(Option<PathBuf>),
+    /// `no web_password`
+    NoWebPassword,
     /// `web_stats`
     WebStats(Option<PathBuf>),
     /// `no web_stats`
@@ -206,6 +216,11 @@ pub fn parse(line: &str) -> Result<Option<Command>, String> {
             format!("{prefix}{name}: {why}, expected {args}")
         }
     })
+}
+
+/// Whether `no` may stand before this command.
+pub fn has_no(name: &str) -> bool {
+    TABLE.iter().any(|spec| spec.name == name && spec.has_no())
 }
 
 fn not_tls(_: &[&str]) -> Parsed {

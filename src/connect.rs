@@ -23,6 +23,10 @@ const EPHEMERAL: u16 = 32768;
 /// How long a Unix datagram server may take to make room for a datagram.
 const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 
+/// A read of a stream socket that brings nothing for so long ends with
+/// `WouldBlock`, and the reader can let its buffer go.
+pub const QUIET: Duration = Duration::from_secs(1);
+
 /// A connected socket, TCP, UDP or Unix alike, that several threads use. See
 /// [`crate::workers::Buffer`] for why it is a `File`.
 pub type Stream = Arc<File>;
@@ -59,6 +63,9 @@ pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<St
             // A socket that refuses an option still carries data.
             if settings.nodelay && kind == Kind::Stream {
                 let _ = socket.set_nodelay(true);
+            }
+            if kind == Kind::Stream {
+                let _ = socket.set_read_timeout(Some(QUIET));
             }
             if settings.keepalive && kind == Kind::Stream {
                 let _ = sys::keep_alive(&socket);
@@ -185,16 +192,16 @@ fn unix(path: &Path, limit: Duration) -> io::Result<TcpStream> {
 }
 
 /// Connects a blocking socket. On Linux the send timeout bounds that too, which
-/// takes half the system calls of a non-blocking connect.
+/// takes half the system calls of a non-blocking connect. It stays: whoever writes
+/// tries again.
 fn connect_patiently(socket: &TcpStream, place: Place, limit: Duration) -> io::Result<()> {
     socket.set_write_timeout(Some(limit))?;
     match sys::connect_to(socket, place) {
-        Ok(true) => {}
-        Ok(false) => return Err(late(limit)),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(late(limit)),
-        Err(e) => return Err(e),
+        Ok(true) => Ok(()),
+        Ok(false) => Err(late(limit)),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(late(limit)),
+        Err(e) => Err(e),
     }
-    socket.set_write_timeout(None)
 }
 
 fn late(limit: Duration) -> io::Error {

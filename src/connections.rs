@@ -135,6 +135,12 @@ impl Connections {
         crate::lock(&self.table).taken()
     }
 
+    /// Whether somebody waits for a slot in vain.
+    pub fn is_full(&self) -> bool {
+        let table = crate::lock(&self.table);
+        table.waiting && table.taken() >= table.max.min(table.limit)
+    }
+
     /// A free slot, if there is one now.
     pub fn take_now(self: &Arc<Connections>) -> Option<Slot> {
         self.reserve(&mut crate::lock(&self.table))

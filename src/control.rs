@@ -15,6 +15,7 @@ use crate::server::{Server, Table};
 use crate::settings::{LogTarget, Settings};
 use crate::state::Pen;
 use crate::sys::{self, Kind, Place};
+use crate::web;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -40,13 +41,12 @@ pub fn reply(pen: &Pen, text: &str) -> String {
     }
 }
 
-/// A complaint as a reply. pen quirk: one of them has no newline.
+/// A complaint as one line. pen quirk: one has no newline.
 pub fn complaint(why: &str) -> String {
     let why = message::printable(&why.replace('\n', "; "));
-    if why.starts_with("unable to set source address") {
-        why
-    } else {
-        why + "\n"
+    match why.starts_with("unable to set source address") {
+        true => why,
+        false => why + "\n",
     }
 }
 
@@ -68,6 +68,7 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
         Command::AclChoice(guard, choice) => value(pen, choice, |s| match guard {
             Guard::Client => &mut s.client_acl,
             Guard::Control => &mut s.control_acl,
+            Guard::Web => &mut s.web_acl,
         }),
         Command::ClientsMax(max) => {
             let now = pen.with_clients(|clients| {
@@ -140,12 +141,27 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
             });
             Ok(format!("{now}\n"))
         }
-        Command::WebStats(path) => {
+        Command::Web(None) => Ok(shown(pen.settings().web.as_deref())),
+        Command::Web(Some(word)) => web::open(pen, &word).map(|word| word + "\n"),
+        Command::NoWeb => {
+            pen.web.door.shut();
+            change(pen, |s| s.web = None)
+        }
+        Command::WebPassword(None) => Ok(path(pen.settings().web_password.as_deref())),
+        Command::WebPassword(Some(file)) => {
+            pen.web.protect(&file)?;
+            change(pen, |s| s.web_password = Some(file))
+        }
+        Command::NoWebPassword => {
+            pen.web.unprotect();
+            change(pen, |s| s.web_password = None)
+        }
+        Command::WebStats(file) => {
             let now = pen.set(|s| {
-                s.web_stats = path.or(s.web_stats.take());
+                s.web_stats = file.or(s.web_stats.take());
                 s.web_stats.clone()
             });
-            Ok(shown(now.map(|path| path.display().to_string())))
+            Ok(path(now.as_deref()))
         }
         Command::NoWebStats => change(pen, |s| s.web_stats = None),
         Command::Write(_) if pen.is_checking() => Ok(String::new()),
@@ -162,6 +178,10 @@ fn change(pen: &Pen, change: impl FnOnce(&mut Settings)) -> Outcome {
 /// A value on a line of its own, or nothing at all.
 fn shown(value: Option<impl AsRef<str>>) -> String {
     value.map_or(String::new(), |value| format!("{}\n", value.as_ref()))
+}
+
+fn path(value: Option<&Path>) -> String {
+    shown(value.map(|path| path.display().to_string()))
 }
 
 /// Sets a value if one is given, and shows it.
@@ -239,16 +259,19 @@ pub fn check_transparent() -> Result<(), String> {
     tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }
 
+/// The modes, by the commands that switch them, and whether they are on.
+pub fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
+    [
+        ("hash", modes.hash),
+        ("roundrobin", modes.roundrobin),
+        ("stubborn", modes.stubborn),
+        ("weight", modes.weight),
+        ("prio", modes.prio),
+    ]
+}
+
 fn mode(settings: &Settings) -> String {
-    let modes = &settings.modes;
-    let words = [
-        (modes.hash, "hash"),
-        (modes.roundrobin, "roundrobin"),
-        (modes.stubborn, "stubborn"),
-        (modes.weight, "weight"),
-        (modes.prio, "prio"),
-    ];
-    let words = words.map(|(on, word)| {
+    let words = modes(&settings.modes).map(|(word, on)| {
         if on {
             word.to_owned()
         } else {
@@ -359,7 +382,7 @@ fn server(pen: &Pen, index: usize, changes: &[Change]) -> Outcome {
             Change::Blacklist(0) => drop(server.clear_blacklist()),
             Change::Blacklist(n) => {
                 let end = Instant::now().checked_add(Duration::from_secs(n.min(LONGEST)));
-                end.into_iter().for_each(|end| server.blacklist_until(end));
+                end.into_iter().for_each(|end| server.drain_until(end));
             }
             Change::Address(_) | Change::Port(_) => {}
         }

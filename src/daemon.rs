@@ -16,6 +16,8 @@ use crate::state::{Pen, Phase};
 use crate::sys::{self, Kind, Resource, Signal, Signals};
 use crate::udp;
 use crate::users;
+use crate::visitors;
+use crate::web;
 use crate::workers;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -69,13 +71,15 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     let user = start.user.as_deref().map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
     control::open_listener(&pen)?;
-    if let Some(word) = &settings.control {
-        if sys::is_root() && start.user.is_none() {
-            message::say(format_args!(
-                "-C {word}: not opened, as pen runs as root; name a user with -u (root counts)"
-            ));
-        } else {
-            control_socket::open(&pen, word, user.as_ref())?;
+    let side_doors = [
+        ("-C", &settings.control, &pen.control_door),
+        ("web", &settings.web, &pen.web.door),
+    ];
+    for (what, word, door) in side_doors {
+        let Some(word) = word else { continue };
+        match visitors::check(&settings) {
+            Ok(()) => visitors::open(door, what, word, user.as_ref())?,
+            Err(why) => message::say(format_args!("{what} {word}: {why}")),
         }
     }
     parent.open_syslog(c"pen");
@@ -147,6 +151,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
         }
     }
     spawn("control", control_socket::accept_loop)?;
+    spawn("web", web::accept_loop)?;
     spawn("idle", idle::watch)
 }
 
@@ -217,6 +222,7 @@ impl Drop for Leftovers {
     fn drop(&mut self) {
         self.pen.door.close();
         self.pen.control_door.close();
+        self.pen.web.door.close();
         // And, dropped behind this, the pid file.
     }
 }

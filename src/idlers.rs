@@ -142,5 +142,7 @@ fn keep_open(pen: &Pen, index: usize) {
 fn wait_for_end(stream: &Stream) {
     let mut source: &std::fs::File = stream;
     let mut scratch = [0; 512];
-    while matches!(source.read(&mut scratch), Ok(n) if n > 0) {}
+    while sys::wait_either(stream, stream).is_ok()
+        && matches!(source.read(&mut scratch), Ok(n) if n > 0)
+    {}
 }

@@ -27,7 +27,9 @@
 //! | X-Forwarded-For | [`http`] |
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |
-//! | what is shown | [`report`] |
+//! | what is known at a moment; how scripts see it | [`facts`], [`report`] |
+//! | the web interface | [`web`] |
+//! | who comes in by its door and the control port's | [`visitors`] |
 //! | what all threads share | [`state`] |
 //! | messages, request log, counters | [`message`], [`log`], [`stats`] |
 //! | connections without clients | [`idlers`] |
@@ -72,6 +74,7 @@ pub mod control;
 pub mod control_socket;
 pub mod crowd;
 pub mod daemon;
+pub mod facts;
 pub mod files;
 pub mod flows;
 pub mod http;
@@ -96,6 +99,8 @@ pub mod stats;
 pub mod sys;
 pub mod udp;
 pub mod users;
+pub mod visitors;
+pub mod web;
 pub mod workers;
 
 /// Locks. A thread that panicked while it held the lock ends the process in

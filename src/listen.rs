@@ -116,6 +116,7 @@ impl Listener {
                 let socket = TcpStream::from(OwnedFd::from(socket));
                 // For its clients, who inherit it.
                 let _ = socket.set_nodelay(true);
+                let _ = socket.set_read_timeout(Some(connect::QUIET));
                 Socket::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {
@@ -216,7 +217,9 @@ impl AsFd for Listener {
 
 /// Where the accept loop finds its listener, and a new one when it moves.
 pub struct Door {
-    next: Mutex<Option<Listener>>,
+    /// What the loop is to have from now on, if that is news: `Some(None)` is
+    /// no listener at all.
+    next: Mutex<Option<Option<Listener>>>,
     moved: AtomicBool,
     path: Mutex<Option<SocketPath>>,
     bell: UnixStream,
@@ -239,8 +242,17 @@ impl Door {
     }
 
     /// Gives the loop a listener in place of the one it has.
-    pub fn open(&self, mut listener: Listener) {
-        let path = listener.path.take();
+    pub fn open(&self, listener: Listener) {
+        self.replace(Some(listener));
+    }
+
+    /// Takes the loop's listener away.
+    pub fn shut(&self) {
+        self.replace(None);
+    }
+
+    fn replace(&self, mut listener: Option<Listener>) {
+        let path = listener.as_mut().and_then(|listener| listener.path.take());
         let old_path = std::mem::replace(&mut *crate::lock(&self.path), path);
         let unused = crate::lock(&self.next).replace(listener);
         drop((old_path, unused));
@@ -300,7 +312,7 @@ impl Door {
             let mut scratch = [0; 64];
             while matches!((&self.ear).read(&mut scratch), Ok(n) if n > 0) {}
             if let Some(next) = crate::lock(&self.next).take() {
-                entrance.old = entrance.current.replace(next);
+                entrance.old = std::mem::replace(&mut entrance.current, next);
             }
         }
     }

@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,10 +47,9 @@ const TO_NETWORK: u8 = 2;
 /// The request log; off until [`Log::open`].
 pub struct Log {
     kind: AtomicU8,
-    /// To the writing thread. Both are made when first needed: the queue has the
-    /// memory for all its lines from the start.
+    /// To the writing thread. Both are made when first needed: the queue takes
+    /// a quarter MiB.
     queue: OnceLock<SyncSender<Note>>,
-    starting: Mutex<()>,
     network: RwLock<Option<Arc<UdpSocket>>>,
     lost: Arc<Counter>,
 }
@@ -61,7 +60,6 @@ impl Log {
         Log {
             kind: AtomicU8::new(OFF),
             queue: OnceLock::new(),
-            starting: Mutex::default(),
             network: RwLock::default(),
             lost: Default::default(),
         }
@@ -93,7 +91,6 @@ impl Log {
 
     /// Starts the writing thread, if it is not there yet.
     fn start(&self) -> Result<(), String> {
-        let _starting = crate::lock(&self.starting);
         if self.queue.get().is_none() {
             let (queue, receiver) = mpsc::sync_channel(QUEUE);
             let lost = Arc::clone(&self.lost);
@@ -101,9 +98,18 @@ impl Log {
                 .name("log".to_owned())
                 .spawn(move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
-            let _ = self.queue.set(queue); // it was empty
+            // If somebody else was first, this thread finds nobody and leaves.
+            let _ = self.queue.set(queue);
         }
         Ok(())
+    }
+
+    /// Queues a note, if there is room.
+    fn try_send(&self, note: Note) -> Result<(), TrySendError<Note>> {
+        match self.queue.get() {
+            Some(queue) => queue.try_send(note),
+            None => Err(TrySendError::Disconnected(note)),
+        }
     }
 
     /// Stops logging.
@@ -124,13 +130,6 @@ impl Log {
                 Err(_) => return Err("the log's thread does not take anything".to_owned()),
             }
             thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn try_send(&self, note: Note) -> Result<(), TrySendError<Note>> {
-        match self.queue.get() {
-            Some(queue) => queue.try_send(note),
-            None => Err(TrySendError::Disconnected(note)),
         }
     }
 

@@ -10,7 +10,7 @@
 //! Everything streams: in memory is a line of each log, and of pen's log what
 //! lies close in time to the newest of them (`window`).
 
-mod date;
+pub(crate) mod date;
 mod input;
 mod line;
 mod options;

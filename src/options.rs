@@ -39,12 +39,17 @@ impl<A> Spec<A> {
         }
     }
 
-    /// An option with a long name, which takes no value.
-    pub const fn long(long: &'static str, help: &'static str, action: A) -> Spec<A> {
+    /// An option with a long name; `value` is empty for one that takes none.
+    pub const fn long(
+        long: &'static str,
+        value: &'static str,
+        help: &'static str,
+        action: A,
+    ) -> Spec<A> {
         Spec {
             short: "",
             long,
-            value: "",
+            value,
             help,
             action,
         }

@@ -1,100 +1,12 @@
 //! What `servers`, `recent`, `status` and the signal USR1 show. Scripts read
 //! these by word position and line: the formats are an interface.
-//!
-//! Facts are copied out of the tables under their locks and made into text
-//! afterwards, the client table piece by piece.
 
-use crate::client::Client;
+use crate::balance::Target;
+use crate::facts::{self, ServerRow};
 use crate::message;
-use crate::relay::Direction;
-use crate::server::{Lease, Table};
-use crate::session::Connection;
 use crate::state::Pen;
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Clients copied while the table is locked once.
-const PIECE: usize = 4096;
-
-/// Bytes sent to and received from a peer.
-#[derive(Clone, Copy, Default)]
-struct Bytes {
-    sx: u64,
-    rx: u64,
-}
-
-impl Bytes {
-    fn add(&mut self, sx: u64, rx: u64) {
-        self.sx = self.sx.wrapping_add(sx);
-        self.rx = self.rx.wrapping_add(rx);
-    }
-}
-
-struct ServerRow {
-    address: String,
-    down_since: u64,
-    port: u16,
-    connections: u32,
-    max: u32,
-    hard: u32,
-    weight: u32,
-    prio: i32,
-    bytes: Bytes,
-}
-
-struct ClientRow {
-    slot: usize,
-    client: Client,
-    age: u64,
-    server: i64,
-    connects: u64,
-    bytes: Bytes,
-}
-
-type Live = Vec<(usize, Arc<Connection>)>;
-
-fn moved(connection: &Connection) -> (u64, u64) {
-    let sent = |direction| connection.sent(direction).get();
-    (sent(Direction::Up), sent(Direction::Down))
-}
-
-/// The servers, with what their live connections have moved so far.
-fn server_rows(pen: &Pen, live: &Live) -> Vec<ServerRow> {
-    let now = Instant::now();
-    let blacklist = pen.settings().blacklist;
-    let mut rows: Vec<ServerRow> = copy_servers(&pen.servers.table(), now, blacklist);
-    for (_, connection) in live {
-        let lease: &Lease = &connection.lease;
-        let row = usize::try_from(lease.number()).ok();
-        if let Some(row) = row.and_then(|index| rows.get_mut(index)) {
-            let (up, down) = moved(connection);
-            row.bytes.add(up, down);
-        }
-    }
-    rows
-}
-
-fn copy_servers(table: &Table, now: Instant, blacklist: Duration) -> Vec<ServerRow> {
-    let servers = table.servers.iter();
-    servers
-        .map(|server| ServerRow {
-            address: server.host.to_string(),
-            down_since: down_since(server.blacklist_left(now), blacklist),
-            port: server.port,
-            connections: server.connections,
-            max: server.max,
-            hard: server.hard,
-            weight: server.weight,
-            prio: server.prio,
-            bytes: Bytes {
-                sx: server.traffic.sx.get(),
-                rx: server.traffic.rx.get(),
-            },
-        })
-        .collect()
-}
+use std::time::Duration;
 
 /// pen quirk: a server's status is 0 while it is available, else the Unix time
 /// at which it must have failed to be blacklisted for so much longer.
@@ -102,62 +14,27 @@ fn down_since(left: Duration, blacklist: Duration) -> u64 {
     if left.is_zero() {
         return 0;
     }
-    let end = message::unix_time().saturating_add(left.as_millis().div_ceil(1000) as u64);
+    let end = message::unix_time().saturating_add(facts::seconds(left));
     end.saturating_sub(blacklist.as_secs())
 }
 
-/// The clients seen within `age`, with what their live connections have moved.
-fn client_rows(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
-    let now = Instant::now();
-    let mut moving: HashMap<Client, Bytes> = HashMap::new();
-    for (_, connection) in live {
-        let (down, up) = (moved(connection).1, connection.received(Direction::Up));
-        moving.entry(connection.client).or_default().add(down, up);
-    }
-    let mut rows = Vec::new();
-    let mut start = 0;
-    loop {
-        let end = start + PIECE;
-        let more = pen.with_clients(|clients| {
-            let all = clients.entries();
-            let piece = all.iter().enumerate().take(end).skip(start);
-            rows.extend(piece.filter_map(|(slot, entry)| {
-                let away = now.saturating_duration_since(entry.last_seen);
-                (away <= age).then(|| ClientRow {
-                    slot,
-                    client: entry.client,
-                    age: away.as_secs(),
-                    server: entry
-                        .server
-                        .and_then(|n| i64::try_from(n).ok())
-                        .unwrap_or(-1),
-                    connects: entry.connects,
-                    bytes: Bytes {
-                        sx: entry.traffic.sx.get(),
-                        rx: entry.traffic.rx.get(),
-                    },
-                })
-            }));
-            all.len() > end
-        });
-        if !more {
-            break;
-        }
-        start = end;
-    }
-    for row in &mut rows {
-        if let Some(bytes) = moving.get(&row.client) {
-            row.bytes.add(bytes.sx, bytes.rx);
-        }
-    }
+/// The servers of the table.
+fn regular(pen: &Pen, live: &facts::Live) -> Vec<ServerRow> {
+    let mut rows = facts::servers(pen, live);
+    rows.retain(|row| matches!(row.target, Target::Server(_)));
     rows
+}
+
+/// A server's number, -1 if there is none.
+fn number(server: Option<usize>) -> i64 {
+    server.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1)
 }
 
 /// A line for each server.
 pub fn servers(pen: &Pen) -> String {
     let mut text = String::new();
     let live = pen.connections.live();
-    for (index, row) in server_rows(pen, &live).iter().enumerate() {
+    for (index, row) in regular(pen, &live).iter().enumerate() {
         let _ = writeln!(
             text,
             "{index} addr {} port {} conn {} max {} hard {} weight {} prio {} sx {} rx {}",
@@ -178,7 +55,7 @@ pub fn servers(pen: &Pen) -> String {
 /// A line for each client of the last while.
 pub fn recent(pen: &Pen, age: Duration) -> String {
     let mut text = String::new();
-    for row in client_rows(pen, &pen.connections.live(), age) {
+    for row in facts::clients(pen, &pen.connections.live(), age) {
         let _ = writeln!(
             text,
             "{} connects {} sx {} rx {}",
@@ -191,11 +68,17 @@ pub fn recent(pen: &Pen, age: Duration) -> String {
 /// Text for whoever has no `-w` file: servers, clients and connections.
 pub fn text(pen: &Pen) -> String {
     let mut text = servers(pen);
-    for row in client_rows(pen, &pen.connections.live(), Duration::MAX) {
+    for row in facts::clients(pen, &pen.connections.live(), Duration::MAX) {
         let _ = writeln!(
             text,
             "client {} {} age {} server {} connects {} sx {} rx {}",
-            row.slot, row.client, row.age, row.server, row.connects, row.bytes.sx, row.bytes.rx
+            row.slot,
+            row.client,
+            row.age,
+            number(row.server),
+            row.connects,
+            row.bytes.sx,
+            row.bytes.rx
         );
     }
     for (index, connection) in pen.connections.live() {
@@ -215,7 +98,8 @@ pub fn text(pen: &Pen) -> String {
 /// The HTML report, line by line as the C program writes it.
 pub fn html(pen: &Pen) -> String {
     let live = pen.connections.live();
-    let servers = server_rows(pen, &live);
+    let servers = regular(pen, &live);
+    let blacklist = pen.settings().blacklist;
     let mut page = String::from(
         "<html>\n<head>\n<title>Pen status page</title>\n</head>\n\
          <body bgcolor=\"#ffffff\"><h1>Pen status page</h1>\n",
@@ -234,7 +118,7 @@ pub fn html(pen: &Pen) -> String {
             &[
                 &index,
                 &escape(&row.address),
-                &row.down_since,
+                &down_since(row.left, blacklist),
                 &row.port,
                 &row.connections,
                 &row.max,
@@ -255,14 +139,14 @@ pub fn html(pen: &Pen) -> String {
         &mut page,
         "client,address,age(secs),last server,connects,sent,received",
     );
-    for row in client_rows(pen, &live, Duration::MAX) {
+    for row in facts::clients(pen, &live, Duration::MAX) {
         cells(
             &mut page,
             &[
                 &row.slot,
                 &escape(&row.client.to_string()),
                 &row.age,
-                &row.server,
+                &number(row.server),
                 &row.connects,
                 &row.bytes.sx,
                 &row.bytes.rx,
@@ -301,7 +185,8 @@ fn head(page: &mut String, names: &str) {
     page.push_str("</tr>\n");
 }
 
-fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
+/// A table's next row.
+pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
     page.push_str("<tr>\n");
     for value in values {
         let _ = writeln!(page, "<td>{value}</td>");

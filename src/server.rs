@@ -31,9 +31,43 @@ pub struct Server {
     pub credit: i64,
     /// Connections now, those being made included.
     pub connections: u32,
+    /// Connects tried since it is there.
+    pub connects: u64,
+    /// Those of them that failed.
+    pub failures: u64,
     /// Bytes to (`sx`) and from (`rx`) the server.
     pub traffic: Arc<Traffic>,
     blacklisted: Option<Instant>,
+    /// Whether a command blacklisted it, and not a failure.
+    drained: bool,
+}
+
+/// What a server is good for at a moment: the first that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No address or no port.
+    Empty,
+    /// A connect failed.
+    Down,
+    /// Left alone by command.
+    Drained,
+    /// At its soft limit.
+    Full,
+    /// Takes new clients.
+    Up,
+}
+
+impl State {
+    /// The word for it in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Empty => "empty",
+            State::Down => "down",
+            State::Drained => "drained",
+            State::Full => "full",
+            State::Up => "up",
+        }
+    }
 }
 
 impl Server {
@@ -49,8 +83,11 @@ impl Server {
             acl: 0,
             credit: 0,
             connections: 0,
+            connects: 0,
+            failures: 0,
             traffic: Arc::default(),
             blacklisted: None,
+            drained: false,
         }
     }
 
@@ -89,7 +126,28 @@ impl Server {
 
     /// Whether it can be chosen at all: an address, a port, not blacklisted.
     pub fn is_available(&self, now: Instant) -> bool {
-        *self.host != Host::Empty && self.port != 0 && self.blacklist_left(now).is_zero()
+        !self.is_empty() && self.blacklist_left(now).is_zero()
+    }
+
+    fn is_empty(&self) -> bool {
+        *self.host == Host::Empty || self.port == 0
+    }
+
+    /// What it is good for now.
+    #[inline(never)]
+    pub fn state(&self, now: Instant) -> State {
+        if self.is_empty() {
+            State::Empty
+        } else if !self.is_available(now) {
+            match self.drained {
+                true => State::Drained,
+                false => State::Down,
+            }
+        } else if self.is_full(false) {
+            State::Full
+        } else {
+            State::Up
+        }
     }
 
     /// How much longer it is blacklisted.
@@ -98,9 +156,16 @@ impl Server {
             .map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
     }
 
-    /// Blacklists it until then.
+    /// Blacklists it until then, as it failed.
     pub fn blacklist_until(&mut self, end: Instant) {
         self.blacklisted = Some(end);
+        self.drained = false;
+    }
+
+    /// Blacklists it until then, as somebody wants it so.
+    pub fn drain_until(&mut self, end: Instant) {
+        self.blacklisted = Some(end);
+        self.drained = true;
     }
 
     /// Clears the blacklisting; whether there was one, run out or not.
@@ -215,6 +280,7 @@ impl Table {
             return None;
         }
         server.connections += 1;
+        server.connects = server.connects.wrapping_add(1);
         Some(Place {
             host: Arc::clone(&server.host),
             port: server.port,
@@ -300,14 +366,18 @@ impl Lease {
                 .is_some_and(Server::clear_blacklist)
     }
 
-    /// The connect failed: blacklists the server for `time`. Whether
-    /// that is news.
+    /// The connect failed: blacklists the server for `time`, unless it is a
+    /// last resort. Whether that is news.
     pub fn failed(&self, time: Duration) -> bool {
         let now = Instant::now();
         let mut table = crate::lock(&self.servers.0);
         let Some(server) = table.get_mut(self.target) else {
             return false;
         };
+        server.failures = server.failures.wrapping_add(1);
+        if !matches!(self.target, Target::Server(_)) {
+            return false;
+        }
         let news = !self.was_down && server.blacklist_left(now).is_zero();
         if let Some(end) = now.checked_add(time) {
             server.blacklist_until(end);

@@ -336,9 +336,10 @@ pub fn is_up(lease: &Lease) {
 /// always worth another try.
 pub fn blame(lease: &Lease, settings: &Settings, error: &io::Error) {
     let name = lease.name();
+    let news = lease.failed(settings.blacklist);
     if !matches!(lease.target, Target::Server(_)) {
         message::say_seldom(format_args!("cannot connect to {name}: {error}"));
-    } else if lease.failed(settings.blacklist) {
+    } else if news {
         let seconds = settings.blacklist.as_secs();
         message::say(format_args!("{name} is down for {seconds} s: {error}"));
     }
@@ -354,7 +355,7 @@ const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
 // Kept apart, so that its scratch space is not in every thread's stack frame.
 #[inline(never)]
 fn dummy(mut stream: &TcpStream) {
-    if stream.read(&mut [0; 4096]).is_ok() {
+    if sys::wait_either(stream, stream).is_ok() && stream.read(&mut [0; 4096]).is_ok() {
         let _ = stream.write_all(DUMMY_PAGE.as_bytes());
         let _ = stream.shutdown(Shutdown::Write);
     }

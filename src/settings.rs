@@ -106,6 +106,8 @@ pub struct Settings {
     pub client_acl: usize,
     /// Which of them control connections must pass.
     pub control_acl: usize,
+    /// Which of them the web interface's visitors must pass.
+    pub web_acl: usize,
     /// How much is said (`-d`).
     pub debug: u32,
     /// Dump data as text instead of hex.
@@ -134,6 +136,10 @@ pub struct Settings {
     pub listen: Option<String>,
     /// Control address, as given.
     pub control: Option<String>,
+    /// Address of the web interface, with a host.
+    pub web: Option<String>,
+    /// Who may control pen from there.
+    pub web_password: Option<PathBuf>,
     /// Configuration file.
     pub config: Option<PathBuf>,
     /// What is decided at the start.
@@ -169,6 +175,7 @@ impl Default for Settings {
             acls: vec![Acl::default(); acl::LISTS],
             client_acl: 0,
             control_acl: 0,
+            web_acl: 0,
             debug: 0,
             ascii: false,
             http: false,
@@ -183,6 +190,8 @@ impl Default for Settings {
             exit_enabled: false,
             listen: None,
             control: None,
+            web: None,
+            web_password: None,
             config: None,
             start: Start {
                 kind: Kind::Stream,

@@ -10,6 +10,7 @@ use crate::listen::{Door, Listener};
 use crate::log::Log;
 use crate::server::Servers;
 use crate::settings::Settings;
+use crate::web::Web;
 use crate::workers::Workers;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -43,6 +44,8 @@ pub struct Pen {
     pub door: Door,
     /// Where control connections come in.
     pub control_door: Door,
+    /// The web interface.
+    pub web: Web,
     /// The flows of UDP.
     pub flows: Flows,
     /// Datagrams that wait for a place.
@@ -78,6 +81,7 @@ impl Pen {
             log: Log::new(),
             door: Door::new()?,
             control_door: Door::new()?,
+            web: Web::new()?,
             flows: Flows::default(),
             crowd: Crowd::default(),
             idle_watch: IdleWatch::default(),

@@ -87,6 +87,13 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// Gives its memory back, until the next data.
+    pub fn release(&mut self) {
+        self.reader = None;
+    }
+}
+
 /// A waiting thread and where its next job is put.
 struct Worker {
     job: Mutex<Option<Job>>,

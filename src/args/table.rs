@@ -3,7 +3,7 @@
 use super::{Complaint, Draft, usage, version};
 use crate::addr;
 use crate::client::ClientTable;
-use crate::command::Timer;
+use crate::command::{Command, Timer};
 use crate::message;
 use crate::options;
 use crate::settings::LogTarget;
@@ -30,7 +30,7 @@ const fn flag(short: &'static str, help: &'static str, action: fn(&mut Draft)) -
 }
 
 const fn long(long: &'static str, help: &'static str, action: fn(&mut Draft)) -> Spec {
-    Spec::long(long, help, Action::Flag(action))
+    Spec::long(long, "", help, Action::Flag(action))
 }
 
 const fn value(
@@ -254,6 +254,12 @@ pub const TABLE: &[Spec] = &[
         |d| {
             d.set(|s| s.start.batch = false);
         },
+    ),
+    Spec::long(
+        "web",
+        "[host:]port|/path",
+        "web interface; a port alone is 127.0.0.1's; as root only with -u",
+        Action::Value(|d, v| d.command(Command::Web(Some(v.to_owned())))),
     ),
     long("help", "this text", |d| d.print = Some(usage())),
     long("version", "the version", |d| d.print = Some(version())),

@@ -257,6 +257,26 @@ pub const TABLE: &[Spec] = &[
         "what -U balances in turn: each datagram, or a client port's flow",
         udp_balance,
     ),
+    spec(
+        "web",
+        "[[host:]port|/path]",
+        "where the web interface is; a port alone is 127.0.0.1's",
+        |w| Ok(Command::Web(maybe(w)?)),
+    )
+    .or_no(|w| none(w, Command::NoWeb)),
+    spec(
+        "web_acl",
+        "[list]",
+        "access list for the web interface",
+        |w| acl_choice(Guard::Web, w),
+    ),
+    spec(
+        "web_password",
+        "[file]",
+        "allow control from the web to the user:password in a file",
+        |w| Ok(Command::WebPassword(maybe(w)?)),
+    )
+    .or_no(|w| none(w, Command::NoWebPassword)),
     spec("web_stats", "[file]", "where the HTML report goes", |w| {
         Ok(Command::WebStats(maybe::<PathBuf>(w)?))
     })

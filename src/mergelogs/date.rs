@@ -11,6 +11,9 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
+/// From the day of 1 January 1970.
+const WEEK: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 /// Days of 400 years, after which the calendar repeats.
@@ -48,6 +51,21 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let month = (month_from_march + 2) % 12 + 1;
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`: seconds since 1970 as HTTP writes them
+/// (RFC 9110, 5.6.7).
+pub(crate) fn http(time: u64) -> String {
+    let time = i64::try_from(time).unwrap_or_default();
+    let (days, second) = (time / DAY, time % DAY);
+    let (year, month, day) = civil_from_days(days);
+    let pick = |names: &'static [&'static str], index: i64| {
+        let name = usize::try_from(index).ok().and_then(|n| names.get(n));
+        name.copied().unwrap_or_default()
+    };
+    let (name, month) = (pick(&WEEK, days % 7), pick(&MONTHS, month - 1));
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{name}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
 /// Takes a number of at most `digits` digits from the front.

@@ -81,8 +81,8 @@ const TABLE: &[Spec] = &[
         "subtract this from the times in pen's log",
         Action::Shift,
     ),
-    Spec::long("help", "this text", Action::Text(usage)),
-    Spec::long("version", "the version", Action::Text(version)),
+    Spec::long("help", "", "this text", Action::Text(usage)),
+    Spec::long("version", "", "the version", Action::Text(version)),
 ];
 
 fn version() -> String {

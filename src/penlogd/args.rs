@@ -131,8 +131,8 @@ pub const TABLE: &[Spec] = &[
             Ok(())
         }),
     ),
-    Spec::long("help", "this text", Action::Text(usage)),
-    Spec::long("version", "the version", Action::Text(version)),
+    Spec::long("help", "", "this text", Action::Text(usage)),
+    Spec::long("version", "", "the version", Action::Text(version)),
 ];
 
 fn version() -> String {

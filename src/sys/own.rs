@@ -7,6 +7,7 @@ use super::{check, getegid, geteuid, kill, setegid, seteuid, setsid, umask};
 use super::{malloc_trim, mallopt};
 use std::ffi::c_int;
 use std::io;
+use std::sync::Mutex;
 
 /// Leaves the terminal: a session of its own.
 pub fn new_session() -> io::Result<()> {
@@ -37,8 +38,11 @@ pub fn with_rights_of<R>(uid: u32, gid: u32, work: impl FnOnce() -> R) -> io::Re
 }
 
 /// Does `work` while new files are made without the permissions in `mask`
-/// (at most 0o777). It is the whole process's: call it before threads exist.
+/// (at most 0o777). It is the whole process's: files that other threads make
+/// meanwhile lack them, too. One at a time, so that the old mask comes back.
 pub fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = crate::lock(&ALONE);
     let old = umask(ModeT::from(mask));
     let result = work();
     umask(old);

@@ -97,6 +97,8 @@ elif command -v musl-gcc >/dev/null && find_std_source; then
     ar rcs "$tools/libunwind.a"
     make_linker "musl-gcc -L'$tools'"
     RUSTFLAGS="$RUSTFLAGS -C link-self-contained=no -C relocation-model=static"
+    # Nor are the tables for it: 40 KiB of pen.
+    RUSTFLAGS="$RUSTFLAGS -C force-unwind-tables=no"
     cargo_with_std build --release --bins --target "$target"
     case $target in x86_64-*) limit=$X86_LIMIT ;; esac
 else

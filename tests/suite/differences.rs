@@ -214,6 +214,10 @@ differences! {
         "`help`, `abuse`, `emergency`, `udp_balance`",
         "none",
         "there";
+    WEB:
+        "web interface",
+        "none",
+        "a live page with control, `status.json`, metrics, a health check";
     OLD_COMMANDS:
         "`block`, `delayed_forward`",
         "only after `no`",

@@ -16,6 +16,7 @@ mod process;
 mod servers;
 mod starter;
 mod verdict;
+mod web;
 
 pub(crate) use at::At;
 pub(crate) use client::{Caller, Client, free_v6};
@@ -29,6 +30,7 @@ pub(crate) use process::{Status, errors_when_left, finish, refused, run};
 pub(crate) use servers::{Backend, full_queue, letters, stale_socket};
 pub(crate) use starter::Starter;
 pub(crate) use verdict::{aside, better, c_program, compared, known, skipped, worse};
+pub(crate) use web::{Answer, ask_web, curl, get};
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -209,6 +209,18 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("emergency 127.0.0.1:9", Better("", NEW_COMMANDS)),
     ("abuse 127.0.0.1:9", Better("", NEW_COMMANDS)),
     ("udp_balance datagram", Better("datagram\n", NEW_COMMANDS)),
+    ("web", Better("", WEB)),
+    ("no web", Better("", WEB)),
+    ("web_acl 3", Better("3\n", WEB)),
+    (
+        "web_password /nowhere/file",
+        Better(
+            "/nowhere/file: cannot read the password: No such file or directory (os error 2)\n",
+            WEB,
+        ),
+    ),
+    ("web_password", Better("", WEB)),
+    ("no web_password", Better("", WEB)),
     ("mode", Same),
     (
         "mode x",

@@ -43,10 +43,10 @@ fn new() -> Pen {
 
 /// What `pen` writes makes `again` the same.
 pub fn reads_back(pen: &Pen, again: &Pen) {
-    let text = config::text(pen, Path::new(NAME)).unwrap();
+    let text = config::text(pen, &pen.settings(), Path::new(NAME)).unwrap();
     let (_, complaints) = config::carry_out(again, Path::new(NAME), &text);
     assert!(complaints.is_empty(), "{complaints:?}");
-    let text_again = config::text(again, Path::new(NAME)).unwrap();
+    let text_again = config::text(again, &again.settings(), Path::new(NAME)).unwrap();
     // The first line has the time, the second what starts pen.
     let commands = |text: &str| text.lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(commands(&text), commands(&text_again));

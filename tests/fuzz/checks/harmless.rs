@@ -57,7 +57,8 @@ pub fn line(line: &str) -> bool {
         // It is the whole process' own.
         Command::Debug(Some(level)) => *level == 0,
         Command::Abuse(Some(word)) | Command::Emergency(Some(word)) => server(word),
-        Command::Listen(Some(word)) => listen(word),
+        Command::Listen(Some(word)) | Command::Web(Some(word)) => listen(word),
+        Command::WebPassword(Some(_)) => false,
         Command::Server(index, changes) => {
             *index < 20
                 && changes.iter().all(|change| match change {

@@ -37,6 +37,7 @@ fn are_harmless(words: &[OsString]) -> bool {
         "F" => false,
         "B" | "e" => harmless::server(word),
         "C" => harmless::listen(word),
+        _ if spec.long == "web" => harmless::listen(word),
         "O" | "o" => harmless::line(word),
         _ => true,
     });
@@ -54,7 +55,7 @@ fn started_again(words: &[OsString], pen: &Pen) {
         .iter()
         .filter_map(|word| word.to_str())
         .collect::<Vec<_>>();
-    let text = match pen::config::text(pen, Path::new("pen.cfg")) {
+    let text = match pen::config::text(pen, &pen.settings(), Path::new("pen.cfg")) {
         Ok(text) => text,
         Err(why) => {
             let is_bad = |word: &&str| word.is_empty() || word.contains(char::is_whitespace);

@@ -158,6 +158,13 @@ pub(super) const OPTIONS: &[Row] = &[
         "--no-batch",
         &["command_line::options_without_effect_are_taken_in_silence"],
     ),
+    (
+        "--web",
+        &[
+            "web::it_is_off_until_asked_for",
+            "web::everything_is_served",
+        ],
+    ),
     ("--help", &["command_line::help_version_and_windows"]),
     ("--version", &["command_line::help_version_and_windows"]),
 ];
@@ -270,6 +277,22 @@ pub(super) const COMMANDS: &[Row] = &[
         &["udp_choice::one_source_port_and_two_servers_of_a_log"],
     ),
     (
+        "web",
+        &[
+            "web::it_opens_moves_and_closes",
+            "web_sockets::a_unix_socket_is_for_its_user_alone",
+        ],
+    ),
+    ("web_acl", &["web::a_list_keeps_clients_out"]),
+    (
+        "web_password",
+        &[
+            "web_control::an_action_works_with_the_password",
+            "web_control::what_is_refused",
+            "web_control::a_password_that_is_taken_away",
+        ],
+    ),
+    (
         "web_stats",
         &["configuration::what_is_written_restores_everything"],
     ),
@@ -330,6 +353,14 @@ pub(super) const FORMATS: &[Row] = &[
             "transcript::the_status_page_is_the_c_programs",
             "side_by_side::the_page",
         ],
+    ),
+    (
+        "status.json",
+        &["web::everything_is_served", "web::states_of_servers"],
+    ),
+    (
+        "metrics",
+        &["web::metrics_are_read_by_the_reference_parser"],
     ),
     ("text report", &["reports::usr1_says_who_is_there"]),
     (

@@ -105,14 +105,16 @@ impl Starter {
         self
     }
 
-    /// Messages with this in them are no surprise. Any other fails the test.
+    /// Messages with this in them are no surprise, nor is such an end
+    /// (`signal: 9`). Any other fails the test.
     pub(crate) fn expect(mut self, text: &'static str) -> Starter {
         self.expected.push(text);
         self
     }
 
-    /// Under a limit of the shell, such as `ulimit -n 60`.
-    pub(crate) fn under(self, limit: &'static str) -> Starter {
+    /// Under a limit of the shell, such as `ulimit -n 60`, or behind another
+    /// command of it.
+    pub(crate) fn under(self, limit: &str) -> Starter {
         self.through(["sh", "-c", &format!("{limit}; exec \"$@\""), "sh"])
     }
 

@@ -1,0 +1,372 @@
+//! The web interface: a live page, `status.json`, metrics, a health check, and
+//! control for who has the password.
+//!
+//! One request a connection, served as the control port's are ([`visitors`]).
+//! However many ask, they are let in one after the other ([`PACE`]) and get
+//! what was gathered a moment ago ([`facts`]), so that they cannot take more
+//! than a small part of the processor from the traffic.
+
+use crate::addr;
+use crate::client::Client;
+use crate::config;
+use crate::control;
+use crate::listen::Door;
+use crate::message;
+use crate::state::Pen;
+use crate::visitors::{self, Desk, Visit};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+mod facts;
+mod hash;
+mod json;
+mod metrics;
+mod page;
+mod reply;
+mod request;
+mod secret;
+mod status;
+
+use reply::Reply;
+use request::{Bad, Method, Request};
+use secret::Secret;
+
+/// The least time from one request to the next, but for a few at once.
+const PACE: Duration = Duration::from_millis(10);
+
+/// How long a wrong password takes.
+const PENALTY: Duration = Duration::from_secs(1);
+
+/// How many clients whose password was wrong are remembered.
+const SUSPECTS: usize = 64;
+
+static DESK: Desk = Desk {
+    name: "web",
+    door: |pen| &pen.web.door,
+    acl: |settings| settings.web_acl,
+    pace: PACE,
+    serve,
+};
+
+/// What the web interface has of its own.
+pub struct Web {
+    /// Where its visitors come in.
+    pub door: Door,
+    started: Instant,
+    /// The same in seconds since 1970, by the clock of then.
+    start_time: u64,
+    /// What pen's own page shows with an action. Read when pen is made, as the
+    /// random numbers may be out of sight after chroot.
+    token: Option<String>,
+    secret: Mutex<Option<Arc<Secret>>>,
+    /// Whose password was wrong, and until when they have to wait.
+    suspects: Mutex<Vec<(Client, Instant)>>,
+    shelf: facts::Shelf,
+}
+
+impl Web {
+    /// Closed.
+    pub fn new() -> io::Result<Web> {
+        Ok(Web {
+            door: Door::new()?,
+            started: Instant::now(),
+            start_time: message::unix_time(),
+            token: secret::token().ok(),
+            secret: Mutex::default(),
+            suspects: Mutex::default(),
+            shelf: facts::Shelf::default(),
+        })
+    }
+
+    /// Allows control to who has the password in this file.
+    pub fn protect(&self, file: &Path) -> Result<(), String> {
+        let secret = Secret::read(file)?;
+        if self.token.is_none() {
+            return Err("web_password: no random numbers from /dev/urandom".to_owned());
+        }
+        *crate::lock(&self.secret) = Some(Arc::new(secret));
+        Ok(())
+    }
+
+    /// Allows control to nobody.
+    pub fn unprotect(&self) {
+        *crate::lock(&self.secret) = None;
+    }
+
+    fn secret(&self) -> Option<Arc<Secret>> {
+        crate::lock(&self.secret).clone()
+    }
+
+    /// Who may control pen from here, if anybody.
+    fn user(&self) -> Option<String> {
+        self.secret().map(|secret| secret.user.clone())
+    }
+
+    /// How much longer a client has to wait, as its password was wrong.
+    fn suspended(&self, client: Client) -> Option<Instant> {
+        let suspects = crate::lock(&self.suspects);
+        let found = suspects.iter().find(|suspect| suspect.0 == client);
+        found
+            .map(|suspect| suspect.1)
+            .filter(|end| *end > Instant::now())
+    }
+
+    /// A client's password was wrong; it has to wait until then.
+    fn suspend(&self, client: Client) -> Instant {
+        let end = Instant::now() + PENALTY;
+        let mut suspects = crate::lock(&self.suspects);
+        suspects.retain(|suspect| suspect.0 != client);
+        if suspects.len() >= SUSPECTS {
+            suspects.remove(0);
+        }
+        suspects.push((client, end));
+        end
+    }
+}
+
+/// Opens the web interface here; where it is already it stays. The address,
+/// with a host.
+pub fn open(pen: &Pen, word: &str) -> Result<String, String> {
+    let word = match addr::is_path(word) || word.contains(':') {
+        true => word.to_owned(),
+        false => format!("127.0.0.1:{word}"),
+    };
+    let settings = pen.settings();
+    if !pen.is_running() {
+        addr::endpoint(&word)?;
+    } else if let Err(why) = visitors::check(&settings) {
+        return Err(format!("web {word}: {why}"));
+    } else if settings.web.as_ref() != Some(&word) {
+        visitors::open(&pen.web.door, "web", &word, None)?;
+    }
+    pen.set(|s| s.web = Some(word.clone()));
+    Ok(word)
+}
+
+/// Accepts until the process ends.
+pub fn accept_loop(pen: &Arc<Pen>) {
+    visitors::accept_loop(pen, &DESK);
+}
+
+fn serve(pen: &Pen, visit: &Visit) {
+    let mut data = Vec::new();
+    let head = match read_head(visit, &mut data) {
+        Ok(head) => head,
+        Err(status) => return refuse(visit, status),
+    };
+    // A rest of the body, if there is any, is still to be read.
+    let body = data.split_off((head + 4).min(data.len()));
+    data.truncate(head);
+    let text = std::str::from_utf8(&data).map_err(|_| 400);
+    let request = match text.and_then(request::parse) {
+        Ok(request) => request,
+        Err(status) => return refuse(visit, Some(status)),
+    };
+    let Some(body) = read_body(visit, &request, body) else {
+        return refuse(visit, Some(408));
+    };
+    if let Some(reply) = answer(pen, visit, &request, &body) {
+        let with_body = request.method != Method::Head;
+        visit.answer(&reply.bytes(message::unix_time(), with_body));
+    }
+}
+
+/// Says why a request is none. `None`: there is nobody to say it to.
+fn refuse(visit: &Visit, status: Option<Bad>) {
+    if let Some(status) = status {
+        let reply = Reply::text(status, format!("{}\n", reply::reason(status)));
+        visit.answer(&reply.bytes(message::unix_time(), true));
+        visit.drain(Instant::now() + Duration::from_secs(1));
+    }
+}
+
+/// Reads up to the empty line behind the head, and where that is. Or else the
+/// status to refuse it with; `None` if nothing came.
+fn read_head(visit: &Visit, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
+    let mut piece = [0; 4096];
+    loop {
+        let fresh = match visit.read(&mut piece) {
+            None if data.is_empty() => return Err(None),
+            None => return Err(Some(408)),
+            Some([]) if data.is_empty() => return Err(None),
+            Some([]) => return Err(Some(400)),
+            Some(fresh) => fresh,
+        };
+        let seen = data.len().saturating_sub(3);
+        data.extend_from_slice(fresh);
+        let fresh = data.get(seen..).unwrap_or_default();
+        let end = fresh.windows(4).position(|four| four == b"\r\n\r\n");
+        let end = end.map(|end| seen + end);
+        let head = data.get(..end.unwrap_or(data.len())).unwrap_or_default();
+        if !request::is_text(head) {
+            return Err(Some(400));
+        }
+        if head.len() > request::HEAD {
+            return Err(Some(431));
+        }
+        if let Some(end) = end {
+            return Ok(end);
+        }
+    }
+}
+
+/// The body, of which some is there. `None` if it does not come in time.
+fn read_body(visit: &Visit, request: &Request, mut body: Vec<u8>) -> Option<Vec<u8>> {
+    if request.waits && body.len() < request.length {
+        visit.tell(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    let mut piece = [0; 1024];
+    while body.len() < request.length {
+        match visit.read(&mut piece)? {
+            [] => return None,
+            fresh => body.extend_from_slice(fresh),
+        }
+    }
+    body.truncate(request.length);
+    Some(body)
+}
+
+/// The reply; `None` if nobody waits for it any more.
+fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Reply> {
+    let (method, path) = (request.method, request.path);
+    let is_action = path == "/control";
+    let is_allowed = match method {
+        Method::Get | Method::Head => !is_action,
+        Method::Post => is_action,
+        Method::Other => false,
+    };
+    if !is_allowed {
+        let allow = match is_action {
+            true => "Allow: POST\r\n",
+            false => "Allow: GET, HEAD\r\n",
+        };
+        return Some(Reply::text(405, "Method Not Allowed\n").with(allow));
+    }
+    if path == "/healthz" {
+        visit.has_spoken();
+        let word = facts::health(pen);
+        let status = if word == "ok" { 200 } else { 503 };
+        return Some(Reply::text(status, format!("{word}\n")));
+    }
+    let settings = pen.settings();
+    let place = settings.web.as_deref().unwrap_or_default();
+    // What programs ask for may go by any name.
+    if path != "/metrics" && !secret::is_ours(request.host, place) {
+        let why = "this name is not pen's: use its address, or give the name to web\n";
+        return Some(Reply::text(421, why));
+    }
+    let secret = pen.web.secret();
+    if let Some(secret) = &secret {
+        if !has_password(pen, visit, request, secret)? {
+            let ask = "WWW-Authenticate: Basic realm=\"pen\", charset=\"UTF-8\"\r\n";
+            return Some(Reply::text(401, "Unauthorized\n").with(ask));
+        }
+    }
+    visit.has_spoken();
+    let facts = || pen.web.shelf.get(pen);
+    Some(match (path, &secret) {
+        ("/", _) => page::reply(&facts()),
+        ("/status.json", _) => {
+            let clients = wanted(request.query, "clients");
+            let connections = wanted(request.query, "connections");
+            let text = status::text(pen, &facts(), clients, connections);
+            Reply::new("application/json", text)
+        }
+        ("/metrics", _) => Reply::new(metrics::KIND, metrics::text(pen, &facts())),
+        ("/config" | "/control", None) => Reply::text(403, "no web_password, no control\n"),
+        ("/config", _) => {
+            let file = settings.config.as_deref().unwrap_or(Path::new("pen.cfg"));
+            match config::text(pen, &settings, file) {
+                Ok(text) => Reply::text(200, text),
+                Err(why) => Reply::text(500, why + "\n"),
+            }
+        }
+        ("/control", Some(secret)) => act(pen, visit.client, request, body, &secret.user),
+        _ => Reply::text(404, "Not Found\n"),
+    })
+}
+
+/// Whether a request has the password; `None` if nobody waits any more to hear
+/// that. A wrong one costs a moment, and so does the next one of that client,
+/// right or wrong; others are not held up.
+fn has_password(pen: &Pen, visit: &Visit, request: &Request, secret: &Secret) -> Option<bool> {
+    let Some(field) = request.authorization else {
+        return Some(false);
+    };
+    let client = visit.client;
+    if let Some(end) = pen.web.suspended(client) {
+        visit.drain(end).then_some(())?;
+    }
+    if secret.is_in(field) {
+        return Some(true);
+    }
+    message::say_seldom(format_args!("{client}: web: wrong password"));
+    let end = pen.web.suspend(client);
+    visit.drain(end).then_some(false)
+}
+
+/// How many of something a query wants.
+#[inline(never)]
+fn wanted(query: &str, name: &str) -> usize {
+    let mut pairs = query.split('&').filter_map(|pair| request::cut(pair, b'='));
+    let value = pairs.find(|pair| pair.0 == name);
+    let value = value.and_then(|pair| pair.1.parse().ok());
+    value.unwrap_or(FEW).min(facts::MOST)
+}
+
+/// Clients and connections that are shown unless told otherwise.
+const FEW: usize = 100;
+
+/// Carries out the control command in the body, if it comes from pen's page.
+fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) -> Reply {
+    let is_ours = |origin: &str| secret::is_from(origin, request.host);
+    if !request.origin.is_none_or(is_ours) {
+        return Reply::text(403, "a page of another origin\n");
+    }
+    let token = pen.web.token.as_deref().unwrap_or_default();
+    if !request
+        .token
+        .is_some_and(|given| secret::same(given, token))
+    {
+        return Reply::text(403, "wrong X-Pen-Token\n");
+    }
+    let Some(line) = std::str::from_utf8(body).ok().and_then(secret::one_line) else {
+        return Reply::text(400, "expected one line\n");
+    };
+    message::say(format_args!("{client}: web: {user}: {line}"));
+    let reply = match control::line(pen, line) {
+        Ok(reply) => Reply::text(200, message::printable_lines(reply)),
+        Err(why) => Reply::text(422, control::complaint(&why)),
+    };
+    pen.web.shelf.empty();
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_in_a_query() {
+        assert_eq!(wanted("", "clients"), FEW);
+        assert_eq!(wanted("x&clients=x", "clients"), FEW);
+        assert_eq!(wanted("connections=2&clients=7", "clients"), 7);
+        assert_eq!(wanted("clients=99999", "clients"), facts::MOST);
+    }
+
+    #[test]
+    fn suspects_wait_and_are_few() {
+        let web = Web::new().unwrap();
+        let client = |n: u8| Client::Inet([127, 0, 0, n].into());
+        for n in 0..=64 {
+            assert_eq!(web.suspended(client(n)), None);
+            let end = web.suspend(client(n));
+            assert_eq!(web.suspended(client(n)), Some(end));
+        }
+        assert_eq!(web.suspended(client(0)), None);
+        web.suspend(client(64));
+        assert_eq!(crate::lock(&web.suspects).len(), SUSPECTS);
+    }
+}

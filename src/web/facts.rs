@@ -1,0 +1,130 @@
+//! What the web interface shows, gathered seldom: however many ask, the tables
+//! are looked at [`FRESH`] after the last time at the earliest.
+
+use crate::balance::Target;
+use crate::client::Client;
+use crate::facts::{self, Bytes, ClientRow, ServerRow};
+use crate::server::State;
+use crate::state::Pen;
+use crate::sys::Kind;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How old facts may be.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// Most clients and most connections that are shown.
+pub(super) const MOST: usize = 1000;
+
+/// All at one moment.
+pub(super) struct Facts {
+    /// When that was, since the start.
+    pub(super) uptime: Duration,
+    pub(super) servers: Vec<ServerRow>,
+    /// The newest first, [`MOST`] of them.
+    pub(super) clients: Vec<ClientRow>,
+    /// Clients that are remembered.
+    pub(super) tracked: usize,
+    /// By slot, [`MOST`] of them.
+    pub(super) open: Vec<Open>,
+    /// Connections with a client.
+    pub(super) used: usize,
+}
+
+/// A connection.
+pub(super) struct Open {
+    pub(super) id: usize,
+    pub(super) client: Client,
+    pub(super) target: Target,
+    pub(super) bytes: Bytes,
+}
+
+/// The facts that were gathered last, and until when they will do.
+#[derive(Default)]
+pub(super) struct Shelf(Mutex<Option<(Arc<Facts>, Instant)>>);
+
+impl Shelf {
+    /// The facts, fresh enough.
+    pub(super) fn get(&self, pen: &Pen) -> Arc<Facts> {
+        let now = Instant::now();
+        let last = crate::lock(&self.0).clone();
+        if let Some((facts, end)) = &last {
+            if now < *end {
+                return Arc::clone(facts);
+            }
+        }
+        let mut facts = gather(pen);
+        if let Some((last, _)) = last {
+            facts.never_less(&last);
+        }
+        let facts = Arc::new(facts);
+        *crate::lock(&self.0) = Some((Arc::clone(&facts), now + FRESH));
+        facts
+    }
+
+    /// Something has changed: those that are there will not do.
+    pub(super) fn empty(&self) {
+        let mut shelf = crate::lock(&self.0);
+        shelf.iter_mut().for_each(|last| last.1 = Instant::now());
+    }
+}
+
+fn gather(pen: &Pen) -> Facts {
+    let live = pen.connections.live();
+    let (clients, tracked) = facts::recent(pen, &live, MOST);
+    let open = live.iter().take(MOST).map(|(id, connection)| Open {
+        id: *id,
+        client: connection.client,
+        target: connection.lease.target,
+        bytes: facts::at_client(connection),
+    });
+    Facts {
+        uptime: pen.web.started.elapsed(),
+        servers: facts::servers(pen, &live),
+        clients,
+        tracked,
+        open: open.collect(),
+        used: pen.connections.used_and_last().0,
+    }
+}
+
+impl Facts {
+    /// What is counted never goes down, even while a connection that has ended
+    /// is not a live one any more and not yet added up: whoever draws rates
+    /// from it would take that for a new start.
+    fn never_less(&mut self, last: &Facts) {
+        for row in &mut self.servers {
+            let same = |old: &&ServerRow| Arc::ptr_eq(&old.traffic, &row.traffic);
+            let old = last.servers.iter().find(|old| old.target == row.target);
+            if let Some(old) = old.filter(same) {
+                row.bytes.sx = row.bytes.sx.max(old.bytes.sx);
+                row.bytes.rx = row.bytes.rx.max(old.bytes.rx);
+            }
+        }
+    }
+}
+
+/// Whether a connection made now would find a server: `ok`, or in a word why
+/// not.
+pub(super) fn health(pen: &Pen) -> &'static str {
+    let settings = pen.settings();
+    if settings.dummy {
+        return "ok";
+    }
+    let is_full = settings.start.kind == Kind::Stream && pen.connections.is_full();
+    let now = Instant::now();
+    let table = pen.servers.table();
+    let last = table
+        .emergency
+        .as_ref()
+        .filter(|_| !settings.modes.stubborn);
+    let mut word = "down";
+    for server in table.servers.iter().chain(last) {
+        match server.state(now) {
+            State::Up if !is_full => return "ok",
+            State::Up | State::Full => word = "full",
+            State::Empty | State::Down | State::Drained => {}
+        }
+    }
+    word
+}

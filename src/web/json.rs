@@ -1,0 +1,119 @@
+//! JSON (RFC 8259), written. Pure.
+
+use std::fmt::{Display, Write as _};
+
+/// An object that is being written.
+pub(super) struct Json(String);
+
+impl Json {
+    /// An object without members yet.
+    pub(super) fn new() -> Json {
+        let mut text = String::with_capacity(16 * 1024);
+        text.push('{');
+        Json(text)
+    }
+
+    /// The object.
+    pub(super) fn finish(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
+    }
+
+    // Called from many places: the program is smaller when they stay calls.
+    /// Begins a member; in an array its name is empty.
+    fn key(&mut self, name: &str) {
+        if !self.0.ends_with(['{', '[']) {
+            self.0.push(',');
+        }
+        if !name.is_empty() {
+            self.string(name);
+            self.0.push(':');
+        }
+    }
+
+    /// Begins an object or an array, with its bracket.
+    #[inline(never)]
+    pub(super) fn open(&mut self, name: &str, bracket: char) {
+        self.key(name);
+        self.0.push(bracket);
+    }
+
+    /// Ends the one begun last.
+    pub(super) fn close(&mut self, bracket: char) {
+        self.0.push(bracket);
+    }
+
+    pub(super) fn number(&mut self, name: &str, value: u64) {
+        self.raw(name, &value);
+    }
+
+    pub(super) fn signed(&mut self, name: &str, value: i32) {
+        self.raw(name, &value);
+    }
+
+    pub(super) fn flag(&mut self, name: &str, value: bool) {
+        self.raw(name, &value);
+    }
+
+    #[inline(never)]
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        self.key(name);
+        self.string(value);
+    }
+
+    /// A text, or null.
+    #[inline(never)]
+    pub(super) fn maybe(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self.raw(name, &"null"),
+        }
+    }
+
+    #[inline(never)]
+    fn raw(&mut self, name: &str, value: &dyn Display) {
+        self.key(name);
+        let _ = write!(self.0, "{value}");
+    }
+
+    fn string(&mut self, text: &str) {
+        self.0.push('"');
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.0.extend(['\\', c]),
+                // Not to be executed, wherever it is put.
+                '<' | '\0'..='\u{1f}' | '\u{7f}' => {
+                    let _ = write!(self.0, "\\u{:04x}", u32::from(c));
+                }
+                _ => self.0.push(c),
+            }
+        }
+        self.0.push('"');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object() {
+        let mut out = Json::new();
+        out.text("a\"", "\\\n<\u{e9}\u{7f}");
+        out.open("list", '[');
+        out.open("", '{');
+        out.flag("on", true);
+        out.maybe("none", None);
+        out.close('}');
+        out.open("", '{');
+        out.close('}');
+        out.close(']');
+        out.signed("n", -5);
+        out.number("most", u64::MAX);
+        assert_eq!(
+            out.finish(),
+            "{\"a\\\"\":\"\\\\\\u000a\\u003cé\\u007f\",\"list\":[{\"on\":true,\"none\":null},{}],\
+             \"n\":-5,\"most\":18446744073709551615}\n"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! `/metrics`: the text format of Prometheus, version 0.0.4.
+
+use super::facts::Facts;
+use super::page;
+use crate::facts::{ServerRow, seconds};
+use crate::server::State;
+use crate::state::Pen;
+use std::fmt::Write as _;
+
+/// Its media type.
+pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A metric of each server.
+type Each = (&'static str, &'static str, fn(&ServerRow) -> u64);
+
+/// Those that are counters end in `_total`.
+const EACH: &[Each] = &[
+    (
+        "pen_server_up",
+        "Whether the server is available: it has an address and is not blacklisted.",
+        |row| u64::from(matches!(row.state, State::Up | State::Full)),
+    ),
+    (
+        "pen_server_blacklisted_seconds",
+        "How much longer the server is blacklisted.",
+        |row| seconds(row.left),
+    ),
+    (
+        "pen_server_connections",
+        "Connections that the server has now.",
+        |row| row.connections.into(),
+    ),
+    (
+        "pen_server_connections_max",
+        "Most connections that the server gets, 0 for no limit.",
+        |row| row.max.into(),
+    ),
+    (
+        "pen_server_connects_total",
+        "Connects tried to the server.",
+        |row| row.connects,
+    ),
+    (
+        "pen_server_connect_failures_total",
+        "Connects to the server that failed.",
+        |row| row.failures,
+    ),
+    (
+        "pen_server_sent_bytes_total",
+        "Bytes sent to the server.",
+        |row| row.bytes.sx,
+    ),
+    (
+        "pen_server_received_bytes_total",
+        "Bytes received from the server.",
+        |row| row.bytes.rx,
+    ),
+];
+
+/// All metrics.
+pub(super) fn text(pen: &Pen, facts: &Facts) -> String {
+    let mut out = String::with_capacity(4096);
+    let start = pen.web.start_time;
+    let clients_max = pen.with_clients(|clients| clients.max());
+    let build = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
+    let plain: [(&str, &str, &str, u64); 7] = [
+        ("pen_build_info", "The version of pen.", build, 1),
+        (
+            "process_start_time_seconds",
+            "When pen started, in seconds since 1970.",
+            "",
+            start,
+        ),
+        ("pen_connections", "Connections now.", "", facts.used as u64),
+        (
+            "pen_connections_max",
+            "Most connections at once.",
+            "",
+            pen.connections.max() as u64,
+        ),
+        (
+            "pen_clients",
+            "Clients that are remembered.",
+            "",
+            facts.tracked as u64,
+        ),
+        (
+            "pen_clients_max",
+            "Most clients that are remembered.",
+            "",
+            clients_max as u64,
+        ),
+        (
+            "pen_log_lines_lost_total",
+            "Lines of the request log that were lost.",
+            "",
+            pen.log.lost(),
+        ),
+    ];
+    for (name, help, labels, value) in plain {
+        head(&mut out, name, help);
+        let _ = writeln!(out, "{name}{labels} {value}");
+    }
+    for (name, help, value) in EACH {
+        head(&mut out, name, help);
+        for row in &facts.servers {
+            let index = page::name(&row.target);
+            let (address, port) = (escape(&row.address), row.port);
+            let _ = writeln!(
+                out,
+                "{name}{{server=\"{index}\",address=\"{address}\",port=\"{port}\"}} {}",
+                value(row)
+            );
+        }
+    }
+    out
+}
+
+fn head(out: &mut String, name: &str, help: &str) {
+    let kind = match name.ends_with("_total") {
+        true => "counter",
+        false => "gauge",
+    };
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+/// A label's value: a path may have anything in it.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\\' | '"' | '\n') {
+            out.push('\\');
+        }
+        out.push(if c == '\n' { 'n' } else { c });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        assert_eq!(escape("/a\\b\"c\nd"), "/a\\\\b\\\"c\\nd");
+    }
+}

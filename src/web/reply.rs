@@ -1,0 +1,115 @@
+//! HTTP replies. Pure.
+
+use crate::mergelogs::date;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// What is answered.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    kind: &'static str,
+    body: String,
+    /// Another header field, with the end of its line.
+    field: &'static str,
+    /// What a browser may do with it (Content-Security-Policy).
+    policy: Cow<'static, str>,
+}
+
+/// For all but the page: a browser shows it and does no more.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+impl Reply {
+    /// A document of this media type.
+    pub(super) fn new(kind: &'static str, body: String) -> Reply {
+        Reply {
+            status: 200,
+            kind,
+            body,
+            field: "",
+            policy: POLICY.into(),
+        }
+    }
+
+    /// Plain text.
+    pub(super) fn text(status: u16, body: impl Into<String>) -> Reply {
+        Reply {
+            status,
+            ..Reply::new("text/plain; charset=utf-8", body.into())
+        }
+    }
+
+    /// With another header field.
+    pub(super) fn with(self, field: &'static str) -> Reply {
+        Reply { field, ..self }
+    }
+
+    /// With a policy of its own.
+    pub(super) fn under(self, policy: String) -> Reply {
+        let policy = policy.into();
+        Reply { policy, ..self }
+    }
+
+    /// As it is sent. `now` is in seconds since 1970.
+    pub(super) fn bytes(&self, now: u64, with_body: bool) -> Vec<u8> {
+        let mut out = String::with_capacity(self.body.len() + 512);
+        let _ = write!(
+            out,
+            "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}\
+             Content-Security-Policy: {}\r\n\
+             X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
+             Referrer-Policy: no-referrer\r\nCache-Control: no-store\r\n\
+             Connection: close\r\n\r\n",
+            self.status,
+            reason(self.status),
+            date::http(now),
+            self.kind,
+            self.body.len(),
+            self.field,
+            self.policy,
+        );
+        if with_body {
+            out.push_str(&self.body);
+        }
+        out.into_bytes()
+    }
+}
+
+/// What a status means, in words.
+pub(super) fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Bad Request",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_has_its_form() {
+        let reply = Reply::text(405, "no\n").with("Allow: GET, HEAD\r\n");
+        let with = String::from_utf8(reply.bytes(784_111_777, true)).unwrap();
+        let without = String::from_utf8(reply.bytes(784_111_777, false)).unwrap();
+        assert_eq!(with, format!("{without}no\n"));
+        // The example of RFC 9110, 5.6.7.
+        let start = "HTTP/1.1 405 Method Not Allowed\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+            Content-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\nAllow: GET, HEAD\r\n";
+        assert!(without.starts_with(start), "{without}");
+        assert!(
+            without.ends_with("\r\nConnection: close\r\n\r\n"),
+            "{without}"
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! HTTP/1.1 requests (RFC 9112), read strictly: what could be understood in
+//! two ways is refused. Pure.
+
+/// Most bytes of a request line and header fields together.
+pub(super) const HEAD: usize = 8192;
+/// Most bytes of a body: a command line and its end.
+pub(super) const BODY: usize = crate::command::LINE + 2;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Head,
+    Post,
+    /// None that anything here is done with.
+    Other,
+}
+
+/// A request without its body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    /// Behind the `?`.
+    pub(super) query: &'a str,
+    /// From the target, or else the field; empty if there is none.
+    pub(super) host: &'a str,
+    pub(super) origin: Option<&'a str>,
+    pub(super) authorization: Option<&'a str>,
+    pub(super) token: Option<&'a str>,
+    /// Bytes of the body.
+    pub(super) length: usize,
+    /// It waits to hear that the body is wanted.
+    pub(super) waits: bool,
+}
+
+/// The status that a bad request gets.
+pub(super) type Bad = u16;
+
+/// Whether these bytes can be a head, or its beginning: text in lines that end
+/// with CR LF.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let mut last = 0;
+    bytes.iter().all(|byte| {
+        let after_cr = std::mem::replace(&mut last, *byte) == b'\r';
+        match byte {
+            b'\n' => after_cr,
+            b'\t' | b'\r' => !after_cr,
+            _ => !after_cr && *byte >= b' ' && *byte != 0x7f,
+        }
+    })
+}
+
+/// What is before and behind a byte. One function, and not one for each byte.
+#[inline(never)]
+pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    text.split_once(char::from(at))
+}
+
+/// Reads the head of a request, up to the empty line.
+pub(super) fn parse(head: &str) -> Result<Request<'_>, Bad> {
+    // One empty line before it is none of its (RFC 9112, 2.2).
+    let head = head.strip_prefix("\r\n").unwrap_or(head);
+    let (line, mut rest) = cut(head, b'\n').unwrap_or((head, ""));
+    let (method, line) = cut(line, b' ').ok_or(400_u16)?;
+    let (target, version) = cut(line, b' ').ok_or(400_u16)?;
+    let version = version.strip_suffix('\r').unwrap_or(version);
+    let minor = match version.as_bytes() {
+        [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            minor @ b'0'..=b'9',
+        ] => *minor,
+        _ => return Err(400),
+    };
+    let method = match method {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        other if is_token(other) => Method::Other,
+        _ => return Err(400),
+    };
+    let (host, target) = split_target(target)?;
+    let (path, query) = cut(target, b'?').unwrap_or((target, ""));
+    let mut hosts = 0;
+    let mut field_host = "";
+    let mut coded = None;
+    let mut length = None;
+    let mut request = Request {
+        method,
+        path,
+        query,
+        host: "",
+        origin: None,
+        authorization: None,
+        token: None,
+        length: 0,
+        waits: false,
+    };
+    while !rest.is_empty() {
+        let line;
+        (line, rest) = cut(rest, b'\n').unwrap_or((rest, ""));
+        let (name, value) = cut(line, b':').ok_or(400_u16)?;
+        if !is_token(name) {
+            return Err(400);
+        }
+        let value = value.trim_ascii();
+        let field = match name.to_ascii_lowercase().as_str() {
+            "host" => {
+                hosts += 1;
+                field_host = value;
+                continue;
+            }
+            "expect" => {
+                request.waits = minor != b'0' && value.eq_ignore_ascii_case("100-continue");
+                continue;
+            }
+            "origin" => &mut request.origin,
+            "authorization" => &mut request.authorization,
+            "x-pen-token" => &mut request.token,
+            "content-length" => &mut length,
+            "transfer-encoding" => &mut coded,
+            _ => continue,
+        };
+        if field.replace(value).is_some() {
+            return Err(400);
+        }
+    }
+    request.host = host.unwrap_or(field_host);
+    if hosts > 1 || (hosts == 0 && minor != b'0') || (coded.is_some() && length.is_some()) {
+        return Err(400);
+    }
+    if coded.is_some() {
+        return Err(411);
+    }
+    if let Some(length) = length {
+        if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(400);
+        }
+        // Too large for a number is too large.
+        request.length = length.parse().unwrap_or(usize::MAX);
+        if request.length > BODY {
+            return Err(413);
+        }
+    }
+    Ok(request)
+}
+
+/// The host that a target names, if it is an absolute one, and the rest.
+fn split_target(target: &str) -> Result<(Option<&str>, &str), Bad> {
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    let rest = target.strip_prefix("http://").ok_or(400_u16)?;
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?'));
+    let (host, path) = rest
+        .split_at_checked(end.unwrap_or(rest.len()))
+        .ok_or(400_u16)?;
+    Ok((Some(host), if path.starts_with('/') { path } else { "/" }))
+}
+
+/// Whether it can be a method or a field's name (RFC 9110, 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_with_everything() {
+        let head = "POST /control?a=b HTTP/1.1\r\nhost: a:1\r\nORIGIN:http://a:1\r\n\
+            Authorization: Basic eDp5\r\nX-Pen-Token: \t 0f \r\nContent-Length: 12\r\n\
+            Expect: 100-Continue\r\nAccept: */*";
+        let request = Request {
+            method: Method::Post,
+            path: "/control",
+            query: "a=b",
+            host: "a:1",
+            origin: Some("http://a:1"),
+            authorization: Some("Basic eDp5"),
+            token: Some("0f"),
+            length: 12,
+            waits: true,
+        };
+        assert_eq!(parse(head), Ok(request));
+    }
+
+    #[test]
+    fn targets_and_versions() {
+        let get = |line: &str| parse(line).map(|r| (r.path.to_owned(), r.host.to_owned()));
+        let good = |path: &str, host: &str| Ok((path.to_owned(), host.to_owned()));
+        assert_eq!(get("\r\nGET / HTTP/1.0"), good("/", ""));
+        assert_eq!(get("GET /x HTTP/1.9\r\nHost: a"), good("/x", "a"));
+        assert_eq!(get("GET http://b/x?y HTTP/1.1\r\nHost: a"), good("/x", "b"));
+        assert_eq!(get("GET http://b HTTP/1.1\r\nHost: a"), good("/", "b"));
+        let head = parse("HEAD / HTTP/1.0").unwrap();
+        assert_eq!(head.method, Method::Head);
+        assert_eq!(parse("BREW / HTTP/1.0").unwrap().method, Method::Other);
+    }
+
+    #[test]
+    fn what_is_odd_is_refused() {
+        for (status, head) in [
+            (400, ""),
+            (400, "GET"),
+            (400, "\r\n\r\nGET / HTTP/1.0"),
+            (400, "GET /"),
+            (400, "GET / HTTP/1.1"),
+            (400, "GET  / HTTP/1.0"),
+            (400, "GET / HTTP/1.0 "),
+            (400, " GET / HTTP/1.0"),
+            (400, " / HTTP/1.0"),
+            (400, "GET / HTTP/2.0"),
+            (400, "GET / HTTP/1."),
+            (400, "GET / HTTP/1.10"),
+            (400, "GET / http/1.1\r\nHost: a"),
+            (400, "G(T / HTTP/1.0"),
+            (400, "GET x HTTP/1.0"),
+            (400, "OPTIONS * HTTP/1.0"),
+            (400, "GET / HTTP/1.1\r\nHost: a\r\nHost: a"),
+            (400, "GET / HTTP/1.1\r\nHost: a\r\nx"),
+            (400, "GET / HTTP/1.1\r\nHost: a\r\n : x"),
+            (400, "GET / HTTP/1.1\r\nHost : a"),
+            (400, "GET / HTTP/1.1\r\nHost: a\r\n folded"),
+            (400, "GET / HTTP/1.0\r\nContent-Length: -1"),
+            (400, "GET / HTTP/1.0\r\nContent-Length: +1"),
+            (400, "GET / HTTP/1.0\r\nContent-Length: 1, 1"),
+            (400, "GET / HTTP/1.0\r\nContent-Length: "),
+            (
+                400,
+                "GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 1",
+            ),
+            (400, "GET / HTTP/1.0\r\nOrigin: a\r\nOrigin: a"),
+            (
+                400,
+                "POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+            ),
+            (411, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked"),
+            (413, "POST / HTTP/1.0\r\nContent-Length: 4098"),
+            (
+                413,
+                "POST / HTTP/1.0\r\nContent-Length: 99999999999999999999",
+            ),
+        ] {
+            assert_eq!(parse(head), Err(status), "{head}");
+        }
+    }
+
+    #[test]
+    fn binary_data_and_bare_ends_of_lines_are_no_text() {
+        for text in ["", "GET", "\r\nGET", "G\r\n\r\n", "\u{e9}\t", "G\r"] {
+            assert!(is_text(text.as_bytes()), "{text:?}");
+        }
+        for bytes in [
+            &b"\x16\x03\x01"[..],
+            b"\n",
+            b"G\0",
+            b"G\n",
+            b"G\rE",
+            b"\r\r",
+            b"\x7f",
+        ] {
+            assert!(!is_text(bytes), "{bytes:?}");
+        }
+    }
+}

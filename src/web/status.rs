@@ -1,0 +1,151 @@
+//! `/status.json`. The manual and the page's script know its form: fields may
+//! be added, none may change.
+
+use super::facts::{self, Facts};
+use super::json::Json;
+use crate::balance::Target;
+use crate::config::{self, Value};
+use crate::control;
+use crate::facts::{Bytes, seconds};
+use crate::message;
+use crate::state::Pen;
+use crate::sys::Kind;
+
+/// All of it, with so many clients and connections at most.
+pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize) -> String {
+    let settings = pen.settings();
+    let mut out = Json::new();
+    out.number("format", 1);
+    out.text("version", env!("CARGO_PKG_VERSION"));
+    out.number("pid", std::process::id().into());
+    out.number("time", message::unix_time());
+    out.number("uptime", facts.uptime.as_secs());
+    // What differs from one answer to the next took as long as this differs.
+    out.number("uptime_ms", facts.uptime.as_millis() as u64);
+    let protocol = match settings.start.kind {
+        Kind::Stream => "tcp",
+        Kind::Datagram => "udp",
+    };
+    out.text("protocol", protocol);
+    out.maybe("listen", settings.listen.as_deref());
+    out.maybe("web", settings.web.as_deref());
+    out.text("health", facts::health(pen));
+
+    let user = pen.web.user();
+    out.open("control", '{');
+    out.flag("possible", user.is_some());
+    out.flag("exit", user.is_some() && settings.exit_enabled);
+    out.maybe("token", pen.web.token.as_deref().filter(|_| user.is_some()));
+    out.maybe("user", user.as_deref());
+    out.close('}');
+
+    let mut total = Bytes::default();
+    let (mut connects, mut failures) = (0_u64, 0_u64);
+    for row in &facts.servers {
+        total.add(row.bytes);
+        connects = connects.wrapping_add(row.connects);
+        failures = failures.wrapping_add(row.failures);
+    }
+    out.open("totals", '{');
+    out.number("connects", connects);
+    out.number("failures", failures);
+    bytes(&mut out, total);
+    out.close('}');
+    out.number("log_lost", pen.log.lost());
+
+    out.open("servers", '[');
+    for row in &facts.servers {
+        out.open("", '{');
+        target(&mut out, row.target, "index");
+        out.text("address", &row.address);
+        out.number("port", row.port.into());
+        out.text("state", row.state.word());
+        out.number("left", seconds(row.left));
+        out.number("connections", row.connections.into());
+        out.number("max", row.max.into());
+        out.number("hard", row.hard.into());
+        out.number("weight", row.weight.into());
+        out.signed("prio", row.prio);
+        out.number("acl", row.acl as u64);
+        out.number("connects", row.connects);
+        out.number("failures", row.failures);
+        bytes(&mut out, row.bytes);
+        out.close('}');
+    }
+    out.close(']');
+
+    out.open("clients", '{');
+    out.number("tracked", facts.tracked as u64);
+    out.number("max", pen.with_clients(|clients| clients.max()) as u64);
+    out.open("recent", '[');
+    for row in facts.clients.iter().take(clients) {
+        out.open("", '{');
+        out.text("client", &row.client.to_string());
+        index(&mut out, "server", row.server);
+        out.number("connects", row.connects);
+        out.number("age", row.age);
+        bytes(&mut out, row.bytes);
+        out.close('}');
+    }
+    out.close(']');
+    out.close('}');
+
+    out.open("connections", '{');
+    out.number("used", facts.used as u64);
+    out.number("max", pen.connections.max() as u64);
+    out.open("open", '[');
+    for row in facts.open.iter().take(connections) {
+        out.open("", '{');
+        out.number("id", row.id as u64);
+        out.text("client", &row.client.to_string());
+        target(&mut out, row.target, "server");
+        bytes(&mut out, row.bytes);
+        out.close('}');
+    }
+    out.close(']');
+    out.close('}');
+
+    let modes = &settings.modes;
+    out.open("modes", '{');
+    for (name, on) in control::modes(modes) {
+        out.flag(name, on);
+    }
+    out.close('}');
+
+    out.open("settings", '{');
+    out.maybe("control", settings.control.as_deref());
+    for (name, value) in config::values(pen, &settings) {
+        match value {
+            Value::Flag(on) => out.flag(name, on),
+            Value::Number(number) => out.number(name, number),
+            Value::Text(text) => out.maybe(name, text.as_deref()),
+            Value::Servers => {}
+        }
+    }
+    out.close('}');
+    out.finish()
+}
+
+fn bytes(out: &mut Json, bytes: Bytes) {
+    out.number("sx", bytes.sx);
+    out.number("rx", bytes.rx);
+}
+
+/// Its role, and under `name` its index.
+fn target(out: &mut Json, target: Target, name: &str) {
+    let (role, of) = match target {
+        Target::Server(index) => ("server", Some(index)),
+        Target::Emergency => ("emergency", None),
+        Target::Abuse => ("abuse", None),
+    };
+    out.text("role", role);
+    index(out, name, of);
+}
+
+/// An index, or null.
+fn index(out: &mut Json, name: &str, index: Option<usize>) {
+    match index {
+        Some(index) => out.number(name, index as u64),
+        None => out.maybe(name, None),
+    }
+}

@@ -1,0 +1,292 @@
+"""What the page shows."""
+
+import statistics
+import time
+
+from webdriver import wait_until
+from world import HOST, Load, Pen, Server, neighbour
+
+# As many pixels wide as a small telephone.
+NARROW = 360
+
+
+def follow(browser, pen):
+    """Opens the page and waits until it follows pen."""
+    browser.size(1280)
+    browser.open(pen.url)
+    wait_until("the page is live", lambda: browser.text("#live") == "live" and browser.text("#up"))
+
+
+def row(browser, index):
+    """A server's row as it can be read."""
+    return browser.text(f"#servers tr:nth-child({index + 1})")
+
+
+def test_a_server_goes_down_and_comes_back_within_two_seconds(browser):
+    took = []
+    with Pen("-r", "-b", "3600", servers=[server := Server(), Server()]) as pen:
+        follow(browser, pen)
+        assert "up" in row(browser, 0) and browser.text("#up") == "2", row(browser, 0)
+
+        def after(known, shown):
+            wait_until(f"pen knows that it is {known}", lambda: pen.state(0) == known)
+            began = time.monotonic()
+            wait_until(f"the page shows {shown}", lambda: shown in row(browser, 0))
+            took.append(time.monotonic() - began)
+
+        def visit_until(state):
+            def come():
+                pen.visit().close()
+                return pen.state(0) == state
+
+            wait_until(f"clients find the server {state}", come)
+
+        for _ in range(3):
+            server.refuse()
+            visit_until("down")
+            after("down", "down for")
+            assert browser.text("#up") == "1"
+            server.listen()
+            pen.ask("server 0 blacklist 0")
+            after("up", "up")
+        log = browser.text("#log")
+        assert log.count("is down") == 3 and log.count("is up") == 3, log
+    # A busy machine may make one of them late.
+    assert statistics.median(took) < 2, took
+    return f"median {statistics.median(took):.2f} s, longest {max(took):.2f} s"
+
+
+def test_it_counts_down_and_says_when_no_server_is_left(browser):
+    with Pen("-b", "3600", servers=[server := Server()]) as pen:
+        follow(browser, pen)
+        assert browser.text("#trouble") == ""
+        server.refuse()
+        try:
+            pen.visit()
+        except OSError:
+            pass  # nobody took it
+        wait_until("the page says that it is down", lambda: "down for 59 min" in row(browser, 0))
+        first = row(browser, 0)
+        wait_until("the time left falls", lambda: row(browser, 0) != first)
+        assert "no server" in browser.text("#trouble")
+
+
+def test_charts_move_under_load(browser):
+    def lines():
+        return browser.run("return [...document.querySelectorAll('.tiles path')].map(path => path.getAttribute('d'))")
+
+    def highest():
+        """The highest points of the lines of connections and bytes; 29 is 0."""
+        return browser.run(
+            """return ['fresh', 'moved'].flatMap(name => [...document.querySelectorAll(`#${name}-chart path:not(.area)`)])
+               .filter(path => path.getAttribute('d'))
+               .map(path => Math.min(...path.getAttribute('d').match(/[ML][^ML]+/g).map(point => +point.split(' ')[1])))"""
+        )
+
+    with Pen("-r", servers=[Server(), Server()]) as pen:
+        follow(browser, pen)
+        wait_until("the charts begin", lambda: lines()[1])
+        assert highest() == [29, 29, 29], highest()
+        with Load(pen):
+            # What goes to the servers is little, in the same scale.
+            wait_until("connections and answers rise", lambda: highest()[0] < 20 and highest()[2] < 20)
+            before = lines()
+            wait_until("they go on", lambda: lines() != before)
+            wait_until("connections are counted", lambda: float(browser.text("#fresh").replace(",", "")) > 1)
+            assert browser.text("#moved")[-4:] in ("kB/s", "MB/s"), browser.text("#moved")
+            assert "kB" in row(browser, 0) or "MB" in row(browser, 0)
+        wait_until("they fall again", lambda: browser.text("#fresh") == "0" and browser.text("#moved") == "0 B/s")
+        total = pen.status()["totals"]["connects"]
+        assert f"{total:,}" in browser.text("#totals"), browser.text("#totals")
+
+
+def test_bars_show_connections_against_limits(browser):
+    with Pen("-r", servers=[server := Server()]) as pen:
+        pen.ask("server 0 max 4 hard 6")
+        follow(browser, pen)
+        clients = [pen.visit()]
+        wait_until("one of four", lambda: "1 / 4 (6)" in row(browser, 0))
+        bar = "return document.querySelector('#servers .bar i').getBoundingClientRect().width / document.querySelector('#servers .bar').offsetWidth"
+        wait_until("a quarter of the bar", lambda: abs(browser.run(bar) - 0.25) < 0.01)
+        clients += [pen.visit() for _ in range(3)]
+        wait_until("it is full", lambda: "full" in row(browser, 0) and "4 / 4" in row(browser, 0))
+        assert len(browser.elements("#connections tr")) == 4
+        for client in clients:
+            client.close()
+        wait_until("they are gone", lambda: "up" in row(browser, 0) and "none" != browser.text("#used") == "0")
+        assert server.port
+
+
+def test_search_finds_clients_and_servers(browser):
+    sources = [neighbour(n) for n in (201, 202, 253)]
+    with Pen("-r", servers=[Server(), Server(), "192.0.2.7:1234"]) as pen:
+        for source in sources:
+            pen.visit(source=source).close()
+        follow(browser, pen)
+
+        def names(of):
+            return browser.run("return [...document.querySelectorAll(arguments[0])].map(cell => cell.innerText)", f"#{of} .name")
+
+        wait_until("all are there", lambda: set(names("clients")) >= set(sources))
+        browser.type("#find-client", sources[2][-6:])
+        wait_until("one is left", lambda: names("clients") == [sources[2]])
+        browser.type("#find-client", "no such client")
+        wait_until("none is left", lambda: names("clients") == [])
+        browser.run("document.querySelector('#find-client').value = ''")
+        browser.type("#find-server", "192.0.2.")
+        wait_until("one server is left", lambda: names("servers") == ["192.0.2.7:1234"])
+        pen.ask("server 1 blacklist 100")
+        browser.type("#find-server", "drained")
+        wait_until("the drained one is left", lambda: len(names("servers")) == 1 and "drained for" in row(browser, 0))
+
+
+def test_stale_data_is_said_and_it_comes_back(browser):
+    with Pen(servers=[Server()]) as pen:
+        follow(browser, pen)
+        pen.freeze()
+        wait_until("silence is said", lambda: "No answer from pen: it is silent" in browser.text("#stale"))
+        assert browser.text("#live") == "not live"
+        assert "What is below was so at" in browser.text("#stale")
+        pen.thaw()
+        wait_until("it is live again", lambda: browser.text("#live") == "live" and not browser.text("#stale"))
+        pen.stop()
+        wait_until("absence is said", lambda: "cannot be reached" in browser.text("#stale"))
+        pen.start()
+        wait_until("it follows the new one", lambda: browser.text("#live") == "live" and "started anew" in browser.text("#log"))
+        assert str(pen.process.pid) in browser.text("#about")
+        # Before that nobody answered, as was to be.
+        left = [text for text in browser.complaints() if "status.json" not in text]
+        assert not left, left
+
+
+def test_it_is_readable_without_scripts(browser):
+    with Pen("-r", servers=[server := Server(), "[2001:db8::7]:80"]) as pen:
+        pen.visit().close()
+        browser.scripts(False)
+        try:
+            browser.open(pen.url)
+        finally:
+            browser.scripts(True)
+        page = browser.text("body")
+        for text in ("Without JavaScript", str(server.port), "2001:db8::7", "up", HOST):
+            assert text in page, (text, page)
+        assert not browser.run("return document.querySelector('#main').checkVisibility()")
+
+
+def test_names_are_text(browser):
+    name = "/tmp/<img/src=x/onerror=alert(1)>&amp;'\"</script><b>"
+    with Pen("-r", servers=[Server(), name]) as pen:
+        follow(browser, pen)
+        assert browser.text("#servers tr:nth-child(2) .name") == name
+        assert not browser.elements("img") and not browser.elements("b b")
+        browser.scripts(False)
+        try:
+            browser.open(pen.url)
+        finally:
+            browser.scripts(True)
+        assert name in browser.text("#plain"), browser.text("#plain")
+        assert not browser.elements("img")
+
+
+def test_nothing_else_may_run(browser):
+    with Pen(servers=[Server()]) as pen:
+        follow(browser, pen)
+        broken = browser.run(
+            """return new Promise(resolve => {
+                 const seen = new Set();
+                 document.addEventListener('securitypolicyviolation', event => {
+                   seen.add(event.effectiveDirective);
+                   if (seen.size === 3) resolve([...seen].sort());
+                 });
+                 const script = document.createElement('script');
+                 script.textContent = 'window.evil = 1';
+                 const style = document.createElement('style');
+                 style.textContent = 'body { display: none }';
+                 const image = document.createElement('img');
+                 image.src = 'http://127.0.0.1:9/';
+                 document.body.append(script, style, image);
+               })"""
+        )
+        assert broken == ["img-src", "script-src-elem", "style-src-elem"], broken
+        assert browser.run("return window.evil") is None
+        assert len(browser.complaints()) >= 3
+
+
+def test_it_fits_any_number_of_servers_and_narrow_screens(browser):
+    crowd = [f"192.0.2.{n}:80" for n in range(1, 195)] + ["[2001:db8:85a3:1:2:8a2e:370:7334]:65535"] * 3
+    crowd += ["/run/a-directory-with-a-long-name/and-another-one/a-socket-with-a-name-longer-than-that.sock"] * 3
+    for servers in ([], crowd[-3:-1], crowd[:12], crowd):
+        with Pen("-r", *([] if servers else ["-O", "dummy"]), servers=servers or ["0:0"]) as pen:
+            follow(browser, pen)
+            for width in (NARROW, 700, 1000, 1280, 1900):
+                browser.size(width)
+                wide = browser.run("return document.documentElement.scrollWidth")
+                assert wide <= width, f"{len(servers)} servers need {wide} pixels of {width}"
+            assert len(browser.elements("#servers tr")) == max(1, len(servers))
+
+
+def test_texts_have_contrast(browser):
+    """At least 4.5 to 1, as WCAG 2 wants it for small text."""
+    script = """
+        const light = text => {
+          const [r, g, b] = text.match(/[\\d.]+/g).map(n => n / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const ground = node => {
+          for (; node; node = node.parentElement) {
+            const colour = getComputedStyle(node).backgroundColor;
+            if (!colour.endsWith(', 0)')) return colour;
+          }
+        };
+        return [...document.querySelectorAll('body *')]
+          .filter(node => node.checkVisibility() && [...node.childNodes].some(child => child.nodeType === 3 && child.data.trim()))
+          .map(node => {
+            const [a, b] = [light(getComputedStyle(node).color), light(ground(node))].sort((a, b) => b - a);
+            return [(a + 0.05) / (b + 0.05), node.outerHTML];
+          }).sort((a, b) => a[0] - b[0])"""
+    with Pen("-r", "-b", "3600", servers=[Server(), down := Server(), Server(), Server(), "0:0"]) as pen:
+        down.refuse()
+        pen.ask("server 2 blacklist 3600")
+        pen.ask("server 3 max 1")
+        client = None
+
+        def all_states():
+            nonlocal client
+            client = client or pen.visit()
+            if pen.state(3) != "full":
+                client.close()
+                client = None
+            return [pen.state(n) for n in range(5)] == ["up", "down", "drained", "full", "empty"]
+
+        wait_until("there is a server of each state", all_states)
+        lowest = {}
+        for theme in ("light", "dark"):
+            browser.theme(theme)
+            follow(browser, pen)
+            browser.click("#servers button")
+            ratios = browser.run(script)
+            assert len(ratios) > 60, len(ratios)
+            assert ratios[0][0] >= 4.5, ratios[0]
+            lowest[theme] = ratios[0][0]
+        browser.theme("light")
+        client.close()
+    return ", ".join(f"lowest in {theme} {ratio:.1f}" for theme, ratio in lowest.items())
+
+
+def test_everything_has_a_name(browser):
+    with Pen("-r", servers=[Server()]) as pen:
+        with pen.visit():
+            follow(browser, pen)
+            wait_until("a connection is shown", lambda: browser.elements("#connections button"))
+
+
+            def check(where, least):
+                things = browser.elements(", ".join(f"{where} {what}" for what in ("button", "input", "a", "[tabindex]")))
+                assert len(things) >= least, len(things)
+                nameless = [browser.markup(thing) for thing in things if not browser.name(thing)]
+                assert not nameless, nameless
+
+            check("main", 20)
+            browser.click("#add")  # what is behind the dialog has no names then
+            check("dialog", 10)
+            assert browser.name(browser.element("dialog")) == "Server 1"

@@ -1,0 +1,518 @@
+//! The web interface: what it serves, where, and to whom.
+
+use crate::differences::WEB;
+use crate::harness::{
+    Answer, At, Backend, Client, Pen, Place, Port, Starter, aside, ask_web, better, finish, get,
+    letters, skipped, wait_until,
+};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A pen with a web interface, and where that is.
+fn with_web(place: &Place, starter: Starter) -> (Pen, At) {
+    let web = place.at();
+    let starter = starter.args(["--web", &web.to_string()]);
+    (starter.control(place.at()).start(), web)
+}
+
+#[test]
+fn it_is_off_until_asked_for() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    assert_eq!(pen.ask("web"), "");
+    drop(pen);
+    // A port alone is 127.0.0.1's.
+    let port = Port::new();
+    let pen = Starter::new(&place)
+        .args(["--web", &port.number.to_string()])
+        .control(place.at())
+        .start();
+    assert_eq!(pen.ask("web"), format!("127.0.0.1:{}\n", port.number));
+    assert_eq!(get(&port.at(), "/healthz").status, 503);
+    let elsewhere = At::Inet((place.ip, port.number).into());
+    assert!(elsewhere.connect().is_err());
+}
+
+#[test]
+fn everything_is_served() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let starter = Starter::new(&place).servers(&backends);
+    let (pen, web) = with_web(&place, starter);
+    assert_eq!(pen.letter(), "A");
+    for (path, kind, part) in [
+        ("/", "text/html; charset=utf-8", "<div id=\"plain\">"),
+        ("/?x", "text/html; charset=utf-8", "</html>"),
+        ("/status.json", "application/json", "\"format\":1,"),
+        (
+            "/metrics",
+            "text/plain; version=0.0.4; charset=utf-8",
+            "pen_clients 1\n",
+        ),
+        ("/healthz", "text/plain; charset=utf-8", "ok\n"),
+    ] {
+        let answer = get(&web, path);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.field("Content-Type"), Some(kind));
+        assert!(answer.body.contains(part), "{answer:?}");
+        is_guarded(&answer);
+        let head = ask_web(&web, format!("HEAD {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"));
+        assert_eq!((head.status, head.body.as_str()), (200, ""));
+        assert_eq!(head.field("Content-Type"), Some(kind));
+        let length = answer.field("Content-Length").unwrap();
+        assert_eq!(length, answer.body.len().to_string());
+    }
+    for (method, path, status) in [
+        ("GET", "/x", 404),
+        ("GET", "/control", 405),
+        ("GET", "/config", 403),
+        ("POST", "/", 405),
+        ("OPTIONS", "/", 405),
+        ("POST", "/control", 403),
+    ] {
+        let answer = ask_web(
+            &web,
+            format!("{method} {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"),
+        );
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.field("Allow").is_some(), status == 405);
+        is_guarded(&answer);
+    }
+}
+
+/// It has what keeps browsers from mistakes.
+fn is_guarded(answer: &Answer) {
+    for (name, value) in [
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cache-Control", "no-store"),
+        ("Connection", "close"),
+    ] {
+        assert_eq!(answer.field(name), Some(value), "{}", answer.head);
+    }
+    let policy = answer.field("Content-Security-Policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert!(
+        answer
+            .field("Date")
+            .is_some_and(|date| date.ends_with(" GMT"))
+    );
+}
+
+/// As another program reads it.
+#[test]
+fn status_json_is_json() {
+    if better(&WEB) {
+        return;
+    }
+    if Command::new("python3").arg("--version").output().is_err() {
+        return skipped("no python3, which reads JSON");
+    }
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let starter = Starter::new(&place).servers(&backends);
+    let (pen, web) = with_web(&place, starter.args(["-e", "/tmp/\"\\<b>\u{e9}"]));
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    wait_until("the connection is shown", || {
+        get(&web, "/status.json").member("\"connections\":{", "used") == "1"
+    });
+    let text = get(&web, "/status.json").body;
+    let script = "import json, sys\n\
+        s = json.load(sys.stdin)\n\
+        assert [r['role'] for r in s['servers']] == ['server', 'emergency']\n\
+        assert s['servers'][1]['address'] == '/tmp/\"\\\\<b>\\u00e9', s['servers'][1]\n\
+        assert s['servers'][1]['index'] is None and s['servers'][0]['connects'] == 1\n\
+        c, = s['connections']['open']\n\
+        assert (c['id'], c['client'], c['server'], c['sx'], c['rx']) == (0, '127.0.0.1', 0, 1, 0)\n\
+        k, = s['clients']['recent']\n\
+        assert (k['client'], k['server'], k['connects'], k['sx']) == ('127.0.0.1', 0, 1, 1)\n\
+        assert s['control'] == dict(possible=False, exit=False, token=None, user=None)\n\
+        assert s['totals'] == dict(connects=1, failures=0, sx=0, rx=1)\n\
+        assert s['settings']['timeout'] == 3 and s['modes']['hash'] is False\n";
+    let output = python("python3".into(), script, &text);
+    assert_eq!(output, "");
+}
+
+/// What a script, which reads this text, has to complain about.
+fn python(python: PathBuf, script: &str, text: &str) -> String {
+    let mut command = Command::new(python);
+    command
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.success(), output.stderr.is_empty());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Counted to the byte, and never less than before.
+#[test]
+fn counts_grow_with_the_traffic() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let backend = Backend::echo(place.at());
+    let starter = Starter::new(&place).servers([&backend]);
+    let (pen, web) = with_web(&place, starter);
+    let mut last = 0;
+    for round in 1..=20 {
+        let client = pen.connect();
+        client.send([7; 1000]);
+        client.receive(1000);
+        drop(client);
+        let sent = get(&web, "/status.json")
+            .member("\"servers\":", "sx")
+            .parse()
+            .unwrap();
+        assert!(
+            last <= sent && sent <= 1000 * round,
+            "{last} {sent} {round}"
+        );
+        last = sent;
+    }
+    let shown = |name: &str| {
+        get(&web, "/status.json")
+            .member("\"totals\":", name)
+            .to_owned()
+    };
+    wait_until("all is counted", || {
+        (shown("connects"), shown("sx"), shown("rx"))
+            == ("20".to_owned(), "20000".to_owned(), "20000".to_owned())
+    });
+}
+
+/// Each state that a server can have, and what becomes of the health.
+#[test]
+fn states_of_servers() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let starter = Starter::new(&place)
+        .servers(&backends)
+        .expect(" is down for ")
+        .expect("no server available");
+    let (pen, web) = with_web(&place, starter);
+    let is = |state: &str, health: &str| {
+        let what = format!("{state}, {health}");
+        wait_until(&what, || {
+            let status = get(&web, "/status.json");
+            let answer = get(&web, "/healthz");
+            let code = if health == "ok" { 200 } else { 503 };
+            status.member("\"servers\":", "state") == state
+                && status.member("", "health") == health
+                && (answer.status, answer.body) == (code, format!("{health}\n"))
+        });
+    };
+    is("up", "ok");
+    pen.ask("server 0 blacklist 60");
+    is("drained", "down");
+    let left = get(&web, "/status.json")
+        .member("\"servers\":", "left")
+        .parse::<u64>();
+    assert!(left.is_ok_and(|left| (30..=60).contains(&left)));
+    pen.ask("server 0 blacklist 0");
+    pen.ask("server 0 max 1");
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    is("full", "full");
+    drop(client);
+    is("up", "ok");
+    drop(backends);
+    assert!(pen.connect().ends());
+    is("down", "down");
+    assert_eq!(
+        get(&web, "/status.json").member("\"servers\":", "failures"),
+        "1"
+    );
+    // Another one takes its place.
+    pen.ask(&format!("emergency {}", place.at()));
+    is("down", "ok");
+    pen.ask("server 0 address 0");
+    pen.ask("emergency 0");
+    is("empty", "down");
+    pen.ask("dummy");
+    is("empty", "ok");
+}
+
+#[test]
+fn all_connections_taken_is_full() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let starter = Starter::new(&place).servers(&backends).args(["-x", "1"]);
+    let (pen, web) = with_web(&place, starter);
+    assert_eq!(get(&web, "/healthz").body, "ok\n");
+    let client = pen.connect();
+    assert_eq!(client.letter(), "A");
+    wait_until("it is full", || get(&web, "/healthz").body == "full\n");
+    drop(client);
+    wait_until("it is not", || get(&web, "/healthz").body == "ok\n");
+}
+
+#[test]
+fn it_opens_moves_and_closes() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    let (one, two) = (place.at(), place.at());
+    assert_eq!(pen.ask(&format!("web {one}")), format!("{one}\n"));
+    assert_eq!(get(&one, "/healthz").status, 503);
+    // The same again changes nothing.
+    assert_eq!(pen.ask(&format!("web {one}")), format!("{one}\n"));
+    assert_eq!(pen.ask(&format!("web {two}")), format!("{two}\n"));
+    assert_eq!(get(&two, "/healthz").status, 503);
+    wait_until("the old place is closed", || one.connect().is_err());
+    let reply = pen.ask("web 192.0.2.1:81");
+    assert!(
+        reply.starts_with("web 192.0.2.1:81: cannot listen"),
+        "{reply}"
+    );
+    let reply = pen.ask("web nonsense");
+    assert!(reply.contains("nonsense"), "{reply}");
+    assert_eq!(get(&two, "/healthz").status, 503);
+    assert_eq!(pen.ask("no web"), "");
+    wait_until("it is closed", || two.connect().is_err());
+    assert_eq!(pen.ask("web"), "");
+    pen.ask(&format!("web {two}"));
+    assert_eq!(get(&two, "/healthz").status, 503);
+}
+
+#[test]
+fn a_list_keeps_clients_out() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let starter = Starter::new(&place).expect("web connection denied");
+    let (pen, web) = with_web(&place, starter);
+    pen.ask("acl 3 deny 127.0.0.0/8");
+    assert_eq!(pen.ask("web_acl 3"), "3\n");
+    assert!(Client::new(&web).ends());
+    pen.says("web connection denied");
+    assert_eq!(pen.ask("web_acl 0"), "0\n");
+    assert_eq!(get(&web, "/healthz").status, 503);
+}
+
+/// Names can be made to stand for this host by others, addresses cannot.
+#[test]
+fn a_strange_name_is_refused() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let from = |host: &str, path: &str| {
+        ask_web(&web, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).status
+    };
+    for host in ["evil.example", "evil.example:8081", ""] {
+        assert_eq!(from(host, "/"), 421, "{host}");
+        assert_eq!(from(host, "/status.json"), 421, "{host}");
+        assert_eq!(from(host, "/metrics"), 200, "{host}");
+        assert_eq!(from(host, "/healthz"), 503, "{host}");
+    }
+    for host in ["localhost:1", "[::1]", "192.0.2.1:80"] {
+        assert_eq!(from(host, "/"), 200, "{host}");
+    }
+    // The target goes before the field.
+    assert_eq!(from("localhost", "http://evil.example/"), 421);
+    assert_eq!(ask_web(&web, "GET / HTTP/1.0\r\n\r\n").status, 421);
+}
+
+#[test]
+fn odd_requests_are_refused_and_closed() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: {web}\r\nX: {}\r\n\r\n",
+        "x".repeat(9000)
+    );
+    let wide = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(100_000));
+    for (status, request) in [
+        (400, &b"\x16\x03\x01\x02\x00\x01\x00"[..]),
+        (400, b"GET / HTTP/1.1\n\n"),
+        (400, b"GET / HTTP/1.1\r\n\r\n"),
+        (400, b"GET /\r\n\r\n"),
+        (400, b"GET / HTTP/1.0\r\nX : y\r\n\r\n"),
+        (400, b"GET / HTTP/1.0\r\nX: y\r\n z\r\n\r\n"),
+        (400, b"GET / HTTP/1.0\r\nX: \xff\xfe\r\n\r\n"),
+        (
+            400,
+            b"GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        ),
+        (
+            400,
+            b"POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            411,
+            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (413, b"POST / HTTP/1.0\r\nContent-Length: 5000\r\n\r\n"),
+        (
+            413,
+            b"POST / HTTP/1.0\r\nContent-Length: 999999999999999999999\r\n\r\n",
+        ),
+        (431, long.as_bytes()),
+        (431, wide.as_bytes()),
+    ] {
+        let answer = ask_web(&web, request);
+        let shown = String::from_utf8_lossy(&request[..request.len().min(80)]);
+        assert_eq!(answer.status, status, "{shown}");
+    }
+    // Nothing at all, and half a request.
+    let client = Client::new(&web);
+    client.end_sending();
+    assert!(client.ends());
+    let client = Client::new(&web);
+    client.send("GET / HT");
+    client.end_sending();
+    assert!(client.rest().starts_with(b"HTTP/1.1 400 "));
+}
+
+/// In pieces, with an empty line before it, with a body that nobody wants, and
+/// more behind it.
+#[test]
+fn pieces_and_rests_do_no_harm() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let client = Client::new(&web);
+    for piece in [
+        "\r",
+        "\nGET /hea",
+        "lthz HTTP/1.1\r",
+        "\nHost: x\r\nContent-Le",
+    ] {
+        client.send(piece);
+    }
+    client.send("ngth: 3\r\n\r");
+    client.send("\nab");
+    client.send("c");
+    let answer = String::from_utf8(client.rest()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\ndown\n"));
+    // Told to send the body.
+    let client = Client::new(&web);
+    client.send(
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+    );
+    assert_eq!(client.receive(25), b"HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("x");
+    assert!(client.rest().starts_with(b"HTTP/1.1 503 "));
+}
+
+/// The time is for all of it: a byte now and then does not buy more.
+#[test]
+fn a_slow_client_is_given_up() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let start = Instant::now();
+    let client = Client::new(&web);
+    client
+        .0
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    while client.0.peek(&mut [0]).is_err() && start.elapsed() < Duration::from_secs(20) {
+        let _ = (&client.0).write_all(b"x");
+    }
+    let took = start.elapsed();
+    let right = Duration::from_millis(4900)..Duration::from_secs(15);
+    assert!(right.contains(&took), "{took:?}");
+}
+
+/// Names, types, labels and values, as those who made the format read them.
+#[test]
+fn metrics_are_read_by_the_reference_parser() {
+    if better(&WEB) {
+        return;
+    }
+    // Where .ci/run puts it.
+    let target = std::env::current_exe().unwrap();
+    let venv = target.ancestors().find_map(|dir| {
+        let python = dir.join("prometheus/bin/python");
+        python.exists().then_some(python)
+    });
+    let Some(venv) = venv else {
+        return skipped("no prometheus-client: .ci/run puts it into target/prometheus");
+    };
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let starter = Starter::new(&place).servers(&backends);
+    let (pen, web) = with_web(&place, starter.args(["-e", "/tmp/a\"b\\c"]));
+    assert_eq!(pen.letter(), "A");
+    let text = get(&web, "/metrics").body;
+    let script = "import sys\n\
+        from prometheus_client.parser import text_string_to_metric_families as parse\n\
+        families = list(parse(sys.stdin.read()))\n\
+        values = {}\n\
+        for f in families:\n\
+        \x20   assert f.documentation and f.type in ('gauge', 'counter'), f\n\
+        \x20   for s in f.samples:\n\
+        \x20       assert s.name.endswith('_total') == (f.type == 'counter'), s\n\
+        \x20       key = (s.name, s.labels.get('server'))\n\
+        \x20       assert key not in values, s\n\
+        \x20       values[key] = s.value\n\
+        \x20       if s.labels.get('server') == 'emergency':\n\
+        \x20           assert s.labels['address'] == '/tmp/a\"b\\\\c', s\n\
+        assert len(families) == 15, len(families)\n\
+        assert values['pen_build_info', None] == 1\n\
+        assert values['pen_server_up', '0'] == 1\n\
+        assert values['pen_server_connects_total', '0'] == 1\n\
+        assert values['pen_clients', None] == 1\n";
+    assert_eq!(python(venv, script, &text), "");
+}
+
+#[test]
+fn what_check_says_of_it() {
+    aside("options and commands that only ours has");
+    for (words, part) in [
+        (&["--web", "127.0.0.1:99999"][..], "--web 127.0.0.1:99999"),
+        (&["-O", "web x:y"], "web x:y"),
+        (
+            &["-O", "web_password /nowhere/x"],
+            "/nowhere/x: cannot read the password",
+        ),
+        (&["-O", "web_acl x"], "web_acl: bad number 'x'"),
+    ] {
+        let mut command = Command::new(crate::harness::our_program());
+        command
+            .arg("--check")
+            .args(words)
+            .args(["127.0.0.1:1", "127.0.0.1:2"]);
+        let output = finish(command);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(part), "{said}");
+    }
+}

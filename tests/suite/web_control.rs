@@ -1,0 +1,313 @@
+//! Control from the web: who may, and who may not.
+
+use crate::differences::WEB;
+use crate::harness::{
+    At, Dir, Pen, Place, Starter, ask_web, better, curl, get, letters, wait_until,
+};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const USER: &str = "admin:open sesame";
+/// The same in base64, for requests by hand.
+const BASIC: &str = "Basic YWRtaW46b3BlbiBzZXNhbWU=";
+
+/// A pen that can be controlled from the web.
+struct Stand {
+    pen: Pen,
+    web: At,
+    file: PathBuf,
+    _dir: Dir,
+}
+
+fn password_file(dir: &Dir, text: &str, mode: u32) -> PathBuf {
+    let file = dir.file("password");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    file
+}
+
+impl Stand {
+    fn new(place: &Place, starter: Starter) -> Stand {
+        let (dir, web) = (Dir::new(), place.at());
+        let file = password_file(&dir, &format!("{USER}\n"), 0o600);
+        let pen = starter
+            .args(["--web", &web.to_string()])
+            .args(["-O", &format!("web_password {}", file.display())])
+            .control(place.at())
+            .expect(": web: ")
+            .start();
+        Stand {
+            pen,
+            web,
+            file,
+            _dir: dir,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.web)
+    }
+
+    /// What a page is told to show with its actions.
+    fn token(&self) -> String {
+        let status = curl(&["-u", USER, &self.url("/status.json")]);
+        assert_eq!(status.member("\"control\":", "possible"), "true");
+        status.member("\"control\":", "token").to_owned()
+    }
+
+    /// What an action that is right but for these fields is answered.
+    fn action(&self, changes: &[(&str, &str)], command: &str) -> u16 {
+        let (token, host) = (self.token(), self.web.to_string());
+        let origin = format!("http://{host}");
+        let mut fields = vec![
+            ("Host", host.as_str()),
+            ("Origin", &origin),
+            ("Authorization", BASIC),
+            ("X-Pen-Token", &token),
+        ];
+        for (name, value) in changes {
+            fields.retain(|field| field.0 != *name);
+            if !value.is_empty() {
+                fields.push((name, value));
+            }
+        }
+        let fields: String = fields
+            .iter()
+            .map(|(n, v)| format!("{n}: {v}\r\n"))
+            .collect();
+        let length = command.len();
+        let head = format!("POST /control HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n");
+        ask_web(&self.web, format!("{head}{command}")).status
+    }
+}
+
+#[test]
+fn an_action_works_with_the_password() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
+    let token = format!("X-Pen-Token: {}", stand.token());
+    let url = stand.url("/control");
+    let act = |command: &str| curl(&["-u", USER, "-H", &token, "--data-binary", command, &url]);
+    let answer = act("server 0 max 7\n");
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    assert!(stand.pen.ask("servers").contains(" max 7 "));
+    stand.pen.says("127.0.0.1: web: admin: server 0 max 7");
+    // It is shown at once.
+    let status = curl(&["-u", USER, &stand.url("/status.json")]);
+    assert_eq!(status.member("\"servers\":", "max"), "7");
+    assert_eq!(status.member("\"control\":", "user"), "admin");
+    let answer = act("mode");
+    assert_eq!(answer.body, stand.pen.ask("mode"));
+    // A connection is closed, by its number.
+    let client = stand.pen.connect();
+    assert_eq!(client.letter(), "A");
+    assert_eq!(act("close 0").body, "Forcibly closing connection 0\n");
+    assert!(client.ends());
+    let config = curl(&["-u", USER, &stand.url("/config")]);
+    assert_eq!(config.status, 200);
+    for line in [
+        " max 7 ",
+        &format!("\nweb {}\n", stand.web),
+        "\nno web_stats\n",
+    ] {
+        assert!(config.body.contains(line), "{line}: {config:?}");
+    }
+    let password = format!("\nweb_password {}\n", stand.file.display());
+    assert!(config.body.contains(&password) && !config.body.contains("sesame"));
+}
+
+#[test]
+fn what_is_refused() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let backends = letters(&place, 1);
+    let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
+    let set = "server 0 max 9";
+    let zeros = "0".repeat(32);
+    let port = stand.web.inet().port();
+    let other_port = format!("http://{}:1", place.ip);
+    let named = format!("localhost:{port}");
+    for (status, fields, command) in [
+        (401, &[("Authorization", "")][..], set),
+        (401, &[("Authorization", "Bearer x")], set),
+        (403, &[("X-Pen-Token", "")], set),
+        (403, &[("X-Pen-Token", "x")], set),
+        (403, &[("X-Pen-Token", &zeros)], set),
+        (403, &[("Origin", "http://evil.example")], set),
+        (403, &[("Origin", &other_port)], set),
+        (403, &[("Origin", "null")], set),
+        // Another of pen's names is another origin for a browser.
+        (403, &[("Host", &named)], set),
+        (421, &[("Host", "evil.example")], set),
+        (
+            421,
+            &[("Host", "evil.example"), ("Origin", "http://evil.example")],
+            set,
+        ),
+        (400, &[], "server 0 max 9\nmode"),
+        (422, &[], "server 0 max x"),
+        (422, &[], "exit"),
+        (413, &[], &"x".repeat(5000)),
+    ] {
+        assert_eq!(
+            stand.action(fields, command),
+            status,
+            "{fields:?} {command}"
+        );
+    }
+    assert!(stand.pen.ask("servers").contains(" max 0 "));
+    // All of them are right otherwise.
+    assert_eq!(stand.action(&[("Origin", "")], set), 200);
+    assert!(stand.pen.ask("servers").contains(" max 9 "));
+    // Nobody else may look, and a health check need not.
+    for path in ["/", "/status.json", "/metrics", "/config", "/x"] {
+        let answer = get(&stand.web, path);
+        assert_eq!(answer.status, 401, "{path}");
+        let asks = answer.field("WWW-Authenticate");
+        assert_eq!(asks, Some("Basic realm=\"pen\", charset=\"UTF-8\""));
+    }
+    assert_eq!(get(&stand.web, "/healthz").status, 200);
+}
+
+/// A second for the one who guesses, none for others.
+#[test]
+fn a_wrong_password_takes_its_time() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let stand = Stand::new(&place, Starter::new(&place));
+    let url = stand.url("/status.json");
+    let timed = |from: &str, user: &str| {
+        let start = Instant::now();
+        let answer = curl(&["-u", user, "--interface", from, &url]);
+        (answer.status, start.elapsed())
+    };
+    let second = Duration::from_secs(1);
+    std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..20)
+            .map(|_| scope.spawn(|| timed("127.0.0.77", "admin:guess")))
+            .collect();
+        stand.pen.says("127.0.0.77: web: wrong password");
+        let (status, took) = timed("127.0.0.78", USER);
+        assert_eq!(status, 200);
+        let guesses = guesses.into_iter().map(|guess| guess.join().unwrap());
+        let first = guesses.map(|(status, took)| {
+            assert_eq!(status, 401);
+            assert!(took >= second, "{took:?}");
+            took
+        });
+        // Those who guess took longer, all of them.
+        assert!(took < first.min().unwrap(), "{took:?}");
+    });
+    assert_eq!(timed("127.0.0.77", USER).0, 200);
+}
+
+#[test]
+fn a_password_that_is_taken_away() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let stand = Stand::new(&place, Starter::new(&place));
+    assert_eq!(
+        stand.pen.ask("web_password"),
+        format!("{}\n", stand.file.display())
+    );
+    // Another one, at once.
+    fs::write(&stand.file, "other:one").unwrap();
+    stand
+        .pen
+        .ask(&format!("web_password {}", stand.file.display()));
+    assert_eq!(curl(&["-u", "other:one", &stand.url("/")]).status, 200);
+    // One that is none changes nothing.
+    for (text, mode, part) in [
+        ("a:b", 0o640, "mode 0640, others may use it: chmod 600"),
+        ("a:b", 0o602, "mode 0602"),
+        ("nothing", 0o600, "expected one line, user:password"),
+        ("a:b\nc:d\n", 0o600, "expected one line"),
+        ("", 0o600, "expected one line"),
+    ] {
+        fs::write(&stand.file, text).unwrap();
+        fs::set_permissions(&stand.file, fs::Permissions::from_mode(mode)).unwrap();
+        let reply = stand
+            .pen
+            .ask(&format!("web_password {}", stand.file.display()));
+        assert!(reply.contains(part), "{reply}");
+    }
+    assert_eq!(curl(&["-u", "other:one", &stand.url("/")]).status, 200);
+    assert_eq!(stand.pen.ask("no web_password"), "");
+    let status = get(&stand.web, "/status.json");
+    assert_eq!(status.member("\"control\":", "possible"), "false");
+    assert_eq!(status.member("\"control\":", "token"), "null");
+    for path in ["/config", "/control"] {
+        let method = if path == "/control" { "POST" } else { "GET" };
+        let answer = curl(&["-X", method, "-u", "other:one", &stand.url(path)]);
+        assert_eq!(answer.status, 403, "{path}");
+    }
+}
+
+#[test]
+fn exit_only_where_it_may() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let mut stand = Stand::new(&place, Starter::new(&place).args(["-X"]));
+    let token = format!("X-Pen-Token: {}", stand.token());
+    curl(&[
+        "-u",
+        USER,
+        "-H",
+        &token,
+        "--data-binary",
+        "exit",
+        &stand.url("/control"),
+    ]);
+    assert!(stand.pen.wait().success());
+}
+
+/// What is written starts it again.
+#[test]
+fn a_written_file_has_it() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let stand = Stand::new(&place, Starter::new(&place));
+    let dir = Dir::new();
+    let config = dir.file("pen.cfg");
+    stand.pen.ask(&format!("write {}", config.display()));
+    let text = fs::read_to_string(&config).unwrap();
+    let web = stand.web.clone();
+    assert!(
+        text.contains(&format!("\nweb {web}\nweb_acl 0\nweb_password /")),
+        "{text}"
+    );
+    let file = stand.file.clone();
+    let Stand { pen, _dir, .. } = stand;
+    drop(pen);
+    wait_until("it has ended", || web.connect().is_err());
+    let pen = Starter::new(&place)
+        .args(["-F", config.to_str().unwrap()])
+        .control(place.at())
+        .expect("reloading on HUP")
+        .expect(": web: ")
+        .start();
+    assert_eq!(get(&web, "/").status, 401);
+    // HUP reads the password again.
+    fs::write(&file, "new:one\n").unwrap();
+    pen.signal("HUP");
+    let url = format!("http://{web}/");
+    wait_until("the password is the new one", || {
+        curl(&["-u", "new:one", &url]).status == 200
+    });
+}

@@ -1,0 +1,139 @@
+//! The web interface on all kinds of sockets, for another user, in another
+//! root.
+
+use crate::differences::WEB;
+use crate::harness::{
+    At, Dir, Place, Starter, Status, better, curl, free_v6, get, is_root, letters, skipped,
+    wait_until,
+};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+#[test]
+fn a_unix_socket_is_for_its_user_alone() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let dir = Dir::new().open_to_all();
+    let (path, second) = (dir.file("web"), dir.file("web2"));
+    let mut starter = Starter::new(&place).args(["--web", path.to_str().unwrap()]);
+    if is_root() {
+        starter = starter.args(["-u", "nobody"]);
+    }
+    let control = At::Unix(dir.file("ctl"));
+    let pen = starter.args(["-C", &control.to_string()]).start();
+    let is_private = |path: &std::path::Path| {
+        let meta = fs::metadata(path).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        let uid = Status::of(pen.pid()).unwrap().number("Uid");
+        assert_eq!(u64::from(meta.uid()), uid);
+    };
+    is_private(&path);
+    assert_eq!(get(&At::Unix(path.clone()), "/status.json").status, 200);
+    let answer = curl(&["--unix-socket", path.to_str().unwrap(), "http://localhost/"]);
+    assert_eq!(answer.status, 200);
+    // Elsewhere, while it runs.
+    let client = crate::harness::Client::new(&control);
+    client.send(format!("web {}\n", second.display()));
+    assert_eq!(
+        client.rest(),
+        format!("{}\n", second.display()).into_bytes()
+    );
+    is_private(&second);
+    assert!(!path.exists());
+    assert_eq!(get(&At::Unix(second.clone()), "/status.json").status, 200);
+    drop(pen);
+    assert!(!second.exists());
+}
+
+#[test]
+fn root_without_a_user_gets_none() {
+    if better(&WEB) {
+        return;
+    }
+    if !is_root() {
+        return skipped("only root gets none");
+    }
+    let place = Place::new();
+    let web = place.at();
+    let pen = Starter::new(&place)
+        .args(["--web", &web.to_string()])
+        .expect("not opened, as pen runs as root")
+        .start();
+    pen.says("not opened");
+    assert!(web.connect().is_err());
+}
+
+/// Everything is opened and read before the root and the user are others.
+#[test]
+fn in_a_jail_as_another_user() {
+    if better(&WEB) {
+        return;
+    }
+    if !is_root() {
+        return skipped("only root may do this");
+    }
+    let (place, dir, secrets) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    let file = secrets.file("password");
+    fs::write(&file, "a:b\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let web = place.at();
+    let backends = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .servers(&backends)
+        .args(["-u", "nobody", "-j", dir.file("").to_str().unwrap()])
+        .args(["--web", &web.to_string()])
+        .args(["-O", &format!("web_password {}", file.display())])
+        .expect(": web: a: mode")
+        .start();
+    assert_eq!(pen.letter(), "A");
+    let url = |path: &str| format!("http://{web}{path}");
+    let status = curl(&["-u", "a:b", &url("/status.json")]);
+    let token = format!("X-Pen-Token: {}", status.member("\"control\":", "token"));
+    assert_eq!(token.len(), "X-Pen-Token: ".len() + 32);
+    let control = url("/control");
+    let answer = curl(&["-u", "a:b", "-H", &token, "--data-binary", "mode", &control]);
+    assert!(answer.body.starts_with("no hash"), "{answer:?}");
+}
+
+#[test]
+fn over_ipv6() {
+    if better(&WEB) {
+        return;
+    }
+    let Some(web) = free_v6() else {
+        return skipped("no IPv6 here");
+    };
+    let place = Place::new();
+    let _pen = Starter::new(&place)
+        .args(["--web", &web.to_string()])
+        .control(place.at())
+        .start();
+    assert_eq!(get(&web, "/").status, 200);
+    assert_eq!(curl(&[&format!("http://{web}/status.json")]).status, 200);
+}
+
+#[test]
+fn beside_datagrams() {
+    if better(&WEB) {
+        return;
+    }
+    let place = Place::new();
+    let responders = crate::harness::responders(&place, 1);
+    let web = place.at();
+    let pen = Starter::datagrams(&place)
+        .servers(&responders)
+        .args(["--web", &web.to_string()])
+        .control(place.at())
+        .start();
+    let asker = crate::harness::Asker::new(&pen.at);
+    asker.send("x");
+    wait_until("the flow is shown", || {
+        let status = get(&web, "/status.json");
+        status.member("", "protocol") == "udp"
+            && status.member("\"connections\":{", "used") == "1"
+            && status.member("\"servers\":", "sx") == "1"
+    });
+    assert_eq!(get(&web, "/healthz").body, "ok\n");
+}
