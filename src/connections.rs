@@ -34,6 +34,8 @@ pub enum Look {
 struct Table {
     max: usize,
     limit: usize,
+    /// Those who lack something, see [`Hold`].
+    held: usize,
     slots: Vec<State>,
     free: Vec<usize>,
     last: usize,
@@ -45,6 +47,18 @@ struct Table {
 pub struct Connections {
     table: Mutex<Table>,
     freed: Condvar,
+}
+
+/// Keeps others from getting slots.
+pub struct Hold(Arc<Connections>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut table = crate::lock(&self.0.table);
+        table.held = table.held.saturating_sub(1);
+        drop(table);
+        self.0.wake();
+    }
 }
 
 /// A place in the table, free again when dropped.
@@ -90,6 +104,14 @@ impl Connections {
     /// descriptors suffice for.
     pub fn set_limit(&self, limit: usize) {
         crate::lock(&self.table).limit = limit;
+        self.wake();
+    }
+
+    /// Somebody who has a slot lacks something else that others may have:
+    /// until this is dropped nobody else gets a slot.
+    pub fn hold(self: &Arc<Connections>) -> Hold {
+        crate::lock(&self.table).held += 1;
+        Hold(Arc::clone(self))
     }
 
     /// A free slot; waits until there is one. `None` if something else is to
@@ -223,7 +245,7 @@ impl Table {
 
     fn next_free(&mut self) -> Option<usize> {
         let most = self.max.min(self.limit);
-        if self.taken() >= most {
+        if self.taken() >= most || self.held > 0 {
             return None;
         }
         self.free.pop().or_else(|| {
@@ -305,6 +327,9 @@ mod tests {
         connections.set_limit(1);
         assert!(crate::lock(&connections.table).next_free().is_none());
         drop(a);
+        let hold = connections.hold();
+        assert!(crate::lock(&connections.table).next_free().is_none());
+        drop(hold);
         assert!(crate::lock(&connections.table).next_free().is_some());
     }
 

@@ -103,10 +103,7 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
         Command::Fastclose(mode) => change(pen, |s| s.fastclose = mode),
         Command::Help => Ok(help()),
         Command::Idlers(wanted) => {
-            if let Some(wanted) = wanted {
-                pen.idlers.want(wanted);
-                pen.idle_watch.wake();
-            }
+            wanted.into_iter().for_each(|n| pen.want_idlers(n));
             let (now, wanted) = pen.idlers.count();
             Ok(format!("Idlers: {now}/{wanted}\n"))
         }

@@ -4,6 +4,7 @@
 //! What any daemon does as a process is in [`process`].
 
 use crate::args::{self, Task};
+use crate::budget::Budget;
 use crate::config;
 use crate::control;
 use crate::control_socket;
@@ -23,9 +24,6 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
-
-/// Descriptors for everything but connections.
-const SPARE_FILES: u64 = 64;
 
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
@@ -114,15 +112,10 @@ fn prepare(pen: &Pen) {
     }
     match sys::raise_limit(Resource::Files) {
         Ok(files) => {
-            let spare = SPARE_FILES.min(files / 2);
-            let each = match pen.settings().start.kind {
-                Kind::Stream => 2,
-                Kind::Datagram => 1,
-            };
-            let suffice = usize::try_from((files - spare) / each);
-            let suffice = suffice.unwrap_or(usize::MAX).max(1);
+            let budget = Budget::new(files, pen.settings().start.kind);
+            pen.set_budget(budget);
+            let suffice = budget.connections(0);
             let max = pen.connections.max();
-            pen.connections.set_limit(suffice);
             if max > suffice {
                 message::say(format_args!(
                     "{files} open files suffice for {suffice} connections, not {max} (-x): \

@@ -6,6 +6,7 @@
 //! taken from the top and was touched since goes back in with its new moment,
 //! so that what remains at the top has been idle for longest.
 
+use crate::balance::Target;
 use crate::session::Connection;
 use crate::sys::{Here, Peer};
 use std::cmp::Reverse;
@@ -28,9 +29,6 @@ pub struct Key {
 pub struct Flow {
     /// Which datagrams are its.
     pub key: Key,
-    /// How often its datagrams were passed on to another server, as those
-    /// before refused them.
-    pub hops: usize,
     touched: AtomicUsize,
     over: AtomicBool,
     kept: Mutex<Kept>,
@@ -44,6 +42,17 @@ struct Kept {
     list: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
     over: bool,
+    /// Servers that have refused what is kept.
+    refused_by: Vec<Target>,
+}
+
+/// What is left of a flow that was refused.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Datagrams that may have been lost, the oldest first.
+    pub datagrams: Vec<Vec<u8>>,
+    /// Servers that had refused them before.
+    pub refused_by: Vec<Target>,
 }
 
 /// How long the way to a server and its refusal's way back may take.
@@ -53,18 +62,24 @@ const YOUNG: Duration = Duration::from_millis(50);
 const MOST: usize = 16;
 const MOST_BYTES: usize = 64 * 1024;
 
+/// Places in the tables that are worth no effort.
+const SMALL: usize = 64;
+
 /// Memory that stays for the next datagram to be kept.
 const SPARE: usize = 2048;
 
 impl Flow {
-    /// A flow without datagrams.
-    pub fn new(key: Key, hops: usize) -> Flow {
+    /// A flow without datagrams. These servers have refused the one for which
+    /// it is made.
+    pub fn new(key: Key, refused_by: Vec<Target>) -> Flow {
         Flow {
             key,
-            hops,
             touched: AtomicUsize::new(0),
             over: AtomicBool::new(false),
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept {
+                refused_by,
+                ..Kept::default()
+            }),
         }
     }
 
@@ -106,14 +121,15 @@ impl Flow {
         let mut kept = crate::lock(&self.kept);
         kept.list.clear();
         kept.bytes = 0;
+        kept.refused_by.clear();
     }
 
     /// The flow is over: what was kept, or the newest of it alone. Nothing, if
     /// it was over before.
-    pub fn give_up(&self, newest_alone: bool) -> Vec<Vec<u8>> {
+    pub fn give_up(&self, newest_alone: bool) -> Left {
         let mut kept = crate::lock(&self.kept);
         if std::mem::replace(&mut kept.over, true) {
-            return Vec::new();
+            return Left::default();
         }
         let mut list = std::mem::take(&mut kept.list);
         if let Some((newest, _)) = list.back() {
@@ -123,7 +139,10 @@ impl Flow {
         if newest_alone {
             list.drain(..list.len().saturating_sub(1));
         }
-        list.into_iter().map(|(_, data)| data).collect()
+        Left {
+            datagrams: list.into_iter().map(|(_, data)| data).collect(),
+            refused_by: std::mem::take(&mut kept.refused_by),
+        }
     }
 }
 
@@ -174,8 +193,7 @@ impl Flows {
         let all = table.by_key.entry(flow.key.clone()).or_default();
         all.push(Arc::clone(connection));
         table.count += 1;
-        let count = table.count;
-        table.ages.push(Arc::clone(flow), count);
+        table.ages.push(Arc::clone(flow));
     }
 
     /// The flow is over; `false` if it was before.
@@ -222,6 +240,10 @@ impl Table {
             self.by_key.remove(&flow.key);
         }
         self.count = self.count.saturating_sub(1);
+        if self.by_key.capacity() > 4 * self.count + SMALL {
+            self.by_key.shrink_to(2 * self.count);
+        }
+        self.ages.tidy(self.count);
         Some(connection)
     }
 }
@@ -257,12 +279,17 @@ impl Ord for Age {
 }
 
 impl Ages {
-    /// One more, of `count` that are alive. Those that are over are cleared
-    /// out as soon as they are the most.
-    fn push(&mut self, flow: Arc<Flow>, count: usize) {
-        if self.0.len() > 2 * count + 64 {
+    /// Clears out those that are over as soon as they are the most: `count`
+    /// are alive.
+    fn tidy(&mut self, count: usize) {
+        if self.0.len() > 2 * count + SMALL {
             self.0.retain(|Reverse(age)| !age.flow.over.load(Relaxed));
+            self.0.shrink_to(2 * count);
         }
+    }
+
+    /// One more.
+    fn push(&mut self, flow: Arc<Flow>) {
         let touched = flow.touched();
         self.0.push(Reverse(Age { touched, flow }));
     }
@@ -290,7 +317,7 @@ mod tests {
 
     fn flow(port: u16, touched: usize) -> Arc<Flow> {
         let peer = Peer::Inet(([127, 0, 0, 1], port).into());
-        let flow = Flow::new(Key { peer, here: None }, 0);
+        let flow = Flow::new(Key { peer, here: None }, Vec::new());
         flow.touch(touched);
         Arc::new(flow)
     }
@@ -300,7 +327,7 @@ mod tests {
         let mut ages = Ages::default();
         let all = [flow(1, 1), flow(2, 2), flow(3, 3), flow(4, 4)];
         for flow in &all {
-            ages.push(Arc::clone(flow), 4);
+            ages.push(Arc::clone(flow));
         }
         all[0].touch(9);
         all[2].touch(7);
@@ -316,8 +343,9 @@ mod tests {
         let mut ages = Ages::default();
         for n in 0..10_000 {
             let flow = flow(1, n);
-            ages.push(Arc::clone(&flow), 1);
+            ages.push(Arc::clone(&flow));
             flow.over.store(true, Relaxed);
+            ages.tidy(1);
         }
         assert!(ages.0.len() < 100, "{}", ages.0.len());
     }
@@ -326,7 +354,7 @@ mod tests {
     fn what_is_kept_comes_back_once() {
         let now = Instant::now();
         let later = now + YOUNG * 2;
-        let kept = |flow: &Flow| flow.give_up(false);
+        let kept = |flow: &Flow| flow.give_up(false).datagrams;
         let flow_with = |all: &[(&[u8], Instant)]| {
             let flow = flow(1, 0);
             assert!(all.iter().all(|(data, when)| flow.keep(data, *when)));
@@ -338,7 +366,7 @@ mod tests {
         let late = flow_with(&[(b"one", now), (b"two", later)]);
         assert_eq!(kept(&late), [b"two"]);
         let newest = flow_with(&[(b"one", now), (b"two", now)]);
-        assert_eq!(newest.give_up(true), [b"two"]);
+        assert_eq!(newest.give_up(true).datagrams, [b"two"]);
         let answered = flow_with(&[(b"one", now)]);
         answered.answered();
         assert!(kept(&answered).is_empty());

@@ -3,7 +3,7 @@
 //! then, and sleeps for good while there is no idle time.
 
 use crate::idlers;
-use crate::message;
+use crate::message::{self, Trouble};
 use crate::state::Pen;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,10 +65,14 @@ impl Seen {
 
 /// Watches until the process ends; starts idlers too, when more are wanted.
 pub fn watch(pen: &Arc<Pen>) {
+    let mut trouble = Trouble::default();
     loop {
-        idlers::start(pen);
+        let started = idlers::start(pen);
+        if let Err(e) = &started {
+            trouble.say(format_args!("idlers wait: cannot start a thread: {e}"));
+        }
         let Some(limit) = pen.settings().idle_limit() else {
-            pen.idle_watch.wait(None);
+            pen.idle_watch.wait(started.is_err().then_some(LONGEST));
             continue;
         };
         let pause = (limit / 8).clamp(SHORTEST, LONGEST);

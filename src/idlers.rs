@@ -5,11 +5,10 @@
 use crate::balance::Modes;
 use crate::client::Client;
 use crate::connect::{self, Stream};
-use crate::message;
 use crate::server::{Request, Search};
 use crate::state::Pen;
 use crate::sys::{self, Kind};
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +19,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 struct Table {
     wanted: usize,
+    /// As many of them as may be.
+    allowed: usize,
     /// One for each thread: its connection, while it has one.
     threads: Vec<Option<Stream>>,
 }
@@ -38,12 +39,14 @@ impl Idlers {
         (table.threads.iter().flatten().count(), table.wanted)
     }
 
-    /// Wants so many from now on; the threads are started by [`start`].
-    pub fn want(&self, wanted: usize) {
+    /// Wants so many from now on, of which so many are allowed; the threads are
+    /// started by [`start`].
+    pub fn want(&self, wanted: usize, allowed: usize) {
         let surplus: Vec<Stream> = {
             let mut table = crate::lock(&self.table);
             table.wanted = wanted;
-            let kept = wanted.min(table.threads.len());
+            table.allowed = allowed;
+            let kept = allowed.min(table.threads.len());
             table.threads.iter().skip(kept).flatten().cloned().collect()
         };
         for stream in surplus {
@@ -57,7 +60,7 @@ impl Idlers {
         let mut table = crate::lock(&self.table);
         // The last one goes first, so that the numbers have no holes.
         let is_last = index + 1 == table.threads.len();
-        if index >= table.wanted && is_last {
+        if index >= table.allowed && is_last {
             table.threads.pop();
             self.changed.notify_all();
             return false;
@@ -80,28 +83,28 @@ impl Idlers {
     }
 }
 
-/// Starts the threads that are wanted and not there yet. UDP has nothing that
-/// could be kept open.
-pub fn start(pen: &Arc<Pen>) {
+/// Starts the threads that are wanted and not there yet; fails if some cannot
+/// be had. UDP has nothing that could be kept open.
+pub fn start(pen: &Arc<Pen>) -> io::Result<()> {
     if pen.settings().start.kind == Kind::Datagram {
-        return;
+        return Ok(());
     }
     loop {
         let index = {
             let mut table = crate::lock(&pen.idlers.table);
-            if table.threads.len() >= table.wanted {
-                return;
+            if table.threads.len() >= table.allowed {
+                return Ok(());
             }
             table.threads.push(None);
             table.threads.len() - 1
         };
-        let there = Arc::clone(pen);
-        let spawned = pen.workers.run(Box::new(move |_| keep_open(&there, index)));
-        if let Err(e) = spawned {
-            message::say(format_args!("idlers: cannot start a thread: {e}"));
+        let mut thread = pen.workers.claim();
+        if let Err(e) = thread.fill(1, Duration::ZERO) {
             crate::lock(&pen.idlers.table).threads.pop();
-            return;
+            return Err(e);
         }
+        let there = Arc::clone(pen);
+        thread.run(Box::new(move |_| keep_open(&there, index)), 0);
     }
 }
 
@@ -120,6 +123,7 @@ fn keep_open(pen: &Pen, index: usize) {
             modes: &modes,
             acls: &settings.acls,
             on: &[],
+            not: &[],
         };
         let lease = Search::new(&pen.servers).next(&request);
         let stream = lease
@@ -128,7 +132,7 @@ fn keep_open(pen: &Pen, index: usize) {
         if let Some(stream) = stream {
             pen.idlers.set(index, Some(Arc::clone(&stream)));
             // `want` may have looked before it was there.
-            if index < pen.idlers.count().1 {
+            if index < crate::lock(&pen.idlers.table).allowed {
                 wait_for_end(&stream);
             }
             pen.idlers.set(index, None);

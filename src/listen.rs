@@ -1,7 +1,7 @@
 //! The listening socket and the accept loop.
 //!
-//! The loop takes a slot before it accepts: with all slots in use, clients
-//! wait in the kernel's queue. Errors of accept fall into two classes: lost
+//! The loop takes a slot and two threads before it accepts: while they are not
+//! to be had, clients wait in the kernel's queue. Errors of accept fall into two classes: lost
 //! that client (try again) and out of something (pause, then try again);
 //! neither ends the loop.
 
@@ -9,7 +9,7 @@ use crate::addr::{self, Endpoint};
 use crate::client::Client;
 use crate::connect::{self, Stream};
 use crate::files::Spot;
-use crate::message;
+use crate::message::{self, Trouble};
 use crate::session::{self, Arrival};
 use crate::state::Pen;
 use crate::sys::{self, Kind, Place, Received};
@@ -333,12 +333,16 @@ impl Entrance {
     }
 }
 
+/// Threads that a connection takes, one for each direction.
+const THREADS: usize = 2;
+
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
     let door = &pen.door;
     let mut entrance = Entrance::default();
     let mut slot = None;
-    let mut starved = false;
+    let mut threads = pen.workers.claim();
+    let mut trouble = Trouble::default();
     loop {
         door.refresh(&mut entrance);
         let taken = slot
@@ -347,37 +351,34 @@ pub fn accept_loop(pen: &Arc<Pen>) {
         let Some(place) = taken else {
             continue;
         };
-        match door.accept(&mut entrance) {
+        if let Err(e) = threads.fill(THREADS, PAUSE) {
+            slot = Some(place);
+            trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
+            continue;
+        }
+        let next = pen.spare.refill().and_then(|()| door.accept(&mut entrance));
+        match next {
             Ok((socket, peer)) => {
-                starved = false;
+                let there = Arc::clone(pen);
                 let arrival = Arrival {
                     socket: TcpStream::from(socket),
                     client: peer.client,
                     port: peer.port,
+                    other: threads.split(),
                     slot: place,
                 };
-                dispatch(pen, arrival);
-            }
-            Err(e) if sys::is_exhausted(&e) => {
-                slot = Some(place);
-                if !std::mem::replace(&mut starved, true) {
-                    message::say(format_args!("cannot accept: {e}"));
-                }
-                std::thread::sleep(PAUSE);
+                let job = move |buffer: &mut _| session::serve(&there, arrival, buffer);
+                threads.run(Box::new(job), THREADS);
             }
             Err(e) => {
                 slot = Some(place);
-                message::debug(1, || format!("lost a client in accept: {e}"));
+                if sys::is_exhausted(&e) {
+                    trouble.say(format_args!("clients wait: cannot accept: {e}"));
+                    std::thread::sleep(PAUSE);
+                } else {
+                    message::debug(1, || format!("lost a client in accept: {e}"));
+                }
             }
         }
-    }
-}
-
-fn dispatch(pen: &Arc<Pen>, arrival: Arrival) {
-    let client = arrival.client;
-    let served_by = Arc::clone(pen);
-    let job = Box::new(move |buffer: &mut _| session::serve(&served_by, arrival, buffer));
-    if let Err(e) = pen.workers.run(job) {
-        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
     }
 }

@@ -12,6 +12,7 @@ use crate::files;
 use crate::message;
 use crate::settings::LogTarget;
 use crate::stats::Counter;
+use crate::sys;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::UdpSocket;
@@ -32,6 +33,9 @@ const BATCH: usize = 64 * 1024;
 
 /// How long the writing thread may be busy when it is wanted.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The writing thread's stack.
+const STACK: usize = 128 * 1024;
 
 enum Note {
     Line(Vec<u8>),
@@ -94,9 +98,7 @@ impl Log {
         if self.queue.get().is_none() {
             let (queue, receiver) = mpsc::sync_channel(QUEUE);
             let lost = Arc::clone(&self.lost);
-            thread::Builder::new()
-                .name("log".to_owned())
-                .spawn(move || write_lines(&receiver, &lost))
+            sys::start_thread(STACK, move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
             // If somebody else was first, this thread finds nobody and leaves.
             let _ = self.queue.set(queue);

@@ -170,6 +170,25 @@ pub fn say_seldom(text: impl fmt::Display) {
     say(text);
 }
 
+/// Something that goes on: it is said when it begins, and then once a minute.
+#[derive(Debug, Default)]
+pub struct Trouble(Option<Instant>);
+
+impl Trouble {
+    /// It goes on.
+    pub fn say(&mut self, text: impl fmt::Display) {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        if self
+            .0
+            .is_none_or(|said| now.saturating_duration_since(said) >= minute)
+        {
+            self.0 = Some(now);
+            say(text);
+        }
+    }
+}
+
 /// One connection is lost, and why.
 pub fn drop_line(text: impl fmt::Display) {
     say_seldom(format_args!("drop: {text}"));

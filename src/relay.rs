@@ -5,12 +5,14 @@
 //! what was read: that is the back-pressure, and all the buffering there is.
 
 use crate::client::Client;
+use crate::connect::Stream;
 use crate::http::{End, Tracker};
 use crate::message;
 use crate::session::Connection;
 use crate::settings::Fastclose;
 use crate::sys;
-use crate::workers::{BUFFER, Buffer, Workers};
+use crate::workers::{BUFFER, Buffer, Claim};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -54,18 +56,12 @@ const LINGER: Duration = Duration::from_secs(5);
 const BURST: usize = BUFFER;
 
 /// Copies both ways until both have ended. The caller's thread takes the
-/// client's bytes, another one the server's. Fails if there is none.
-pub fn run(
-    connection: Arc<Connection>,
-    workers: &Arc<Workers>,
-    buffer: &mut Buffer,
-) -> io::Result<()> {
-    let other = Arc::clone(&connection);
-    workers.run(Box::new(move |buffer| {
-        copy(&other, Direction::Down, buffer);
-    }))?;
+/// client's bytes, the other one the server's.
+pub fn run(connection: Arc<Connection>, mut other: Claim, buffer: &mut Buffer) {
+    let there = Arc::clone(&connection);
+    let job = move |buffer: &mut _| copy(&there, Direction::Down, buffer);
+    other.run(Box::new(job), 0);
     copy(&connection, Direction::Up, buffer);
-    Ok(())
 }
 
 fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
@@ -78,19 +74,14 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     };
     let result = loop {
         let source = Arc::clone(connection.source(direction));
-        let result = buffer.lend(source, |reader| {
-            // Tells the compiler that io::copy will not need the 8 KiB it has
-            // on the stack for small readers: two pages less for every thread.
-            if reader.capacity() < BUFFER {
-                return Ok(());
-            }
-            io::copy(reader, &mut sink)?;
-            sink.finish()
+        let result = copy_sparingly(&source, &mut sink, buffer).and_then(|more| match more {
+            true => copy_well(source, &mut sink, buffer),
+            false => Ok(()),
         });
         match result {
             // Nothing came for a while.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock && !sink.failed => buffer.release(),
-            other => break other,
+            other => break other.and_then(|()| sink.finish()),
         }
     };
     let failed = sink.failed;
@@ -103,7 +94,14 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     }
     match result {
         // The receiver takes no more, but may still have something to say.
-        Err(_) if failed => drain(connection, direction),
+        Err(_) if failed => {
+            if direction == Direction::Down {
+                // What the server sent is lost: it is to hear so, and not to
+                // wait until there is room for more.
+                sys::reset_in_the_end(&**connection.source(direction));
+            }
+            drain(connection, direction);
+        }
         Err(_) => connection.close(),
         Ok(()) => {
             // Before the shutdown: the answer to that may be here at once. If
@@ -124,6 +122,46 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     connection.ended(direction);
 }
 
+/// Copies until the sender ends.
+fn copy_well(source: Stream, sink: &mut Sink, buffer: &mut Buffer) -> io::Result<()> {
+    buffer.lend(source, |reader| {
+        // Tells the compiler that io::copy will not need the 8 KiB it has on
+        // the stack for small readers: two pages less for every thread.
+        if reader.capacity() < BUFFER {
+            return Ok(());
+        }
+        io::copy(reader, sink).map(drop)
+    })
+}
+
+/// Copies by way of the stack while there is no memory for a buffer; `false`
+/// if the sender has ended meanwhile.
+fn copy_sparingly(source: &File, sink: &mut Sink, buffer: &mut Buffer) -> io::Result<bool> {
+    while !buffer.get_ready(source)? {
+        if !copy_some(source, sink)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+// Kept apart, so that its scratch space is not in every thread's stack frame.
+#[inline(never)]
+fn copy_some(mut source: &File, sink: &mut Sink) -> io::Result<bool> {
+    let mut scratch = [0; 4096];
+    loop {
+        match source.read(&mut scratch) {
+            Ok(0) => return Ok(false),
+            Ok(count) => {
+                sink.write_all(scratch.get(..count).unwrap_or_default())?;
+                return Ok(true);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
 /// Whether a write is to be tried again: a signal came, or the receiver has not
 /// made room within the time that the connect had, see [`crate::connect`].
 fn is_passing(error: &io::Error) -> bool {
@@ -134,15 +172,17 @@ fn is_passing(error: &io::Error) -> bool {
 /// Reads what the sender still sends and throws it away, so that neither end
 /// waits for the other, until the sender ends or the other direction is over.
 /// A client is listened to a little longer: closing a socket with unread data
-/// resets it, and a reset may destroy the answer on its way.
+/// resets it, and a reset may destroy the answer on its way. What was closed is
+/// not read from: it would not say that it has room again, and who sends would
+/// wait for that for minutes; left unread, it becomes a reset.
 // Kept apart, so that its scratch space is not in every thread's stack frame.
 #[inline(never)]
 fn drain(connection: &Connection, direction: Direction) {
-    let mut source: &std::fs::File = connection.source(direction);
+    let mut source: &File = connection.source(direction);
     let mut alone: Option<Instant> = None;
     let mut quiet = false;
     let mut scratch = [0; 4096];
-    loop {
+    while !connection.is_closed() {
         if connection.has_ended(direction.other()) {
             let since = *alone.get_or_insert_with(Instant::now);
             if direction == Direction::Down || quiet || since.elapsed() > LINGER {
@@ -244,7 +284,7 @@ impl Sink<'_> {
 
 impl Write for Sink<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let mut to: &std::fs::File = self.connection.source(self.direction.other());
+        let mut to: &File = self.connection.source(self.direction.other());
         let result = to.write(data);
         match &result {
             Ok(n) => {

@@ -212,6 +212,8 @@ pub struct Request<'a> {
     pub acls: &'a [Acl],
     /// Servers that the client has a UDP flow on: never full for it.
     pub on: &'a [Target],
+    /// Servers that have refused already.
+    pub not: &'a [Target],
 }
 
 impl Table {
@@ -265,8 +267,12 @@ impl Table {
     }
 
     /// Takes a place on the server, unless it is to be refused unasked: no
-    /// address or port, blacklisted, full, or its own list denies the client.
+    /// address or port, blacklisted, full, its own list denies the client, or
+    /// it has refused already.
     fn take(&mut self, target: Target, request: &Request, now: Instant) -> Option<Place> {
+        if request.not.contains(&target) {
+            return None;
+        }
         let was_here = target == request.last.map_or(Target::Abuse, Target::Server);
         let server = self.get_mut(target)?;
         // The abuse server is there for those who are denied.

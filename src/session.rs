@@ -14,14 +14,19 @@ use crate::settings::{Fastclose, Settings};
 use crate::state::Pen;
 use crate::stats::{Counter, Traffic};
 use crate::sys::{self, Kind};
-use crate::workers::Buffer;
+use crate::workers::{Buffer, Claim};
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a client waits for what this host lacks, and between two tries.
+const PATIENCE: Duration = Duration::from_secs(30);
+const REST: Duration = Duration::from_millis(50);
 
 /// A client that was accepted.
 pub struct Arrival {
@@ -31,9 +36,15 @@ pub struct Arrival {
     pub client: Client,
     /// Its port, 0 for a Unix socket.
     pub port: u16,
+    /// The thread for the server's bytes.
+    pub other: Claim,
     /// The connection's place in the table.
     pub slot: Slot,
 }
+
+/// In [`Connection`]'s record of what has ended, beside the bits of the
+/// directions: all of it.
+const CLOSED: u8 = 1;
 
 /// A client and a server, connected. Whoever drops it last closes it: first
 /// the sockets, then the place on the server, then the slot. The order of the
@@ -155,7 +166,12 @@ impl Connection {
 
     /// What has ended, as the command `connection` shows it.
     pub fn ended_bits(&self) -> u8 {
-        self.ended.load(Relaxed)
+        self.ended.load(Relaxed) & !CLOSED
+    }
+
+    /// Whether it was ended as a whole ([`Connection::close`]).
+    pub fn is_closed(&self) -> bool {
+        self.ended.load(Relaxed) & CLOSED != 0
     }
 
     /// The client's and the server's descriptor.
@@ -176,6 +192,7 @@ impl Connection {
     /// Ends both directions, whatever they are doing: blocked reads and writes
     /// return. What was written before still goes out.
     pub fn close(&self) {
+        self.ended.fetch_or(CLOSED, Relaxed);
         if self.flow.is_some() {
             // The client's side is everybody's. The other must know, as the
             // end of a datagram socket looks like an empty datagram.
@@ -224,7 +241,8 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     if settings.dummy {
         return dummy(&arrival.socket);
     }
-    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[]) else {
+    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[], &[])
+    else {
         return;
     };
     // Linux hands on what the listening socket has.
@@ -236,9 +254,7 @@ pub fn serve(pen: &Arc<Pen>, arrival: Arrival, buffer: &mut Buffer) {
     let down = connect::stream(arrival.socket);
     let connection = Connection::new(pen, &settings, down, None, server, arrival.slot);
     drop(settings);
-    if let Err(e) = relay::run(connection, &pen.workers, buffer) {
-        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
-    }
+    relay::run(connection, arrival.other, buffer);
 }
 
 /// Whether the access list for clients denies this one.
@@ -253,6 +269,8 @@ pub enum Found {
     New(Connected),
     /// The client has a flow there already: this one.
     Known(Arc<Connection>),
+    /// There may be one, but this host has not what a flow takes.
+    Starved,
 }
 
 /// A server that was connected to for a client.
@@ -266,15 +284,18 @@ pub struct Connected {
 /// Finds a server: the access list decides, then what is remembered of the
 /// client and the modes; the candidates are tried until one answers. Every
 /// regular server tried is remembered as the client's; one that fails is
-/// blacklisted. `flows` are those that the client may use further.
+/// blacklisted. `flows` are those that the client may use further; the servers
+/// in `not` are passed over.
 pub fn find_server(
     pen: &Arc<Pen>,
     settings: &Settings,
     client: Client,
     port: u16,
     flows: &[Arc<Connection>],
+    not: &[Target],
 ) -> Option<Found> {
-    let visit = pen.visit(client, settings.tracking);
+    let again = !not.is_empty();
+    let visit = pen.visit(client, settings.tracking, again);
     let denied = is_denied(settings, client);
     let mut search = match denied {
         true => Search::abuse(&pen.servers),
@@ -288,6 +309,7 @@ pub fn find_server(
         modes: &settings.modes,
         acls: &settings.acls,
         on: &on,
+        not,
     };
     while let Some(lease) = search.next(&request) {
         if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
@@ -299,7 +321,7 @@ pub fn find_server(
                 request.last = Some(index);
             }
         }
-        match connect::open(&lease, settings, client) {
+        match open(pen, &lease, settings, client) {
             Ok(up) => {
                 // A UDP server is up when it answers.
                 if settings.start.kind == Kind::Stream {
@@ -313,6 +335,10 @@ pub fn find_server(
                     up,
                 }));
             }
+            Err(e) if settings.start.kind == Kind::Datagram && sys::is_starved(&e) => {
+                message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
+                return Some(Found::Starved);
+            }
             Err(e) if connect::blames_server(&e) => blame(&lease, settings, &e),
             Err(e) => message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name())),
         }
@@ -323,6 +349,30 @@ pub fn find_server(
     };
     message::drop_line(format_args!("{client}: {why}"));
     None
+}
+
+/// Connects to a server. If this host has not what that takes, a client whose
+/// thread this is waits until it has, and those not accepted yet wait longer.
+fn open(pen: &Pen, lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+    let mut wait = None;
+    loop {
+        let result = connect::open(lease, settings, client);
+        match &result {
+            Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
+                let (_hold, end) = wait.get_or_insert_with(|| {
+                    let name = lease.name();
+                    message::say_seldom(format_args!("{client} waits for {name}: {e}"));
+                    (pen.connections.hold(), Instant::now() + PATIENCE)
+                });
+                if Instant::now() > *end {
+                    return result;
+                }
+                pen.spare.give();
+                thread::sleep(REST);
+            }
+            _ => return result,
+        }
+    }
 }
 
 /// A server has answered.

@@ -1,5 +1,6 @@
 //! The one shared state: everything that threads have in common.
 
+use crate::budget::{Budget, Spare};
 use crate::client::{Client, ClientTable, Visit};
 use crate::connections::Connections;
 use crate::crowd::Crowd;
@@ -14,7 +15,7 @@ use crate::web::Web;
 use crate::workers::Workers;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// How far it has come.
@@ -54,6 +55,9 @@ pub struct Pen {
     pub idle_watch: IdleWatch,
     /// Connections without clients.
     pub idlers: Idlers,
+    budget: OnceLock<Budget>,
+    /// Descriptors for clients who lack one.
+    pub spare: Spare,
     phase: AtomicU8,
 }
 
@@ -86,11 +90,15 @@ impl Pen {
             crowd: Crowd::default(),
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
+            budget: OnceLock::new(),
+            spare: Spare::new()?,
             phase: AtomicU8::new(Phase::Starting as u8),
         })
     }
 
     /// The settings in force now. They do not change under the caller.
+    // Called from everywhere: pen is smaller when it stays a call.
+    #[inline(never)]
     pub fn settings(&self) -> Arc<Settings> {
         let settings = self.settings.read();
         Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
@@ -98,11 +106,13 @@ impl Pen {
 
     /// Changes settings, for what begins from now on.
     pub fn set<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
-        let mut settings = self
-            .settings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut settings))
+        change(Arc::make_mut(&mut self.changing()))
+    }
+
+    #[inline(never)]
+    fn changing(&self) -> RwLockWriteGuard<'_, Arc<Settings>> {
+        let settings = self.settings.write();
+        settings.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is past its start: from then on commands act at once.
@@ -120,15 +130,39 @@ impl Pen {
         self.phase.store(phase as u8, Relaxed);
     }
 
+    /// What the descriptors suffice for.
+    pub fn budget(&self) -> Budget {
+        self.budget.get().copied().unwrap_or_default()
+    }
+
+    /// Sets that, once.
+    pub fn set_budget(&self, budget: Budget) {
+        let _ = self.budget.set(budget);
+        self.want_idlers(self.idlers.count().1);
+    }
+
+    /// Wants so many idlers from now on. Their descriptors are not there for
+    /// clients.
+    pub fn want_idlers(&self, wanted: usize) {
+        let budget = self.budget();
+        self.connections.set_limit(budget.connections(wanted));
+        self.idlers.want(wanted, budget.idlers(wanted));
+        self.idle_watch.wake();
+    }
+
     /// Clients come in here from now on.
     pub fn open_door(&self, listener: Listener) {
         self.door.open(listener);
         self.connections.wake();
     }
 
-    /// A client connects.
-    pub fn visit(&self, client: Client, tracking: Duration) -> Visit {
-        crate::lock(&self.clients).visit(client, Instant::now(), tracking)
+    /// A client connects, or does so `again`, as a server has refused it.
+    pub fn visit(&self, client: Client, tracking: Duration, again: bool) -> Visit {
+        let now = Instant::now();
+        self.with_clients(|clients| match again {
+            true => clients.look_up(client, now, tracking),
+            false => clients.visit(client, now, tracking),
+        })
     }
 
     /// The client's server was tried.

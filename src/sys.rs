@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
 use std::fs::File;
 use std::io;
@@ -18,6 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 
 mod datagram;
 mod layout;
+mod memory;
 mod number;
 mod own;
 mod place;
@@ -27,6 +29,8 @@ use datagram::*;
 pub use datagram::{Here, Received};
 use layout::*;
 pub use layout::{Kind, LocalTime, Resource, Side, Signal};
+pub use memory::has_memory;
+use memory::{Patient, patiently};
 use number::*;
 pub use number::{O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SEARCH_DIR, O_WRONLY};
 pub use own::*;
@@ -273,6 +277,35 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
     result
 }
 
+// --- memory ----------------------------------------------------------------
+
+/// All memory comes through here.
+#[global_allocator]
+static PATIENT: Patient = Patient;
+
+// SAFETY: everything is System's doing; asking it again is no other question.
+unsafe impl GlobalAlloc for Patient {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are System's.
+        patiently(|| unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        patiently(|| unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above; `old` is as it was when there is no new one.
+        patiently(|| unsafe { System.realloc(old, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
 // --- signals ---------------------------------------------------------------
 
 /// The signals that pen waits for, blocked in every thread started later.
@@ -356,23 +389,6 @@ fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
     check(unsafe { bind(fd, raw.bytes.as_ptr().cast(), raw.len) }).map(drop)
-}
-
-/// A bound socket that shares its port (SO_REUSEADDR and SO_REUSEPORT) as
-/// pen's always have; a stream socket accepts. On datagram sockets `backlog`
-/// means nothing.
-pub fn listening_socket(place: Place, kind: Kind, backlog: u32) -> io::Result<OwnedFd> {
-    let socket = socket_for(place, kind)?;
-    if let Place::Inet(_) = place {
-        set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
-        set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
-    }
-    bind_to(&socket, place)?;
-    if kind == Kind::Stream {
-        let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
-        check(listen(socket.as_fd().as_raw_fd(), backlog))?;
-    }
-    Ok(socket)
 }
 
 /// Connects `socket`. If it is non-blocking, `Ok(false)` says that the

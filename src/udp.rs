@@ -11,17 +11,18 @@
 //! who have no flow then wait in [`crate::crowd`], apart from those who have.
 
 use crate::addr::{self, Host};
+use crate::balance::Target;
 use crate::client::Client;
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
 use crate::flows::{Flow, Key};
 use crate::listen::{Entrance, Listener, PAUSE};
-use crate::message;
+use crate::message::{self, Trouble};
 use crate::relay::Direction;
 use crate::session::{self, Connection, Found};
 use crate::state::Pen;
 use crate::sys::{self, Peer};
-use crate::workers::{BUFFER, Buffer};
+use crate::workers::{BUFFER, Buffer, Claim};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -30,21 +31,24 @@ use std::time::{Duration, Instant};
 /// How long a flow that had to make room may take to do so.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long an answer waits until memory is looked for again.
+const REST: Duration = Duration::from_millis(50);
+
 /// A datagram from a client.
 pub struct Datagram<'a> {
     key: Key,
     /// The socket that it came through.
     socket: Stream,
     data: Cow<'a, [u8]>,
-    /// How many servers have refused it.
-    hops: usize,
+    /// Servers that have refused it.
+    refused_by: Vec<Target>,
 }
 
 /// Receives until the process ends.
 pub fn receive_loop(pen: &Arc<Pen>) {
     let mut entrance = Entrance::default();
     let mut buffer = vec![0; BUFFER];
-    let mut starved = false;
+    let mut trouble = Trouble::default();
     loop {
         let next = pen
             .door
@@ -58,7 +62,6 @@ pub fn receive_loop(pen: &Arc<Pen>) {
         }
         match next {
             Ok((received, socket)) => {
-                starved = false;
                 let datagram = Datagram {
                     key: Key {
                         peer: received.from,
@@ -66,14 +69,12 @@ pub fn receive_loop(pen: &Arc<Pen>) {
                     },
                     socket,
                     data: buffer.get(..received.len).unwrap_or_default().into(),
-                    hops: 0,
+                    refused_by: Vec::new(),
                 };
                 deliver(pen, datagram);
             }
             Err(e) if sys::is_exhausted(&e) => {
-                if !std::mem::replace(&mut starved, true) {
-                    message::say(format_args!("cannot receive: {e}"));
-                }
+                trouble.say(format_args!("cannot receive: {e}"));
                 std::thread::sleep(PAUSE);
             }
             Err(e) => message::debug(1, || format!("lost a datagram: {e}")),
@@ -88,7 +89,7 @@ impl Datagram<'_> {
             key: self.key,
             socket: self.socket,
             data: self.data.into_owned().into(),
-            hops: self.hops,
+            refused_by: self.refused_by,
         }
     }
 }
@@ -139,69 +140,88 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         }
         Peer::Unix(_) => (Client::Unix, 0),
     };
-    // Without a flow it will need a slot for sure, unless nobody is to serve it:
-    // who is denied takes no place from others.
-    let mut place = None;
+    // Without a flow it will need a place for sure, unless nobody is to serve
+    // it: who is denied takes none from others.
+    let mut room = None;
     let nobody = session::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
     if known.is_empty() && !nobody {
-        place = slot(pen, behind);
-        if place.is_none() {
+        room = place(pen, behind);
+        if room.is_none() {
             return wait(pen, client, datagram, behind);
         }
     }
-    let found = session::find_server(pen, &settings, client, port, &known);
+    let refused_by = &datagram.refused_by;
+    let found = session::find_server(pen, &settings, client, port, &known, refused_by);
     drop(known);
     let server = match found {
         None => return Vec::new(),
         Some(Found::Known(flow)) => return pass(pen, flow, datagram),
+        Some(Found::Starved) => {
+            drop(room);
+            let Some(behind) = behind else {
+                return wait(pen, client, datagram, behind);
+            };
+            make_room(pen, behind, 0);
+            std::thread::sleep(PATIENCE);
+            return vec![datagram];
+        }
         Some(Found::New(server)) => server,
     };
-    let Some(slot) = place.or_else(|| slot(pen, behind)) else {
+    let Some((slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
         drop(server);
         return wait(pen, client, datagram, behind);
     };
     slot.enter(client);
-    let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.hops));
+    let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.refused_by.clone()));
     flow.touch(pen.flows.tick());
     let down = Arc::clone(&datagram.socket);
     let flow = Connection::new(pen, &settings, down, Some(flow), server, slot);
     pen.flows.insert(&flow);
     let there = Arc::clone(pen);
     let answers = Arc::clone(&flow);
-    let weak = Arc::downgrade(&flow);
     let job = Box::new(move |buffer: &mut _| pass_back(&there, answers, buffer));
     let left = pass(pen, flow, datagram);
-    if let Err(e) = pen.workers.run(job) {
-        if let Some(flow) = weak.upgrade() {
-            end(pen, &flow);
-        }
-        message::drop_line(format_args!("{client}: cannot start a thread: {e}"));
-    }
+    thread.run(job, 0);
     left
 }
 
-/// A slot for a new flow: a free one, unless others wait for those; for one
-/// who waited, if need be that of the flow idle for longest. With many behind
-/// it, some flows more make room at once: each takes a moment to do so, and
-/// those that are about to count.
-fn slot(pen: &Pen, behind: Option<usize>) -> Option<Slot> {
+/// A slot and a thread for a new flow: free ones, unless others wait for those;
+/// for one who waited, if need be those of the flow idle for longest. With many
+/// behind it, some flows more make room at once: each takes a moment to do so,
+/// and those that are about to count.
+fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
+    let mut thread = pen.workers.claim();
     let Some(behind) = behind else {
         let free = pen.crowd.is_empty();
-        return free.then(|| pen.connections.take_now()).flatten();
+        let slot = free.then(|| pen.connections.take_now()).flatten()?;
+        thread.fill(1, Duration::ZERO).ok()?;
+        return Some((slot, thread));
     };
-    pen.connections.take_now().or_else(|| {
-        let most = pen.connections.max() / 16;
-        let leaving = pen.connections.taken().saturating_sub(pen.flows.count());
-        for _ in leaving..=behind.min(most) {
-            if let Some(oldest) = pen.flows.take_oldest() {
-                oldest.close();
-            }
-        }
+    let slot = pen.connections.take_now().or_else(|| {
+        make_room(pen, behind, 0);
         pen.connections.take_within(PATIENCE)
-    })
+    })?;
+    let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
+        make_room(pen, behind, 1);
+        thread.fill(1, 8 * PATIENCE)
+    });
+    hired.ok()?;
+    Some((slot, thread))
 }
 
-/// No slot: the datagram waits for one, but only once.
+/// Has flows leave. Slots that are `kept` for new ones are not about to be free.
+fn make_room(pen: &Pen, behind: usize, kept: usize) {
+    let most = pen.connections.max() / 16;
+    let leaving = pen.connections.taken();
+    let leaving = leaving.saturating_sub(pen.flows.count() + kept);
+    for _ in leaving..=behind.min(most) {
+        if let Some(oldest) = pen.flows.take_oldest() {
+            oldest.close();
+        }
+    }
+}
+
+/// No place: the datagram waits for one, but only once.
 fn wait<'a>(
     pen: &Pen,
     client: Client,
@@ -242,7 +262,13 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
     }
     connection.note(Direction::Up, data);
     match sys::send(&**connection.source(Direction::Down), data) {
-        Ok(()) => connection.moved(Direction::Up, data.len()),
+        Ok(()) => {
+            connection.moved(Direction::Up, data.len());
+            if !datagram.refused_by.is_empty() {
+                // The client has sent it once.
+                connection.added(data.len() as u64);
+            }
+        }
         // It had to make room at this very moment.
         Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
         Err(e) if connect::is_refusal(&e) => return fail_over(pen, connection, &e),
@@ -257,6 +283,13 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
 /// A flow's thread: passes answers back until the flow is over.
 fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
     let source = Arc::clone(connection.source(Direction::Down));
+    // The answers wait until there is memory for them.
+    while matches!(buffer.get_ready(&source), Ok(false)) {
+        if connection.has_ended(Direction::Down) {
+            return end(pen, &connection);
+        }
+        std::thread::sleep(REST);
+    }
     let result = buffer.lend(source, |reader| {
         loop {
             match reader.fill_buf() {
@@ -310,31 +343,26 @@ fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<D
         return Vec::new();
     };
     // A Unix socket says at once which datagram it does not take.
-    let left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
+    let mut left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
+    let settings = pen.settings();
     if connect::is_refusal(error) {
-        session::blame(&connection.lease, &pen.settings(), error);
+        session::blame(&connection.lease, &settings, error);
     }
     end(pen, &connection);
-    let is_regular = connection.lease.number() >= 0;
-    if !left.is_empty() && (!is_regular || flow.hops >= most_hops(pen)) {
+    let is_last = connection.lease.number() < 0 || settings.modes.stubborn;
+    if !left.datagrams.is_empty() && is_last {
         message::drop_line(format_args!("{}: refused: {error}", connection.client));
         return Vec::new();
     }
-    let left = left.into_iter();
-    left.map(|data| Datagram {
-        key: flow.key.clone(),
-        socket: Arc::clone(connection.source(Direction::Up)),
-        data: data.into(),
-        hops: flow.hops + 1,
-    })
-    .collect()
-}
-
-/// How often a datagram may be sent again: each server is asked once, even if
-/// it is not left alone after that (`-b 0`).
-fn most_hops(pen: &Pen) -> usize {
-    match pen.settings().modes.stubborn {
-        true => 0,
-        false => pen.servers.table().servers.len(),
-    }
+    // Each is asked once, even if it is not left alone after that (`-b 0`).
+    left.refused_by.push(connection.lease.target);
+    let datagrams = left.datagrams.into_iter();
+    datagrams
+        .map(|data| Datagram {
+            key: flow.key.clone(),
+            socket: Arc::clone(connection.source(Direction::Up)),
+            data: data.into(),
+            refused_by: left.refused_by.clone(),
+        })
+        .collect()
 }

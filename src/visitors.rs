@@ -1,9 +1,10 @@
 //! Those who come in by the side doors, the control port and the web port.
 //!
 //! Apart from the traffic: a thread accepts, and each connection has a thread
-//! of its own for the moment that it lives. There are never more than [`MOST`];
-//! when another one comes, the one that has been here longest without having
-//! said what it wants must leave.
+//! of its own for the moment that it lives. There are never more than the
+//! [`crate::budget`] has descriptors for; when another one comes, the one that
+//! has been here longest without having said what it wants must leave. When no
+//! thread can be had, the one that accepts serves them itself.
 
 use crate::client::Client;
 use crate::files::Spot;
@@ -21,10 +22,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Most visitors at once.
-const MOST: usize = 32;
 /// How long one may take to say what it wants, and again to take the reply.
 const LIMIT: Duration = Duration::from_secs(5);
+/// The same for whoever keeps others waiting.
+const HURRY: Duration = Duration::from_millis(250);
 /// Those who may wait to be accepted.
 const BACKLOG: u32 = 100;
 /// A thread's stack: reports are made on it.
@@ -155,24 +156,25 @@ fn admit(
         message::drop_line(format_args!("{client}: {name} connection denied"));
         return false;
     }
-    let visit = room.enter(socket, client);
-    let pen = Arc::clone(pen);
-    let spawned = thread::Builder::new()
-        .name(name.to_owned())
-        .stack_size(STACK)
-        .spawn(move || (desk.serve)(&pen, &visit));
-    if let Err(e) = spawned {
-        message::drop_line(format_args!("{client}: cannot start a {name} thread: {e}"));
+    let visit = Arc::new(room.enter(socket, client, pen.budget().visitors));
+    let (there, visitor) = (Arc::clone(pen), Arc::clone(&visit));
+    let started = sys::start_thread(STACK, move || (desk.serve)(&there, &visitor));
+    if started.is_err() {
+        // The other one is gone with the thread that there is not.
+        if let Some(mut visit) = Arc::into_inner(visit) {
+            visit.end = Instant::now() + HURRY;
+            (desk.serve)(pen, &visit);
+        }
     }
     true
 }
 
 impl Room {
     /// Waits for room, which it makes if there is none.
-    fn enter(self: &Arc<Room>, socket: OwnedFd, client: Client) -> Visit {
+    fn enter(self: &Arc<Room>, socket: OwnedFd, client: Client, most: usize) -> Visit {
         let socket = Arc::new(TcpStream::from(socket));
         let mut visitors = crate::lock(&self.visitors);
-        while visitors.len() >= MOST {
+        while visitors.len() >= most {
             let silent = visitors.iter().find(|(_, has_spoken)| !has_spoken);
             if let Some((oldest, _)) = silent.or(visitors.first()) {
                 let _ = oldest.shutdown(Shutdown::Both);

@@ -176,7 +176,7 @@ fn serve(pen: &Pen, visit: &Visit) {
 /// Says why a request is none. `None`: there is nobody to say it to.
 fn refuse(visit: &Visit, status: Option<Bad>) {
     if let Some(status) = status {
-        let reply = Reply::text(status, format!("{}\n", reply::reason(status)));
+        let reply = Reply::text(status, reply::reason(status));
         visit.answer(&reply.bytes(message::unix_time(), true));
         visit.drain(Instant::now() + Duration::from_secs(1));
     }
@@ -248,7 +248,7 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
         visit.has_spoken();
         let word = facts::health(pen);
         let status = if word == "ok" { 200 } else { 503 };
-        return Some(Reply::text(status, format!("{word}\n")));
+        return Some(Reply::text(status, &format!("{word}\n")));
     }
     let settings = pen.settings();
     let place = settings.web.as_deref().unwrap_or_default();
@@ -279,8 +279,8 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
         ("/config", _) => {
             let file = settings.config.as_deref().unwrap_or(Path::new("pen.cfg"));
             match config::text(pen, &settings, file) {
-                Ok(text) => Reply::text(200, text),
-                Err(why) => Reply::text(500, why + "\n"),
+                Ok(text) => Reply::text(200, &text),
+                Err(why) => Reply::text(500, &(why + "\n")),
             }
         }
         ("/control", Some(secret)) => act(pen, visit.client, request, body, &secret.user),
@@ -337,8 +337,8 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
     };
     message::say(format_args!("{client}: web: {user}: {line}"));
     let reply = match control::line(pen, line) {
-        Ok(reply) => Reply::text(200, message::printable_lines(reply)),
-        Err(why) => Reply::text(422, control::complaint(&why)),
+        Ok(reply) => Reply::text(200, &message::printable_lines(reply)),
+        Err(why) => Reply::text(422, &control::complaint(&why)),
     };
     pen.web.shelf.empty();
     reply

@@ -20,6 +20,7 @@ fn request(modes: &Modes, last: Option<usize>) -> Request<'_> {
         modes,
         acls: &[],
         on: &[],
+        not: &[],
     }
 }
 

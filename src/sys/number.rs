@@ -120,6 +120,13 @@ pub(super) const ANY_SOURCE: Option<(Name, Name)> =
 #[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd")))]
 pub(super) const ANY_SOURCE: Option<(Name, Name)> = None;
 
+/// TCP_LINGER2.
+#[cfg(target_os = "linux")]
+pub(super) const LINGER2: Option<Name> = Some((6, 8));
+/// There is no such option.
+#[cfg(not(target_os = "linux"))]
+pub(super) const LINGER2: Option<Name> = None;
+
 #[cfg(target_os = "linux")]
 pub(super) const AF_INET6: c_int = 10;
 #[cfg(target_os = "freebsd")]

@@ -77,8 +77,14 @@ pub fn return_memory_from(size: usize) {
 }
 
 /// Gives free memory back to the system, where the C library does not do so by
-/// itself (glibc).
+/// itself (glibc). Of ended threads that keeps 40 MiB of stacks, 8 KiB or more of
+/// each in memory, until there are more: one that is larger than all of them
+/// makes them go (measured: 1.2 MiB less after 48 connections at once).
 pub fn return_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    malloc_trim(0);
+    {
+        malloc_trim(0);
+        // Where so much cannot be had, not even for nothing, they stay.
+        let _ = super::start_thread(48 << 20, || {});
+    }
 }

@@ -2,13 +2,14 @@
 
 use super::datagram::destination_option;
 use super::number::{
-    EMFILE, ENFILE, ENOBUFS, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE, SO_RCVBUF, SOL_SOCKET,
+    EMFILE, ENFILE, ENOBUFS, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE, SO_RCVBUF,
+    SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
 };
 use super::place::{Place, RawAddr, any_source_option};
-use super::{bind_raw, set_number, shutdown};
+use super::{Kind, bind_raw, bind_to, check, listen, set_number, shutdown, socket_for};
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// SO_KEEPALIVE: notice a peer that vanished without a word.
 pub fn keep_alive(socket: impl AsFd) -> io::Result<()> {
@@ -21,6 +22,17 @@ pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
     match any_source_option(place) {
         Some((level, name)) => set_number(socket, level, name, 1),
         None => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Lets a connected socket be reset when it is closed, as soon as the peer has
+/// what was sent and its end (TCP_LINGER2 below 0). Linux only, and needed
+/// there only: a socket that has no room left and is closed when it was read to
+/// its end keeps saying so for a minute. A socket that refuses this (Unix) has
+/// no such trouble.
+pub fn reset_in_the_end(socket: impl AsFd) {
+    if let Some((level, name)) = LINGER2 {
+        let _ = set_number(socket, level, name, -1);
     }
 }
 
@@ -62,7 +74,29 @@ pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
 /// Whether `error` says that this host has run out of something (descriptors,
 /// memory, ports), which is no fault of the peer's.
 pub fn is_exhausted(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, OutOfMemory};
+    is_starved(error) || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+/// Whether it is descriptors or memory, which others of this host may give back
+/// soon.
+pub fn is_starved(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
-        || matches!(error.kind(), AddrNotAvailable | OutOfMemory)
+        || error.kind() == io::ErrorKind::OutOfMemory
+}
+
+/// A bound socket that shares its port (SO_REUSEADDR and SO_REUSEPORT) as
+/// pen's always have; a stream socket accepts. On datagram sockets `backlog`
+/// means nothing.
+pub fn listening_socket(place: Place, kind: Kind, backlog: u32) -> io::Result<OwnedFd> {
+    let socket = socket_for(place, kind)?;
+    if let Place::Inet(_) = place {
+        set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
+        set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
+    }
+    bind_to(&socket, place)?;
+    if kind == Kind::Stream {
+        let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
+        check(listen(socket.as_fd().as_raw_fd(), backlog))?;
+    }
+    Ok(socket)
 }

@@ -46,7 +46,8 @@ function row(classes, ...buttons) {
   return tr;
 }
 
-const texts = (tr, ...all) => all.forEach((text, i) => put(tr.cells[i], text));
+/** Texts for its cells; none leaves a cell as it is. */
+const texts = (tr, ...all) => all.forEach((text, i) => text !== null && put(tr.cells[i], text));
 const button = (text, onclick, ariaLabel) => el("button", { type: "button", textContent: text, onclick, ariaLabel });
 const found = (id, text) => text.toLowerCase().includes($(id).value.trim().toLowerCase());
 
@@ -157,7 +158,8 @@ let before = null; // totals of the answer before
 function show(d) {
   const now = d.uptime_ms / 1000;
   if (data && (d.pid !== data.pid || d.uptime_ms < data.uptime_ms)) {
-    seen.clear();
+    // Its counters begin anew.
+    for (const was of seen.values()) was.now = now;
     before = null;
     note("pen was started anew");
   }
@@ -225,28 +227,24 @@ function showServers() {
   const shown = data.servers.filter(s => found("find-server", `${place(s)} ${s.state}`));
   const busiest = Math.max(1, ...data.servers.map(s => s.connections));
   const make = s => {
-    const tr = row(",name,state,load,n,n,spark,n,n,n,n,n,control", button("Change…", () => changeServer(tr.server), `Change server ${nameOf(s)}`));
+    const change = button("Change…", () => changeServer(tr.server), `Change server ${nameOf(s)}`);
+    const tr = row(",name,state,load,n,n,spark,n,n,n,n,n,control", change);
     tr.cells[3].append(el("span", {}, el("i")), el("span"));
+    tr.cells[6].append(seen.get(nameOf(s)).spark);
+    change.hidden = !isRegular(s);
     return tr;
   };
   each($("servers"), shown, nameOf, make, (tr, s) => {
-    const { rates: [sent, received], spark } = seen.get(nameOf(s));
-    const [index, name, state, load, to, from, chart, ...rest] = tr.cells;
-    const [bar, text] = load.children;
+    const [sent, received] = seen.get(nameOf(s)).rates, [bar, text] = tr.cells[3].children;
+    const load = number(s.connections) + (s.max ? ` / ${number(s.max)}` : "") + (s.hard ? ` (${number(s.hard)})` : "");
     tr.server = s;
-    put(index, nameOf(s));
-    put(name, place(s));
-    put(state, stateOf(s));
-    state.className = "state " + s.state;
+    texts(tr, nameOf(s), place(s), stateOf(s), null, speed(sent), speed(received), null,
+      s.weight, s.prio, s.failures, bytes(s.sx), bytes(s.rx));
+    put(text, load);
+    tr.cells[2].className = "state " + s.state;
     // Without a limit the bar compares with the busiest server.
     bar.className = !s.max ? "bar free" : s.connections < s.max ? "bar" : "bar over";
     bar.firstChild.style.transform = `scaleX(${Math.min(1, s.connections / (s.max || busiest))})`;
-    put(text, number(s.connections) + (s.max ? ` / ${number(s.max)}` : "") + (s.hard ? ` (${number(s.hard)})` : ""));
-    put(to, speed(sent));
-    put(from, speed(received));
-    if (chart.firstChild !== spark) chart.replaceChildren(spark);
-    [s.weight, s.prio, s.failures, bytes(s.sx), bytes(s.rx)].forEach((value, i) => put(rest[i], value));
-    tr.lastChild.firstChild.hidden = !isRegular(s);
   });
 }
 
@@ -293,10 +291,12 @@ function control(title, remark, fields, command) {
   tell("note", remark);
   tell("reply", "");
   $("fields").replaceChildren(...Object.keys(fields).map(name =>
-    el("label", { textContent: name }, el("input", { name, value: fields[name] ?? "", autocomplete: "off", spellcheck: false }))));
+    el("label", { textContent: name }, el("input", { name, defaultValue: fields[name] ?? "", autocomplete: "off", spellcheck: false }))));
   $("form").oninput = () => {
     const values = {};
-    for (const { name, value } of $("fields").querySelectorAll("input")) if (value.trim() !== String(fields[name] ?? "")) values[name] = value.trim();
+    for (const { name, value, defaultValue } of $("fields").querySelectorAll("input")) {
+      if (value.trim() !== defaultValue) values[name] = value.trim();
+    }
     line = command(values) || "";
     put($("command"), line || "nothing is changed yet");
     $("send").disabled = !line;
@@ -329,7 +329,8 @@ async function send(event) {
 
 function changeServer(s) {
   const { index, left, address, port, max, hard, weight, prio, acl } = s;
-  control(`Server ${index}`, "A blacklisted server gets no new connections for so many seconds; those it has go on. Address 0 takes it out.",
+  control(`Server ${index}`,
+    "A blacklisted server gets no new connections for so many seconds; those it has go on. Address 0 takes it out.",
     { address, port, max, hard, weight, prio, acl, blacklist: left }, values => {
       const words = Object.entries(values).filter(([, value]) => value).flat();
       return words.length && ["server", index, ...words].join(" ");

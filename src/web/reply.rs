@@ -31,10 +31,11 @@ impl Reply {
     }
 
     /// Plain text.
-    pub(super) fn text(status: u16, body: impl Into<String>) -> Reply {
+    #[inline(never)]
+    pub(super) fn text(status: u16, body: &str) -> Reply {
         Reply {
             status,
-            ..Reply::new("text/plain; charset=utf-8", body.into())
+            ..Reply::new("text/plain; charset=utf-8", body.to_owned())
         }
     }
 

@@ -58,6 +58,7 @@ pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
 }
 
 /// Reads the head of a request, up to the empty line.
+#[inline(never)]
 pub(super) fn parse(head: &str) -> Result<Request<'_>, Bad> {
     // One empty line before it is none of its (RFC 9112, 2.2).
     let head = head.strip_prefix("\r\n").unwrap_or(head);

@@ -15,6 +15,7 @@
 //! | `rounds` | who is started for which work; one round after the other |
 //! | `work`, `bulk`, `crowd`, `memory` | what every peer is given to do |
 //! | `growth` | the same as something grows |
+//! | `lookers` | the web interface under siege |
 //! | `measure` | one figure at a time |
 //! | `udp` | load generator and back ends for UDP |
 //! | `sink` | the back end for uploads |
@@ -39,6 +40,7 @@ mod config;
 mod crowd;
 mod growth;
 mod keeper;
+mod lookers;
 mod measure;
 mod memory;
 mod peers;
@@ -58,8 +60,8 @@ use std::time::Instant;
 use tools::Tools;
 
 /// The works, as `BENCH_ONLY` names them.
-const WORKS: [&str; 10] = [
-    "short", "keep", "bulk", "delay", "down", "table", "udp", "memory", "start", GROWTH,
+const WORKS: [&str; 11] = [
+    "short", "keep", "bulk", "delay", "down", "table", "udp", "web", "memory", "start", GROWTH,
 ];
 
 /// The one that is done only when it is named: it has a run of its own.

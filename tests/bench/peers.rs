@@ -225,6 +225,13 @@ impl Site {
         (servers, over)
     }
 
+    /// An address that nobody has yet.
+    pub(crate) fn another(&self) -> SocketAddr {
+        let port = self.next_port.get();
+        self.next_port.set(port + 1);
+        self.at(port)
+    }
+
     /// Starts one at an address of its own and waits until it serves.
     /// `options` are for the two pens.
     pub(crate) fn start(&self, who: Who, behind: Behind, options: &[&str]) -> Result<Peer, String> {
@@ -239,9 +246,8 @@ impl Site {
                 process,
             });
         }
-        let port = self.next_port.get();
-        self.next_port.set(port + 1);
-        let address = self.at(port);
+        let address = self.another();
+        let port = address.port();
         let start = Instant::now();
         let process = match who {
             Who::Ours | Who::CPen => {

@@ -4,11 +4,13 @@
 use crate::bulk::{self, Way};
 use crate::crowd;
 use crate::growth::Growth;
+use crate::lookers;
 use crate::memory;
 use crate::peers::{Behind, FAIL_OVER, IN_TURN, Peer, Site, Who};
 use crate::rows::Row;
 use crate::table::Figures;
 use crate::work::{self, Found};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ pub(crate) struct Bench {
     crippled: Vec<Peer>,
     /// Both pens with a large table full of clients, and ours with one client.
     tables: Vec<(Peer, Row)>,
+    /// Ours with a web interface, and where that is.
+    web: Option<(Peer, SocketAddr)>,
     growth: Option<Growth>,
     /// Those that had idle connections, and since when they are gone.
     rested: Vec<(Peer, Instant)>,
@@ -46,6 +50,7 @@ impl Bench {
             uploads: Vec::new(),
             crippled: Vec::new(),
             tables: Vec::new(),
+            web: None,
             growth: None,
             rested: Vec::new(),
             figures: Figures::default(),
@@ -63,6 +68,7 @@ impl Bench {
                 "down" => bench.crippled = bench.all(Behind::OneDown)?,
                 "udp" => bench.site.add_echoes()?,
                 "table" => bench.fill_tables()?,
+                "web" => bench.web = Some(lookers::start(&bench.site)?),
                 "memory" => bench.count_idle(),
                 "growth" => bench.growth = Some(Growth::prepare(&bench.site)?),
                 _ => {}
@@ -137,6 +143,11 @@ impl Bench {
             "udp" => each_of(site, &[Who::HaProxy, Who::Socat], |who| {
                 work::udp(site, who)
             }),
+            "web" => {
+                let web = self.web.iter();
+                web.map(|(peer, web)| (peer.who, lookers::look_at(site, peer, *web)))
+                    .collect()
+            }
             "memory" => {
                 let mut rested = Vec::new();
                 let all = each_of(site, &[Who::Direct], |who| {

@@ -3,6 +3,7 @@
 
 use crate::bulk::STREAMS;
 use crate::growth;
+use crate::lookers::PAGES;
 use crate::peers::Who;
 use crate::table::grouped;
 use crate::work::{CROWDS, KEEP, SHORT};
@@ -32,6 +33,9 @@ pub(crate) enum Row {
     TableRate,
     TableEmpty,
     Strangers,
+    /// Nobody at the web interface, and many.
+    Unseen,
+    Seen,
     MemoryStart,
     MemoryBefore,
     MemoryQuiet,
@@ -92,6 +96,7 @@ impl Row {
         }
         all.extend(CROWDS.last().map(|n| Row::UdpStrayed(*n)));
         all.extend([Row::TableRate, Row::TableEmpty, Row::Strangers]);
+        all.extend([Row::Unseen, Row::Seen]);
         all.extend([Row::MemoryStart, Row::MemoryBefore, Row::MemoryQuiet]);
         all.extend([Row::MemoryIdle, Row::Answering, Row::MemoryAfter]);
         all.push(Row::Start);
@@ -126,6 +131,8 @@ impl Row {
             Row::TableRate => "short connections/s, many clients seen".to_owned(),
             Row::TableEmpty => "  the same options, one client seen".to_owned(),
             Row::Strangers => "  each from a new address".to_owned(),
+            Row::Unseen => "short connections/s, with --web".to_owned(),
+            Row::Seen => format!("  {} pages open, slow readers, garbage", many(PAGES)),
             Row::MemoryStart => "memory after start, MiB".to_owned(),
             Row::MemoryBefore => "  before the idle connections, MiB".to_owned(),
             Row::MemoryQuiet => "  each that was never used, KiB more".to_owned(),
@@ -175,6 +182,7 @@ impl Row {
             ],
             Row::UdpRate(100) => vec![than(Who::CPen, AtLeast, 1.0)],
             Row::TableRate => vec![Target(Than::Row(Row::TableEmpty), AtLeast, 0.9)],
+            Row::Seen => vec![Target(Than::Row(Row::Unseen), AtLeast, 0.95)],
             Row::Strangers => vec![than(Who::CPen, AtLeast, 20.0)],
             Row::MemoryStart => bound(AtMost, 4.0),
             Row::MemoryIdle => bound(AtMost, 24.0),
@@ -205,6 +213,7 @@ impl Row {
         match self {
             Row::MemoryBefore => "before".to_owned(),
             Row::TableEmpty => "with one client".to_owned(),
+            Row::Unseen => "with nobody there".to_owned(),
             Row::Beside(n) | Row::Active(n) => format!("with {n} connections"),
             Row::Known(n) => format!("with {n} clients"),
             Row::InTurn(n) | Row::ByWeight(n) => format!("with {n} servers"),

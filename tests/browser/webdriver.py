@@ -47,9 +47,10 @@ class Browser:
 
     def __init__(self, *arguments):
         self.profile = tempfile.mkdtemp(prefix="pen-browser-")
-        # The driver chooses a port and says which.
+        # The driver chooses a port and says which. A signal for all of this
+        # process's group is not for it: it has to end the browser.
         self.driver = subprocess.Popen(
-            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
         )
         self.session = None
         try:

@@ -2,7 +2,6 @@
 their own, all ended by whom started them."""
 
 import base64
-import getpass
 import http.client
 import json
 import os
@@ -102,8 +101,9 @@ class Pen:
         self.control_path = str(directory / "control")
         self.port, self.web_port = free_port(), free_port()
         self.web = f"{HOST}:{self.web_port}"
-        words = [os.environ.get("PEN", "target/debug/pen"), "-f", "-u", getpass.getuser(), "-C", self.control_path]
-        words += ["--web", self.web, *arguments]
+        words = [os.environ.get("PEN", "target/debug/pen"), "-f", "-C", self.control_path, "--web", self.web, *arguments]
+        if os.geteuid() == 0:
+            words += ["-u", "root"]  # else root gets neither of these ports
         self.password = f"{USER}:{PASSWORD}" if password else None
         if password:
             file = directory / "password"

@@ -99,7 +99,9 @@ elif command -v musl-gcc >/dev/null && find_std_source; then
     RUSTFLAGS="$RUSTFLAGS -C link-self-contained=no -C relocation-model=static"
     # Nor are the tables for it: 40 KiB of pen.
     RUSTFLAGS="$RUSTFLAGS -C force-unwind-tables=no"
-    cargo_with_std build --release --bins --target "$target"
+    # Small before fast, for std alone: what moves data is pen's and the kernel's.
+    cargo_with_std build --release --bins --target "$target" \
+        --config 'profile.release.package."*".opt-level="s"'
     case $target in x86_64-*) limit=$X86_LIMIT ;; esac
 else
     say "with this machine's C library, which makes larger programs than musl; for musl:" \

@@ -1,10 +1,13 @@
-//! Running out of descriptors and of threads, and giving threads back.
+//! Running out of descriptors, threads and memory, and giving threads back.
 
-use crate::differences::{DESCRIPTORS, PENDING, WORK};
+use crate::differences::{DESCRIPTORS, PENDING, UDP_MANY, WORK};
 use crate::harness::{
-    Client, Pen, Place, Starter, better, full_queue, is_root, letters, skipped, wait_for,
-    wait_until, worse,
+    Asker, Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
+    responders, same_pattern, skipped, wait_for, wait_until, worse,
 };
+use std::io::Read;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// How many connections pen says its descriptors suffice for.
@@ -49,6 +52,108 @@ fn with_few_descriptors_clients_wait() {
     assert_eq!(servers[0].count(), room + 10);
 }
 
+/// Control connections and idlers have descriptors of their own: no client is
+/// accepted that then cannot have one for its server.
+#[test]
+fn with_few_descriptors_nobody_takes_those_of_clients() {
+    if better(&DESCRIPTORS) {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let control = place.at();
+    let pen = Starter::new(&place)
+        .under("ulimit -n 60")
+        .args(["-O", "idlers 5"])
+        .servers(&servers)
+        .control(control.clone())
+        .expect("60 open files suffice for")
+        .start();
+    wait_until("the idlers are there", || {
+        pen.ask("idlers") == "Idlers: 5/5\n" && servers[0].count() == 5
+    });
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(SeqCst) {
+                let visitors: Vec<Client> = (0..20).map(|_| Client::new(&control)).collect();
+                assert!(pen.ask("mode").starts_with("no hash"));
+                drop(visitors);
+            }
+        });
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let held: Vec<Client> = (0..4).map(|_| pen.connect()).collect();
+                        for client in held {
+                            assert_eq!(client.letter(), "A");
+                        }
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
+        stop.store(true, SeqCst);
+        assert!(results.iter().all(Result::is_ok));
+    });
+    assert_eq!(servers[0].count(), 5 + 8 * 20 * 4);
+}
+
+/// Sets a limit of a pen that runs.
+fn prlimit(pen: &Pen, limit: &str) -> bool {
+    let pid = pen.pid().to_string();
+    let mut command = Command::new("prlimit");
+    let status = command.args(["--pid", &pid, limit]).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// How many descriptors it has open.
+fn files(pen: &Pen) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", pen.pid()));
+    files.unwrap().count()
+}
+
+/// The limit that was in force at the start is not there any more: a client
+/// that was accepted waits for its server's descriptor, others for theirs.
+#[test]
+fn a_client_waits_for_the_descriptor_of_its_server() {
+    if better(&DESCRIPTORS) {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .under("ulimit -n 100")
+        .servers(&servers)
+        .expect("100 open files suffice for")
+        .expect("waits for server 0")
+        .expect("clients wait: cannot accept")
+        .start();
+    let first = pen.connect();
+    assert_eq!(first.letter(), "A");
+    // Those to spare, and one more.
+    let limit = format!("--nofile={}:100", files(&pen) + 1);
+    if !prlimit(&pen, &limit) {
+        return skipped("no prlimit");
+    }
+    let clients: Vec<Client> = (0..10).map(|_| pen.connect()).collect();
+    pen.says("waits for server 0");
+    let before = ticks(&pen);
+    first.send("\n");
+    assert_eq!(first.letter(), "A");
+    assert!(clients[9].is_quiet());
+    assert!(ticks(&pen) <= before + 10, "it is busy waiting");
+    // Two descriptors do for all, in whatever order.
+    std::thread::scope(|scope| {
+        drop(first);
+        for client in clients {
+            scope.spawn(move || assert_eq!(client.letter(), "A"));
+        }
+    });
+    assert_eq!(servers[0].count(), 11);
+}
+
 #[test]
 fn a_cap_that_fits_is_not_mentioned() {
     let place = Place::new();
@@ -61,8 +166,21 @@ fn a_cap_that_fits_is_not_mentioned() {
     assert_eq!(pen.letter(), "A");
 }
 
+/// A pen that may have `limit` threads, as a user who has no other processes:
+/// the limit binds users, not root. Nothing is said but that clients wait.
+fn with_few_threads(starter: Starter, limit: &'static str) -> Starter {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, SeqCst);
+    let user = (3_000_000 + 10 * std::process::id() + count).to_string();
+    starter
+        // bash and dash have different letters for it.
+        .under(limit)
+        .args(["-u", &user])
+        .expect("clients wait: cannot start a thread")
+}
+
 #[test]
-fn without_threads_to_be_had_clients_are_turned_away() {
+fn without_threads_to_be_had_clients_wait() {
     if better(&WORK) {
         return;
     }
@@ -71,35 +189,115 @@ fn without_threads_to_be_had_clients_are_turned_away() {
     }
     let place = Place::new();
     let servers = letters(&place, 1);
-    // The limit binds users, not root; this user has no other processes.
-    let user = (3_000_000 + std::process::id()).to_string();
-    let pen = Starter::new(&place)
-        // bash and dash have different letters for it.
-        .under("ulimit -u 20 2>/dev/null || ulimit -p 20")
-        .args(["-u", &user])
-        .servers(&servers)
-        .expect("cannot start a thread")
-        .expect("more connections")
-        .start();
+    let starter = Starter::new(&place).servers(&servers).control(place.at());
+    let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
     let clients: Vec<Client> = (0..40).map(|_| pen.connect()).collect();
-    let letters: Vec<String> = clients.iter().map(Client::letter).collect();
-    let served = letters.iter().filter(|letter| *letter == "A").count();
-    // Two threads each, and a few for pen itself; but first each one has one,
-    // and then there is none left for the other direction of some.
-    assert!((1..=10).contains(&served), "{served} of 40 are served");
-    pen.says("cannot start a thread");
-    // Who is served notices nothing, and when they leave there is room again.
-    let held: Vec<_> = clients
-        .iter()
-        .zip(&letters)
-        .filter_map(|(client, letter)| (letter == "A").then_some(client))
-        .collect();
-    for client in held {
+    pen.says("clients wait: cannot start a thread");
+    // Each has two threads or none: it is served for good, or waits.
+    for client in &clients[..5] {
+        assert_eq!(client.letter(), "A");
         client.send("\n");
+    }
+    let before = ticks(&pen);
+    assert!(clients[20].is_quiet());
+    assert!(ticks(&pen) <= before + 10, "it is busy waiting");
+    // The control port has a thread.
+    let served = pen.load(0);
+    assert!((5..10).contains(&served), "{served} of 40 are served");
+    // One leaves, one comes in.
+    for client in clients {
         assert_eq!(client.letter(), "A");
     }
-    drop(clients);
-    wait_until("there is room again", || pen.letter() == "A");
+    assert_eq!(servers[0].count(), 40);
+}
+
+/// More flows than there may be threads: whoever comes gets the thread of the
+/// flow idle for longest, and no datagram is lost.
+#[test]
+fn without_threads_to_be_had_flows_make_room() {
+    if better(&UDP_MANY) {
+        return;
+    }
+    if !is_root() {
+        return skipped("the limit on threads counts the user's other processes too");
+    }
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let starter = Starter::datagrams(&place).servers(&servers);
+    let starter = starter.control(place.at());
+    let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
+    let clients: Vec<Asker> = (0..60).map(|_| pen.asker()).collect();
+    // Who waits for an answer is never the one idle for longest.
+    for _ in 0..3 {
+        for some in clients.chunks(4) {
+            some.iter().for_each(|client| client.send("?"));
+            for client in some {
+                assert_eq!(client.receive(), b"A?");
+            }
+        }
+    }
+    assert!(pen.load(0) < 20);
+}
+
+/// The memory that pen has, in KiB of addresses.
+fn addresses(pen: &Pen) -> u64 {
+    pen.status().number("VmSize")
+}
+
+/// Memory that is too little for all: none is lost, not pen and not a byte.
+#[test]
+fn without_memory_to_be_had_clients_wait() {
+    if better(&WORK) {
+        return;
+    }
+    const PIECE: usize = 60_000;
+    const SIZE: usize = 5 * PIECE;
+    let place = Place::new();
+    let server = Backend::echo(place.at());
+    let pen = Starter::new(&place)
+        .args(["-x", "100"])
+        .server(&server.at)
+        .control(place.at())
+        .expect("clients wait: cannot start a thread")
+        .start();
+    let before = {
+        let client = pen.connect();
+        client.send("?");
+        assert_eq!(client.receive(1), b"?");
+        addresses(&pen)
+    };
+    // What a dozen of connections take, with buffers for some.
+    let limit = (before + 12 * 1024 + 4096) * 1024;
+    if !prlimit(&pen, &format!("--as={limit}")) {
+        return skipped("no prlimit");
+    }
+    let clients: Vec<Client> = (0..60).map(|_| pen.connect()).collect();
+    pen.says("clients wait: cannot start a thread");
+    assert!(pen.ask("mode").starts_with("no hash"));
+    std::thread::scope(|scope| {
+        for client in &clients {
+            scope.spawn(|| {
+                let mut data = vec![0; SIZE];
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        for at in (0..SIZE).step_by(PIECE) {
+                            client.send(pattern(7, at as u64, PIECE));
+                        }
+                    });
+                    (&client.0).read_exact(&mut data).unwrap();
+                });
+                assert!(same_pattern(7, 0, &data));
+                client.end_sending();
+                assert!(client.ends());
+            });
+        }
+        let stop = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < stop {
+            assert!(pen.ask("servers").starts_with("0 addr"));
+        }
+    });
+    assert_eq!(server.count(), 61);
+    assert!(addresses(&pen) * 1024 <= limit);
 }
 
 fn threads(pen: &Pen) -> u64 {

@@ -1,0 +1,196 @@
+//! `make soak`: 1,000,000 connections through pen, one in ten of them broken in
+//! some way. Afterwards pen must hold what it held before, and everybody must
+//! have counted the same bytes: the clients, pen on its two sides, the servers.
+//!
+//! A connection whose end comes in mid-stream is seen differently by its two
+//! ends. Such connections have a server and clients of their own, so that
+//! everywhere else the totals must be equal to the byte.
+//!
+//! | where | what |
+//! |---|---|
+//! | `plan` | how each connection goes |
+//! | `traffic` | the clients |
+//! | `servers` | the servers |
+//! | `stand` | pen with both, what it holds, the comparison |
+//! | `ledger` | what the ends count, what went wrong |
+//!
+//! `SOAK_CONNECTIONS` sets their number. One in ten is a UDP client.
+
+// Not a library: a run that cannot go on may end the program.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod ledger;
+mod plan;
+mod servers;
+mod stand;
+/// What the tests stand on, of which not everything is used here.
+#[path = "../suite"]
+#[allow(dead_code, unused_imports)]
+mod suite {
+    pub(crate) mod differences;
+    pub(crate) mod harness;
+}
+mod traffic;
+
+use ledger::Faults;
+use plan::KINDS;
+use stand::{Gauges, Stand, TCP, UDP};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+pub(crate) use suite::{differences, harness};
+
+/// Connections unless told otherwise.
+const CONNECTIONS: u32 = 1_000_000;
+
+/// Between two lines about how far it is.
+const NEWS: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    // `cargo bench` says so; `cargo test --all-targets` comes here too.
+    if !std::env::args().any(|word| word == "--bench") {
+        println!("nothing done; to soak: make soak");
+        return ExitCode::SUCCESS;
+    }
+    let count = match std::env::var("SOAK_CONNECTIONS") {
+        Err(_) => CONNECTIONS,
+        Ok(word) => match word.parse() {
+            Ok(count) if count >= 1000 => count,
+            _ => {
+                eprintln!("soak: SOAK_CONNECTIONS={word}: expected a number, at least 1000");
+                return ExitCode::FAILURE;
+            }
+        },
+    };
+    let faults = soak(count);
+    match faults.all() {
+        (0, _) => {
+            println!("nothing is left over, and everybody has counted the same");
+            ExitCode::SUCCESS
+        }
+        (many, first) => {
+            println!("{many} faults:");
+            first.iter().for_each(|what| println!("  {what}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn soak(count: u32) -> Arc<Faults> {
+    let faults = Arc::new(Faults::default());
+    let stands = [&TCP, &UDP].map(|transport| Stand::start(transport, &faults));
+    eprintln!("soak: the clients are known; waiting until pen is at rest");
+    let starts = stands.each_ref().map(|stand| {
+        let fresh = Gauges {
+            memory_kib: 0,
+            ..stand.fresh
+        };
+        stand.settle(&fresh)
+    });
+    let begin = Instant::now();
+    let shares = [count - count / 10, count / 10];
+    let peaks = under_load(&stands, shares, begin);
+    let seconds = begin.elapsed().as_secs_f64();
+    eprintln!("soak: all are made; waiting until pen is at rest");
+    let mut rows = Vec::new();
+    for ((stand, start), peak) in stands.iter().zip(&starts).zip(peaks) {
+        let end = stand.settle(start);
+        rows.extend(left_over(stand, start, &peak, &end, &faults));
+    }
+    let all: ledger::Total = stands.iter().map(Stand::compare).sum();
+    println!("\n{count} connections in {seconds:.0} s\n");
+    for (place, (_, name)) in KINDS.iter().enumerate() {
+        let made: u64 = stands
+            .iter()
+            .map(|stand| stand.made[place].load(Relaxed))
+            .sum();
+        println!("{made:>9}  {name}");
+    }
+    println!(
+        "\n{:<24}{:>10}{:>10}{:>10}{:>10}",
+        "pen", "fresh", "before", "most", "after"
+    );
+    rows.iter().for_each(|row| println!("{row}"));
+    println!(
+        "\n{} bytes to the servers, {} bytes from them\n",
+        all.sent, all.received
+    );
+    faults
+}
+
+/// All connections; what pen held of everything when it was most.
+fn under_load(stands: &[Stand; 2], shares: [u32; 2], begin: Instant) -> [Gauges; 2] {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut peaks = [Gauges::default(); 2];
+            let mut news = Instant::now();
+            while !over.load(Relaxed) {
+                for (peak, stand) in peaks.iter_mut().zip(stands) {
+                    *peak = peak.or_more(stand.gauges());
+                }
+                if news.elapsed() > NEWS {
+                    news = Instant::now();
+                    let done: u64 = stands.iter().map(Stand::done).sum();
+                    eprintln!("soak: {:4} s: {done}", begin.elapsed().as_secs());
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+            peaks
+        });
+        thread::scope(|clients| {
+            for (stand, share) in stands.iter().zip(shares) {
+                for _ in 0..stand.transport.at_once {
+                    clients.spawn(move || stand.run(share));
+                }
+            }
+        });
+        over.store(true, Relaxed);
+        watcher.join().unwrap()
+    })
+}
+
+/// One of the gauges.
+type Gauge = fn(&Gauges) -> u64;
+
+/// Rows for what pen held; a fault for all that it holds still.
+fn left_over(
+    stand: &Stand,
+    start: &Gauges,
+    peak: &Gauges,
+    end: &Gauges,
+    faults: &Faults,
+) -> Vec<String> {
+    let name = stand.transport.name;
+    let fresh = &stand.fresh;
+    let gauges: [(&str, Gauge, bool); 5] = [
+        (
+            "descriptors",
+            |g| g.descriptors,
+            end.descriptors <= start.descriptors,
+        ),
+        ("threads", |g| g.threads, end.threads <= start.threads),
+        ("memory (RSS), KiB", |g| g.memory_kib, end.fits(start)),
+        ("servers' connections", |g| g.leases, end.leases == 0),
+        ("slots in use", |g| g.slots, end.slots == 0),
+    ];
+    let mut rows = Vec::new();
+    for (what, of, holds) in gauges {
+        let [fresh, before, most, after] = [fresh, start, peak, end].map(of);
+        if !holds {
+            faults.add(format!("{name} {what}: {before} before, {after} after"));
+        }
+        let what = format!("{name} {what}");
+        rows.push(format!(
+            "{what:<24}{fresh:>10}{before:>10}{most:>10}{after:>10}"
+        ));
+    }
+    rows
+}

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Runs the test suite with programs that watch themselves:
+#
+#     tests/soak/races.sh thread          data races (ThreadSanitizer)
+#     tests/soak/races.sh address         wrong memory (AddressSanitizer)
+#     tests/soak/races.sh memcheck        wrong memory (valgrind)
+#
+# More words go to the test runner: names of tests, to run these alone. Whatever
+# the programs say about themselves is shown, and makes the status 1. Their
+# standard library is built with the same checks, as it has the locks. helgrind
+# and drd are of no use here: they know the locks of pthreads, and Rust's are
+# made of atomics and futexes, for which they report races that are none.
+
+set -eu
+# shellcheck source=tests/static/common.sh
+. "$(dirname "$0")/../static/common.sh"
+
+# Where threads, memory maps or descriptors are counted, those of the tools
+# would count too; and a bare root has no libraries for them.
+set -- "${1-}" "$@" --skip limits:: --skip alone:: --skip two_thousand_connections \
+    --skip installation::
+what=$1
+shift 2
+
+logs=$OUT/races/logs-$what
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# Builds the programs with one of the compiler's sanitizers into $bin.
+build_with() {
+    if ! find_std_source; then
+        say "skipped: no Rust toolchain with the source of std (rustup component add rust-src," \
+            "or on Debian: apt-get install rustc-web rust-web-src)"
+        exit 0
+    fi
+    host=$("$RUSTC" -vV | sed -n 's/^host: //p')
+    flags="-Z sanitizer=$1 -C force-frame-pointers=yes"
+    if ! ls "$("$RUSTC" --print target-libdir)"/*_rt.asan.a >/dev/null 2>&1; then
+        # Debian's compiler comes without the sanitizers' libraries. LLVM's own
+        # goes in front of all, so that it gets every call to the C library.
+        llvm=$("$RUSTC" -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+        lib=/usr/lib/llvm-$llvm/lib/clang/$llvm/lib/linux/libclang_rt.$2-$(uname -m).a
+        if [ ! -e "$lib" ]; then
+            say "skipped: no $lib; on Debian: apt-get install libclang-rt-$llvm-dev"
+            exit 0
+        fi
+        flags="$flags -Z external-clangrt -Z pre-link-arg=-Wl,--whole-archive"
+        flags="$flags -Z pre-link-arg=$lib -Z pre-link-arg=-Wl,--no-whole-archive"
+        flags="$flags -Z pre-link-arg=-Wl,--export-dynamic -C link-arg=-lm -C link-arg=-lc"
+    fi
+    say "building with the $1 sanitizer and $("$RUSTC" --version)"
+    (
+        export RUSTFLAGS="${RUSTFLAGS-} $flags"
+        export CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_STRIP=false
+        export CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+        cargo_with_std build --release --bins --target "$host" --target-dir "$OUT/races/$1"
+    )
+    bin=$OUT/races/$1/$host/release
+    unset RUSTC
+}
+
+case $what in
+    thread)
+        build_with thread tsan
+        export TSAN_OPTIONS="log_path=$logs/log exitcode=66"
+        ;;
+    address)
+        build_with address asan
+        # What the process holds at its end is no leak: it ends by exit.
+        export ASAN_OPTIONS="log_path=$logs/log exitcode=66 detect_leaks=0"
+        ;;
+    memcheck)
+        if ! command -v valgrind >/dev/null; then
+            say "skipped: valgrind is not installed"
+            exit 0
+        fi
+        run_cargo build --locked --bins
+        bin=$OUT/races/memcheck
+        mkdir -p "$bin"
+        for program in pen penctl penlog penlogd mergelogs; do
+            wrapper=$bin/$program
+            printf '#!/bin/sh\nexec valgrind --quiet --error-exitcode=66 %s "%s" "$@"\n' \
+                "--max-threads=4000 --fair-sched=try --log-file='$logs/log.%p'" \
+                "$OUT/debug/$program" >"$wrapper"
+            chmod +x "$wrapper"
+        done
+        ;;
+    *) fail "${what:-nothing}: not one of thread, address, memcheck" ;;
+esac
+
+result=0
+PEN_BIN_DIR="$bin" run_cargo test --locked --test suite -- --quiet "$@" || result=1
+for log in "$logs"/*; do
+    if [ -s "$log" ]; then
+        cat "$log"
+        result=1
+    fi
+done
+test $result -eq 0 || fail "$what: see above"
+say "$what: nothing found"
