@@ -7,6 +7,9 @@
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
+# make fuzz       what comes from outside, made up by libFuzzer: 10,000,000
+#                 inputs for each target (an hour and more); FUZZ_RUNS=100000 or
+#                 FUZZ_ONLY="http options" make it quicker. Needs cargo-fuzz
 # make soak       1,000,000 connections, one in ten broken: what is left over
 #                 afterwards, and whether all counted the same; SOAK_CONNECTIONS
 #                 sets their number
@@ -54,7 +57,8 @@ PROGRAMS = pen penctl penlog penlogd mergelogs
 PAGES = *.1
 
 # Scripts that lint looks at.
-SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/static/*.sh src/service/*.rc src/service/*.init
+SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/fuzz/*.sh tests/soak/*.sh tests/static/*.sh \
+	src/service/*.rc src/service/*.init
 
 # A shell word: where cargo puts things.
 BUILT = "$${CARGO_TARGET_DIR:-target}"
@@ -74,6 +78,7 @@ test:
 
 lint:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	@if ! command -v mandoc >/dev/null; then \
 	    echo "skipped: manual pages, as mandoc is not installed"; \
@@ -101,6 +106,9 @@ demo:
 
 bench:
 	$(CARGO) bench --locked --bench bench
+
+fuzz:
+	@CARGO="$(CARGO)" tests/fuzz/run.sh
 
 soak:
 	$(CARGO) bench --locked --bench soak
@@ -154,5 +162,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench soak races chaos browser-test static \
+.PHONY: all test lint compat demo bench soak races chaos fuzz browser-test static \
 	static-test cross-test check-bsd install uninstall clean

@@ -20,6 +20,21 @@ pub enum Host {
     Unix(PathBuf),
 }
 
+impl Host {
+    /// As a word that [`host`] reads back: the first address, with its scope.
+    pub fn word(&self) -> String {
+        match self {
+            Host::Inet(all) => match all.first() {
+                Some(SocketAddr::V6(first)) if first.scope_id() != 0 => {
+                    format!("{}%{}", first.ip(), first.scope_id())
+                }
+                _ => self.to_string(),
+            },
+            _ => self.to_string(),
+        }
+    }
+}
+
 /// The first address alone, as the reports show it.
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -319,6 +334,7 @@ mod tests {
             ("127.0.0.1:80:0:0:10:-5", "127.0.0.1:80:0:0:10:-5"),
             ("[[/a:b]:1:2", "[[/a:b]:1:2"),
             ("[[/a]", "[[/a]:1"),
+            ("[fe80::1%1]:80", "[fe80::1%1]:80"),
         ] {
             let spec = server(word, Some(25)).unwrap();
             let again = crate::server::Server::new(spec.clone()).operand();

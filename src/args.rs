@@ -7,7 +7,6 @@ use crate::config;
 use crate::control;
 use crate::message;
 use crate::options;
-use crate::process;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::state::{Pen, Phase};
@@ -97,8 +96,8 @@ impl Draft {
 }
 
 /// Reads the command line, the configuration file it names, and resolves the
-/// operands. Opens and changes nothing.
-pub fn read(words: &[OsString]) -> Result<Task, String> {
+/// operands. Opens and changes nothing. What commands reply goes to `print`.
+pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     let (given, operands) = options::split("pen", TABLE, words)?;
     let pen = Pen::new().map_err(|e| e.to_string())?;
     let mut draft = Draft {
@@ -118,7 +117,7 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
             return Ok(Task::Print(text));
         }
         // What -O answers appears at once, before a later option fails.
-        process::print(&std::mem::take(&mut draft.replies));
+        print(&std::mem::take(&mut draft.replies));
     }
     message::set_debug(draft.pen.settings().debug);
     operands_of(&draft.pen, &operands)?;

@@ -18,12 +18,7 @@ use std::time::Duration;
 /// Carries out the commands in a file. Good lines count whatever the others
 /// are; the complaints name file and line. Replies go to standard output.
 pub fn read(pen: &Pen, path: &Path) -> Result<(), String> {
-    let mut reader = Reader {
-        pen,
-        open: Vec::new(),
-        replies: String::new(),
-        complaints: Vec::new(),
-    };
+    let mut reader = Reader::new(pen);
     reader.read(path, "");
     // Nobody may be there to read them any more.
     let _ = io::stdout().write_all(reader.replies.as_bytes());
@@ -32,6 +27,14 @@ pub fn read(pen: &Pen, path: &Path) -> Result<(), String> {
     } else {
         Err(reader.complaints.join("\n"))
     }
+}
+
+/// Carries out the commands in a text, which stands in a file of this name.
+/// What they reply, and the complaints, each in a line.
+pub fn carry_out(pen: &Pen, name: &Path, text: &str) -> (String, Vec<String>) {
+    let mut reader = Reader::new(pen);
+    reader.lines(name, text);
+    (reader.replies, reader.complaints)
 }
 
 struct Reader<'a> {
@@ -43,6 +46,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn new(pen: &Pen) -> Reader<'_> {
+        Reader {
+            pen,
+            open: Vec::new(),
+            replies: String::new(),
+            complaints: Vec::new(),
+        }
+    }
+
     /// `place` says where the file was asked for.
     fn read(&mut self, path: &Path, place: &str) {
         let shown = path.display();
@@ -60,8 +72,13 @@ impl Reader<'_> {
             return self.complaints.push(text);
         }
         self.open.push(file);
+        self.lines(path, &text);
+        self.open.pop();
+    }
+
+    fn lines(&mut self, path: &Path, text: &str) {
         for (index, line) in text.lines().enumerate() {
-            let place = format!("{shown}, line {}: ", index + 1);
+            let place = format!("{}, line {}: ", path.display(), index + 1);
             match command::parse(line) {
                 Ok(None) => {}
                 Ok(Some(Command::Include(path))) => self.read(&path, &place),
@@ -72,7 +89,6 @@ impl Reader<'_> {
                 Err(why) => self.complaints.push(format!("{place}{why}")),
             }
         }
-        self.open.pop();
     }
 }
 
@@ -97,7 +113,7 @@ pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     let settings = pen.settings();
     let path = path.or(settings.config.as_deref());
     let path = path.ok_or("write: no file given, and pen was started without -F")?;
-    files::replace(path, text(pen, &settings, path).as_bytes())
+    files::replace(path, text(pen, &settings, path)?.as_bytes())
         .map_err(|e| format!("{}: cannot write the configuration: {e}", path.display()))?;
     Ok(String::new())
 }
@@ -165,8 +181,9 @@ pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static str, Value)> {
 }
 
 /// The configuration as commands, behind two comments: when it was written,
-/// and the command line that starts pen with it.
-pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
+/// and the command line that starts pen with it, the file `path`. A complaint
+/// if these commands would read otherwise than what is set.
+pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, String> {
     let mut out = String::new();
     let now = message::timestamp(message::unix_time());
     let start = command_line(pen, settings, path);
@@ -182,6 +199,9 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
         }
     }
     for (name, value) in values(pen, settings) {
+        if let Value::Text(Some(text)) = &value {
+            check_word(name, text)?;
+        }
         let _ = match value {
             Value::Flag(true) => writeln!(out, "{name}"),
             Value::Number(number) => writeln!(out, "{name} {number}"),
@@ -191,13 +211,28 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> String {
             Value::Servers => {
                 let table = pen.servers.table();
                 for (index, server) in table.servers.iter().enumerate() {
+                    check_word("address", &server.host.word())?;
                     let _ = writeln!(out, "{name} {index} {}", server.commands());
                 }
                 continue;
             }
         };
     }
-    out
+    let longest = out.lines().map(str::len).max();
+    if longest > Some(command::LINE) {
+        return Err(format!("write: a line longer than {} bytes", command::LINE));
+    }
+    Ok(out)
+}
+
+/// Options give words that commands cannot: those end at white space.
+fn check_word(name: &str, word: &str) -> Result<(), String> {
+    match word.split_whitespace().eq([word]) {
+        true => Ok(()),
+        false => Err(format!(
+            "write: {name} '{word}': a file can have no empty word, and none with white space"
+        )),
+    }
 }
 
 /// What starts pen again with the file `path`. Scripts read this by word
@@ -207,8 +242,9 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let clients = pen.with_clients(|clients| clients.max());
     let connections = pen.connections.max();
     let (emergency, abuse) = last_resorts(pen);
-    let quoted = |path: &PathBuf| format!("'{}'", path.display());
-    let user = start.user.as_ref().map(|user| format!("'{user}'"));
+    let quoted_path = |path: &PathBuf| quoted(&path.display().to_string());
+    let listen = settings.listen.as_deref();
+    let end = listen.filter(|word| word.starts_with('-')).map(|_| "--");
     let set = |on: bool| on.then(String::new);
     let words = [
         ("-U", set(start.kind == Kind::Datagram)),
@@ -216,17 +252,18 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         ("-N", set(settings.forgetful)),
         ("-X", set(settings.exit_enabled)),
         ("-c", unless(clients, state::CLIENTS)),
-        ("-e", emergency),
-        ("-B", abuse),
-        ("-j", start.jail.as_ref().map(quoted)),
-        ("-p", start.pid_file.as_ref().map(quoted)),
-        ("-u", user),
+        ("-e", emergency.as_deref().map(quoted_if_need_be)),
+        ("-B", abuse.as_deref().map(quoted_if_need_be)),
+        ("-j", start.jail.as_ref().map(quoted_path)),
+        ("-p", start.pid_file.as_ref().map(quoted_path)),
+        ("-u", start.user.as_deref().map(quoted)),
         ("-x", unless(connections, state::CONNECTIONS)),
         ("-q", unless(settings.backlog, settings::BACKLOG)),
-        ("-F", Some(format!("'{}'", path.display()))),
+        ("-F", Some(quoted(&path.display().to_string()))),
         ("--no-batch", set(!start.batch)),
-        ("-C", settings.control.clone()),
-        ("", settings.listen.clone()),
+        ("-C", settings.control.as_deref().map(quoted_if_need_be)),
+        ("", end.map(str::to_owned)),
+        ("", listen.map(quoted_if_need_be)),
     ];
     let mut line = "pen".to_owned();
     for (option, value) in words {
@@ -238,7 +275,21 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
             }
         }
     }
-    line
+    // A comment is one line whatever a path has in it.
+    message::printable(&line)
+}
+
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn quoted_if_need_be(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/.:-_[]%@+,=".contains(c);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => quoted(word),
+    }
 }
 
 /// A value as text, if it is not the default.
@@ -251,4 +302,55 @@ fn last_resorts(pen: &Pen) -> (Option<String>, Option<String>) {
     let table = pen.servers.table();
     let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
     (operand(&table.emergency), operand(&table.abuse))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{self, Task};
+    use std::ffi::OsString;
+
+    fn written(words: &[&str]) -> Result<String, String> {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let Ok(Task::Run(pen)) = args::read(&words, |_| ()) else {
+            panic!("{words:?}");
+        };
+        text(&pen, &pen.settings(), Path::new("pen.cfg"))
+    }
+
+    #[test]
+    fn what_a_file_cannot_have_is_not_written() {
+        for (words, part) in [
+            (["-l", "a b", "80", "/x"], "log 'a b'"),
+            (["-l", "", "80", "/x"], "log ''"),
+            (["-w", "a\nexit", "80", "/x"], "web_stats 'a\nexit'"),
+            (["-e", "/a b", "80", "/x"], "emergency '/a b:1'"),
+            (["-r", "80", "/x", "/a max 5"], "address '/a max 5'"),
+            (["-w", &"x".repeat(5000), "80", "/x"], "longer than 4095"),
+        ] {
+            let why = written(&words).unwrap_err();
+            assert!(why.starts_with("write: ") && why.contains(part), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_second_line_is_one_for_a_shell() {
+        for (words, line) in [
+            (["-p", "it's", "80"], r"# pen -p 'it'\''s' -F 'pen.cfg' 80"),
+            (
+                ["-j", "a\nb c", "80"],
+                r"# pen -j 'a\x0ab c' -F 'pen.cfg' 80",
+            ),
+            (["-C", "/a b", "80"], "# pen -F 'pen.cfg' -C '/a b' 80"),
+            (["-r", "--", "-/a"], "# pen -F 'pen.cfg' -- -/a"),
+        ] {
+            assert_eq!(written(&words).unwrap().lines().nth(1), Some(line));
+        }
+    }
+
+    #[test]
+    fn a_scope_is_written() {
+        let text = written(&["80", "[fe80::1%1]"]).unwrap();
+        assert!(text.contains("address fe80::1%1 port 80 "), "{text}");
+    }
 }

@@ -32,6 +32,15 @@ pub fn line(pen: &Pen, text: &str) -> Outcome {
     }
 }
 
+/// Carries out one line and gives what whoever sent it gets to read.
+pub fn reply(pen: &Pen, text: &str) -> String {
+    match line(pen, text) {
+        // Paths have what whoever chose them liked.
+        Ok(reply) => message::printable_lines(reply),
+        Err(why) => complaint(&why),
+    }
+}
+
 /// A complaint as one line. pen quirk: one has no newline.
 pub fn complaint(why: &str) -> String {
     let why = message::printable(&why.replace('\n', "; "));

@@ -26,11 +26,7 @@ fn serve(pen: &Pen, visit: &Visit) {
         Ok(Some(line)) => {
             visit.has_spoken();
             message::debug(1, || format!("{}: command: {line}", visit.client));
-            let reply = match control::line(pen, &line) {
-                Ok(reply) => message::printable_lines(reply),
-                Err(why) => control::complaint(&why),
-            };
-            visit.answer(reply.as_bytes());
+            visit.answer(control::reply(pen, &line).as_bytes());
         }
         Ok(None) => {}
         Err(why) => {

@@ -27,7 +27,7 @@ use std::thread;
 
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
-    let result = match args::read(words) {
+    let result = match args::read(words, process::print) {
         Ok(Task::Print(text)) => {
             process::print(&text);
             Ok(())

@@ -199,16 +199,16 @@ fn network(word: &str) -> Result<UdpSocket, String> {
     result.map_err(|e| format!("{word}: cannot log to this address: {e}"))
 }
 
-/// `client-ip unix-time server-ip first-line`
-fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
+/// `client-ip unix-time server-ip first-line`, as mergelogs reads it.
+pub fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
     let mut line = names(format!("{client} {now} {server} "));
     line.extend(first_line(data).take(LINE));
     line.push(b'\n');
     line
 }
 
-/// `+ client-ip server-ip first-line`
-fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
+/// `+ client-ip server-ip first-line`, as penlogd reads it.
+pub fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
     let mut line = names(format!("+ {client} {server} "));
     let room = (DATAGRAM - 1).saturating_sub(line.len());
     line.extend(first_line(data).take(room));

@@ -25,7 +25,7 @@ use peer::Peer;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
 use window::Window;
 
@@ -50,21 +50,32 @@ impl From<String> for End {
 
 /// The program. `words` are its arguments.
 pub fn main(words: &[OsString]) -> ExitCode {
-    let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
-    let result = match options::read(words) {
-        Ok(Task::Print(text)) => write(&mut out, text.as_bytes()),
-        Ok(Task::Merge(options)) => merge(&options, &mut out),
-        Err(why) => Err(End::Failed(why)),
-    };
-    // What was merged until something failed is shown.
-    match result.and(out.flush().map_err(cannot_write)) {
-        Ok(()) | Err(End::Closed) => ExitCode::SUCCESS,
-        Err(End::Failed(why)) => {
+    let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    match run(words, &input::open, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
             say(&why);
             ExitCode::FAILURE
         }
     }
 }
+
+/// What the program does, with logs that `open` gives by their names.
+pub fn run(words: &[OsString], open: &Open, mut out: impl Write) -> Result<(), String> {
+    let result = match options::read(words) {
+        Ok(Task::Print(text)) => write(&mut out, text.as_bytes()),
+        Ok(Task::Merge(options)) => merge(&options, open, &mut out),
+        Err(why) => Err(End::Failed(why)),
+    };
+    // What was merged until something failed is shown.
+    match result.and(out.flush().map_err(cannot_write)) {
+        Ok(()) | Err(End::Closed) => Ok(()),
+        Err(End::Failed(why)) => Err(why),
+    }
+}
+
+/// Opens a log.
+pub type Open<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
 
 fn cannot_write(e: io::Error) -> End {
     match e.kind() {
@@ -101,9 +112,9 @@ struct Source {
 }
 
 impl Source {
-    fn open(log: &Operand, window: &mut Window) -> Result<Source, String> {
+    fn open(log: &Operand, open: &Open, window: &mut Window) -> Result<Source, String> {
         Ok(Source {
-            input: Input::open(&log.file)?,
+            input: Input::open(&log.file, open)?,
             server: log.server.clone(),
             number: window.watch(&log.server),
             places: None,
@@ -140,15 +151,15 @@ struct Merger<'a, W> {
     out: &'a mut W,
 }
 
-fn merge(options: &Options, out: &mut impl Write) -> Result<(), End> {
-    let pen_log = Input::open(&options.pen_log)?;
+fn merge(options: &Options, open: &Open, out: &mut impl Write) -> Result<(), End> {
+    let pen_log = Input::open(&options.pen_log, open)?;
     let mut window = Window::new(pen_log, options.jitter, options.shift);
     let mut sources = Vec::new();
     // The oldest next line comes first; of the same age, that of the log named
     // first.
     let mut queue = BinaryHeap::new();
     for (index, log) in options.logs.iter().enumerate() {
-        let mut source = Source::open(log, &mut window)?;
+        let mut source = Source::open(log, open, &mut window)?;
         if source.next()? {
             queue.push(Reverse((source.time, index)));
         }

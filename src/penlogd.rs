@@ -4,8 +4,8 @@
 //! each line's first word is replaced by the client who made that request.
 //!
 //! Datagrams go from the sockets' threads ([`sockets`]) through a queue to the
-//! one thread that knows the requests ([`entries`]) and writes the log
-//! ([`desk`]); [`line`](mod@line) takes lines apart.
+//! one thread ([`desk`]) that knows the requests ([`entries`]), puts the clients
+//! in ([`matcher`]) and writes the log; [`line`](mod@line) takes lines apart.
 //!
 //! Whoever can send datagrams here can write to the log.
 
@@ -23,6 +23,7 @@ pub mod args;
 pub mod desk;
 pub mod entries;
 pub mod line;
+pub mod matcher;
 pub mod sockets;
 
 use args::{Plan, Task};

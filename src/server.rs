@@ -103,13 +103,19 @@ impl Server {
     pub fn commands(&self) -> String {
         format!(
             "acl {} address {} port {} max {} hard {} weight {} prio {}",
-            self.acl, self.host, self.port, self.max, self.hard, self.weight, self.prio
+            self.acl,
+            self.host.word(),
+            self.port,
+            self.max,
+            self.hard,
+            self.weight,
+            self.prio
         )
     }
 
     /// As an operand: what [`crate::addr::server`] reads back.
     pub fn operand(&self) -> String {
-        let host = match self.host.to_string() {
+        let host = match self.host.word() {
             host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
             host => host,
         };

@@ -278,7 +278,10 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
         ("/config" | "/control", None) => Reply::text(403, "no web_password, no control\n"),
         ("/config", _) => {
             let file = settings.config.as_deref().unwrap_or(Path::new("pen.cfg"));
-            Reply::text(200, &config::text(pen, &settings, file))
+            match config::text(pen, &settings, file) {
+                Ok(text) => Reply::text(200, &text),
+                Err(why) => Reply::text(500, &(why + "\n")),
+            }
         }
         ("/control", Some(secret)) => act(pen, visit.client, request, body, &secret.user),
         _ => Reply::text(404, "Not Found\n"),

@@ -7,7 +7,7 @@ fn words(line: &str) -> Vec<OsString> {
 }
 
 fn run(line: &str) -> Pen {
-    match read(&words(line)) {
+    match read(&words(line), |_| ()) {
         Ok(Task::Run(pen)) => pen,
         Ok(_) => panic!("{line}: does not run"),
         Err(why) => panic!("{line}: {why}"),
@@ -15,7 +15,7 @@ fn run(line: &str) -> Pen {
 }
 
 fn refused(line: &str) -> String {
-    match read(&words(line)) {
+    match read(&words(line), |_| ()) {
         Err(why) => why,
         Ok(_) => panic!("{line}: accepted"),
     }
@@ -65,7 +65,7 @@ fn commands_take_their_turn() {
         "blacklist 7",
     ];
     let words: Vec<_> = line.iter().map(OsString::from).collect();
-    let Ok(Task::Run(pen)) = read(&words) else {
+    let Ok(Task::Run(pen)) = read(&words, |_| ()) else {
         panic!("does not run");
     };
     let settings = pen.settings();
@@ -113,13 +113,13 @@ fn texts_end_well() {
         ("--version", "pen "),
         ("-i service 80 h", "Windows"),
     ] {
-        match read(&words(line)) {
+        match read(&words(line), |_| ()) {
             Ok(Task::Print(text)) => assert!(text.contains(part), "{text}"),
             _ => panic!("{line}"),
         }
     }
     assert!(matches!(
-        read(&words("--check 80 127.0.0.1")),
+        read(&words("--check 80 127.0.0.1"), |_| ()),
         Ok(Task::Checked(_))
     ));
 }
@@ -142,7 +142,7 @@ fn servers_of_commands_get_the_listening_port() {
         "127.0.0.2",
     ];
     let words: Vec<_> = line.iter().map(OsString::from).collect();
-    let Ok(Task::Run(pen)) = read(&words) else {
+    let Ok(Task::Run(pen)) = read(&words, |_| ()) else {
         panic!("does not run");
     };
     let table = pen.servers.table();
@@ -155,6 +155,6 @@ fn a_check_writes_nothing() {
     let write = format!("write {}", path.display());
     let line = ["-O", &write, "--check", "127.0.0.1:80", "127.0.0.2"];
     let words: Vec<_> = line.iter().map(OsString::from).collect();
-    assert!(matches!(read(&words), Ok(Task::Checked(_))));
+    assert!(matches!(read(&words, |_| ()), Ok(Task::Checked(_))));
     assert!(!path.exists());
 }

@@ -22,14 +22,18 @@ pub(super) struct Input {
     more: bool,
 }
 
+/// Opens a file, or takes standard input.
+pub(super) fn open(name: &str) -> io::Result<Box<dyn Read>> {
+    Ok(match name {
+        STDIN => Box::new(io::stdin()),
+        name => Box::new(File::open(name)?),
+    })
+}
+
 impl Input {
-    /// Opens a file, or takes standard input.
-    pub(super) fn open(name: &str) -> Result<Input, String> {
-        let reader: Box<dyn Read> = if name == STDIN {
-            Box::new(io::stdin())
-        } else {
-            Box::new(File::open(name).map_err(|e| format!("{name}: cannot open: {e}"))?)
-        };
+    /// A log that `open` opens.
+    pub(super) fn open(name: &str, open: &super::Open) -> Result<Input, String> {
+        let reader = open(name).map_err(|e| format!("{name}: cannot open: {e}"))?;
         Ok(Input::new(name, reader))
     }
 
@@ -143,12 +147,14 @@ mod tests {
 
     #[test]
     fn errors_name_the_file() {
-        let why = Input::open("/nonexistent/log").err().unwrap();
+        let why = Input::open("/nonexistent/log", &open).err().unwrap();
         assert!(
             why.starts_with("/nonexistent/log: cannot open: No such"),
             "{why}"
         );
-        let why = Input::open("/").and_then(|mut i| i.next()).unwrap_err();
+        let why = Input::open("/", &open)
+            .and_then(|mut i| i.next())
+            .unwrap_err();
         assert!(why.starts_with("/: cannot read: Is a dir"), "{why}");
     }
 }

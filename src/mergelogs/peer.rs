@@ -26,7 +26,14 @@ impl Peer {
     pub(super) fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
         match self {
             Peer::Inet(ip) => write!(out, "{ip}"),
-            Peer::Other(text) => out.write_all(&message::harmless(text)),
+            Peer::Other(text) => match text.split_last() {
+                // Here is no line's end.
+                Some((b'\r', rest)) => {
+                    out.write_all(&message::harmless(rest))?;
+                    out.write_all(b".")
+                }
+                _ => out.write_all(&message::harmless(text)),
+            },
         }
     }
 }
@@ -63,5 +70,8 @@ mod tests {
         let mut out = Vec::new();
         Peer::new(b"\xff").write(&mut out).unwrap();
         assert_eq!(out, b"\xff");
+        out.clear();
+        Peer::new(b"a\rb\r").write(&mut out).unwrap();
+        assert_eq!(out, b"a.b.");
     }
 }

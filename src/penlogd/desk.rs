@@ -3,8 +3,7 @@
 //!
 //! It alone has the entries and the log, so nothing here is locked.
 
-use super::entries::Entries;
-use super::line;
+use super::matcher::Matcher;
 use crate::files;
 use crate::message;
 use crate::sys;
@@ -95,22 +94,10 @@ fn append(path: &Path) -> Result<File, String> {
     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
 }
 
-/// What has happened so far.
-#[derive(Default)]
-struct Counts {
-    requests: u64,
-    lines: u64,
-    found: u64,
-    discarded: u64,
-}
-
 /// The thread's own.
 pub struct Desk {
-    entries: Entries,
+    matcher: Matcher,
     output: Output,
-    counts: Counts,
-    /// Lines to be written.
-    batch: Vec<u8>,
     failed: bool,
 }
 
@@ -118,10 +105,8 @@ impl Desk {
     /// With room for so many requests of pens.
     pub fn new(entries: usize, output: Output) -> Desk {
         Desk {
-            entries: Entries::new(entries),
+            matcher: Matcher::new(entries),
             output,
-            counts: Counts::default(),
-            batch: Vec::new(),
             failed: false,
         }
     }
@@ -131,18 +116,18 @@ impl Desk {
         while let Ok(mut note) = queue.recv() {
             loop {
                 match note {
-                    Note::Datagram(from, data) => self.datagram(from, &data),
+                    Note::Datagram(from, data) => self.matcher.datagram(from, &data),
                     other => {
                         self.write();
                         match other {
                             Note::Reopen => self.output.reopen(),
-                            Note::Report => message::say(self.report()),
+                            Note::Report => message::say(self.matcher.report()),
                             Note::Stop(done) => drop(done.try_send(!self.failed)),
                             Note::Datagram(..) => {}
                         }
                     }
                 }
-                if self.batch.len() >= BATCH {
+                if self.matcher.lines().len() >= BATCH {
                     self.write();
                 }
                 match queue.try_recv() {
@@ -159,73 +144,14 @@ impl Desk {
     /// the status.
     fn write(&mut self) {
         if !self.failed {
-            if let Err(why) = self.output.write(&self.batch) {
+            if let Err(why) = self.output.write(self.matcher.lines()) {
                 message::say(why);
                 self.failed = true;
                 sys::ask_to_stop();
             }
         }
-        self.batch.clear();
+        self.matcher.clear();
     }
-
-    /// Each line of a datagram counts for itself. Empty ones are no lines.
-    fn datagram(&mut self, from: IpAddr, data: &[u8]) {
-        let lines = data.split(|byte| *byte == b'\n');
-        for line in lines.filter(|line| !line.is_empty()) {
-            if line::is_pens(line) {
-                self.pens_line(from, line);
-            } else {
-                self.web_servers_line(from, line);
-            }
-        }
-    }
-
-    fn pens_line(&mut self, from: IpAddr, line: &[u8]) {
-        match line::request(line) {
-            Some(request) => {
-                self.counts.requests += 1;
-                self.entries.add(&request);
-            }
-            None => {
-                self.counts.discarded += 1;
-                message::debug(1, || format!("{from}: discarding {}", shown(line)));
-            }
-        }
-    }
-
-    fn web_servers_line(&mut self, from: IpAddr, line: &[u8]) {
-        self.counts.lines += 1;
-        match self.entries.find(from, &line::requests(line)) {
-            Some(client) => {
-                self.counts.found += 1;
-                let line = line::with_client(line, client);
-                self.batch.extend(&*message::harmless(&line));
-            }
-            None => {
-                message::debug(1, || format!("{from}: no client for {}", shown(line)));
-                self.batch.extend(&*message::harmless(line));
-            }
-        }
-        self.batch.push(b'\n');
-    }
-
-    fn report(&self) -> String {
-        let Counts {
-            requests,
-            lines,
-            found,
-            discarded,
-        } = self.counts;
-        format!(
-            "{requests} requests from pens, {} kept, {discarded} lines discarded; \
-             {lines} lines from web servers, {found} with their client",
-            self.entries.count()
-        )
-    }
-}
-
-fn shown(line: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(line)
 }
 
 #[cfg(test)]
@@ -242,30 +168,6 @@ mod tests {
 
     fn desk(path: &Path) -> Desk {
         Desk::new(10, Output::open(Some(path)).unwrap())
-    }
-
-    #[test]
-    fn lines_get_their_client() {
-        let path = path("lines");
-        let mut desk = desk(&path);
-        let pen = IpAddr::V4([192, 0, 2, 99].into());
-        let other = IpAddr::V4([192, 0, 2, 2].into());
-        desk.datagram(pen, b"+ 198.51.100.7 192.0.2.1 GET /a\n+ bad\n");
-        desk.datagram(WEB, b"");
-        desk.datagram(WEB, b"\n\n");
-        desk.datagram(WEB, b"pen - - \"GET /a\" 200\npen - - \"GET /b\" 404\n");
-        desk.datagram(WEB, b"pen - - \"GET /a\" 206\r\0\x07\xff");
-        desk.datagram(other, b"pen - - \"GET /a\" 200\n");
-        desk.datagram(WEB, b"+no blank");
-        let want = b"198.51.100.7 - - \"GET /a\" 200\npen - - \"GET /b\" 404\n\
-            198.51.100.7 - - \"GET /a\" 206...\xff\npen - - \"GET /a\" 200\n+no blank\n";
-        assert_eq!(desk.batch, want);
-        assert_eq!(
-            desk.report(),
-            "1 requests from pens, 1 kept, 1 lines discarded; \
-             5 lines from web servers, 2 with their client"
-        );
-        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //!
 //! pen cuts a request so that its datagram has 1024 bytes. How much of the
 //! request that leaves depends on how long the addresses are: some 990 bytes.
-//! Entries that may be cut are in the index with what is left of them, and
-//! their lengths are counted. A request of a web server is looked up whole and,
+//! Entries that may be cut have an index of their own, with what is left of them,
+//! and their lengths are counted. A request of a web server is looked up whole and,
 //! if it is that long, cut to each of these lengths: a few in practice, as many
 //! as there are lengths of addresses. The newest of what was found wins.
 
@@ -30,6 +30,8 @@ pub struct Entries {
     /// The number of the ring's first entry. Numbers go up for ever.
     first: u64,
     newest: HashMap<Arc<[u8]>, u64>,
+    /// The same of those that were cut.
+    newest_cut: HashMap<Arc<[u8]>, u64>,
     /// How many entries in the ring were cut to this length of key.
     cuts: BTreeMap<usize, usize>,
 }
@@ -52,6 +54,7 @@ impl Entries {
             ring: VecDeque::new(),
             first: 0,
             newest: HashMap::new(),
+            newest_cut: HashMap::new(),
             cuts: BTreeMap::new(),
         }
     }
@@ -68,7 +71,8 @@ impl Entries {
         }
         let key: Arc<[u8]> = key(request.server, &request.text).into();
         let number = self.first + self.ring.len() as u64;
-        self.newest.insert(Arc::clone(&key), number);
+        let newest = self.index(request.cut);
+        newest.insert(Arc::clone(&key), number);
         if request.cut {
             *self.cuts.entry(key.len()).or_default() += 1;
         }
@@ -79,12 +83,21 @@ impl Entries {
         });
     }
 
+    fn index(&mut self, cut: bool) -> &mut HashMap<Arc<[u8]>, u64> {
+        match cut {
+            true => &mut self.newest_cut,
+            false => &mut self.newest,
+        }
+    }
+
     fn remove_oldest(&mut self) {
         let Some(old) = self.ring.pop_front() else {
             return;
         };
-        if self.newest.get(&old.key) == Some(&self.first) {
-            self.newest.remove(&old.key);
+        let first = self.first;
+        let newest = self.index(old.cut);
+        if newest.get(&old.key) == Some(&first) {
+            newest.remove(&old.key);
         }
         if old.cut {
             let length = old.key.len();
@@ -102,10 +115,8 @@ impl Entries {
         let numbers = texts.iter().filter_map(|text| {
             let key = key(server, text);
             let cut = self.cuts.keys().map_while(|length| key.get(..*length));
-            let whole = std::iter::once(key.as_slice());
-            cut.chain(whole)
-                .filter_map(|key| self.newest.get(key))
-                .max()
+            let cut = cut.filter_map(|key| self.newest_cut.get(key));
+            cut.chain(self.newest.get(key.as_slice())).max()
         });
         let index = usize::try_from(numbers.max()? - self.first).ok()?;
         self.ring.get(index).map(|entry| &*entry.client)
@@ -194,6 +205,17 @@ mod tests {
             add(&mut entries, "x", "x", false);
         }
         assert!(entries.cuts.is_empty());
-        assert_eq!(entries.newest.len(), 1);
+        assert_eq!((entries.newest.len(), entries.newest_cut.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_was_not_cut_is_no_beginning() {
+        let mut entries = Entries::new(3);
+        add(&mut entries, "cut", "GET /abcdef", true);
+        add(&mut entries, "whole", "GET /abcdef", false);
+        add(&mut entries, "other", "GET /uvwxyz", false);
+        assert_eq!(find(&entries, "GET /abcdefghi"), "cut");
+        assert_eq!(find(&entries, "GET /abcdef"), "whole");
+        assert_eq!(find(&entries, "GET /uvwxyz1"), "nobody");
     }
 }

@@ -50,6 +50,10 @@ pub(crate) use suite::{differences, harness};
 /// Connections unless told otherwise.
 const CONNECTIONS: u32 = 1_000_000;
 
+/// Connections before the first look at what pen holds, of the same kinds and as
+/// many at a time: it is to have been everywhere in its code and its tables.
+const WARM_UP: u32 = 20_000;
+
 /// Between two lines about how far it is.
 const NEWS: Duration = Duration::from_secs(10);
 
@@ -86,7 +90,9 @@ fn main() -> ExitCode {
 fn soak(count: u32) -> Arc<Faults> {
     let faults = Arc::new(Faults::default());
     let stands = [&TCP, &UDP].map(|transport| Stand::start(transport, &faults));
-    eprintln!("soak: the clients are known; waiting until pen is at rest");
+    under_load(&stands, shares(WARM_UP), Instant::now());
+    stands.iter().for_each(Stand::rewind);
+    eprintln!("soak: warmed up; waiting until pen is at rest");
     let starts = stands.each_ref().map(|stand| {
         let fresh = Gauges {
             memory_kib: 0,
@@ -95,8 +101,7 @@ fn soak(count: u32) -> Arc<Faults> {
         stand.settle(&fresh)
     });
     let begin = Instant::now();
-    let shares = [count - count / 10, count / 10];
-    let peaks = under_load(&stands, shares, begin);
+    let peaks = under_load(&stands, shares(count), begin);
     let seconds = begin.elapsed().as_secs_f64();
     eprintln!("soak: all are made; waiting until pen is at rest");
     let mut rows = Vec::new();
@@ -123,6 +128,11 @@ fn soak(count: u32) -> Arc<Faults> {
         all.sent, all.received
     );
     faults
+}
+
+/// How many are TCP, and how many UDP.
+fn shares(count: u32) -> [u32; 2] {
+    [count - count / 10, count / 10]
 }
 
 /// All connections; what pen held of everything when it was most.

@@ -61,8 +61,7 @@ pub(crate) const TCP: Transport = Transport {
 pub(crate) const UDP: Transport = Transport {
     name: "UDP",
     net: 12,
-    // Room for all flows of two seconds, so that none has to go early.
-    args: &["-U", "-O", "idle_timeout 2", "-x", "8000"],
+    args: &["-U", "-O", "idle_timeout 2", "-x", "2000"],
     serve: Server::udp,
     kind: Kind::udp,
     roles: &[Role::Orderly, Role::Orderly, Role::Rough, Role::Absent],
@@ -226,6 +225,12 @@ impl Stand {
             let place = KINDS.iter().position(|(other, _)| *other == kind).unwrap();
             self.made[place].fetch_add(1, Relaxed);
         }
+    }
+
+    /// Begins anew with the numbers.
+    pub(crate) fn rewind(&self) {
+        self.next.store(0, Relaxed);
+        self.made.iter().for_each(|count| count.store(0, Relaxed));
     }
 
     /// How many connections were made so far.

@@ -220,7 +220,7 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
         ),
     ),
     ("web_password", Better("", WEB)),
-    ("no web_password", Better("", WEB)),
+    ("no web_password", Same),
     ("mode", Same),
     (
         "mode x",

@@ -124,8 +124,11 @@ fn status_json_is_json() {
     let (pen, web) = with_web(&place, starter.args(["-e", "/tmp/\"\\<b>\u{e9}"]));
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
-    wait_until("the connection is shown", || {
-        get(&web, "/status.json").member("\"connections\":{", "used") == "1"
+    // The client may have it a moment before it is counted.
+    wait_until("the connection and its byte are shown", || {
+        let status = get(&web, "/status.json");
+        status.member("\"connections\":{", "used") == "1"
+            && status.member("\"connections\":{", "sx") == "1"
     });
     let text = get(&web, "/status.json").body;
     let script = "import json, sys\n\

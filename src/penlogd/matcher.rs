@@ -1,0 +1,134 @@
+//! What becomes of a datagram: what a pen says is kept, a web server's line gets
+//! its client.
+
+use super::entries::Entries;
+use super::line;
+use crate::message;
+use std::net::IpAddr;
+
+/// What has happened so far.
+#[derive(Default)]
+struct Counts {
+    requests: u64,
+    lines: u64,
+    found: u64,
+    discarded: u64,
+}
+
+/// Puts the clients in.
+pub struct Matcher {
+    entries: Entries,
+    counts: Counts,
+    /// Web servers' lines that are done.
+    lines: Vec<u8>,
+}
+
+impl Matcher {
+    /// With room for so many requests of pens.
+    pub fn new(entries: usize) -> Matcher {
+        Matcher {
+            entries: Entries::new(entries),
+            counts: Counts::default(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// The web servers' lines so far, each with its newline.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// These lines are written.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+    }
+
+    /// Each line of a datagram counts for itself. Empty ones are no lines.
+    pub fn datagram(&mut self, from: IpAddr, data: &[u8]) {
+        let lines = data.split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            if line::is_pens(line) {
+                self.pens_line(from, line);
+            } else {
+                self.web_servers_line(from, line);
+            }
+        }
+    }
+
+    fn pens_line(&mut self, from: IpAddr, line: &[u8]) {
+        match line::request(line) {
+            Some(request) => {
+                self.counts.requests += 1;
+                self.entries.add(&request);
+            }
+            None => {
+                self.counts.discarded += 1;
+                message::debug(1, || format!("{from}: discarding {}", shown(line)));
+            }
+        }
+    }
+
+    fn web_servers_line(&mut self, from: IpAddr, line: &[u8]) {
+        self.counts.lines += 1;
+        match self.entries.find(from, &line::requests(line)) {
+            Some(client) => {
+                self.counts.found += 1;
+                let line = line::with_client(line, client);
+                self.lines.extend(&*message::harmless(&line));
+            }
+            None => {
+                message::debug(1, || format!("{from}: no client for {}", shown(line)));
+                self.lines.extend(&*message::harmless(line));
+            }
+        }
+        self.lines.push(b'\n');
+    }
+
+    /// How it goes, in a line.
+    pub fn report(&self) -> String {
+        let Counts {
+            requests,
+            lines,
+            found,
+            discarded,
+        } = self.counts;
+        format!(
+            "{requests} requests from pens, {} kept, {discarded} lines discarded; \
+             {lines} lines from web servers, {found} with their client",
+            self.entries.count()
+        )
+    }
+}
+
+fn shown(line: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEB: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    #[test]
+    fn lines_get_their_client() {
+        let mut matcher = Matcher::new(10);
+        let pen = IpAddr::V4([192, 0, 2, 99].into());
+        let other = IpAddr::V4([192, 0, 2, 2].into());
+        matcher.datagram(pen, b"+ 198.51.100.7 192.0.2.1 GET /a\n+ bad\n");
+        matcher.datagram(WEB, b"");
+        matcher.datagram(WEB, b"\n\n");
+        matcher.datagram(WEB, b"pen - - \"GET /a\" 200\npen - - \"GET /b\" 404\n");
+        matcher.datagram(WEB, b"pen - - \"GET /a\" 206\r\0\x07\xff");
+        matcher.datagram(other, b"pen - - \"GET /a\" 200\n");
+        matcher.datagram(WEB, b"+no blank");
+        let want: &[u8] = b"198.51.100.7 - - \"GET /a\" 200\npen - - \"GET /b\" 404\n\
+            198.51.100.7 - - \"GET /a\" 206...\xff\npen - - \"GET /a\" 200\n+no blank\n";
+        assert_eq!(matcher.lines(), want);
+        assert_eq!(
+            matcher.report(),
+            "1 requests from pens, 1 kept, 1 lines discarded; \
+             5 lines from web servers, 2 with their client"
+        );
+    }
+}

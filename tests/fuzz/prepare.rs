@@ -1,0 +1,143 @@
+//! `prepare TARGET DIR` makes what libFuzzer takes: `DIR/TARGET.dict`, its
+//! dictionary, with the words of the tables of options and commands and what
+//! other inputs are made of; and the corpus, a file for each input, in
+//! `DIR/corpus/TARGET`.
+//!
+//! `prepare --pack DIR` prints the files of a directory as a corpus.
+
+use pen::{args, command, penlogd};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs, io};
+
+const HTTP: &[&str] = &[
+    "GET / HTTP/1.1\r\n",
+    "POST / HTTP/1.0\n",
+    "CONNECT ",
+    " HTTP/1.",
+    "Content-Length: ",
+    "Transfer-Encoding: ",
+    "chunked",
+    "gzip, ",
+    "Upgrade: x",
+    "X-Forwarded-For: ",
+    "X-Forwarded-Proto: ",
+    "\r\n",
+    "\r\n\r\n",
+    "\r\n ",
+    "0\r\n\r\n",
+    "5\r\n",
+    ";x=y",
+    "18446744073709551615",
+    "7fffffffffffffff",
+    "8000000000000000",
+];
+
+const ADDRESSES: &[&str] = &[
+    "127.0.0.1",
+    "0.0.0.0",
+    "::1",
+    "[::1]:80",
+    "[::ffff:192.0.2.1]",
+    "fe80::1%1",
+    "192.0.2.1:80:1:2:3:4",
+    "/run/pen",
+    "65535",
+    "65536",
+    "4294967295",
+    "-2147483648",
+    "18446744073709551615",
+    "smtp",
+    "255.255.0.0",
+    "/64",
+];
+
+const LOGS: &[&str] = &[
+    "+ 198.51.100.7 192.0.2.1 GET /",
+    "198.51.100.7 1000000000 192.0.2.1 GET /",
+    "198.51.100.7 1000000000 2001:db8::1 ",
+    "10.0.0.1 - - ",
+    "[09/Sep/2001:01:46:40 +0000] ",
+    "29/Feb/2000:23:59:60 -0930",
+    ".123",
+    "\"GET / HTTP/1.0\" 200 1",
+    "\"GET /\"",
+    " HTTP/1.1",
+    "\\x41",
+    "\\\"",
+    "\\\\",
+    "\\n",
+    "unix",
+    "web",
+    "2001:db8::1",
+    "::ffff:192.0.2.1",
+    "\u{fe}",
+    "@",
+];
+
+fn main() -> io::Result<()> {
+    let words: Vec<String> = env::args().skip(1).collect();
+    match &words[..] {
+        [option, dir] if option == "--pack" => pack(Path::new(dir)),
+        [target, dir] => prepare(target, Path::new(dir)),
+        _ => Err(io::Error::other("expected TARGET DIR or --pack DIR")),
+    }
+}
+
+fn pack(dir: &Path) -> io::Result<()> {
+    let files = fs::read_dir(dir)?.map(|entry| fs::read(entry?.path()));
+    let mut inputs = files.collect::<io::Result<Vec<_>>>()?;
+    inputs.sort();
+    for input in inputs {
+        println!("{}", input.escape_ascii());
+    }
+    Ok(())
+}
+
+fn prepare(target: &str, dir: &Path) -> io::Result<()> {
+    let text = fs::read_to_string(format!("tests/fuzz/corpus/{target}"))?;
+    let corpus = dir.join("corpus").join(target);
+    fs::create_dir_all(&corpus)?;
+    for (number, input) in checks::inputs(&text).iter().enumerate() {
+        fs::write(corpus.join(number.to_string()), input)?;
+    }
+    fs::write(dir.join(format!("{target}.dict")), dictionary(target))
+}
+
+fn dictionary(target: &str) -> String {
+    let commands = || {
+        let words = command::TABLE.iter().flat_map(|spec| {
+            let args = spec.args.split(|c: char| !c.is_ascii_alphanumeric());
+            args.chain([spec.name]).map(str::to_owned)
+        });
+        words.chain(["no ".to_owned(), "country".to_owned()])
+    };
+    let options = || args::TABLE.iter().map(|spec| format!("{}\n", spec.name()));
+    let listeners = || penlogd::args::TABLE.iter().map(|spec| spec.name());
+    let fixed = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut words = match target {
+        "http" => fixed(HTTP),
+        "mergelogs" | "penlogd" => fixed(LOGS),
+        "operands" => fixed(ADDRESSES).into_iter().chain(listeners()).collect(),
+        "options" => options()
+            .chain(commands())
+            .chain(fixed(ADDRESSES))
+            .collect(),
+        _ => commands().chain(fixed(ADDRESSES)).collect(),
+    };
+    words.retain(|word| !word.is_empty());
+    words.sort();
+    words.dedup();
+    let mut text = String::new();
+    for word in words {
+        // One byte for each character, so that 0xFE is one.
+        let bytes = word.chars().map(|c| format!("\\x{:02x}", c as u32));
+        let _ = writeln!(text, "\"{}\"", bytes.collect::<String>());
+    }
+    text
+}
