@@ -268,25 +268,30 @@ impl Stand {
     }
 
     /// Waits until everything is as it was in `start`, as far as that comes to
-    /// pass, and returns what there is then.
+    /// pass, and returns what there is then. pen is asked only when it seems to
+    /// be at rest: who asks keeps its threads awake.
     pub(crate) fn settle(&self, start: &Gauges) -> Gauges {
         let end = Instant::now() + SETTLING;
-        let mut last = self.gauges();
+        let mut last = self.holdings();
         let mut still = Instant::now();
         loop {
-            let now = self.gauges();
-            let is_over = now.leases == 0 && now.slots == 0;
-            let is_back = now.threads <= start.threads && now.descriptors <= start.descriptors;
-            let fits = start.memory_kib == 0 || now.fits(start);
+            thread::sleep(Duration::from_millis(200));
+            let now = self.holdings();
             if now.memory_kib != last.memory_kib {
                 still = Instant::now();
             }
-            let rests = still.elapsed() > Duration::from_secs(3);
-            if (is_over && is_back && fits && rests) || Instant::now() > end {
-                return now;
-            }
             last = now;
-            thread::sleep(Duration::from_millis(200));
+            let is_back = now.threads <= start.threads && now.descriptors <= start.descriptors;
+            let fits = start.memory_kib == 0 || now.fits(start);
+            let rests = still.elapsed() > Duration::from_secs(3);
+            if (is_back && fits && rests) || Instant::now() > end {
+                let Gauges { leases, slots, .. } = self.gauges();
+                return Gauges {
+                    leases,
+                    slots,
+                    ..now
+                };
+            }
         }
     }
 
