@@ -266,8 +266,8 @@ fn without_memory_to_be_had_clients_wait() {
         assert_eq!(client.receive(1), b"?");
         addresses(&pen)
     };
-    // What a dozen of connections take, with buffers for some.
-    let limit = (before + 12 * 1024 + 4096) * 1024;
+    // What some two dozen connections take, or their buffers.
+    let limit = (before + 6 * 1024) * 1024;
     if !prlimit(&pen, &format!("--as={limit}")) {
         return skipped("no prlimit");
     }
