@@ -74,6 +74,8 @@ has_std() {
 }
 
 export RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static"
+# Small before fast: a quarter less, and the kernel does most of the work.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
 if [ "$target" != "$native" ]; then
     zig_target=$(zig_target)
     find_zig
@@ -99,9 +101,7 @@ elif command -v musl-gcc >/dev/null && find_std_source; then
     RUSTFLAGS="$RUSTFLAGS -C link-self-contained=no -C relocation-model=static"
     # Nor are the tables for it: 40 KiB of pen.
     RUSTFLAGS="$RUSTFLAGS -C force-unwind-tables=no"
-    # Small before fast, for std alone: what moves data is pen's and the kernel's.
-    cargo_with_std build --release --bins --target "$target" \
-        --config 'profile.release.package."*".opt-level="s"'
+    cargo_with_std build --release --bins --target "$target"
     case $target in x86_64-*) limit=$X86_LIMIT ;; esac
 else
     say "with this machine's C library, which makes larger programs than musl; for musl:" \
