@@ -451,13 +451,13 @@ pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receive
     Ok(Received { len, from, to })
 }
 
-/// Sends one datagram to whom `socket` is connected.
-pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<()> {
+/// Sends to whom `socket` is connected: a datagram, or as much of a stream as fits.
+pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
     let fd = socket.as_fd().as_raw_fd();
     let (from, len) = (data.as_ptr().cast(), data.len());
     // SAFETY: pointer and length describe `data`; there is no address.
     let done = unsafe { sendto(fd, from, len, 0, std::ptr::null(), 0) };
-    check_size(done).map(drop)
+    check_size(done)
 }
 
 /// Sends one datagram to `to`; from the address `from`, if there are several.

@@ -262,7 +262,7 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
     }
     connection.note(Direction::Up, data);
     match sys::send(&**connection.source(Direction::Down), data) {
-        Ok(()) => {
+        Ok(_) => {
             connection.moved(Direction::Up, data.len());
             if !datagram.refused_by.is_empty() {
                 // The client has sent it once.
