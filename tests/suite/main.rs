@@ -64,6 +64,7 @@ mod users;
 mod web;
 mod web_control;
 mod web_flood;
+mod web_requests;
 mod web_sockets;
 mod wild;
 mod wild_udp;
