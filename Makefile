@@ -6,7 +6,9 @@
 # make lint       formatting, clippy, manual pages, scripts, service files
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
-#                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker
+#                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker;
+#                 BENCH_ONLY=web: beside 1,000 pages of the web interface;
+#                 BENCH_ONLY=growth: what the work costs as something grows
 # make fuzz       what comes from outside, made up by libFuzzer: 10,000,000
 #                 inputs for each target (an hour and more); FUZZ_RUNS=100000 or
 #                 FUZZ_ONLY="http options" make it quicker. Needs cargo-fuzz
