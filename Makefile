@@ -69,9 +69,6 @@ FROM = $(BUILT)/release
 # What static and cross-test build for; this machine, and all four, if empty.
 TARGET =
 
-# What races looks for.
-RACES = thread address memcheck
-
 all:
 	$(CARGO) build --release --locked
 
@@ -116,7 +113,7 @@ soak:
 	$(CARGO) bench --locked --bench soak
 
 races:
-	@for what in $(RACES); do \
+	@for what in $${RACES:-thread address memcheck}; do \
 	    CARGO="$(CARGO)" tests/soak/races.sh $$what || exit 1; \
 	done
 

@@ -116,12 +116,14 @@ impl Flow {
         true
     }
 
-    /// The server has answered: nothing is kept any more.
-    pub fn answered(&self) {
+    /// The server has answered: nothing is kept any more. `false` if the flow
+    /// is over: what was kept is on its way to another server, which answers, too.
+    pub fn answered(&self) -> bool {
         let mut kept = crate::lock(&self.kept);
         kept.list.clear();
         kept.bytes = 0;
         kept.refused_by.clear();
+        !kept.over
     }
 
     /// The flow is over: what was kept, or the newest of it alone. Nothing, if
@@ -368,8 +370,9 @@ mod tests {
         let newest = flow_with(&[(b"one", now), (b"two", now)]);
         assert_eq!(newest.give_up(true).datagrams, [b"two"]);
         let answered = flow_with(&[(b"one", now)]);
-        answered.answered();
+        assert!(answered.answered());
         assert!(kept(&answered).is_empty());
+        assert!(!answered.answered(), "it is asked for elsewhere");
         let big = [0; 60_000];
         let full = flow_with(&[(&big, now), (&big, now)]);
         assert_eq!(kept(&full).len(), 1);

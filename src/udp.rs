@@ -319,9 +319,11 @@ fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
     let Some(flow) = &connection.flow else {
         return;
     };
+    if !flow.answered() {
+        return;
+    }
     connection.note(Direction::Down, data);
     flow.touch(pen.flows.tick());
-    flow.answered();
     session::is_up(&connection.lease);
     let client: &std::fs::File = connection.source(Direction::Up);
     match sys::send_to(client, data, &flow.key.peer, flow.key.here) {

@@ -25,7 +25,7 @@ mod json;
 mod metrics;
 mod page;
 mod reply;
-mod request;
+pub mod request;
 mod secret;
 mod status;
 
@@ -194,19 +194,8 @@ fn read_head(visit: &Visit, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
             Some([]) => return Err(Some(400)),
             Some(fresh) => fresh,
         };
-        let seen = data.len().saturating_sub(3);
         data.extend_from_slice(fresh);
-        let fresh = data.get(seen..).unwrap_or_default();
-        let end = fresh.windows(4).position(|four| four == b"\r\n\r\n");
-        let end = end.map(|end| seen + end);
-        let head = data.get(..end.unwrap_or(data.len())).unwrap_or_default();
-        if !request::is_text(head) {
-            return Err(Some(400));
-        }
-        if head.len() > request::HEAD {
-            return Err(Some(431));
-        }
-        if let Some(end) = end {
+        if let Some(end) = request::end(data)? {
             return Ok(end);
         }
     }

@@ -2,15 +2,18 @@
 //! two ways is refused. Pure.
 
 /// Most bytes of a request line and header fields together.
-pub(super) const HEAD: usize = 8192;
+pub const HEAD: usize = 8192;
 /// Most bytes of a body: a command line and its end.
-pub(super) const BODY: usize = crate::command::LINE + 2;
+pub const BODY: usize = crate::command::LINE + 2;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub enum Method {
+    /// To see something.
     Get,
+    /// To hear whether there is something to see.
     Head,
+    /// To change something.
     Post,
     /// None that anything here is done with.
     Other,
@@ -18,28 +21,48 @@ pub(super) enum Method {
 
 /// A request without its body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request<'a> {
-    pub(super) method: Method,
-    pub(super) path: &'a str,
+pub struct Request<'a> {
+    /// What is to be done.
+    pub method: Method,
+    /// With what; begins with a `/`.
+    pub path: &'a str,
     /// Behind the `?`.
-    pub(super) query: &'a str,
+    pub query: &'a str,
     /// From the target, or else the field; empty if there is none.
-    pub(super) host: &'a str,
-    pub(super) origin: Option<&'a str>,
-    pub(super) authorization: Option<&'a str>,
-    pub(super) token: Option<&'a str>,
+    pub host: &'a str,
+    /// Whose page asks, if it says so.
+    pub origin: Option<&'a str>,
+    /// The password, as browsers send it.
+    pub authorization: Option<&'a str>,
+    /// What only pen's own page knows.
+    pub token: Option<&'a str>,
     /// Bytes of the body.
-    pub(super) length: usize,
+    pub length: usize,
     /// It waits to hear that the body is wanted.
-    pub(super) waits: bool,
+    pub waits: bool,
 }
 
 /// The status that a bad request gets.
-pub(super) type Bad = u16;
+pub type Bad = u16;
+
+/// Where the head ends in what has come of a request: in front of the empty
+/// line. `None`: that is still to come. Says the same in whatever pieces it
+/// comes.
+pub fn end(data: &[u8]) -> Result<Option<usize>, Bad> {
+    let end = data.windows(4).position(|four| four == b"\r\n\r\n");
+    let with_line = end.map_or(data.len(), |end| end + 4);
+    if !is_text(data.get(..with_line).unwrap_or_default()) {
+        return Err(400);
+    }
+    if end.unwrap_or(data.len()) > HEAD {
+        return Err(431);
+    }
+    Ok(end)
+}
 
 /// Whether these bytes can be a head, or its beginning: text in lines that end
 /// with CR LF.
-pub(super) fn is_text(bytes: &[u8]) -> bool {
+fn is_text(bytes: &[u8]) -> bool {
     let mut last = 0;
     bytes.iter().all(|byte| {
         let after_cr = std::mem::replace(&mut last, *byte) == b'\r';
@@ -53,13 +76,13 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
 
 /// What is before and behind a byte. One function, and not one for each byte.
 #[inline(never)]
-pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+pub fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     text.split_once(char::from(at))
 }
 
 /// Reads the head of a request, up to the empty line.
 #[inline(never)]
-pub(super) fn parse(head: &str) -> Result<Request<'_>, Bad> {
+pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
     // One empty line before it is none of its (RFC 9112, 2.2).
     let head = head.strip_prefix("\r\n").unwrap_or(head);
     let (line, mut rest) = cut(head, b'\n').unwrap_or((head, ""));
@@ -253,6 +276,17 @@ mod tests {
         ] {
             assert_eq!(parse(head), Err(status), "{head}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_head() {
+        assert_eq!(end(b"GET / HTTP/1.0\r\n\r"), Ok(None));
+        assert_eq!(end(b"GET / HTTP/1.0\r\n\r\n\0\n"), Ok(Some(14)));
+        assert_eq!(end(b"GET / HTTP/1.0\r\r\n\r\n"), Err(400));
+        assert_eq!(end(&[b'x'; HEAD]), Ok(None));
+        assert_eq!(end(&[b'x'; HEAD + 1]), Err(431));
+        let longest = ["x".repeat(HEAD).as_bytes(), b"\r\n\r\n"].concat();
+        assert_eq!(end(&longest), Ok(Some(HEAD)));
     }
 
     #[test]

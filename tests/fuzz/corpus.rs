@@ -38,4 +38,4 @@ macro_rules! targets {
     };
 }
 
-targets! { config control http mergelogs operands options penlogd }
+targets! { config control http mergelogs operands options penlogd web }

@@ -33,6 +33,25 @@ const HTTP: &[&str] = &[
     "8000000000000000",
 ];
 
+const WEB: &[&str] = &[
+    "GET / HTTP/1.1\r\n",
+    "HEAD /status.json?clients=1 HTTP/1.0\r\n",
+    "POST http://a:1/control HTTP/1.1\r\n",
+    " HTTP/1.",
+    "Host: ",
+    "Origin: http://",
+    "Authorization: Basic ",
+    "X-Pen-Token: ",
+    "Content-Length: ",
+    "4098",
+    "18446744073709551616",
+    "Transfer-Encoding: chunked",
+    "Expect: 100-continue",
+    "\r\n",
+    "\r\n\r\n",
+    "\r",
+];
+
 const ADDRESSES: &[&str] = &[
     "127.0.0.1",
     "0.0.0.0",
@@ -122,6 +141,7 @@ fn dictionary(target: &str) -> String {
     };
     let mut words = match target {
         "http" => fixed(HTTP),
+        "web" => fixed(WEB),
         "mergelogs" | "penlogd" => fixed(LOGS),
         "operands" => fixed(ADDRESSES).into_iter().chain(listeners()).collect(),
         "options" => options()

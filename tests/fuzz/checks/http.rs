@@ -61,7 +61,7 @@ fn track<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
 }
 
 /// Pieces of 1 to 16 bytes, chosen by `seed`.
-fn pieces(mut stream: &[u8], seed: u8) -> Vec<&[u8]> {
+pub fn pieces(mut stream: &[u8], seed: u8) -> Vec<&[u8]> {
     let mut state = u32::from(seed) + 1;
     let mut all = Vec::new();
     while !stream.is_empty() {
@@ -286,7 +286,7 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches(is_blank)
 }
 
-fn is_token(text: &str) -> bool {
+pub fn is_token(text: &str) -> bool {
     let is_mark = |c| "!#$%&'*+-.^_`|~".contains(c);
     !text.is_empty()
         && text
@@ -295,7 +295,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// Digits alone, of which there is one at least, of a number of 64 bits.
-fn number(text: &str, base: u32) -> Option<u64> {
+pub fn number(text: &str, base: u32) -> Option<u64> {
     let digits = text.chars().map(|c| c.to_digit(base));
     let digits: Vec<u32> = digits.collect::<Option<_>>()?;
     let mut sum: u128 = 0;

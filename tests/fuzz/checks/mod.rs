@@ -12,6 +12,7 @@ pub mod mergelogs;
 pub mod operands;
 pub mod options;
 pub mod penlogd;
+pub mod web;
 pub mod web_log;
 
 /// The inputs of a corpus: a line each, in which what is not plain stands as in
