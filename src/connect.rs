@@ -23,7 +23,7 @@ const EPHEMERAL: u16 = 32768;
 /// How long a Unix datagram server may take to make room for a datagram.
 const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 
-/// A read of a TCP socket that brings nothing for so long ends with
+/// A read of a stream socket that brings nothing for so long ends with
 /// `WouldBlock`, and the reader can let its buffer go.
 pub const QUIET: Duration = Duration::from_secs(1);
 
@@ -42,7 +42,11 @@ pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<St
     let kind = settings.start.kind;
     match &*lease.host {
         Host::Unix(path) => match kind {
-            Kind::Stream => unix(path, settings.timeout).map(stream),
+            Kind::Stream => {
+                let socket = unix(path, settings.timeout)?;
+                let _ = socket.set_read_timeout(Some(QUIET));
+                Ok(stream(socket))
+            }
             Kind::Datagram => unix_datagram(path).map(stream),
         },
         Host::Inet(all) => {

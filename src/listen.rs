@@ -174,6 +174,8 @@ impl Listener {
             }
             Socket::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
+                // Not inherited.
+                let _ = socket.set_read_timeout(Some(connect::QUIET));
                 let (client, port) = (Client::Unix, 0);
                 (OwnedFd::from(socket), Peer { client, port })
             }

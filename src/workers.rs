@@ -413,6 +413,50 @@ mod tests {
         }
     }
 
+    /// As the listener does, from many sides: each has two threads claimed, of
+    /// which the first gets the second for a job of its own, or gives it back.
+    #[test]
+    fn many_claims_at_once() {
+        const ROUNDS: usize = 1000;
+        let workers = Workers::new().unwrap();
+        let workers = &workers;
+        let serve = move |number: usize| {
+            let (send, receive) = mpsc::channel();
+            let mut claim = workers.claim();
+            for round in 0..ROUNDS {
+                claim.fill(2, Duration::from_secs(20)).unwrap();
+                let (send, mut second) = (send.clone(), claim.split());
+                let job = move |_: &mut Buffer| {
+                    send.send(()).unwrap();
+                    if round % 3 > 0 {
+                        second.run(Box::new(move |_| send.send(()).unwrap()), 0);
+                    }
+                };
+                claim.run(Box::new(job), (round + number) % 4);
+                if round % 4 == 0 {
+                    receive.recv().unwrap();
+                }
+            }
+            drop((claim, send));
+            ROUNDS.div_ceil(4) + receive.iter().count()
+        };
+        let jobs = thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|n| scope.spawn(move || serve(n))).collect();
+            let counts = all.into_iter().map(|one| one.join().unwrap());
+            counts.sum::<usize>()
+        });
+        // None is lost and none is done twice.
+        assert_eq!(jobs, 8 * (ROUNDS + ROUNDS * 2 / 3));
+        let all_wait = || {
+            let idle = crate::lock(&workers.idle);
+            let alive = workers.alive.load(Relaxed);
+            (idle.list.len(), idle.claimed) == (alive, 0)
+        };
+        while !all_wait() {
+            thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_lent_buffer_forgets_its_source() {
         let nothing = Arc::new(File::open("/dev/null").unwrap());

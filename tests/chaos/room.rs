@@ -9,9 +9,10 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 4] = [
+pub(crate) const ROWS: [Row; 5] = [
     Row {
         name: "descriptors",
         fault: "descriptors exhausted (RLIMIT_NOFILE 64), control connections, too",
@@ -26,6 +27,11 @@ pub(crate) const ROWS: [Row; 4] = [
         name: "threads",
         fault: "threads exhausted (RLIMIT_NPROC 40), control connections, too",
         run: threads,
+    },
+    Row {
+        name: "tasks",
+        fault: "threads exhausted (cgroup, pids.max 40), control connections, too",
+        run: tasks,
     },
     Row {
         name: "memory",
@@ -50,8 +56,8 @@ const SILENT: usize = 30;
 const PROMPT: Duration = Duration::from_secs(10);
 
 /// Forced: nothing.
-fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
-    let mut scene = Scene::new(CROWD, |starter, _| {
+fn crowd(extent: &Extent, mix: Mix, under: &str, words: &[&str]) -> Found {
+    let mut scene = Scene::new(mix, |starter, _| {
         let starter = starter.under(under).args(["-r"]).args(words);
         starter.expect("clients wait")
     });
@@ -74,7 +80,10 @@ fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
         drop(silent);
         scene.recover_from(Instant::now());
     }
+    let messages = scene.pen.messages();
+    let was_short = messages.iter().any(|line| line.contains("clients wait"));
     let mut outcome = scene.end(|_| false);
+    outcome.demand(was_short, || "there was enough for all".to_owned());
     outcome.demand(slowest < PROMPT, || {
         format!("an answer at the control port took {slowest:?}")
     });
@@ -82,7 +91,7 @@ fn crowd(extent: &Extent, under: &str, words: &[&str]) -> Found {
 }
 
 fn descriptors(extent: &Extent) -> Found {
-    crowd(extent, "ulimit -n 64", &[])
+    crowd(extent, CROWD, "ulimit -n 64", &[])
 }
 
 /// Forced: nothing. Fewer are allowed than are open, so that no more can be
@@ -117,12 +126,53 @@ fn threads(extent: &Extent) -> Found {
     }
     need_program("prlimit", "util-linux")?;
     let user = nobody().to_string();
-    crowd(extent, "prlimit --pid $$ --nproc=40:40", &["-u", &user])
+    crowd(extent, CROWD, "prlimit --pid $$ --nproc=40:40", &["-u", &user])
 }
 
-/// KiB of address space.
-const SPACE: &str = "ulimit -v 40000";
+/// A control group for a pen that may have so many threads. Removed when it
+/// goes, which is after pen has ended.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(most: usize) -> Result<Group, String> {
+        // The old hierarchy of this controller, or the one of all.
+        let parents = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(Path::new);
+        let parent = parents.iter().find(|parent| parent.is_dir());
+        let parent = parent.ok_or("needs control groups in /sys/fs/cgroup")?;
+        let dir = parent.join(format!("pen-chaos-{}", nobody()));
+        fs::create_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let group = Group(dir);
+        fs::write(group.0.join("pids.max"), most.to_string())
+            .map_err(|e| format!("needs the control group's pids.max: {e}"))?;
+        Ok(group)
+    }
+
+    /// How a program is started in it.
+    fn around(&self) -> String {
+        format!("echo 0 >{}/cgroup.procs", self.0.display())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn tasks(extent: &Extent) -> Found {
+    extent.world.need_own()?;
+    let group = Group::new(40)?;
+    crowd(extent, CROWD, &group.around(), &[])
+}
+
+/// KiB of address space: enough for about forty clients.
+const SPACE: &str = "ulimit -v 24000";
 
 fn memory(extent: &Extent) -> Found {
-    crowd(extent, SPACE, &[])
+    let mix = Mix {
+        callers: 50,
+        guests: 50,
+        ..CROWD
+    };
+    crowd(extent, mix, SPACE, &[])
 }
