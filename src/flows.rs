@@ -108,9 +108,7 @@ impl Flow {
             kept.bytes = kept.bytes.saturating_sub(old.len());
             room = kept.list.pop_front().unwrap_or((now, room)).1;
         }
-        room.clear();
-        room.shrink_to(data.len().max(SPARE));
-        room.extend_from_slice(data);
+        let room = copy(data, room);
         kept.bytes += data.len();
         kept.list.push_back((now, room));
         true
@@ -146,6 +144,18 @@ impl Flow {
             refused_by: std::mem::take(&mut kept.refused_by),
         }
     }
+}
+
+/// A copy of a datagram, in this memory if it will do. It is as large as a power
+/// of two: of each size that is freed, glibc keeps some pieces for each thread,
+/// and these its pages.
+pub fn copy(data: &[u8], mut room: Vec<u8>) -> Vec<u8> {
+    let size = data.len().next_power_of_two();
+    room.clear();
+    room.shrink_to(size.max(SPARE));
+    room.reserve(size);
+    room.extend_from_slice(data);
+    room
 }
 
 /// The flows. One lock, held for moments; no flow is dropped under it.
@@ -281,10 +291,10 @@ impl Ord for Age {
 }
 
 impl Ages {
-    /// Clears out those that are over as soon as they are the most: `count`
-    /// are alive.
+    /// Clears out those that are over as soon as they are the most, or all:
+    /// `count` are alive.
     fn tidy(&mut self, count: usize) {
-        if self.0.len() > 2 * count + SMALL {
+        if count == 0 || self.0.len() > 2 * count + SMALL {
             self.0.retain(|Reverse(age)| !age.flow.over.load(Relaxed));
             self.0.shrink_to(2 * count);
         }

@@ -15,7 +15,7 @@ use crate::balance::Target;
 use crate::client::Client;
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
-use crate::flows::{Flow, Key};
+use crate::flows::{self, Flow, Key};
 use crate::listen::{Entrance, Listener, PAUSE};
 use crate::message::{self, Trouble};
 use crate::relay::Direction;
@@ -28,8 +28,9 @@ use std::io::{self, BufRead};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a flow that had to make room may take to do so.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a flow that had to make room may take to do so: its thread must have
+/// its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long an answer waits until memory is looked for again.
 const REST: Duration = Duration::from_millis(50);
@@ -88,7 +89,10 @@ impl Datagram<'_> {
         Datagram {
             key: self.key,
             socket: self.socket,
-            data: self.data.into_owned().into(),
+            data: match self.data {
+                Cow::Borrowed(data) => flows::copy(data, Vec::new()).into(),
+                Cow::Owned(data) => data.into(),
+            },
             refused_by: self.refused_by,
         }
     }
@@ -162,7 +166,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
                 return wait(pen, client, datagram, behind);
             };
             make_room(pen, behind, 0);
-            std::thread::sleep(PATIENCE);
+            std::thread::sleep(PAUSE);
             return vec![datagram];
         }
         Some(Found::New(server)) => server,
@@ -203,7 +207,7 @@ fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
     })?;
     let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
         make_room(pen, behind, 1);
-        thread.fill(1, 8 * PATIENCE)
+        thread.fill(1, PATIENCE)
     });
     hired.ok()?;
     Some((slot, thread))
