@@ -58,7 +58,9 @@ fn started_again(words: &[OsString], pen: &Pen) {
     let text = match pen::config::text(pen, &pen.settings(), Path::new("pen.cfg")) {
         Ok(text) => text,
         Err(why) => {
-            let is_bad = |word: &&str| word.is_empty() || word.contains(char::is_whitespace);
+            // A value may be a word of its own, or behind a `=`.
+            let is_empty = |word: &str| word.is_empty() || word.ends_with('=');
+            let is_bad = |word: &&str| is_empty(word) || word.contains(char::is_whitespace);
             assert!(words.iter().any(is_bad), "{why}");
             return;
         }
