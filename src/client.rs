@@ -128,7 +128,7 @@ impl ClientTable {
         };
         let away = now.saturating_duration_since(entry.last_seen);
         if !tracking.is_zero() && away > tracking {
-            entry.renew(client, now);
+            entry.renew(client, now, &mut self.spare);
         }
         entry.last_seen = now;
         Visit {
@@ -167,15 +167,12 @@ impl ClientTable {
                 self.unlink(slot);
                 if let Some(old) = self.slots.get_mut(slot) {
                     self.index.remove(&old.client);
-                    old.renew(client, now);
+                    old.renew(client, now, &mut self.spare);
                 }
                 slot
             }
             _ => {
-                if self.spare.is_empty() {
-                    self.spare.extend((0..BATCH).map(|_| Arc::default()));
-                }
-                let traffic = self.spare.pop().unwrap_or_default();
+                let traffic = fresh(&mut self.spare);
                 self.slots.push(Entry::new(client, traffic, now));
                 self.slots.len() - 1
             }
@@ -211,6 +208,14 @@ impl ClientTable {
     }
 }
 
+/// Counts for another client.
+fn fresh(spare: &mut Vec<Arc<Traffic>>) -> Arc<Traffic> {
+    if spare.is_empty() {
+        spare.extend((0..BATCH).map(|_| Arc::default()));
+    }
+    spare.pop().unwrap_or_default()
+}
+
 impl Entry {
     fn new(client: Client, traffic: Arc<Traffic>, now: Instant) -> Entry {
         Entry {
@@ -226,10 +231,10 @@ impl Entry {
 
     /// Makes it a new client's, with the same memory for its counts if nobody
     /// counts there any more.
-    fn renew(&mut self, client: Client, now: Instant) {
+    fn renew(&mut self, client: Client, now: Instant, spare: &mut Vec<Arc<Traffic>>) {
         match Arc::get_mut(&mut self.traffic) {
             Some(traffic) => *traffic = Traffic::default(),
-            None => self.traffic = Arc::default(),
+            None => self.traffic = fresh(spare),
         }
         self.client = client;
         self.server = None;
