@@ -15,9 +15,9 @@
 # make soak       1,000,000 connections, one in ten broken: what is left over
 #                 afterwards, and whether all counted the same; SOAK_CONNECTIONS
 #                 sets their number
-# make races      the tests with programs that watch themselves for data races
-#                 and wrong memory (compiler's sanitizers, valgrind); RACES=thread,
-#                 address or memcheck for one of them
+# make races      tests with programs that watch themselves for data races and
+#                 wrong memory (compiler's sanitizers, valgrind; half an hour);
+#                 RACES=library, thread, address or memcheck for one of them
 # make chaos      traffic while servers, clients, files and pen itself fail, as
 #                 one table (five minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
@@ -113,7 +113,7 @@ soak:
 	$(CARGO) bench --locked --bench soak
 
 races:
-	@for what in $${RACES:-thread address memcheck}; do \
+	@for what in $${RACES:-library thread address memcheck}; do \
 	    CARGO="$(CARGO)" tests/soak/races.sh $$what || exit 1; \
 	done
 

@@ -1,7 +1,10 @@
 #!/bin/sh
-# Runs the test suite with programs that watch themselves:
+# Runs tests with programs that watch themselves:
 #
-#     tests/soak/races.sh thread          data races (ThreadSanitizer)
+#     tests/soak/races.sh library         data races (ThreadSanitizer) in the
+#                                         library's tests, which have many
+#                                         threads at its tables at once
+#     tests/soak/races.sh thread          the same in the whole suite
 #     tests/soak/races.sh address         wrong memory (AddressSanitizer)
 #     tests/soak/races.sh memcheck        wrong memory (valgrind)
 #
@@ -15,19 +18,16 @@ set -eu
 # shellcheck source=tests/static/common.sh
 . "$(dirname "$0")/../static/common.sh"
 
-# Where threads, memory maps or descriptors are counted, those of the tools
-# would count too; and a bare root has no libraries for them.
-set -- "${1-}" "$@" --skip limits:: --skip alone:: --skip two_thousand_connections \
-    --skip installation::
-what=$1
-shift 2
+what=${1-}
+shift $(($# > 0))
 
 logs=$OUT/races/logs-$what
 rm -rf "$logs"
 mkdir -p "$logs"
 
-# Builds the programs with one of the compiler's sanitizers into $bin.
-build_with() {
+# Runs cargo with one of the compiler's sanitizers: $1 for rustc, $2 for LLVM.
+# Its results are below $built.
+cargo_with() {
     if ! find_std_source; then
         say "skipped: no Rust toolchain with the source of std (rustup component add rust-src," \
             "or on Debian: apt-get install rustc-web rust-web-src)"
@@ -49,23 +49,33 @@ build_with() {
         flags="$flags -Z pre-link-arg=-Wl,--export-dynamic -C link-arg=-lm -C link-arg=-lc"
     fi
     say "building with the $1 sanitizer and $("$RUSTC" --version)"
+    target=$OUT/races/$1
+    built=$target/$host
+    shift 2
     (
         export RUSTFLAGS="${RUSTFLAGS-} $flags"
         export CARGO_PROFILE_RELEASE_DEBUG=1 CARGO_PROFILE_RELEASE_STRIP=false
         export CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-        cargo_with_std build --release --bins --target "$host" --target-dir "$OUT/races/$1"
+        action=$1
+        shift
+        cargo_with_std "$action" --target "$host" --target-dir "$target" "$@"
     )
-    bin=$OUT/races/$1/$host/release
     unset RUSTC
 }
 
 case $what in
+    library)
+        cargo_with thread tsan test --lib -- --quiet "$@"
+        exit
+        ;;
     thread)
-        build_with thread tsan
+        cargo_with thread tsan build --release --bins
+        bin=$built/release
         export TSAN_OPTIONS="log_path=$logs/log exitcode=66"
         ;;
     address)
-        build_with address asan
+        cargo_with address asan build --release --bins
+        bin=$built/release
         # What the process holds at its end is no leak: it ends by exit.
         export ASAN_OPTIONS="log_path=$logs/log exitcode=66 detect_leaks=0"
         ;;
@@ -85,9 +95,13 @@ case $what in
             chmod +x "$wrapper"
         done
         ;;
-    *) fail "${what:-nothing}: not one of thread, address, memcheck" ;;
+    *) fail "${what:-nothing}: not one of library, thread, address, memcheck" ;;
 esac
 
+# Where threads, memory maps or descriptors are counted, those of the tools
+# would count too; and a bare root has no libraries for them.
+set -- "$@" --skip limits:: --skip alone:: --skip two_thousand_connections \
+    --skip installation::
 result=0
 PEN_BIN_DIR="$bin" run_cargo test --locked --test suite -- --quiet "$@" || result=1
 for log in "$logs"/*; do

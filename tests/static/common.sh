@@ -52,5 +52,9 @@ cargo_with_std() {
     export RUSTC_BOOTSTRAP=1
     action=$1
     shift
-    run_cargo "$action" --locked -Z build-std=std,panic_abort -Z build-std-features= "$@"
+    case $action in
+        test) parts=std,panic_unwind,test ;;
+        *) parts=std,panic_abort ;;
+    esac
+    run_cargo "$action" --locked -Z build-std=$parts -Z build-std-features= "$@"
 }
