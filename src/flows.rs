@@ -296,7 +296,8 @@ impl Ages {
     fn tidy(&mut self, count: usize) {
         if count == 0 || self.0.len() > 2 * count + SMALL {
             self.0.retain(|Reverse(age)| !age.flow.over.load(Relaxed));
-            self.0.shrink_to(2 * count);
+            // See `copy`.
+            self.0.shrink_to((2 * count).next_power_of_two());
         }
     }
 

@@ -1,8 +1,9 @@
 //! Clients.
 
-use super::{At, PATIENCE, Pen, Place, Starter};
+use super::{At, PATIENCE, Pen, Place, Port, Starter};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// A client's connection. Reads and writes give up after [`PATIENCE`].
@@ -111,9 +112,13 @@ impl Caller {
     }
 }
 
-/// An IPv6 loopback address with a port that was free a moment ago; `None`
-/// where there is no IPv6.
+/// An IPv6 loopback address with a port of the caller's own; `None` where there
+/// is no IPv6.
 pub(crate) fn free_v6() -> Option<At> {
-    let listener = TcpListener::bind("[::1]:0").ok()?;
-    listener.local_addr().ok().map(At::Inet)
+    static TAKEN: Mutex<Vec<Port>> = Mutex::new(Vec::new());
+    TcpListener::bind("[::1]:0").ok()?;
+    let port = Port::new();
+    let at = (Ipv6Addr::LOCALHOST, port.number).into();
+    TAKEN.lock().unwrap().push(port);
+    Some(At::Inet(at))
 }
