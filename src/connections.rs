@@ -198,14 +198,16 @@ impl Connections {
     /// The connections there are, with their slots.
     pub fn live(&self) -> Vec<(usize, Arc<Connection>)> {
         let table = crate::lock(&self.table);
+        // Large enough from the start, and of few sizes: whenever memory grows,
+        // glibc keeps the odd pieces beside it for the thread, and their pages.
+        let mut all = Vec::with_capacity(table.used().next_power_of_two());
         let slots = table.slots.iter().enumerate();
         // Only collected here: dropping the last reference needs the lock.
-        slots
-            .filter_map(|(index, state)| match state {
-                State::Live(connection) => connection.upgrade().map(|live| (index, live)),
-                _ => None,
-            })
-            .collect()
+        all.extend(slots.filter_map(|(index, state)| match state {
+            State::Live(connection) => connection.upgrade().map(|live| (index, live)),
+            _ => None,
+        }));
+        all
     }
 
     /// What slot `index` holds now; `None` beyond the maximum.

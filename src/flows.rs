@@ -296,8 +296,10 @@ impl Ages {
     fn tidy(&mut self, count: usize) {
         if count == 0 || self.0.len() > 2 * count + SMALL {
             self.0.retain(|Reverse(age)| !age.flow.over.load(Relaxed));
-            // See `copy`.
-            self.0.shrink_to((2 * count).next_power_of_two());
+            // Not each time: see `Connections::live`.
+            if self.0.capacity() > 8 * count + 2 * SMALL {
+                self.0.shrink_to((2 * count).next_power_of_two());
+            }
         }
     }
 

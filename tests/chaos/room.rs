@@ -126,7 +126,12 @@ fn threads(extent: &Extent) -> Found {
     }
     need_program("prlimit", "util-linux")?;
     let user = nobody().to_string();
-    crowd(extent, CROWD, "prlimit --pid $$ --nproc=40:40", &["-u", &user])
+    crowd(
+        extent,
+        CROWD,
+        "prlimit --pid $$ --nproc=40:40",
+        &["-u", &user],
+    )
 }
 
 /// A control group for a pen that may have so many threads. Removed when it

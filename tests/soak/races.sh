@@ -90,7 +90,7 @@ case $what in
         for program in pen penctl penlog penlogd mergelogs; do
             wrapper=$bin/$program
             printf '#!/bin/sh\nexec valgrind --quiet --error-exitcode=66 %s "%s" "$@"\n' \
-                "--max-threads=4000 --fair-sched=try --log-file='$logs/log.%p'" \
+                "--max-threads=4000 --fair-sched=try --vgdb=no --log-file='$logs/log.%p'" \
                 "$OUT/debug/$program" >"$wrapper"
             chmod +x "$wrapper"
         done

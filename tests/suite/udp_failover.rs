@@ -49,10 +49,16 @@ fn fail_over_goes_around() {
         .servers(&servers)
         .server(&place.at())
         .server(&place.at())
+        .control(place.at())
         .expect("is down for")
         .start();
-    assert_eq!(pen.asker().letter(), "A");
+    let client = pen.asker();
+    assert_eq!(client.ask("hello"), "Ahello");
     assert_eq!(downs(&pen), 2);
+    // Sent to three servers, but once by the client.
+    wait_until("it counts", || {
+        pen.ask("recent") == "127.0.0.1 connects 1 sx 6 rx 5\n"
+    });
 }
 
 #[test]
