@@ -1,6 +1,6 @@
 //! Clients on threads of this program, at work while a fault happens.
 
-use crate::harness::wait_until;
+use crate::harness::{PATIENCE, wait_until};
 use crate::talk::{Failure, MOST, Talk, converse};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -65,6 +65,8 @@ struct Watch {
     /// For each client who has not been served yet: nothing, or when it has
     /// first tried since then.
     waiting: Vec<Option<Option<Instant>>>,
+    /// What each client does, for when that never ends.
+    doing: Vec<String>,
     longest: Duration,
 }
 
@@ -96,6 +98,7 @@ impl Traffic {
             watch: Mutex::new(Watch {
                 since: begin,
                 waiting: vec![Some(None); count],
+                doing: vec![String::new(); count],
                 longest: Duration::ZERO,
             }),
         });
@@ -131,11 +134,20 @@ impl Traffic {
     /// Waits until everybody has been served since [`Traffic::watch`]; the
     /// longest that anybody had to wait for it.
     pub(crate) fn recovery(&self) -> Duration {
-        wait_until("everybody is served again", || {
+        let begin = Instant::now();
+        loop {
             let watch = self.shared.watch();
-            watch.waiting.iter().all(Option::is_none)
-        });
-        self.shared.watch().longest
+            let waiting = watch.waiting.iter().zip(&watch.doing).enumerate();
+            let waiting: Vec<_> = waiting
+                .filter(|(_, (client, _))| client.is_some())
+                .collect();
+            if waiting.is_empty() {
+                return watch.longest;
+            }
+            assert!(begin.elapsed() < PATIENCE, "not served again: {waiting:?}");
+            drop(watch);
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// How often a client was on another server than the time before.
@@ -219,7 +231,9 @@ impl Client {
         let shared = Arc::clone(&self.shared);
         let number = self.random(usize::from(u16::MAX)) as u16;
         shared.open.fetch_add(1, SeqCst);
+        self.does("waits to be greeted".to_owned());
         let result = converse(from, to, number, |talk| {
+            self.does(format!("talks to server {}", talk.server));
             let before = self.server.replace(talk.server);
             let moved = before.is_some_and(|server| server != talk.server);
             shared.moves.fetch_add(moved.into(), SeqCst);
@@ -238,6 +252,10 @@ impl Client {
                 self.rest(40);
             }
         }
+    }
+
+    fn does(&self, what: String) {
+        self.shared.watch().doing[self.number] = what;
     }
 
     /// What it was trying has gone well.
