@@ -40,44 +40,48 @@ pub fn stream(socket: impl Into<OwnedFd>) -> Stream {
 /// is that of the last address tried.
 pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
     let kind = settings.start.kind;
-    match &*lease.host {
-        Host::Unix(path) => match kind {
-            Kind::Stream => {
-                let socket = unix(path, settings.timeout)?;
-                let _ = socket.set_read_timeout(Some(QUIET));
-                Ok(stream(socket))
-            }
-            Kind::Datagram => unix_datagram(path).map(stream),
-        },
-        Host::Inet(all) => {
-            let from = Source::of(settings, client);
-            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-            for addr in all {
-                let mut addr = *addr;
-                addr.set_port(lease.port);
-                result = match kind {
-                    Kind::Stream => tcp(addr, from, settings.timeout),
-                    Kind::Datagram => udp(addr, from),
-                };
-                if result.is_ok() {
-                    break;
-                }
-            }
-            let socket = result?;
-            // A socket that refuses an option still carries data.
-            if settings.nodelay && kind == Kind::Stream {
-                let _ = socket.set_nodelay(true);
-            }
-            if kind == Kind::Stream {
-                let _ = socket.set_read_timeout(Some(QUIET));
-            }
-            if settings.keepalive && kind == Kind::Stream {
-                let _ = sys::keep_alive(&socket);
-            }
-            Ok(stream(socket))
-        }
-        Host::Empty => Err(io::ErrorKind::AddrNotAvailable.into()),
+    let socket = match (&*lease.host, kind) {
+        (Host::Unix(path), Kind::Stream) => unix(path, settings.timeout)?,
+        (Host::Unix(path), Kind::Datagram) => unix_datagram(path)?,
+        (Host::Inet(all), _) => inet(all, lease.port, settings, client)?,
+        (Host::Empty, _) => return Err(io::ErrorKind::AddrNotAvailable.into()),
+    };
+    if kind == Kind::Stream {
+        let _ = socket.set_read_timeout(Some(QUIET));
     }
+    Ok(stream(socket))
+}
+
+/// Tries every address.
+fn inet(
+    all: &[SocketAddr],
+    port: u16,
+    settings: &Settings,
+    client: Client,
+) -> io::Result<TcpStream> {
+    let kind = settings.start.kind;
+    let from = Source::of(settings, client);
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for addr in all {
+        let mut addr = *addr;
+        addr.set_port(port);
+        result = match kind {
+            Kind::Stream => tcp(addr, from, settings.timeout),
+            Kind::Datagram => udp(addr, from),
+        };
+        if result.is_ok() {
+            break;
+        }
+    }
+    let socket = result?;
+    // A socket that refuses an option still carries data.
+    if settings.nodelay && kind == Kind::Stream {
+        let _ = socket.set_nodelay(true);
+    }
+    if settings.keepalive && kind == Kind::Stream {
+        let _ = sys::keep_alive(&socket);
+    }
+    Ok(socket)
 }
 
 /// The local address that a server connection is bound to.

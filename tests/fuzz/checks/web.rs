@@ -66,10 +66,10 @@ fn parse(head: &str) -> Result<Request<'_>, Bad> {
     }
     let (authority, target) = match target.strip_prefix("http://") {
         Some(rest) => {
-            let host: Vec<&str> = rest.split(['/', '?']).take(1).collect();
-            let path = &rest[host[0].len()..];
+            let host = rest.split(['/', '?']).next().unwrap_or_default();
+            let path = &rest[host.len()..];
             let path = if path.starts_with('/') { path } else { "/" };
-            (Some(host[0]), path)
+            (Some(host), path)
         }
         None if target.starts_with('/') => (None, target),
         None => return Err(400),
