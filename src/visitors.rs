@@ -14,6 +14,7 @@ use crate::settings::Settings;
 use crate::state::Pen;
 use crate::sys::{self, Kind};
 use crate::users::User;
+use crate::workers;
 use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -25,12 +26,15 @@ use std::time::{Duration, Instant};
 
 /// How long one may take to say what it wants, and again to take the reply.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The same for whoever keeps others waiting.
-const HURRY: Duration = Duration::from_millis(250);
+/// The same for whoever keeps others waiting. What is sent at once comes with
+/// the end of the handshake, however far the way is.
+const HURRY: Duration = Duration::from_millis(100);
 /// Those who may wait to be accepted.
 const BACKLOG: u32 = 100;
 /// A thread's stack: reports are made on it.
 const STACK: usize = 256 * 1024;
+/// Memory that must be left beside it, of what the traffic leaves.
+const HEADROOM: usize = workers::HEADROOM / 4;
 /// What is read and forgotten from one who is told to go.
 const DRAIN: usize = 256 * 1024;
 
@@ -158,14 +162,19 @@ fn admit(
         return false;
     }
     let visit = Arc::new(room.enter(socket, client, pen.budget().visitors));
-    let (there, visitor) = (Arc::clone(pen), Arc::clone(&visit));
-    let started = sys::start_thread(STACK, move || (desk.serve)(&there, &visitor));
-    if started.is_err() {
-        // The other one is gone with the thread that there is not.
-        if let Some(mut visit) = Arc::into_inner(visit) {
-            visit.end = Instant::now() + HURRY;
-            (desk.serve)(pen, &visit);
+    let start = || {
+        if !sys::has_memory(STACK + HEADROOM) {
+            return false;
         }
+        let (there, visitor) = (Arc::clone(pen), Arc::clone(&visit));
+        sys::start_thread(STACK, move || (desk.serve)(&there, &visitor)).is_ok()
+    };
+    // The other owner is gone with the thread that there is not.
+    if !start()
+        && let Some(mut visit) = Arc::into_inner(visit)
+    {
+        visit.end = Instant::now() + HURRY;
+        (desk.serve)(pen, &visit);
     }
     true
 }

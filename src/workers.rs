@@ -25,7 +25,7 @@ pub const BUFFER: usize = 256 * 1024;
 
 /// Memory that must be there when a thread is started, and again when it gets
 /// its buffer: that, and more for everybody's small needs.
-const HEADROOM: usize = 8 * BUFFER;
+pub const HEADROOM: usize = 8 * BUFFER;
 
 /// A thread's stack; the deepest call uses about a tenth of it.
 const STACK: usize = 64 * 1024;

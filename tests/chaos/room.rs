@@ -173,8 +173,8 @@ fn tasks(extent: &Extent) -> Found {
     crowd(extent, CROWD, &group.around(), &[])
 }
 
-/// KiB of address space: enough for about forty clients.
-const SPACE: &str = "ulimit -v 24000";
+/// KiB of address space: enough for about a dozen clients at a time.
+const SPACE: &str = "ulimit -v 20000";
 
 fn memory(extent: &Extent) -> Found {
     let mix = Mix {
