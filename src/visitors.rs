@@ -167,7 +167,12 @@ fn admit(
             return false;
         }
         let (there, visitor) = (Arc::clone(pen), Arc::clone(&visit));
-        sys::start_thread(STACK, move || (desk.serve)(&there, &visitor)).is_ok()
+        let work = move || {
+            (desk.serve)(&there, &visitor);
+            drop(visitor);
+            tidy(&there);
+        };
+        sys::start_thread(STACK, work).is_ok()
     };
     // The other owner is gone with the thread that there is not.
     if !start()
@@ -177,6 +182,15 @@ fn admit(
         (desk.serve)(pen, &visit);
     }
     true
+}
+
+/// A report takes much memory and leaves it in the heap. While there are
+/// connections it is used again, and given back when the last threads leave.
+fn tidy(pen: &Pen) {
+    let (connections, _) = pen.connections.used_and_last();
+    if connections == 0 {
+        sys::trim();
+    }
 }
 
 impl Room {

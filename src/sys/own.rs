@@ -79,13 +79,20 @@ pub fn return_memory_from(size: usize) {
 /// Gives free memory back to the system, where the C library does not do so by
 /// itself (glibc). Of ended threads that keeps 40 MiB of stacks, with 8 KiB of
 /// memory or more and a piece of the heap for each, until there are more: one
-/// that is larger than all of them makes them go. Takes a second, so that they have gone on a busy machine, too.
+/// that is larger than all of them makes them go. Takes a second, so that they
+/// have gone on a busy machine, too.
 pub fn return_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         // Where so much cannot be had, not even for nothing, they stay.
         let _ = super::start_thread(48 << 20, || {});
         std::thread::sleep(std::time::Duration::from_secs(1));
-        malloc_trim(0);
     }
+    trim();
+}
+
+/// Gives back what is free within the heaps; glibc does so at their ends alone.
+pub fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    malloc_trim(0);
 }
