@@ -174,12 +174,12 @@ fn admit(
         };
         sys::start_thread(STACK, work).is_ok()
     };
-    // The other owner is gone with the thread that there is not.
-    if !start()
-        && let Some(mut visit) = Arc::into_inner(visit)
-    {
-        visit.end = Instant::now() + HURRY;
-        (desk.serve)(pen, &visit);
+    if !start() {
+        // The other owner is gone with the thread that there is not.
+        if let Some(mut visit) = Arc::into_inner(visit) {
+            visit.end = Instant::now() + HURRY;
+            (desk.serve)(pen, &visit);
+        }
     }
     true
 }
