@@ -19,7 +19,7 @@
 #                 wrong memory (compiler's sanitizers, valgrind; half an hour);
 #                 RACES=library, thread, address or memcheck for one of them
 # make chaos      traffic while servers, clients, files and pen itself fail, as
-#                 one table (six minutes, as root: all); with CHAOS=short in
+#                 one table (five minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
 # make install    copy the programs to BINDIR and the manual pages to
 #                 MANDIR/man1; builds only what is not built yet

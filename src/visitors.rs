@@ -162,19 +162,13 @@ fn admit(
         return false;
     }
     let visit = Arc::new(room.enter(socket, client, pen.budget().visitors));
-    let start = || {
-        if !sys::has_memory(STACK + HEADROOM) {
-            return false;
-        }
-        let (there, visitor) = (Arc::clone(pen), Arc::clone(&visit));
-        let work = move || {
-            (desk.serve)(&there, &visitor);
-            drop(visitor);
-            tidy(&there);
-        };
-        sys::start_thread(STACK, work).is_ok()
+    let (there, visitor) = (Arc::clone(pen), Arc::clone(&visit));
+    let work = move || {
+        (desk.serve)(&there, &visitor);
+        drop(visitor);
+        tidy(&there);
     };
-    if !start() {
+    if sys::start_thread_leaving(HEADROOM, STACK, work).is_err() {
         // The other owner is gone with the thread that there is not.
         if let Some(mut visit) = Arc::into_inner(visit) {
             visit.end = Instant::now() + HURRY;

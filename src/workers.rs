@@ -247,10 +247,7 @@ impl Workers {
             thread: OnceLock::new(),
         });
         let (me, workers) = (Arc::clone(&worker), Arc::clone(self));
-        if !sys::has_memory(STACK + HEADROOM) {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
-        sys::start_thread(STACK, move || {
+        sys::start_thread_leaving(HEADROOM, STACK, move || {
             let _ = me.thread.set(thread::current());
             workers.work(&me);
         })?;

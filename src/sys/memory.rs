@@ -6,6 +6,7 @@
 //! little, and others are about to give it back.
 
 use std::cell::Cell;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// Where all memory comes from: the C library, as ever, but more than once.
@@ -38,6 +39,19 @@ pub fn has_memory(size: usize) -> bool {
     // Or else the compiler leaves out what nobody uses, and says yes.
     drop(std::hint::black_box(probe));
     had
+}
+
+/// Starts a thread if so much memory would be left beside its stack; see
+/// [`super::start_thread`].
+pub fn start_thread_leaving(
+    spare: usize,
+    stack: usize,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    match has_memory(stack + spare) {
+        true => super::start_thread(stack, work),
+        false => Err(io::ErrorKind::OutOfMemory.into()),
+    }
 }
 
 #[cold]

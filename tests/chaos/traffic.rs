@@ -1,7 +1,8 @@
 //! Clients on threads of this program, at work while a fault happens.
 
-use crate::harness::{PATIENCE, wait_until};
+use crate::harness::wait_until;
 use crate::talk::{Failure, MOST, Talk, converse};
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -70,6 +71,18 @@ struct Watch {
     longest: Duration,
 }
 
+/// What is waited for, and for whom still when it is in vain.
+struct Recovery<'a>(&'a Shared);
+
+impl fmt::Display for Recovery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let watch = self.0.watch();
+        let all = watch.waiting.iter().zip(&watch.doing).enumerate();
+        let waiting: Vec<_> = all.filter(|(_, (client, _))| client.is_some()).collect();
+        write!(f, "everybody is served again, but for {waiting:?}")
+    }
+}
+
 /// The clients. They end when this goes.
 pub(crate) struct Traffic {
     shared: Arc<Shared>,
@@ -134,20 +147,11 @@ impl Traffic {
     /// Waits until everybody has been served since [`Traffic::watch`]; the
     /// longest that anybody had to wait for it.
     pub(crate) fn recovery(&self) -> Duration {
-        let begin = Instant::now();
-        loop {
+        wait_until(Recovery(&self.shared), || {
             let watch = self.shared.watch();
-            let waiting = watch.waiting.iter().zip(&watch.doing).enumerate();
-            let waiting: Vec<_> = waiting
-                .filter(|(_, (client, _))| client.is_some())
-                .collect();
-            if waiting.is_empty() {
-                return watch.longest;
-            }
-            assert!(begin.elapsed() < PATIENCE, "not served again: {waiting:?}");
-            drop(watch);
-            thread::sleep(Duration::from_millis(10));
-        }
+            watch.waiting.iter().all(Option::is_none)
+        });
+        self.shared.watch().longest
     }
 
     /// How often a client was on another server than the time before.

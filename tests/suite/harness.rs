@@ -32,6 +32,7 @@ pub(crate) use starter::Starter;
 pub(crate) use verdict::{aside, better, c_program, compared, known, skipped, worse};
 pub(crate) use web::{Answer, ask_web, curl, get};
 
+use std::fmt::Display;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,12 +44,12 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `condition` holds.
-pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: impl Display, condition: impl FnMut() -> bool) {
     wait_for(PATIENCE, what, condition);
 }
 
 /// Waits so long until `condition` holds.
-pub(crate) fn wait_for(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_for(limit: Duration, what: impl Display, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + limit;
     while !condition() {
         assert!(Instant::now() < end, "waited in vain: {what}");
