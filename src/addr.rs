@@ -79,9 +79,7 @@ pub enum Endpoint {
 /// A port by number or by its name in the services database. 0 is a number.
 pub fn port(word: &str) -> Result<u16, String> {
     if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() {
-        return word
-            .parse()
-            .map_err(|_| format!("{word}: port out of range, expected 0 to 65535"));
+        return word.parse().map_err(|_| format!("{word}: port out of range, expected 0 to 65535"));
     }
     let path = "/etc/services";
     let text = std::fs::read(path)
@@ -116,9 +114,8 @@ fn service(text: &str, name: &str) -> Option<u16> {
 /// The addresses of a host, IPv4 before IPv6 as the C program prefers them,
 /// each once, an IPv4-mapped one as that IPv4 address.
 pub fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
-    let found = (host, 0)
-        .to_socket_addrs()
-        .map_err(|e| format!("{host}: cannot find this host: {e}"))?;
+    let found =
+        (host, 0).to_socket_addrs().map_err(|e| format!("{host}: cannot find this host: {e}"))?;
     let mut all: Vec<SocketAddr> = Vec::new();
     for addr in found.map(canonical) {
         if !all.contains(&addr) {
@@ -254,8 +251,7 @@ pub fn host(word: &str) -> Result<Host, String> {
 
 /// A number, or a complaint that names the word.
 pub fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
-    word.parse()
-        .map_err(|_| format!("{word}: expected a number in range"))
+    word.parse().map_err(|_| format!("{word}: expected a number in range"))
 }
 
 /// Reads and resolves a listen operand: `port`, `host:port` or a path.
@@ -298,29 +294,17 @@ mod tests {
     #[test]
     fn server_operands() {
         let all = server("127.0.0.1:80:10:20:3:4", None).unwrap();
-        let want = ServerSpec {
-            host: inet("127.0.0.1"),
-            port: 80,
-            max: 10,
-            hard: 20,
-            weight: 3,
-            prio: 4,
-        };
+        let want =
+            ServerSpec { host: inet("127.0.0.1"), port: 80, max: 10, hard: 20, weight: 3, prio: 4 };
         assert_eq!(all, want);
         let v6 = server("[::1]:80:1", None).unwrap();
         assert_eq!((v6.host, v6.port, v6.max), (inet("::1"), 80, 1));
         assert_eq!(server("[::1]", Some(25)).unwrap().port, 25);
         assert_eq!(server("127.0.0.1", Some(25)).unwrap().port, 25);
         assert_eq!(server("127.0.0.1::7", Some(25)).unwrap().max, 7);
-        assert_eq!(
-            server("[::ffff:127.0.0.2]:1", None).unwrap().host,
-            inet("127.0.0.2")
-        );
+        assert_eq!(server("[::ffff:127.0.0.2]:1", None).unwrap().host, inet("127.0.0.2"));
         let unix = server("/tmp/a:0:4", None).unwrap();
-        assert_eq!(
-            (unix.host, unix.port, unix.max),
-            (Host::Unix("/tmp/a".into()), 1, 4)
-        );
+        assert_eq!((unix.host, unix.port, unix.max), (Host::Unix("/tmp/a".into()), 1, 4));
         assert_eq!(server("0.0.0.0:80", None).unwrap().host, Host::Empty);
         assert_eq!(server("0:80", None).unwrap().host, Host::Empty);
     }
@@ -375,14 +359,7 @@ mod tests {
         assert_eq!(endpoint("::1:2222").unwrap(), at("[::1]:2222"));
         assert_eq!(endpoint("[::1]:2222").unwrap(), at("[::1]:2222"));
         assert_eq!(endpoint("/x/y").unwrap(), Endpoint::Unix("/x/y".into()));
-        for word in [
-            "",
-            "127.0.0.1",
-            "127.0.0.1:",
-            "70000",
-            "no-such-service",
-            "a b:80",
-        ] {
+        for word in ["", "127.0.0.1", "127.0.0.1:", "70000", "no-such-service", "a b:80"] {
             let complaint = endpoint(word).unwrap_err();
             assert!(complaint.starts_with(word), "{complaint}");
         }

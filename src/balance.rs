@@ -67,13 +67,7 @@ impl Order {
 
     /// The abuse server alone.
     pub fn abuse() -> Order {
-        Order {
-            start: 0,
-            servers: 0,
-            given: 0,
-            most: 0,
-            last: Some(Target::Abuse),
-        }
+        Order { start: 0, servers: 0, given: 0, most: 0, last: Some(Target::Abuse) }
     }
 }
 
@@ -115,11 +109,9 @@ pub fn first_choice(
     } else if modes.weight {
         // Without any weight, all weigh the same: fewest connections.
         let unweighted = servers.iter().all(|server| server.weight == 0);
-        available()
-            .filter(|(_, server)| unweighted || server.weight > 0)
-            .min_by_key(|(_, server)| {
-                256 * u64::from(server.connections) / u64::from(server.weight.max(1))
-            })
+        available().filter(|(_, server)| unweighted || server.weight > 0).min_by_key(
+            |(_, server)| 256 * u64::from(server.connections) / u64::from(server.weight.max(1)),
+        )
     } else {
         None
     };
@@ -192,13 +184,8 @@ mod tests {
 
     fn server(connections: u32, weight: u32, prio: i32) -> Server {
         let host = Host::Inet(vec![([127, 0, 0, 1], 0).into()]);
-        let mut server = Server::new(ServerSpec {
-            host,
-            port: 80,
-            weight,
-            prio,
-            ..ServerSpec::default()
-        });
+        let mut server =
+            Server::new(ServerSpec { host, port: 80, weight, prio, ..ServerSpec::default() });
         server.connections = connections;
         server
     }
@@ -218,10 +205,7 @@ mod tests {
     fn order_goes_around_then_to_the_emergency_server() {
         use Target::{Abuse, Emergency, Server};
         let all = |order: Order| order.collect::<Vec<_>>();
-        assert_eq!(
-            all(Order::new(1, 3, false)),
-            [Server(1), Server(2), Server(0), Emergency]
-        );
+        assert_eq!(all(Order::new(1, 3, false)), [Server(1), Server(2), Server(0), Emergency]);
         assert_eq!(all(Order::new(1, 3, true)), [Server(1)]);
         assert_eq!(all(Order::new(0, 0, false)), [Emergency]);
         assert_eq!(all(Order::new(0, 0, true)), []);
@@ -238,10 +222,7 @@ mod tests {
         let mut next = |servers: &mut [Server]| {
             first_choice(servers, &Modes::default(), &mut cursor, client, 0, now)
         };
-        assert_eq!(
-            [next(&mut servers), next(&mut servers), next(&mut servers)],
-            [1, 2, 0]
-        );
+        assert_eq!([next(&mut servers), next(&mut servers), next(&mut servers)], [1, 2, 0]);
         servers[1].blacklist_until(now + Duration::from_secs(9));
         assert_eq!([next(&mut servers), next(&mut servers)], [2, 0]);
         for server in &mut servers {
@@ -266,14 +247,8 @@ mod tests {
     fn prio_then_weight_then_hash() {
         let mut servers = [server(9, 1, 5), server(0, 1, 3), server(4, 4, 3)];
         assert_eq!(choose(&mut servers, &modes(|m| m.prio = true)), 1);
-        assert_eq!(
-            choose(&mut servers, &modes(|m| (m.prio, m.weight) = (true, true))),
-            1
-        );
-        assert_eq!(
-            choose(&mut servers, &modes(|m| (m.weight, m.hash) = (true, true))),
-            1
-        );
+        assert_eq!(choose(&mut servers, &modes(|m| (m.prio, m.weight) = (true, true))), 1);
+        assert_eq!(choose(&mut servers, &modes(|m| (m.weight, m.hash) = (true, true))), 1);
         let mut servers = [server(9, 1, 0), server(2, 1, 0), server(4, 4, 0)];
         assert_eq!(choose(&mut servers, &modes(|m| m.weight = true)), 2);
         // Weight 0 is left out while any other has one.

@@ -79,10 +79,7 @@ pub struct Spare {
 impl Spare {
     /// They are there.
     pub fn new() -> io::Result<Spare> {
-        Ok(Spare {
-            pair: Mutex::new(Some(UnixStream::pair()?)),
-            there: AtomicBool::new(true),
-        })
+        Ok(Spare { pair: Mutex::new(Some(UnixStream::pair()?)), there: AtomicBool::new(true) })
     }
 
     /// Closes them, for others to be opened.

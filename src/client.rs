@@ -120,22 +120,14 @@ impl ClientTable {
         self.link_newest(slot);
         let Some(entry) = self.slots.get_mut(slot) else {
             // Cannot be: the index holds slots that exist.
-            return Visit {
-                server: None,
-                traffic: Arc::default(),
-                slot,
-            };
+            return Visit { server: None, traffic: Arc::default(), slot };
         };
         let away = now.saturating_duration_since(entry.last_seen);
         if !tracking.is_zero() && away > tracking {
             entry.renew(client, now, &mut self.spare);
         }
         entry.last_seen = now;
-        Visit {
-            server: entry.server,
-            traffic: Arc::clone(&entry.traffic),
-            slot,
-        }
+        Visit { server: entry.server, traffic: Arc::clone(&entry.traffic), slot }
     }
 
     /// Remembers the server tried last. A client discarded meanwhile stays so.

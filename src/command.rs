@@ -359,9 +359,7 @@ fn source(words: &[&str]) -> Parsed {
     match word.parse::<IpAddr>() {
         Ok(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
         Ok(ip) => Ok(Command::Source(Some(ip))),
-        Err(_) => Err(Bad::Reply(format!(
-            "unable to set source address to '{word}'"
-        ))),
+        Err(_) => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
     }
 }
 
@@ -378,21 +376,14 @@ fn udp_balance(words: &[&str]) -> Parsed {
 
 fn fastclose(words: &[&str]) -> Parsed {
     if words.is_empty() {
-        return Err(Bad::Reply(
-            "do_cmd: ignoring tcp_fastclose without argument".to_owned(),
-        ));
+        return Err(Bad::Reply("do_cmd: ignoring tcp_fastclose without argument".to_owned()));
     }
     let word = one(words)?;
-    [
-        Fastclose::Off,
-        Fastclose::Up,
-        Fastclose::Down,
-        Fastclose::Both,
-    ]
-    .into_iter()
-    .find(|mode| mode.word() == word)
-    .map(Command::Fastclose)
-    .ok_or_else(|| format!("unknown word '{word}'").into())
+    [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both]
+        .into_iter()
+        .find(|mode| mode.word() == word)
+        .map(Command::Fastclose)
+        .ok_or_else(|| format!("unknown word '{word}'").into())
 }
 
 #[cfg(test)]

@@ -22,11 +22,7 @@ pub fn read(pen: &Pen, path: &Path) -> Result<(), String> {
     reader.read(path, "");
     // Nobody may be there to read them any more.
     let _ = io::stdout().write_all(reader.replies.as_bytes());
-    if reader.complaints.is_empty() {
-        Ok(())
-    } else {
-        Err(reader.complaints.join("\n"))
-    }
+    if reader.complaints.is_empty() { Ok(()) } else { Err(reader.complaints.join("\n")) }
 }
 
 /// Carries out the commands in a text, which stands in a file of this name.
@@ -47,12 +43,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn new(pen: &Pen) -> Reader<'_> {
-        Reader {
-            pen,
-            open: Vec::new(),
-            replies: String::new(),
-            complaints: Vec::new(),
-        }
+        Reader { pen, open: Vec::new(), replies: String::new(), complaints: Vec::new() }
     }
 
     /// `place` says where the file was asked for.
@@ -100,10 +91,9 @@ fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     fs::File::open(path)?.take(MOST).read_to_end(&mut text)?;
     match text.len() as u64 {
-        MOST => Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("longer than {MOST} bytes"),
-        )),
+        MOST => {
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {MOST} bytes")))
+        }
         _ => Ok(text),
     }
 }
@@ -157,10 +147,7 @@ pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static str, Value)> {
         ("idle_timeout", seconds(settings.idle_timeout)),
         ("idlers", count(pen.idlers.count().1)),
         ("keepalive", Flag(settings.keepalive)),
-        (
-            "log",
-            Text(settings.log.as_ref().map(|log| log.to_string())),
-        ),
+        ("log", Text(settings.log.as_ref().map(|log| log.to_string()))),
         ("roundrobin", Flag(modes.roundrobin)),
         ("server", Value::Servers),
         ("source", Text(settings.source.map(|ip| ip.to_string()))),
@@ -337,10 +324,7 @@ mod tests {
     fn the_second_line_is_one_for_a_shell() {
         for (words, line) in [
             (["-p", "it's", "80"], r"# pen -p 'it'\''s' -F 'pen.cfg' 80"),
-            (
-                ["-j", "a\nb c", "80"],
-                r"# pen -j 'a\x0ab c' -F 'pen.cfg' 80",
-            ),
+            (["-j", "a\nb c", "80"], r"# pen -j 'a\x0ab c' -F 'pen.cfg' 80"),
             (["-C", "/a b", "80"], "# pen -F 'pen.cfg' -C '/a b' 80"),
             (["-r", "--", "-/a"], "# pen -F 'pen.cfg' -- -/a"),
         ] {

@@ -76,11 +76,7 @@ impl Connections {
     /// A table of at most `max` connections.
     pub fn new(max: usize) -> Arc<Connections> {
         Arc::new(Connections {
-            table: Mutex::new(Table {
-                max,
-                limit: usize::MAX,
-                ..Table::default()
-            }),
+            table: Mutex::new(Table { max, limit: usize::MAX, ..Table::default() }),
             freed: Condvar::new(),
         })
     }
@@ -126,10 +122,7 @@ impl Connections {
                 return Some(slot);
             }
             table.waiting = true;
-            table = self
-                .freed
-                .wait(table)
-                .unwrap_or_else(PoisonError::into_inner);
+            table = self.freed.wait(table).unwrap_or_else(PoisonError::into_inner);
         }
         None
     }

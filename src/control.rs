@@ -213,9 +213,7 @@ fn time(pen: &Pen, timer: Timer, seconds: Option<u64>) -> Outcome {
             Timer::Tracking => &mut s.tracking,
             Timer::IdleTimeout => &mut s.idle_timeout,
         };
-        seconds
-            .into_iter()
-            .for_each(|n| *field = Duration::from_secs(n));
+        seconds.into_iter().for_each(|n| *field = Duration::from_secs(n));
         field.as_secs()
     });
     if timer == Timer::IdleTimeout {
@@ -268,13 +266,11 @@ pub fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
 }
 
 fn mode(settings: &Settings) -> String {
-    let words = modes(&settings.modes).map(|(word, on)| {
-        if on {
-            word.to_owned()
-        } else {
-            format!("no {word}")
-        }
-    });
+    let words = modes(&settings.modes).map(
+        |(word, on)| {
+            if on { word.to_owned() } else { format!("no {word}") }
+        },
+    );
     words.join(" ") + "\n"
 }
 
@@ -297,11 +293,7 @@ fn listen(pen: &Pen, word: String) -> Outcome {
         if settings.listen.as_ref() == Some(&word) {
             return Ok(format!("{word}\n"));
         }
-        pen.open_door(Listener::open(
-            &word,
-            settings.start.kind,
-            settings.backlog,
-        )?);
+        pen.open_door(Listener::open(&word, settings.start.kind, settings.backlog)?);
     } else {
         addr::endpoint(&word)?;
     }
@@ -397,12 +389,9 @@ fn connection(pen: &Pen, index: usize) -> Outcome {
     let (state, fds, client, server) = match &look {
         Look::Unused => (0, [-1, -1], 0, 0),
         Look::Connecting(_) => (1, [-1, -1], 0, 0),
-        Look::Live(live) => (
-            2 + live.ended_bits(),
-            live.descriptors(),
-            live.client_slot,
-            live.lease.number(),
-        ),
+        Look::Live(live) => {
+            (2 + live.ended_bits(), live.descriptors(), live.client_slot, live.lease.number())
+        }
     };
     let [down, up] = fds;
     Ok(format!(
@@ -413,9 +402,7 @@ fn connection(pen: &Pen, index: usize) -> Outcome {
 
 fn socket(pen: &Pen, fd: i32) -> String {
     let live = pen.connections.live();
-    let found = live
-        .iter()
-        .find(|(_, live)| live.descriptors().contains(&fd));
+    let found = live.iter().find(|(_, live)| live.descriptors().contains(&fd));
     let index = found.map_or(-1, |(index, _)| i64::try_from(*index).unwrap_or(-1));
     format!("Socket {fd} belongs to connection {index}\n")
 }

@@ -62,17 +62,12 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     prepare(&pen);
     let pen = Arc::new(pen);
-    let mut left = Leftovers {
-        pen: Arc::clone(&pen),
-        pid_file: None,
-    };
+    let mut left = Leftovers { pen: Arc::clone(&pen), pid_file: None };
     let user = start.user.as_deref().map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
     control::open_listener(&pen)?;
-    let side_doors = [
-        ("-C", &settings.control, &pen.control_door),
-        ("web", &settings.web, &pen.web.door),
-    ];
+    let side_doors =
+        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web.door)];
     for (what, word, door) in side_doors {
         let Some(word) = word else { continue };
         match visitors::check(&settings) {
@@ -154,17 +149,15 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
 fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
     let (queue, work) = mpsc::sync_channel(2);
     let there = Arc::clone(pen);
-    let spawned = thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            for signal in work {
-                match signal {
-                    Signal::Reload => reload(&there),
-                    Signal::Report => report(&there),
-                    Signal::Stop => {}
-                }
+    let spawned = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in work {
+            match signal {
+                Signal::Reload => reload(&there),
+                Signal::Report => report(&there),
+                Signal::Stop => {}
             }
-        });
+        }
+    });
     if let Err(e) = spawned {
         message::say(format_args!("cannot start the signals thread: {e}"));
     }

@@ -152,14 +152,10 @@ pub fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
         let table = pen.servers.table();
         let regular = table.servers.iter().enumerate();
         let regular = regular.map(|(index, server)| (Target::Server(index), server));
-        let last = [
-            (Target::Emergency, &table.emergency),
-            (Target::Abuse, &table.abuse),
-        ];
+        let last = [(Target::Emergency, &table.emergency), (Target::Abuse, &table.abuse)];
         let last = last.into_iter().filter_map(|(t, s)| Some((t, s.as_ref()?)));
         let all = regular.chain(last);
-        all.map(|(target, server)| ServerRow::of(target, server, now))
-            .collect()
+        all.map(|(target, server)| ServerRow::of(target, server, now)).collect()
     };
     for (_, connection) in live {
         let row = match connection.lease.target {
@@ -168,8 +164,7 @@ pub fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
         };
         // A server that took another's place has nothing of its connections.
         let row = row.filter(|row| Arc::ptr_eq(&row.traffic, &connection.lease.traffic));
-        row.into_iter()
-            .for_each(|row| row.bytes.add(at_server(connection)));
+        row.into_iter().for_each(|row| row.bytes.add(at_server(connection)));
     }
     rows
 }
@@ -204,9 +199,7 @@ pub fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, usize) {
     let now = Instant::now();
     let (mut rows, count) = pen.with_clients(|clients| {
         let recent = clients.recent().take(most);
-        let rows: Vec<_> = recent
-            .map(|(slot, entry)| ClientRow::of(slot, entry, now))
-            .collect();
+        let rows: Vec<_> = recent.map(|(slot, entry)| ClientRow::of(slot, entry, now)).collect();
         (rows, clients.entries().len())
     });
     add_moving(&mut rows, live);

@@ -110,10 +110,8 @@ pub fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
     match write_beside(&spot, old.as_ref(), data) {
         // A directory of others, or the file has been mounted there by itself.
         Err(e)
-            if matches!(
-                e.kind(),
-                ErrorKind::PermissionDenied | ErrorKind::ResourceBusy
-            ) && old.is_some() =>
+            if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ResourceBusy)
+                && old.is_some() =>
         {
             in_place(path)?.1.write_all(data)
         }

@@ -76,10 +76,7 @@ impl Flow {
             key,
             touched: AtomicUsize::new(0),
             over: AtomicBool::new(false),
-            kept: Mutex::new(Kept {
-                refused_by,
-                ..Kept::default()
-            }),
+            kept: Mutex::new(Kept { refused_by, ..Kept::default() }),
         }
     }
 
@@ -347,9 +344,8 @@ mod tests {
         all[0].touch(9);
         all[2].touch(7);
         all[1].over.store(true, Relaxed);
-        let order: Vec<usize> = std::iter::from_fn(|| ages.pop())
-            .map(|flow| flow.touched())
-            .collect();
+        let order: Vec<usize> =
+            std::iter::from_fn(|| ages.pop()).map(|flow| flow.touched()).collect();
         assert_eq!(order, [4, 7, 9]);
     }
 

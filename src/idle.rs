@@ -31,9 +31,7 @@ impl IdleWatch {
         let guard = crate::lock(&self.changed);
         let mut guard = match limit {
             Some(limit) => {
-                let waited = self
-                    .bell
-                    .wait_timeout_while(guard, limit, |changed| !*changed);
+                let waited = self.bell.wait_timeout_while(guard, limit, |changed| !*changed);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
             None => {
@@ -81,9 +79,7 @@ pub fn watch(pen: &Arc<Pen>) {
         for (_, connection) in pen.connections.live() {
             if connection.quiet_for(now) >= limit {
                 let client = connection.client;
-                message::debug(1, || {
-                    format!("{client}: closed after {} s idle", limit.as_secs())
-                });
+                message::debug(1, || format!("{client}: closed after {} s idle", limit.as_secs()));
                 connection.close();
             }
         }

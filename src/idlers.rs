@@ -109,11 +109,7 @@ pub fn start(pen: &Arc<Pen>) -> io::Result<()> {
 }
 
 fn keep_open(pen: &Pen, index: usize) {
-    let modes = Modes {
-        roundrobin: true,
-        stubborn: true,
-        ..Modes::default()
-    };
+    let modes = Modes { roundrobin: true, stubborn: true, ..Modes::default() };
     while pen.idlers.is_wanted(index) {
         let settings = pen.settings();
         let request = Request {
@@ -126,9 +122,8 @@ fn keep_open(pen: &Pen, index: usize) {
             not: &[],
         };
         let lease = Search::new(&pen.servers).next(&request);
-        let stream = lease
-            .as_ref()
-            .and_then(|lease| connect::open(lease, &settings, Client::Unix).ok());
+        let stream =
+            lease.as_ref().and_then(|lease| connect::open(lease, &settings, Client::Unix).ok());
         if let Some(stream) = stream {
             pen.idlers.set(index, Some(Arc::clone(&stream)));
             // `want` may have looked before it was there.

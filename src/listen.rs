@@ -64,10 +64,7 @@ struct SocketPath {
 impl SocketPath {
     fn new(path: &Path) -> io::Result<SocketPath> {
         let meta = fs::symlink_metadata(path)?;
-        Ok(SocketPath {
-            path: path.to_owned(),
-            identity: (meta.dev(), meta.ino()),
-        })
+        Ok(SocketPath { path: path.to_owned(), identity: (meta.dev(), meta.ino()) })
     }
 }
 
@@ -130,11 +127,7 @@ impl Listener {
                 }
             }
         };
-        Ok(Listener {
-            socket,
-            path: None,
-            address,
-        })
+        Ok(Listener { socket, path: None, address })
     }
 
     fn unix(path: &Path, kind: Kind, backlog: u32) -> io::Result<Listener> {
@@ -347,9 +340,7 @@ pub fn accept_loop(pen: &Arc<Pen>) {
     let mut trouble = Trouble::default();
     loop {
         door.refresh(&mut entrance);
-        let taken = slot
-            .take()
-            .or_else(|| pen.connections.take(|| door.has_moved()));
+        let taken = slot.take().or_else(|| pen.connections.take(|| door.has_moved()));
         let Some(place) = taken else {
             continue;
         };

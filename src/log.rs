@@ -225,9 +225,7 @@ fn names(words: String) -> Vec<u8> {
 
 /// Up to CR or LF; what is not printable ASCII becomes a dot.
 fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    data.iter()
-        .take_while(|byte| !matches!(byte, b'\r' | b'\n'))
-        .map(|byte| dotted(*byte))
+    data.iter().take_while(|byte| !matches!(byte, b'\r' | b'\n')).map(|byte| dotted(*byte))
 }
 
 fn dotted(byte: u8) -> u8 {
@@ -348,11 +346,7 @@ mod tests {
         };
         assert_eq!((lines(1), lines(2)), (1, 2));
         let nowhere = LogTarget::File("/nonexistent/log".into());
-        assert!(
-            log.open(&nowhere)
-                .unwrap_err()
-                .starts_with("/nonexistent/log")
-        );
+        assert!(log.open(&nowhere).unwrap_err().starts_with("/nonexistent/log"));
         log.close();
         put(b"four");
         assert_eq!(log.lost(), 0);

@@ -214,9 +214,7 @@ impl<W: Write> Merger<'_, W> {
         let client = match find(&self.window, &mut self.key, number, rest, places.time) {
             Some((client, later)) => {
                 self.found += 1;
-                tell(self.debug, 3, source, || {
-                    format!("{client} in pen's log at {later:+} s")
-                });
+                tell(self.debug, 3, source, || format!("{client} in pen's log at {later:+} s"));
                 client
             }
             None => {

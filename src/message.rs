@@ -32,9 +32,7 @@ pub fn debugging(level: u32) -> bool {
 
 /// Seconds since 1970.
 pub fn unix_time() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// `2026-11-22 22:02:11`, local time.
@@ -136,11 +134,7 @@ struct Seldom {
     unsaid: u64,
 }
 
-static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom {
-    second: None,
-    said: 0,
-    unsaid: 0,
-});
+static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom { second: None, said: 0, unsaid: 0 });
 
 /// A line that a flood of connections could repeat without end: only some a
 /// second are said, and then how many were not.
@@ -163,9 +157,7 @@ pub fn say_seldom(text: impl fmt::Display) {
         std::mem::take(&mut seldom.unsaid)
     };
     if unsaid > 0 {
-        say(format_args!(
-            "{unsaid} more messages like these were left out"
-        ));
+        say(format_args!("{unsaid} more messages like these were left out"));
     }
     say(text);
 }
@@ -179,10 +171,7 @@ impl Trouble {
     pub fn say(&mut self, text: impl fmt::Display) {
         let now = Instant::now();
         let minute = Duration::from_secs(60);
-        if self
-            .0
-            .is_none_or(|said| now.saturating_duration_since(said) >= minute)
-        {
+        if self.0.is_none_or(|said| now.saturating_duration_since(said) >= minute) {
             self.0 = Some(now);
             say(text);
         }
@@ -216,10 +205,7 @@ mod tests {
         for (line, want) in [
             (&b"a\tb c\r"[..], &b"a\tb c\r"[..]),
             (b"a\rb\x1b[1m\0\x7f\r", b"a.b.[1m..\r"),
-            (
-                "caf\u{e9} \u{85}\u{202e}x".as_bytes(),
-                "caf\u{e9} ..x".as_bytes(),
-            ),
+            ("caf\u{e9} \u{85}\u{202e}x".as_bytes(), "caf\u{e9} ..x".as_bytes()),
             (b"caf\xe9 \x9b1m", b"caf\xe9 .1m"),
             (b"", b""),
         ] {

@@ -30,13 +30,7 @@ impl<A> Spec<A> {
         help: &'static str,
         action: A,
     ) -> Spec<A> {
-        Spec {
-            short,
-            long: "",
-            value,
-            help,
-            action,
-        }
+        Spec { short, long: "", value, help, action }
     }
 
     /// An option with a long name; `value` is empty for one that takes none.
@@ -46,13 +40,7 @@ impl<A> Spec<A> {
         help: &'static str,
         action: A,
     ) -> Spec<A> {
-        Spec {
-            short: "",
-            long,
-            value,
-            help,
-            action,
-        }
+        Spec { short: "", long, value, help, action }
     }
 
     /// `-x`, or `--name` where there is no letter.
@@ -78,11 +66,7 @@ pub fn split<A>(
     let mut options = Options::new();
     options.parsing_style(ParsingStyle::FloatingFrees);
     for spec in table {
-        let has_value = if spec.value.is_empty() {
-            HasArg::No
-        } else {
-            HasArg::Yes
-        };
+        let has_value = if spec.value.is_empty() { HasArg::No } else { HasArg::Yes };
         options.opt(spec.short, spec.long, "", "", has_value, Occur::Multi);
     }
     let matches = options.parse(words).map_err(|fail| match fail {
@@ -94,11 +78,7 @@ pub fn split<A>(
     let matches = matches.map_err(|why| format!("{why}; {program} --help lists the options"))?;
     let mut given = Vec::new();
     for spec in table {
-        let name = if spec.short.is_empty() {
-            spec.long
-        } else {
-            spec.short
-        };
+        let name = if spec.short.is_empty() { spec.long } else { spec.short };
         if spec.value.is_empty() {
             let positions = matches.opt_positions(name);
             given.extend(positions.into_iter().map(|at| (at, spec, String::new())));

@@ -62,9 +62,7 @@ fn run(address: &str, command: &str, out: &mut impl Write) -> Result<(), String>
 /// A stream socket, TCP or Unix, as [`crate::connect`] has them too.
 fn connect(address: &str) -> Result<TcpStream, String> {
     if !address.contains(':') && !addr::is_path(address) {
-        return Err(format!(
-            "{address}: no port given, expected host:port or /path"
-        ));
+        return Err(format!("{address}: no port given, expected host:port or /path"));
     }
     let cannot = |e: io::Error| format!("{address}: cannot connect: {e}");
     match addr::endpoint(address)? {

@@ -132,10 +132,7 @@ impl PidFile {
         let (spot, mut file) = files::in_place(path).map_err(cannot)?;
         let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
         // Gone again if this goes wrong:
-        let this = PidFile {
-            path: path.to_owned(),
-            spot: Some(spot).filter(|_| is_file),
-        };
+        let this = PidFile { path: path.to_owned(), spot: Some(spot).filter(|_| is_file) };
         let pid = std::process::id().to_string();
         file.write_all(pid.as_bytes()).map_err(cannot)?;
         Ok(this)

@@ -246,10 +246,7 @@ impl Sink<'_> {
                 self.connection.client
             )),
             Some(end) => message::debug(1, || {
-                format!(
-                    "{}: no HTTP requests from here: {end:?}",
-                    self.connection.client
-                )
+                format!("{}: no HTTP requests from here: {end:?}", self.connection.client)
             }),
         }
         result

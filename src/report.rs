@@ -131,14 +131,8 @@ pub fn html(pen: &Pen) -> String {
         );
     }
     let most = pen.with_clients(|clients| clients.max());
-    let _ = write!(
-        page,
-        "</table>\n<h2>Active clients</h2>Max number of clients: {most}<p>"
-    );
-    head(
-        &mut page,
-        "client,address,age(secs),last server,connects,sent,received",
-    );
+    let _ = write!(page, "</table>\n<h2>Active clients</h2>Max number of clients: {most}<p>");
+    head(&mut page, "client,address,age(secs),last server,connects,sent,received");
     for row in facts::clients(pen, &live, Duration::MAX) {
         cells(
             &mut page,
@@ -160,17 +154,11 @@ pub fn html(pen: &Pen) -> String {
         "</table>\n<h2>Active connections</h2>\
          Number of connections: {most} max, {used} used, {last} last<p>"
     );
-    head(
-        &mut page,
-        "connection,downfd,upfd,pending data down,pending data up,client,server",
-    );
+    head(&mut page, "connection,downfd,upfd,pending data down,pending data up,client,server");
     for (index, connection) in &live {
         let [down, up] = connection.descriptors();
         let server = connection.lease.number();
-        cells(
-            &mut page,
-            &[index, &down, &up, &0, &0, &connection.client_slot, &server],
-        );
+        cells(&mut page, &[index, &down, &up, &0, &0, &connection.client_slot, &server]);
     }
     page.push_str("</table>\n</body>\n</html>\n");
     page

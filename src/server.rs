@@ -93,10 +93,7 @@ impl Server {
 
     /// A slot that is never chosen until it gets an address.
     pub fn empty(port: u16) -> Server {
-        Server::new(ServerSpec {
-            port,
-            ..ServerSpec::default()
-        })
+        Server::new(ServerSpec { port, ..ServerSpec::default() })
     }
 
     /// The words behind `server N` that make it what it is.
@@ -152,8 +149,7 @@ impl Server {
 
     /// How much longer it is blacklisted.
     pub fn blacklist_left(&self, now: Instant) -> Duration {
-        self.blacklisted
-            .map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
+        self.blacklisted.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
     }
 
     /// Blacklists it until then, as it failed.
@@ -249,19 +245,10 @@ impl Table {
     fn order(&mut self, request: &Request, now: Instant) -> Order {
         let count = self.servers.len();
         let modes = request.modes;
-        let back = request
-            .last
-            .filter(|last| !modes.roundrobin && *last < count);
+        let back = request.last.filter(|last| !modes.roundrobin && *last < count);
         let (client, port) = (request.client, request.port);
         let start = back.unwrap_or_else(|| {
-            balance::first_choice(
-                &mut self.servers,
-                modes,
-                &mut self.cursor,
-                client,
-                port,
-                now,
-            )
+            balance::first_choice(&mut self.servers, modes, &mut self.cursor, client, port, now)
         });
         Order::new(start, count, modes.stubborn)
     }
@@ -277,10 +264,7 @@ impl Table {
         let server = self.get_mut(target)?;
         // The abuse server is there for those who are denied.
         let denied = target != Target::Abuse
-            && request
-                .acls
-                .get(server.acl)
-                .is_some_and(|acl| !acl.permits(request.client));
+            && request.acls.get(server.acl).is_some_and(|acl| !acl.permits(request.client));
         let full = server.is_full(was_here) && !request.on.contains(&target);
         if !server.is_available(now) || full || denied {
             return None;
@@ -401,18 +385,12 @@ pub struct Search {
 impl Search {
     /// Begins; nothing is chosen yet.
     pub fn new(servers: &Arc<Servers>) -> Search {
-        Search {
-            servers: Arc::clone(servers),
-            order: None,
-        }
+        Search { servers: Arc::clone(servers), order: None }
     }
 
     /// Begins with the abuse server, and ends there.
     pub fn abuse(servers: &Arc<Servers>) -> Search {
-        Search {
-            servers: Arc::clone(servers),
-            order: Some(Order::abuse()),
-        }
+        Search { servers: Arc::clone(servers), order: Some(Order::abuse()) }
     }
 
     /// A place on the next server that takes one; `None` when there is none.

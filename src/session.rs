@@ -328,12 +328,7 @@ pub fn find_server(
                     is_up(&lease);
                 }
                 message::debug(1, || format!("{client}: connected to {}", lease.name()));
-                return Some(Found::New(Connected {
-                    client,
-                    visit,
-                    lease,
-                    up,
-                }));
+                return Some(Found::New(Connected { client, visit, lease, up }));
             }
             Err(e) if settings.start.kind == Kind::Datagram && sys::is_starved(&e) => {
                 message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));

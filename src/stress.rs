@@ -59,11 +59,7 @@ impl Hall {
         let number = slot.index.expect("it has a number now");
         assert!(!self.in_slot[number].swap(true, SeqCst), "given twice");
         let visit = crate::lock(&self.clients).visit(client, Instant::now(), Duration::ZERO);
-        let modes = Modes {
-            weight: dice % 3 == 0,
-            roundrobin: dice % 5 == 0,
-            ..Modes::default()
-        };
+        let modes = Modes { weight: dice % 3 == 0, roundrobin: dice % 5 == 0, ..Modes::default() };
         let request = Request {
             client,
             port: 1,
@@ -132,13 +128,7 @@ fn many_threads_on_the_tables() {
     });
     assert!(hall.served.load(SeqCst) > THREADS * ROUNDS / 2);
     // All is given back.
-    let loads = hall
-        .servers
-        .table()
-        .servers
-        .iter()
-        .map(|s| s.connections)
-        .sum::<u32>();
+    let loads = hall.servers.table().servers.iter().map(|s| s.connections).sum::<u32>();
     assert_eq!((hall.connections.taken(), loads), (0, 0));
     assert_eq!(hall.connections.used_and_last().0, 0);
     // Everybody is in the table once, and in its list once.
@@ -147,8 +137,5 @@ fn many_threads_on_the_tables() {
     assert_eq!(everybody.len(), CLIENTS as usize);
     let listed: Vec<usize> = table.recent().map(|(slot, _)| slot).collect();
     let slots: HashSet<usize> = listed.iter().copied().collect();
-    assert_eq!(
-        (listed.len(), slots.len()),
-        (CLIENTS as usize, CLIENTS as usize)
-    );
+    assert_eq!((listed.len(), slots.len()), (CLIENTS as usize, CLIENTS as usize));
 }

@@ -123,11 +123,7 @@ unsafe extern "C" {
 
 /// -1 means that errno says why.
 fn check(result: c_int) -> io::Result<c_int> {
-    if result == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// The same for those that return a size.
@@ -431,10 +427,7 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
 pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
-    let mut part = IoVec {
-        base: buffer.as_mut_ptr().cast(),
-        len: buffer.len(),
-    };
+    let mut part = IoVec { base: buffer.as_mut_ptr().cast(), len: buffer.len() };
     let mut header = MsgHdr::new(&mut part);
     header.name = name.bytes.as_mut_ptr().cast();
     header.namelen = name.bytes.len() as c_uint;

@@ -51,9 +51,7 @@ pub fn receive_loop(pen: &Arc<Pen>) {
     let mut buffer = vec![0; BUFFER];
     let mut trouble = Trouble::default();
     loop {
-        let next = pen
-            .door
-            .next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
+        let next = pen.door.next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
         if entrance.has_left() {
             // Their answers come from the old place. Its socket goes with
             // the last of them.
@@ -64,10 +62,7 @@ pub fn receive_loop(pen: &Arc<Pen>) {
         match next {
             Ok((received, socket)) => {
                 let datagram = Datagram {
-                    key: Key {
-                        peer: received.from,
-                        here: received.to,
-                    },
+                    key: Key { peer: received.from, here: received.to },
                     socket,
                     data: buffer.get(..received.len).unwrap_or_default().into(),
                     refused_by: Vec::new(),
@@ -333,11 +328,7 @@ fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
     match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
         Ok(()) => connection.moved(Direction::Down, data.len()),
         Err(e) => message::debug(1, || {
-            format!(
-                "{}: lost an answer of {}: {e}",
-                connection.client,
-                data.len()
-            )
+            format!("{}: lost an answer of {}: {e}", connection.client, data.len())
         }),
     }
 }

@@ -37,11 +37,7 @@ pub fn find(word: &str) -> Result<User, String> {
             // Without the file there are no further groups to have.
             groups: memberships(&read(GROUP).unwrap_or_default(), &name, gid),
         }),
-        (None, Some(uid)) => Ok(User {
-            uid,
-            gid: uid,
-            groups: vec![uid],
-        }),
+        (None, Some(uid)) => Ok(User { uid, gid: uid, groups: vec![uid] }),
         (None, None) => Err(format!("{word}: no such user in {PASSWD}")),
     }
 }
@@ -98,11 +94,7 @@ mod tests {
     fn a_bare_number_is_a_user() {
         let user = find("4000123456");
         let groups = vec![4_000_123_456];
-        let want = User {
-            uid: groups[0],
-            gid: groups[0],
-            groups,
-        };
+        let want = User { uid: groups[0], gid: groups[0], groups };
         assert_eq!(user, Ok(want));
         assert!(find("no-such-user").is_err_and(|e| e.contains("no-such-user")));
     }

@@ -197,18 +197,10 @@ impl Room {
             if let Some((oldest, _)) = silent.or(visitors.first()) {
                 let _ = oldest.shutdown(Shutdown::Both);
             }
-            visitors = self
-                .left
-                .wait(visitors)
-                .unwrap_or_else(PoisonError::into_inner);
+            visitors = self.left.wait(visitors).unwrap_or_else(PoisonError::into_inner);
         }
         visitors.push((Arc::clone(&socket), false));
-        Visit {
-            client,
-            socket,
-            room: Arc::clone(self),
-            end: Instant::now() + LIMIT,
-        }
+        Visit { client, socket, room: Arc::clone(self), end: Instant::now() + LIMIT }
     }
 }
 
@@ -216,9 +208,7 @@ impl Visit {
     /// It has said what it wants.
     pub fn has_spoken(&self) {
         let mut visitors = crate::lock(&self.room.visitors);
-        let visitor = visitors
-            .iter_mut()
-            .find(|v| Arc::ptr_eq(&v.0, &self.socket));
+        let visitor = visitors.iter_mut().find(|v| Arc::ptr_eq(&v.0, &self.socket));
         visitor.into_iter().for_each(|v| v.1 = true);
     }
 

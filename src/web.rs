@@ -108,9 +108,7 @@ impl Web {
     fn suspended(&self, client: Client) -> Option<Instant> {
         let suspects = crate::lock(&self.suspects);
         let found = suspects.iter().find(|suspect| suspect.0 == client);
-        found
-            .map(|suspect| suspect.1)
-            .filter(|end| *end > Instant::now())
+        found.map(|suspect| suspect.1).filter(|end| *end > Instant::now())
     }
 
     /// A client's password was wrong; it has to wait until then.
@@ -315,10 +313,7 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
         return Reply::text(403, "a page of another origin\n");
     }
     let token = pen.web.token.as_deref().unwrap_or_default();
-    if !request
-        .token
-        .is_some_and(|given| secret::same(given, token))
-    {
+    if !request.token.is_some_and(|given| secret::same(given, token)) {
         return Reply::text(403, "wrong X-Pen-Token\n");
     }
     let Some(line) = std::str::from_utf8(body).ok().and_then(secret::one_line) else {

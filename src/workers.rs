@@ -153,10 +153,7 @@ impl Claim {
     pub fn split(&mut self) -> Claim {
         let count = self.count.min(1);
         self.count -= count;
-        Claim {
-            workers: Arc::clone(&self.workers),
-            count,
-        }
+        Claim { workers: Arc::clone(&self.workers), count }
     }
 
     /// Has one of the threads do something. At the same go it claims again, as
@@ -235,17 +232,11 @@ impl Workers {
 
     /// A claim on nothing yet.
     pub fn claim(self: &Arc<Workers>) -> Claim {
-        Claim {
-            workers: Arc::clone(self),
-            count: 0,
-        }
+        Claim { workers: Arc::clone(self), count: 0 }
     }
 
     fn start(self: &Arc<Workers>) -> io::Result<Arc<Worker>> {
-        let worker = Arc::new(Worker {
-            job: Mutex::new(None),
-            thread: OnceLock::new(),
-        });
+        let worker = Arc::new(Worker { job: Mutex::new(None), thread: OnceLock::new() });
         let (me, workers) = (Arc::clone(&worker), Arc::clone(self));
         sys::start_thread_leaving(HEADROOM, STACK, move || {
             let _ = me.thread.set(thread::current());
@@ -463,9 +454,7 @@ mod tests {
         result.unwrap();
         assert_eq!(Arc::strong_count(&source), 1);
         let again = Arc::new(File::open("/dev/null").unwrap());
-        let read = buffer
-            .lend(again, |reader| reader.read(&mut [0; 3]))
-            .unwrap();
+        let read = buffer.lend(again, |reader| reader.read(&mut [0; 3])).unwrap();
         assert_eq!(read, 0);
     }
 }

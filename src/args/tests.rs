@@ -53,17 +53,7 @@ fn options_and_operands_mix() {
 
 #[test]
 fn commands_take_their_turn() {
-    let line = [
-        "-h",
-        "-O",
-        "no hash",
-        "-r",
-        "80",
-        "-O",
-        "no roundrobin",
-        "-O",
-        "blacklist 7",
-    ];
+    let line = ["-h", "-O", "no hash", "-r", "80", "-O", "no roundrobin", "-O", "blacklist 7"];
     let words: Vec<_> = line.iter().map(OsString::from).collect();
     let Ok(Task::Run(pen)) = read(&words, |_| ()) else {
         panic!("does not run");
@@ -90,10 +80,7 @@ fn bad_words_are_named() {
         ("-ZR 80 h", ["-", "stunnel"]),
         ("-C 99999 80 h", ["-C 99999", "out of range"]),
         ("-e [::1 80 127.0.0.1", ["-e [::1", "no ]"]),
-        (
-            "-F /nonexistent 80 127.0.0.1",
-            ["/nonexistent", "cannot read"],
-        ),
+        ("-F /nonexistent 80 127.0.0.1", ["/nonexistent", "cannot read"]),
         ("127.0.0.1: 127.0.0.1", ["127.0.0.1:", "expected a port"]),
         ("80 127.0.0.1:80x", ["127.0.0.1:80x", "expected a port"]),
     ] {
@@ -118,10 +105,7 @@ fn texts_end_well() {
             _ => panic!("{line}"),
         }
     }
-    assert!(matches!(
-        read(&words("--check 80 127.0.0.1"), |_| ()),
-        Ok(Task::Checked(_))
-    ));
+    assert!(matches!(read(&words("--check 80 127.0.0.1"), |_| ()), Ok(Task::Checked(_))));
 }
 
 #[test]
@@ -135,12 +119,7 @@ fn last_resorts_may_leave_out_their_port() {
 
 #[test]
 fn servers_of_commands_get_the_listening_port() {
-    let line = [
-        "-O",
-        "server 2 address 127.0.0.9",
-        "127.0.0.1:2525",
-        "127.0.0.2",
-    ];
+    let line = ["-O", "server 2 address 127.0.0.9", "127.0.0.1:2525", "127.0.0.2"];
     let words: Vec<_> = line.iter().map(OsString::from).collect();
     let Ok(Task::Run(pen)) = read(&words, |_| ()) else {
         panic!("does not run");

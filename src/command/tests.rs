@@ -25,14 +25,8 @@ fn lines_become_commands() {
     assert_eq!(ok("recent"), Command::Recent(300));
     assert_eq!(ok("blacklist"), Command::Timer(Timer::Blacklist, None));
     assert_eq!(ok("timeout 7"), Command::Timer(Timer::Timeout, Some(7)));
-    assert_eq!(
-        ok("client_acl 12"),
-        Command::AclChoice(Guard::Client, Some(0))
-    );
-    assert_eq!(
-        ok("client_acl -1"),
-        Command::AclChoice(Guard::Client, Some(0))
-    );
+    assert_eq!(ok("client_acl 12"), Command::AclChoice(Guard::Client, Some(0)));
+    assert_eq!(ok("client_acl -1"), Command::AclChoice(Guard::Client, Some(0)));
     assert_eq!(ok("no acl 9"), Command::AclClear(9));
     assert_eq!(ok("no delayed_forward"), Command::Nothing);
     assert_eq!(ok("source 0.0.0.0"), Command::Source(None));
@@ -40,11 +34,7 @@ fn lines_become_commands() {
         ok("server 3 address h port http blacklist 0"),
         Command::Server(
             3,
-            vec![
-                Change::Address("h".into()),
-                Change::Port("http".into()),
-                Change::Blacklist(0)
-            ]
+            vec![Change::Address("h".into()), Change::Port("http".into()), Change::Blacklist(0)]
         )
     );
 }
@@ -61,14 +51,8 @@ fn access_list_entries() {
     assert_eq!(entry("acl 0 deny 1.2.3.4 255.255.0.0"), masked);
     assert_eq!(entry("acl 0 deny 1.2.3.4/16"), masked);
     assert_eq!(entry("acl 0 deny 1.2.3.4/0"), v4([1, 2, 3, 4], [0; 4]));
-    assert_eq!(
-        entry("acl 0 deny ::1/64"),
-        Net::V6("::1".parse().unwrap(), 64)
-    );
-    assert_eq!(
-        entry("acl 0 deny ::1"),
-        Net::V6("::1".parse().unwrap(), 128)
-    );
+    assert_eq!(entry("acl 0 deny ::1/64"), Net::V6("::1".parse().unwrap(), 64));
+    assert_eq!(entry("acl 0 deny ::1"), Net::V6("::1".parse().unwrap(), 128));
 }
 
 #[test]
@@ -79,10 +63,7 @@ fn bad_lines_say_what_is_wrong() {
         ("no foo", "ignoring command starting with 'foo'"),
         ("no mode", "no such command"),
         ("mode x", "mode: unexpected 'x', expected no argument"),
-        (
-            "blacklist x",
-            "blacklist: bad number 'x', expected [seconds]",
-        ),
+        ("blacklist x", "blacklist: bad number 'x', expected [seconds]"),
         ("blacklist -4", "bad number '-4'"),
         ("blacklist 1 2", "unexpected '2'"),
         ("acl", "argument missing"),
@@ -102,10 +83,7 @@ fn bad_lines_say_what_is_wrong() {
         ("server 0 max x", "bad number 'x'"),
         ("server 0 foo 1", "unknown word 'foo'"),
         ("source x", "unable to set source address to 'x'"),
-        (
-            "tcp_fastclose",
-            "do_cmd: ignoring tcp_fastclose without argument",
-        ),
+        ("tcp_fastclose", "do_cmd: ignoring tcp_fastclose without argument"),
         ("tcp_fastclose x", "unknown word 'x'"),
         ("idlers 1001", "too high"),
         ("tarpit_acl 1", "a tarpit is not built in"),

@@ -26,10 +26,8 @@ impl RequestLine {
         let minor = version.strip_prefix(b"HTTP/1.")?;
         let whole = words.next().is_none() && !target.is_empty() && is_token(method);
         let known = matches!(minor, [digit] if digit.is_ascii_digit());
-        (whole && known).then_some(RequestLine {
-            is_connect: method == b"CONNECT",
-            is_1_0: minor == b"0",
-        })
+        (whole && known)
+            .then_some(RequestLine { is_connect: method == b"CONNECT", is_1_0: minor == b"0" })
     }
 }
 
@@ -74,11 +72,7 @@ pub(super) struct Framing {
 impl Framing {
     /// Of a request that begins with this line.
     pub(super) fn new(line: &RequestLine) -> Framing {
-        Framing {
-            is_1_0: line.is_1_0,
-            other_protocol: line.is_connect,
-            ..Framing::default()
-        }
+        Framing { is_1_0: line.is_1_0, other_protocol: line.is_connect, ..Framing::default() }
     }
 
     /// Takes a header into account.
@@ -122,7 +116,5 @@ impl Framing {
 /// Digits and nothing else.
 fn length(word: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(word).ok()?;
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

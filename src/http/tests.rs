@@ -20,11 +20,7 @@ fn track(pieces: &[&[u8]]) -> (String, Option<End>) {
 fn check(marked: &str, end: Option<End>) {
     let input = marked.replace(['>', '+'], "");
     let wanted = marked.replace('>', FOR).replace('+', ", 192.0.2.1");
-    assert_eq!(
-        track(&[input.as_bytes()]),
-        (wanted.clone(), end),
-        "{marked}"
-    );
+    assert_eq!(track(&[input.as_bytes()]), (wanted.clone(), end), "{marked}");
     let bytes: Vec<&[u8]> = input.as_bytes().chunks(1).collect();
     assert_eq!(track(&bytes), (wanted, end), "byte by byte: {marked}");
 }
@@ -36,14 +32,8 @@ fn every_request_of_a_connection() {
     let post = "POST /b HTTP/1.1\r\nContent-Length: 5\r\n>\r\nGET /";
     let chunks = "PUT /c HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n>\r\n\
         5;x=y\r\nGET /\r\n0A \r\n0123456789\r\n0\r\nTrailer: t\r\n\r\n";
-    check(
-        &[get, post, "\r\n\r\n", chunks, get, chunks, get].concat(),
-        None,
-    );
-    check(
-        "OPTIONS * HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n>\r\nab",
-        None,
-    );
+    check(&[get, post, "\r\n\r\n", chunks, get, chunks, get].concat(), None);
+    check("OPTIONS * HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n>\r\nab", None);
 }
 
 #[test]
@@ -60,39 +50,21 @@ fn headers_that_are_there() {
     let proto = "X-Forwarded-Proto: http\r\n";
     let forwarded = "X-FORWARDED-for: 10.0.0.1";
     let (out, _) = track(&[format!("{get}{forwarded}\r\nA: b\r\n\r\n").as_bytes()]);
-    assert_eq!(
-        out,
-        format!("{get}{forwarded}, 192.0.2.1\r\nA: b\r\n{proto}\r\n")
-    );
+    assert_eq!(out, format!("{get}{forwarded}, 192.0.2.1\r\nA: b\r\n{proto}\r\n"));
     let secure = "x-forwarded-proto: https\r\n";
     let (out, _) = track(&[format!("{get}{secure}\r\n").as_bytes()]);
-    assert_eq!(
-        out,
-        format!("{get}{secure}X-Forwarded-For: 192.0.2.1\r\n\r\n")
-    );
+    assert_eq!(out, format!("{get}{secure}X-Forwarded-For: 192.0.2.1\r\n\r\n"));
     // Several, empty, and continued lines: the last word is always ours.
-    check(
-        &format!("{get}{secure}{forwarded}+\r\n{forwarded}\r\n , 10.0.0.2+\r\n\r\n"),
-        None,
-    );
+    check(&format!("{get}{secure}{forwarded}+\r\n{forwarded}\r\n , 10.0.0.2+\r\n\r\n"), None);
     let (out, _) = track(&[format!("{get}{secure}X-Forwarded-For:\r\n\r\n").as_bytes()]);
-    assert_eq!(
-        out,
-        format!("{get}{secure}X-Forwarded-For: 192.0.2.1\r\n\r\n")
-    );
+    assert_eq!(out, format!("{get}{secure}X-Forwarded-For: 192.0.2.1\r\n\r\n"));
 }
 
 #[test]
 fn another_protocol_begins() {
     let other = Some(End::OtherProtocol);
-    check(
-        "CONNECT x:443 HTTP/1.1\r\n>\r\nGET / HTTP/1.1\r\n\r\n",
-        other,
-    );
-    check(
-        "GET / HTTP/1.1\r\nUpgrade: websocket\r\n>\r\nGET / HTTP/1.1\r\n\r\n",
-        other,
-    );
+    check("CONNECT x:443 HTTP/1.1\r\n>\r\nGET / HTTP/1.1\r\n\r\n", other);
+    check("GET / HTTP/1.1\r\nUpgrade: websocket\r\n>\r\nGET / HTTP/1.1\r\n\r\n", other);
 }
 
 #[test]
@@ -128,10 +100,7 @@ fn what_can_be_read_in_two_ways_passes_from_there() {
         "Transfer-Encoding: xchunked\r\n",
         "Content-Length: 5\r\n 6\r\n",
     ] {
-        check(
-            &format!("POST / HTTP/1.1\r\n{headers}>\r\n{next}"),
-            ambiguous,
-        );
+        check(&format!("POST / HTTP/1.1\r\n{headers}>\r\n{next}"), ambiguous);
     }
     for headers in [
         "Content-Length : 5\r\n",
@@ -140,10 +109,7 @@ fn what_can_be_read_in_two_ways_passes_from_there() {
         ": 5\r\n",
         "X: y\rContent-Length: 5\r\n",
     ] {
-        check(
-            &format!("POST / HTTP/1.1\r\nA: b\r\n{headers}\r\n{next}"),
-            ambiguous,
-        );
+        check(&format!("POST / HTTP/1.1\r\nA: b\r\n{headers}\r\n{next}"), ambiguous);
     }
     let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n>\r\n";
     for body in [
@@ -160,25 +126,16 @@ fn what_can_be_read_in_two_ways_passes_from_there() {
     ] {
         check(&format!("{chunked}{body}{next}"), ambiguous);
     }
-    check(
-        &format!("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n>\r\n{next}"),
-        ambiguous,
-    );
+    check(&format!("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n>\r\n{next}"), ambiguous);
     // The same length twice is one length.
-    check(
-        "POST / HTTP/1.1\r\nContent-Length: 2, 2\r\n>\r\nabGET / HTTP/1.1\r\n>\r\n",
-        None,
-    );
+    check("POST / HTTP/1.1\r\nContent-Length: 2, 2\r\n>\r\nabGET / HTTP/1.1\r\n>\r\n", None);
 }
 
 #[test]
 fn what_is_too_long_passes() {
     let long = "x".repeat(LIMIT);
     check(&format!("GET /{long} HTTP/1.1\r\n\r\n"), Some(End::TooLong));
-    check(
-        &format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n"),
-        Some(End::TooLong),
-    );
+    check(&format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n"), Some(End::TooLong));
 }
 
 /// Requests put together at random, broken at random, split at random:
@@ -210,9 +167,7 @@ fn any_split_gives_the_same() {
         (seed >> 33) as usize % below
     };
     for _ in 0..20_000 {
-        let input: String = (0..random(14))
-            .map(|_| PARTS[random(PARTS.len())])
-            .collect();
+        let input: String = (0..random(14)).map(|_| PARTS[random(PARTS.len())]).collect();
         let whole = track(&[input.as_bytes()]);
         let mut pieces = Vec::new();
         let mut rest = input.as_bytes();

@@ -148,13 +148,8 @@ mod tests {
     #[test]
     fn errors_name_the_file() {
         let why = Input::open("/nonexistent/log", &open).err().unwrap();
-        assert!(
-            why.starts_with("/nonexistent/log: cannot open: No such"),
-            "{why}"
-        );
-        let why = Input::open("/", &open)
-            .and_then(|mut i| i.next())
-            .unwrap_err();
+        assert!(why.starts_with("/nonexistent/log: cannot open: No such"), "{why}");
+        let why = Input::open("/", &open).and_then(|mut i| i.next()).unwrap_err();
         assert!(why.starts_with("/: cannot read: Is a dir"), "{why}");
     }
 }

@@ -27,11 +27,7 @@ pub(super) fn places(line: &[u8]) -> Option<Places> {
         let rest = line.get(from..)?;
         from += 1 + rest.iter().position(|byte| *byte == b'[')?;
         if let Some((time, length)) = date::parse(line.get(from..)?) {
-            return Some(Places {
-                client_end,
-                date: (from, from + length),
-                time,
-            });
+            return Some(Places { client_end, date: (from, from + length), time });
         }
     }
 }
@@ -109,13 +105,7 @@ mod tests {
 
     #[test]
     fn client_and_date_are_found() {
-        for before in [
-            "192.0.2.1 - - ",
-            "192.0.2.1 - John Doe ",
-            "host ",
-            " ",
-            "h - a[b ",
-        ] {
+        for before in ["192.0.2.1 - - ", "192.0.2.1 - John Doe ", "host ", " ", "h - a[b "] {
             let line = format!("{before}[{DATE}] \"GET / HTTP/1.0\" 200 1");
             let found = places(line.as_bytes()).unwrap();
             assert_eq!(found.time, 1_000_000_000);
@@ -168,11 +158,7 @@ mod tests {
         }
         assert_eq!(keys(b"GET /\\x41\xff").0, "GET /\\x41.");
         let long = [b'x'; 5000];
-        assert_eq!(
-            keys(&long),
-            ("x".repeat(REQUEST), "x".repeat(REQUEST)),
-            "cut"
-        );
+        assert_eq!(keys(&long), ("x".repeat(REQUEST), "x".repeat(REQUEST)), "cut");
     }
 
     #[test]

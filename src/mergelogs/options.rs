@@ -56,18 +56,8 @@ type Spec = options::Spec<Action>;
 
 /// All options, in the order of the usage text.
 const TABLE: &[Spec] = &[
-    Spec::letter(
-        "p",
-        "penlog",
-        "pen's log; - is standard input",
-        Action::PenLog,
-    ),
-    Spec::letter(
-        "c",
-        "",
-        "search all of pen's log, however far away in time",
-        Action::Whole,
-    ),
+    Spec::letter("p", "penlog", "pen's log; - is standard input", Action::PenLog),
+    Spec::letter("c", "", "search all of pen's log, however far away in time", Action::Whole),
     Spec::letter("d", "", "say what happens; repeat for more", Action::Debug),
     Spec::letter(
         "j",
@@ -75,12 +65,7 @@ const TABLE: &[Spec] = &[
         "search pen's log so far to either side of a line [600]",
         Action::Jitter,
     ),
-    Spec::letter(
-        "t",
-        "seconds",
-        "subtract this from the times in pen's log",
-        Action::Shift,
-    ),
+    Spec::letter("t", "seconds", "subtract this from the times in pen's log", Action::Shift),
     Spec::long("help", "", "this text", Action::Text(usage)),
     Spec::long("version", "", "the version", Action::Text(version)),
 ];
@@ -110,10 +95,7 @@ pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
     for (spec, word) in given {
         let seconds = |least: i64| match word.parse() {
             Ok(number) if number >= least => Ok(number),
-            _ => Err(format!(
-                "{} {word}: expected a number of seconds",
-                spec.name()
-            )),
+            _ => Err(format!("{} {word}: expected a number of seconds", spec.name())),
         };
         match spec.action {
             Action::Jitter => jitter = seconds(0)?,
@@ -137,13 +119,7 @@ pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
     if files.filter(|file| *file == STDIN).count() > 1 {
         return Err("-: standard input can be read only once".to_owned());
     }
-    Ok(Task::Merge(Options {
-        pen_log,
-        jitter: (!whole).then_some(jitter),
-        shift,
-        debug,
-        logs,
-    }))
+    Ok(Task::Merge(Options { pen_log, jitter: (!whole).then_some(jitter), shift, debug, logs }))
 }
 
 /// `server:logfile`. The first colon splits, but an IPv6 address stays whole:
@@ -153,14 +129,11 @@ fn operand(word: &str) -> Result<Operand, String> {
     let is_ip = |(server, _): &(&str, &str)| server.parse::<Ipv6Addr>().is_ok();
     let splits = word.match_indices(':').rev();
     let mut splits = splits.filter_map(|(at, _)| Some((word.get(..at)?, word.get(at + 1..)?)));
-    let split = bracketed
-        .or_else(|| splits.find(is_ip))
-        .or_else(|| word.split_once(':'));
+    let split = bracketed.or_else(|| splits.find(is_ip)).or_else(|| word.split_once(':'));
     match split {
-        Some((server, file)) if !server.is_empty() && !file.is_empty() => Ok(Operand {
-            server: Peer::new(server.as_bytes()),
-            file: file.to_owned(),
-        }),
+        Some((server, file)) if !server.is_empty() && !file.is_empty() => {
+            Ok(Operand { server: Peer::new(server.as_bytes()), file: file.to_owned() })
+        }
         _ => Err(format!("{word}: expected server:logfile")),
     }
 }
@@ -195,13 +168,8 @@ mod tests {
             file: file.to_owned(),
         };
         let logs = vec![log("10.0.0.1", "a"), log("::1", "b:c"), log("h", "-")];
-        let expected = Options {
-            pen_log: "y".to_owned(),
-            jitter: Some(5),
-            shift: -3600,
-            debug: 2,
-            logs,
-        };
+        let expected =
+            Options { pen_log: "y".to_owned(), jitter: Some(5), shift: -3600, debug: 2, logs };
         assert_eq!(options, expected);
         assert_eq!(merge("-p x 10.0.0.1:a").jitter, Some(600));
         assert_eq!(merge("-p x -j 5 -c 10.0.0.1:a").jitter, None);

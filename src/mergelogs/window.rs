@@ -153,10 +153,7 @@ impl Window {
         };
         if time >= floor {
             line::plain_key(fields.request, &mut self.key);
-            let entry = Entry {
-                time,
-                client: Peer::new(fields.client),
-            };
+            let entry = Entry { time, client: Peer::new(fields.client) };
             let print = print(&self.hashes, *server, &self.key);
             // Most requests come only once within the window.
             let entries = self.index.entry(print);
@@ -223,12 +220,7 @@ fn fields(line: &[u8]) -> Option<Fields<'_>> {
     let client = words.next().filter(|client| !client.is_empty())?;
     let time = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
     let (server, request) = (words.next()?, words.next()?);
-    Some(Fields {
-        client,
-        time,
-        server,
-        request,
-    })
+    Some(Fields { client, time, server, request })
 }
 
 #[cfg(test)]
@@ -366,10 +358,7 @@ mod tests {
         assert_eq!(find(&mut window, 1), found("good", 0));
         assert_eq!(held(&window), 1);
         let summary = window.summary();
-        assert_eq!(
-            summary,
-            "pen.log: 10 lines: 8 no entries, 1 of other servers"
-        );
+        assert_eq!(summary, "pen.log: 10 lines: 8 no entries, 1 of other servers");
     }
 
     #[test]
@@ -380,12 +369,9 @@ mod tests {
         let third = window.watch(&Peer::new(b"unix"));
         assert_eq!(window.watch(&Peer::new(b"::ffff:192.0.2.1")), first);
         window.advance(1).unwrap();
-        for (server, request, client) in [
-            (first, "R", "a"),
-            (second, "R", "b"),
-            (third, "R", "c"),
-            (first, "RR", "d"),
-        ] {
+        for (server, request, client) in
+            [(first, "R", "a"), (second, "R", "b"), (third, "R", "c"), (first, "RR", "d")]
+        {
             let (found, _) = window.find(server, request.as_bytes(), 1).unwrap();
             assert_eq!(found, &Peer::new(client.as_bytes()));
         }

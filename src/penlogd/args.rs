@@ -77,12 +77,7 @@ pub const TABLE: &[Spec] = &[
         "say more; repeat for more still",
         Action::Flag(|plan| plan.debug = plan.debug.saturating_add(1)),
     ),
-    Spec::letter(
-        "f",
-        "",
-        "stay in the foreground",
-        Action::Flag(|plan| plan.foreground = true),
-    ),
+    Spec::letter("f", "", "stay in the foreground", Action::Flag(|plan| plan.foreground = true)),
     Spec::letter(
         "j",
         "dir",
@@ -256,11 +251,9 @@ mod tests {
 
     #[test]
     fn texts() {
-        for (line, part) in [
-            ("", "usage: penlogd"),
-            ("--help", "--version"),
-            ("--version", "penlogd "),
-        ] {
+        for (line, part) in
+            [("", "usage: penlogd"), ("--help", "--version"), ("--version", "penlogd ")]
+        {
             match task(line) {
                 Ok(Task::Print(text)) => assert!(text.contains(part), "{text}"),
                 _ => panic!("{line}"),

@@ -104,11 +104,7 @@ pub struct Desk {
 impl Desk {
     /// With room for so many requests of pens.
     pub fn new(entries: usize, output: Output) -> Desk {
-        Desk {
-            matcher: Matcher::new(entries),
-            output,
-            failed: false,
-        }
+        Desk { matcher: Matcher::new(entries), output, failed: false }
     }
 
     /// The thread's life.

@@ -76,11 +76,7 @@ impl Entries {
         if request.cut {
             *self.cuts.entry(key.len()).or_default() += 1;
         }
-        self.ring.push_back(Entry {
-            client: request.client.into(),
-            key,
-            cut: request.cut,
-        });
+        self.ring.push_back(Entry { client: request.client.into(), key, cut: request.cut });
     }
 
     fn index(&mut self, cut: bool) -> &mut HashMap<Arc<[u8]>, u64> {
@@ -130,12 +126,7 @@ mod tests {
     const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     fn add(entries: &mut Entries, client: &str, text: &str, cut: bool) {
-        entries.add(&Request {
-            client: client.as_bytes(),
-            server: SERVER,
-            text: text.into(),
-            cut,
-        });
+        entries.add(&Request { client: client.as_bytes(), server: SERVER, text: text.into(), cut });
     }
 
     fn find(entries: &Entries, text: &str) -> String {

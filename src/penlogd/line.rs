@@ -58,12 +58,7 @@ pub fn request(line: &[u8]) -> Option<Request<'_>> {
     // What is short because of its blanks was not cut: lengths without end
     // would each have to be looked up.
     let cut = line.len() >= LONGEST && text.len() >= LONGEST - 3 * NAME;
-    Some(Request {
-        client,
-        server: server.to_canonical(),
-        text,
-        cut,
-    })
+    Some(Request { client, server: server.to_canonical(), text, cut })
 }
 
 /// The request in a web server's line, in the forms in which pen may have
@@ -145,11 +140,7 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
                 tail
             }
             // A control character, which becomes a dot whichever it is.
-            [
-                b'\\',
-                b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v',
-                tail @ ..,
-            ] => {
+            [b'\\', b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v', tail @ ..] => {
                 out.push(0);
                 tail
             }
@@ -170,9 +161,9 @@ fn hex(high: u8, low: u8) -> Option<u8> {
 /// line whose first word is the request itself is left alone.
 pub fn with_client<'a>(line: &'a [u8], client: &[u8]) -> Cow<'a, [u8]> {
     match line.iter().position(|byte| matches!(byte, b' ' | b'"')) {
-        Some(end) if line.get(end) == Some(&b' ') => [client, line.get(end..).unwrap_or_default()]
-            .concat()
-            .into(),
+        Some(end) if line.get(end) == Some(&b' ') => {
+            [client, line.get(end..).unwrap_or_default()].concat().into()
+        }
         _ => line.into(),
     }
 }

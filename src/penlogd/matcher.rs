@@ -26,11 +26,7 @@ pub struct Matcher {
 impl Matcher {
     /// With room for so many requests of pens.
     pub fn new(entries: usize) -> Matcher {
-        Matcher {
-            entries: Entries::new(entries),
-            counts: Counts::default(),
-            lines: Vec::new(),
-        }
+        Matcher { entries: Entries::new(entries), counts: Counts::default(), lines: Vec::new() }
     }
 
     /// The web servers' lines so far, each with its newline.
@@ -86,12 +82,7 @@ impl Matcher {
 
     /// How it goes, in a line.
     pub fn report(&self) -> String {
-        let Counts {
-            requests,
-            lines,
-            found,
-            discarded,
-        } = self.counts;
+        let Counts { requests, lines, found, discarded } = self.counts;
         format!(
             "{requests} requests from pens, {} kept, {discarded} lines discarded; \
              {lines} lines from web servers, {found} with their client",

@@ -13,22 +13,12 @@ fn servers(words: &[&str]) -> Arc<Servers> {
 
 fn request(modes: &Modes, last: Option<usize>) -> Request<'_> {
     let client = Client::Inet([127, 0, 0, 1].into());
-    Request {
-        client,
-        port: 1,
-        last,
-        modes,
-        acls: &[],
-        on: &[],
-        not: &[],
-    }
+    Request { client, port: 1, last, modes, acls: &[], on: &[], not: &[] }
 }
 
 fn targets(servers: &Arc<Servers>, request: &Request) -> Vec<Target> {
     let mut search = Search::new(servers);
-    std::iter::from_fn(|| search.next(request))
-        .map(|lease| lease.target)
-        .collect()
+    std::iter::from_fn(|| search.next(request)).map(|lease| lease.target).collect()
 }
 
 const S: fn(usize) -> Target = Target::Server;
@@ -47,10 +37,7 @@ fn leases_count_until_dropped() {
 fn remembered_first_then_around() {
     let servers = servers(&["127.0.0.1"; 3]);
     let mut modes = Modes::default();
-    assert_eq!(
-        targets(&servers, &request(&modes, Some(2))),
-        [S(2), S(0), S(1)]
-    );
+    assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2), S(0), S(1)]);
     // An index that is no longer there is no memory.
     assert_eq!(targets(&servers, &request(&modes, Some(3)))[0], S(1));
     modes.stubborn = true;
@@ -63,22 +50,16 @@ fn remembered_first_then_around() {
 fn empty_down_and_full_servers_are_refused() {
     let servers = servers(&["0.0.0.0", "127.0.0.1:0", "127.0.0.1:80:1:2", "127.0.0.1"]);
     let modes = Modes::default();
-    let place = Search::new(&servers)
-        .next(&request(&modes, Some(2)))
-        .unwrap();
+    let place = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
     assert_eq!(place.target, S(2));
     assert_eq!(targets(&servers, &request(&modes, None)), [S(3)]);
     // At the soft limit, but this client was there: up to the hard limit.
-    let second = Search::new(&servers)
-        .next(&request(&modes, Some(2)))
-        .unwrap();
+    let second = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
     assert_eq!(second.target, S(2));
     assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(3)]);
     drop((place, second));
     // Down: remembered or not, it is passed over, and the next one tried.
-    let lease = Search::new(&servers)
-        .next(&request(&modes, Some(2)))
-        .unwrap();
+    let lease = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
     assert!(lease.failed(Duration::from_secs(30)));
     assert!(!lease.failed(Duration::from_secs(30)));
     drop(lease);
@@ -97,15 +78,9 @@ fn emergency_comes_last_and_abuse_alone() {
     assert_eq!(targets(&servers, &request(&modes, None)), [S(0), emergency]);
     modes.stubborn = true;
     assert_eq!(targets(&servers, &request(&modes, None)), [S(0)]);
-    assert!(
-        Search::abuse(&servers)
-            .next(&request(&modes, None))
-            .is_none()
-    );
+    assert!(Search::abuse(&servers).next(&request(&modes, None)).is_none());
     servers.table().abuse = Some(Server::new(spec()));
-    let lease = Search::abuse(&servers)
-        .next(&request(&modes, None))
-        .unwrap();
+    let lease = Search::abuse(&servers).next(&request(&modes, None)).unwrap();
     assert_eq!(lease.target, abuse);
 }
 
@@ -130,9 +105,6 @@ fn its_own_list_denies() {
         permit: false,
         net: crate::acl::Net::V4([127, 0, 0, 1].into(), [255; 4].into()),
     });
-    let request = Request {
-        acls: &acls,
-        ..request(&modes, None)
-    };
+    let request = Request { acls: &acls, ..request(&modes, None) };
     assert_eq!(targets(&servers, &request), [S(0)]);
 }

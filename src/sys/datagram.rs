@@ -152,14 +152,7 @@ impl Control {
                 let ip: [u8; 16] = chunk(all, HEAD)?;
                 let ip = Ipv6Addr::from(ip);
                 let interface = u32::from_ne_bytes(chunk(all, HEAD + 16)?);
-                (
-                    ip.into(),
-                    if ip.is_unicast_link_local() {
-                        interface
-                    } else {
-                        0
-                    },
-                )
+                (ip.into(), if ip.is_unicast_link_local() { interface } else { 0 })
             }
             _ => return None,
         };

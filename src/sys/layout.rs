@@ -3,10 +3,7 @@
 
 #[cfg(not(target_os = "linux"))]
 use std::ffi::c_uint;
-#[cfg(any(
-    target_os = "linux",
-    all(target_env = "gnu", target_pointer_width = "32")
-))]
+#[cfg(any(target_os = "linux", all(target_env = "gnu", target_pointer_width = "32")))]
 use std::ffi::c_ulong;
 use std::ffi::{c_char, c_int, c_long};
 

@@ -25,10 +25,7 @@ pub(super) const IPPROTO_IPV6: c_int = 41;
 pub(super) const EMFILE: i32 = 24;
 pub(super) const ENFILE: i32 = 23;
 
-#[cfg(all(
-    target_os = "linux",
-    not(any(target_arch = "mips", target_arch = "mips64"))
-))]
+#[cfg(all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64"))))]
 mod system {
     use std::ffi::c_int;
     pub(crate) const SOCK_STREAM: c_int = 1;
@@ -62,10 +59,7 @@ mod system {
     pub(crate) const ENOBUFS: i32 = 132;
 }
 
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "sparc", target_arch = "sparc64")
-))]
+#[cfg(all(target_os = "linux", any(target_arch = "sparc", target_arch = "sparc64")))]
 compile_error!("Linux has numbers of its own for sparc, which nobody has put here yet");
 
 #[cfg(not(target_os = "linux"))] // FreeBSD, OpenBSD and NetBSD agree
@@ -137,10 +131,7 @@ pub(super) const AF_INET6: c_int = 24;
 /// For writing alone (`open`); the same everywhere.
 pub const O_WRONLY: c_int = 1;
 
-#[cfg(all(
-    target_os = "linux",
-    not(any(target_arch = "mips", target_arch = "mips64"))
-))]
+#[cfg(all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64"))))]
 mod open {
     use std::ffi::c_int;
     /// Write at the end, wherever that is then (`open`).
@@ -153,10 +144,7 @@ mod open {
     pub const O_NONBLOCK: c_int = 0o4000;
 }
 
-#[cfg(not(all(
-    target_os = "linux",
-    not(any(target_arch = "mips", target_arch = "mips64"))
-)))]
+#[cfg(not(all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64")))))]
 mod open {
     use std::ffi::c_int;
     const LINUX: bool = cfg!(target_os = "linux"); // on mips

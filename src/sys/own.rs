@@ -66,10 +66,7 @@ pub fn return_memory_from(size: usize) {
     {
         const M_MMAP_THRESHOLD: c_int = -3;
         const M_ARENA_MAX: c_int = -8;
-        mallopt(
-            M_MMAP_THRESHOLD,
-            c_int::try_from(size).unwrap_or(c_int::MAX),
-        );
+        mallopt(M_MMAP_THRESHOLD, c_int::try_from(size).unwrap_or(c_int::MAX));
         mallopt(M_ARENA_MAX, 2);
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

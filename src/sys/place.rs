@@ -62,9 +62,7 @@ impl RawAddr {
                 let ip: [u8; 16] = chunk(rest, 6).ok_or_else(bad)?;
                 let scope = u32::from_ne_bytes(chunk(rest, 22).ok_or_else(bad)?);
                 let port = port().ok_or_else(bad)?;
-                Ok(Peer::Inet(
-                    SocketAddrV6::new(ip.into(), port, 0, scope).into(),
-                ))
+                Ok(Peer::Inet(SocketAddrV6::new(ip.into(), port, 0, scope).into()))
             }
             _ => {
                 // A path ends with a 0, a name that begins with one does not.
@@ -182,12 +180,7 @@ mod tests {
 
     #[test]
     fn addresses_come_back_as_they_went() {
-        for addr in [
-            "192.0.2.1:53",
-            "[2001:db8::1]:53",
-            "[fe80::1%3]:1",
-            "[::ffff:1.2.3.4]:9",
-        ] {
+        for addr in ["192.0.2.1:53", "[2001:db8::1]:53", "[fe80::1%3]:1", "[::ffff:1.2.3.4]:9"] {
             let peer = Peer::Inet(addr.parse().unwrap());
             assert_eq!(peer.raw().unwrap().peer().unwrap(), peer);
         }

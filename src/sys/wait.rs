@@ -45,9 +45,5 @@ pub fn wait_either(a: impl AsFd, b: impl AsFd) -> io::Result<()> {
 
 fn watch(socket: &impl AsFd, events: i16) -> PollFd {
     let fd = socket.as_fd().as_raw_fd();
-    PollFd {
-        fd,
-        events,
-        revents: 0,
-    }
+    PollFd { fd, events, revents: 0 }
 }

@@ -114,10 +114,7 @@ pub(super) fn health(pen: &Pen) -> &'static str {
     let is_full = settings.start.kind == Kind::Stream && pen.connections.is_full();
     let now = Instant::now();
     let table = pen.servers.table();
-    let last = table
-        .emergency
-        .as_ref()
-        .filter(|_| !settings.modes.stubborn);
+    let last = table.emergency.as_ref().filter(|_| !settings.modes.stubborn);
     let mut word = "down";
     for server in table.servers.iter().chain(last) {
         match server.state(now) {
@@ -142,11 +139,7 @@ mod tests {
         let many = 100_000_u32;
         pen.with_clients(|clients| clients.grow(many as usize));
         for number in 0..many {
-            pen.visit(
-                Client::Inet(IpAddr::V4(number.into())),
-                Duration::ZERO,
-                true,
-            );
+            pen.visit(Client::Inet(IpAddr::V4(number.into())), Duration::ZERO, true);
         }
         let facts = pen.web.shelf.get(&pen);
         assert_eq!((facts.tracked, facts.clients.len()), (100_000, MOST));

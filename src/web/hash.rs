@@ -52,10 +52,7 @@ pub(super) const fn sha256(data: &[u8]) -> [u8; 32] {
                 let (x, y) = (w[t - 15], w[t - 2]);
                 let x = x.rotate_right(7) ^ x.rotate_right(18) ^ x >> 3;
                 let y = y.rotate_right(17) ^ y.rotate_right(19) ^ y >> 10;
-                w[t - 16]
-                    .wrapping_add(x)
-                    .wrapping_add(w[t - 7])
-                    .wrapping_add(y)
+                w[t - 16].wrapping_add(x).wrapping_add(w[t - 7]).wrapping_add(y)
             };
             t += 1;
         }
@@ -96,30 +93,12 @@ mod tests {
     #[test]
     fn hashes_of_known_messages() {
         for (message, hash) in [
-            (
-                &b""[..],
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            ),
-            (
-                b"abc",
-                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-            ),
-            (
-                &[b'a'; 55],
-                "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318",
-            ),
-            (
-                &[b'a'; 56],
-                "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a",
-            ),
-            (
-                &[b'a'; 64],
-                "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb",
-            ),
-            (
-                &[b'a'; 1000],
-                "41edece42d63e8d9bf515a9ba6932e1c20cbc9f5a5d134645adb5db1b9737ea3",
-            ),
+            (&b""[..], "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (&[b'a'; 55], "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"),
+            (&[b'a'; 56], "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a"),
+            (&[b'a'; 64], "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb"),
+            (&[b'a'; 1000], "41edece42d63e8d9bf515a9ba6932e1c20cbc9f5a5d134645adb5db1b9737ea3"),
         ] {
             let text: String = sha256(message).iter().map(|b| format!("{b:02x}")).collect();
             assert_eq!(text, hash);

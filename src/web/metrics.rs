@@ -20,41 +20,23 @@ const EACH: &[Each] = &[
         "Whether the server is available: it has an address and is not blacklisted.",
         |row| u64::from(matches!(row.state, State::Up | State::Full)),
     ),
-    (
-        "pen_server_blacklisted_seconds",
-        "How much longer the server is blacklisted.",
-        |row| seconds(row.left),
-    ),
-    (
-        "pen_server_connections",
-        "Connections that the server has now.",
-        |row| row.connections.into(),
-    ),
+    ("pen_server_blacklisted_seconds", "How much longer the server is blacklisted.", |row| {
+        seconds(row.left)
+    }),
+    ("pen_server_connections", "Connections that the server has now.", |row| {
+        row.connections.into()
+    }),
     (
         "pen_server_connections_max",
         "Most connections that the server gets, 0 for no limit.",
         |row| row.max.into(),
     ),
-    (
-        "pen_server_connects_total",
-        "Connects tried to the server.",
-        |row| row.connects,
-    ),
-    (
-        "pen_server_connect_failures_total",
-        "Connects to the server that failed.",
-        |row| row.failures,
-    ),
-    (
-        "pen_server_sent_bytes_total",
-        "Bytes sent to the server.",
-        |row| row.bytes.sx,
-    ),
-    (
-        "pen_server_received_bytes_total",
-        "Bytes received from the server.",
-        |row| row.bytes.rx,
-    ),
+    ("pen_server_connects_total", "Connects tried to the server.", |row| row.connects),
+    ("pen_server_connect_failures_total", "Connects to the server that failed.", |row| {
+        row.failures
+    }),
+    ("pen_server_sent_bytes_total", "Bytes sent to the server.", |row| row.bytes.sx),
+    ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
 ];
 
 /// All metrics.
@@ -65,31 +47,11 @@ pub(super) fn text(pen: &Pen, facts: &Facts) -> String {
     let build = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
     let plain: [(&str, &str, &str, u64); 7] = [
         ("pen_build_info", "The version of pen.", build, 1),
-        (
-            "process_start_time_seconds",
-            "When pen started, in seconds since 1970.",
-            "",
-            start,
-        ),
+        ("process_start_time_seconds", "When pen started, in seconds since 1970.", "", start),
         ("pen_connections", "Connections now.", "", facts.used as u64),
-        (
-            "pen_connections_max",
-            "Most connections at once.",
-            "",
-            pen.connections.max() as u64,
-        ),
-        (
-            "pen_clients",
-            "Clients that are remembered.",
-            "",
-            facts.tracked as u64,
-        ),
-        (
-            "pen_clients_max",
-            "Most clients that are remembered.",
-            "",
-            clients_max as u64,
-        ),
+        ("pen_connections_max", "Most connections at once.", "", pen.connections.max() as u64),
+        ("pen_clients", "Clients that are remembered.", "", facts.tracked as u64),
+        ("pen_clients_max", "Most clients that are remembered.", "", clients_max as u64),
         (
             "pen_log_lines_lost_total",
             "Lines of the request log that were lost.",

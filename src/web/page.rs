@@ -78,40 +78,19 @@ fn tables(page: &mut String, facts: &Facts) {
         );
     }
     page.push_str("</table>\n");
-    head(
-        page,
-        "Clients",
-        "client,server,connects,seconds,sent,received",
-    );
+    head(page, "Clients", "client,server,connects,seconds,sent,received");
     for row in facts.clients.iter().take(FEW) {
         let server: &dyn Display = match &row.server {
             Some(index) => index,
             None => &"",
         };
-        cells(
-            page,
-            &[
-                &row.client,
-                server,
-                &row.connects,
-                &row.age,
-                &row.bytes.sx,
-                &row.bytes.rx,
-            ],
-        );
+        cells(page, &[&row.client, server, &row.connects, &row.age, &row.bytes.sx, &row.bytes.rx]);
     }
     page.push_str("</table>\n");
-    head(
-        page,
-        "Connections",
-        "connection,client,server,sent,received",
-    );
+    head(page, "Connections", "connection,client,server,sent,received");
     for row in facts.open.iter().take(FEW) {
         let server = name(&row.target);
-        cells(
-            page,
-            &[&row.id, &row.client, server, &row.bytes.sx, &row.bytes.rx],
-        );
+        cells(page, &[&row.id, &row.client, server, &row.bytes.sx, &row.bytes.rx]);
     }
     let _ = write!(
         page,
@@ -147,14 +126,7 @@ mod tests {
         assert_eq!(PAGE.matches(MARK).count(), 1);
         assert!(!SCRIPT.contains("</script") && !STYLE.contains("</style"));
         // What the policy forbids, and resources from elsewhere.
-        for text in [
-            " style=",
-            " onclick=",
-            " onload=",
-            "src=",
-            "@import",
-            "url(",
-        ] {
+        for text in [" style=", " onclick=", " onload=", "src=", "@import", "url("] {
             assert!(!PAGE.contains(text), "{text}");
         }
     }

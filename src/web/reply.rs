@@ -21,22 +21,13 @@ const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 impl Reply {
     /// A document of this media type.
     pub(super) fn new(kind: &'static str, body: String) -> Reply {
-        Reply {
-            status: 200,
-            kind,
-            body,
-            field: "",
-            policy: POLICY.into(),
-        }
+        Reply { status: 200, kind, body, field: "", policy: POLICY.into() }
     }
 
     /// Plain text.
     #[inline(never)]
     pub(super) fn text(status: u16, body: &str) -> Reply {
-        Reply {
-            status,
-            ..Reply::new("text/plain; charset=utf-8", body.to_owned())
-        }
+        Reply { status, ..Reply::new("text/plain; charset=utf-8", body.to_owned()) }
     }
 
     /// With another header field.
@@ -108,9 +99,6 @@ mod tests {
         let start = "HTTP/1.1 405 Method Not Allowed\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
             Content-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\nAllow: GET, HEAD\r\n";
         assert!(without.starts_with(start), "{without}");
-        assert!(
-            without.ends_with("\r\nConnection: close\r\n\r\n"),
-            "{without}"
-        );
+        assert!(without.ends_with("\r\nConnection: close\r\n\r\n"), "{without}");
     }
 }

@@ -90,16 +90,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
     let (target, version) = cut(line, b' ').ok_or(400_u16)?;
     let version = version.strip_suffix('\r').unwrap_or(version);
     let minor = match version.as_bytes() {
-        [
-            b'H',
-            b'T',
-            b'T',
-            b'P',
-            b'/',
-            b'1',
-            b'.',
-            minor @ b'0'..=b'9',
-        ] => *minor,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] => *minor,
         _ => return Err(400),
     };
     let method = match method {
@@ -182,9 +173,7 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), Bad> {
     }
     let rest = target.strip_prefix("http://").ok_or(400_u16)?;
     let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?'));
-    let (host, path) = rest
-        .split_at_checked(end.unwrap_or(rest.len()))
-        .ok_or(400_u16)?;
+    let (host, path) = rest.split_at_checked(end.unwrap_or(rest.len())).ok_or(400_u16)?;
     Ok((Some(host), if path.starts_with('/') { path } else { "/" }))
 }
 
@@ -258,21 +247,12 @@ mod tests {
             (400, "GET / HTTP/1.0\r\nContent-Length: +1"),
             (400, "GET / HTTP/1.0\r\nContent-Length: 1, 1"),
             (400, "GET / HTTP/1.0\r\nContent-Length: "),
-            (
-                400,
-                "GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 1",
-            ),
+            (400, "GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 1"),
             (400, "GET / HTTP/1.0\r\nOrigin: a\r\nOrigin: a"),
-            (
-                400,
-                "POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
-            ),
+            (400, "POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked"),
             (411, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked"),
             (413, "POST / HTTP/1.0\r\nContent-Length: 4098"),
-            (
-                413,
-                "POST / HTTP/1.0\r\nContent-Length: 99999999999999999999",
-            ),
+            (413, "POST / HTTP/1.0\r\nContent-Length: 99999999999999999999"),
         ] {
             assert_eq!(parse(head), Err(status), "{head}");
         }
@@ -294,15 +274,7 @@ mod tests {
         for text in ["", "GET", "\r\nGET", "G\r\n\r\n", "\u{e9}\t", "G\r"] {
             assert!(is_text(text.as_bytes()), "{text:?}");
         }
-        for bytes in [
-            &b"\x16\x03\x01"[..],
-            b"\n",
-            b"G\0",
-            b"G\n",
-            b"G\rE",
-            b"\r\r",
-            b"\x7f",
-        ] {
+        for bytes in [&b"\x16\x03\x01"[..], b"\n", b"G\0", b"G\n", b"G\rE", b"\r\r", b"\x7f"] {
             assert!(!is_text(bytes), "{bytes:?}");
         }
     }

@@ -30,30 +30,22 @@ impl Secret {
         let mode = file.metadata().map_err(cannot)?.mode() & 0o7777;
         if mode & 0o077 != 0 {
             let path = path.display();
-            return Err(format!(
-                "{path}: mode {mode:04o}, others may use it: chmod 600"
-            ));
+            return Err(format!("{path}: mode {mode:04o}, others may use it: chmod 600"));
         }
         let mut text = [0; FILE];
         let count = file.read(&mut text).map_err(cannot)?;
         let text = text.get(..count).unwrap_or_default();
-        std::str::from_utf8(text)
-            .ok()
-            .and_then(Secret::parse)
-            .ok_or_else(|| {
-                let path = path.display();
-                format!("{path}: expected one line, user:password, below {FILE} bytes")
-            })
+        std::str::from_utf8(text).ok().and_then(Secret::parse).ok_or_else(|| {
+            let path = path.display();
+            format!("{path}: expected one line, user:password, below {FILE} bytes")
+        })
     }
 
     fn parse(text: &str) -> Option<Secret> {
         let line = one_line(text)?;
         let (user, password) = cut(line, b':')?;
         let is_whole = text.len() < FILE && !user.is_empty() && !password.is_empty();
-        is_whole.then(|| Secret {
-            user: user.to_owned(),
-            encoded: base64(line.as_bytes()),
-        })
+        is_whole.then(|| Secret { user: user.to_owned(), encoded: base64(line.as_bytes()) })
     }
 
     /// Whether a header field Authorization has it.
@@ -67,9 +59,7 @@ impl Secret {
 pub(super) fn one_line(text: &str) -> Option<&str> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
-    line.bytes()
-        .all(|byte| byte >= b' ' || byte == b'\t')
-        .then_some(line)
+    line.bytes().all(|byte| byte >= b' ' || byte == b'\t').then_some(line)
 }
 
 /// Whether two texts are the same. The time it takes says nothing about
@@ -123,9 +113,7 @@ pub(super) fn token() -> io::Result<String> {
 pub(super) fn is_ours(host: &str, place: &str) -> bool {
     let name = without_port(host);
     let own = without_port(place);
-    let v6 = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
+    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     name.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4())
         || v6.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
         || name.eq_ignore_ascii_case("localhost")

@@ -139,9 +139,7 @@ fn download(to: SocketAddr, moved: &AtomicU64, end: &AtomicBool) -> io::Result<(
                 n => n as u64,
             };
             moved.fetch_add(n, Relaxed);
-            left = left
-                .checked_sub(n)
-                .ok_or_else(|| io::Error::other("too many bytes"))?;
+            left = left.checked_sub(n).ok_or_else(|| io::Error::other("too many bytes"))?;
         }
     }
 }

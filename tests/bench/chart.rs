@@ -10,37 +10,12 @@ use std::fmt::Write as _;
 /// Where less is better the bars show the other's figure over one's own, so
 /// that the longer one is always the better one.
 const SHOWN: [(Row, &str, &str, Sense); 14] = [
-    (
-        Row::ShortRate(1),
-        "short connections, 1 at a time",
-        "/s",
-        MORE,
-    ),
-    (
-        Row::ShortRate(50),
-        "short connections, 50 at a time",
-        "/s",
-        MORE,
-    ),
-    (
-        Row::ShortRate(500),
-        "short connections, 500 at a time",
-        "/s",
-        MORE,
-    ),
+    (Row::ShortRate(1), "short connections, 1 at a time", "/s", MORE),
+    (Row::ShortRate(50), "short connections, 50 at a time", "/s", MORE),
+    (Row::ShortRate(500), "short connections, 500 at a time", "/s", MORE),
     (Row::KeepRate(1), "requests on 1 connection", "/s", MORE),
-    (
-        Row::KeepRate(100),
-        "requests on 100 connections",
-        "/s",
-        MORE,
-    ),
-    (
-        Row::KeepRate(1000),
-        "requests on 1,000 connections",
-        "/s",
-        MORE,
-    ),
+    (Row::KeepRate(100), "requests on 100 connections", "/s", MORE),
+    (Row::KeepRate(1000), "requests on 1,000 connections", "/s", MORE),
     (Row::DownRate(1), "bulk down, 1 stream", " GB/s", MORE),
     (Row::DownRate(8), "bulk down, 8 streams", " GB/s", MORE),
     (Row::UpRate(1), "bulk up, 1 stream", " GB/s", MORE),
@@ -55,12 +30,8 @@ const MORE: Sense = Sense::AtLeast;
 const LESS: Sense = Sense::AtMost;
 
 /// Whose bars there are; the C pen is the line at 1.
-const BARS: [(Who, &str); 4] = [
-    (Who::Ours, "ours"),
-    (Who::HaProxy, "haproxy"),
-    (Who::Nginx, "nginx"),
-    (Who::Socat, "socat"),
-];
+const BARS: [(Who, &str); 4] =
+    [(Who::Ours, "ours"), (Who::HaProxy, "haproxy"), (Who::Nginx, "nginx"), (Who::Socat, "socat")];
 
 /// Where the scale ends. A longer bar is cut off there, and says so.
 const END: f64 = 3.0;
@@ -155,8 +126,7 @@ fn bars(figures: &Figures, row: Row, sense: Sense) -> Vec<(&'static str, f64)> {
         ratio.is_finite().then_some(ratio)
     };
     let all = BARS.into_iter();
-    all.filter_map(|(who, class)| Some((class, ratio(who)?)))
-        .collect()
+    all.filter_map(|(who, class)| Some((class, ratio(who)?))).collect()
 }
 
 fn bar(y: usize, class: &str, ratio: f64) -> String {

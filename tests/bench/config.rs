@@ -54,10 +54,7 @@ pub(crate) fn stream(
         Over::Tcp => format!("backlog={BACKLOG}"),
         Over::Udp => "udp reuseport".to_owned(),
     };
-    let servers: Vec<String> = servers
-        .iter()
-        .map(|server| format!("server {server};"))
-        .collect();
+    let servers: Vec<String> = servers.iter().map(|server| format!("server {server};")).collect();
     format!(
         "{module}\nworker_processes auto;\nevents {{ worker_connections {}; }}\n\
          stream {{\n  upstream servers {{ {} }}\n  proxy_connect_timeout 3s;\n  \

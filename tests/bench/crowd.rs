@@ -70,9 +70,7 @@ pub(crate) fn crowd(
             }
             // All of 127/8 is this host on Linux.
             let from = Ipv4Addr::from_bits(Ipv4Addr::new(127, 128, 0, 0).to_bits() + number(i));
-            open(from, to)
-                .and_then(errand)
-                .map_err(|e| format!("the client {from}: {e}"))?;
+            open(from, to).and_then(errand).map_err(|e| format!("the client {from}: {e}"))?;
             seen.fetch_add(1, Relaxed);
         }
         Ok(())

@@ -47,11 +47,7 @@ pub(crate) fn rows() -> impl Iterator<Item = Row> {
     let clients = CLIENTS.into_iter().map(Row::Known);
     let turns = SERVERS.into_iter().map(Row::InTurn);
     let weights = SERVERS.into_iter().map(Row::ByWeight);
-    connections
-        .chain(active)
-        .chain(clients)
-        .chain(turns)
-        .chain(weights)
+    connections.chain(active).chain(clients).chain(turns).chain(weights)
 }
 
 /// The load balancers that stay for all rounds.
@@ -93,11 +89,7 @@ impl Growth {
                 servers.push((peer, Row::ByWeight(count)));
             }
         }
-        Ok(Growth {
-            roomy,
-            known,
-            servers,
-        })
+        Ok(Growth { roomy, known, servers })
     }
 
     /// One round.
@@ -137,10 +129,7 @@ fn connections(site: &Site, peer: &Peer, count: u32) -> Found {
     // Many connections take a while to be made.
     let seconds = if count > 1000 { 4 } else { 1 };
     let active = site.wrk(peer.address, count, seconds)?;
-    Ok(vec![
-        (Row::Beside(count), beside),
-        (Row::Active(count), active),
-    ])
+    Ok(vec![(Row::Beside(count), beside), (Row::Active(count), active)])
 }
 
 /// Short connections from those that were here, in no order.

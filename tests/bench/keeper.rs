@@ -103,9 +103,8 @@ fn tell(pipe: &Mutex<Option<ChildStdin>>, sign: char, pid: u32) {
 /// Sends TERM. std can only send KILL, which nginx's workers would survive;
 /// every shell has `kill` built in, while the program is not everywhere.
 fn terminate(pid: u32) {
-    let _ = Command::new("sh")
-        .args(["-c", "kill -TERM \"$0\" 2>/dev/null", &pid.to_string()])
-        .status();
+    let _ =
+        Command::new("sh").args(["-c", "kill -TERM \"$0\" 2>/dev/null", &pid.to_string()]).status();
 }
 
 /// The keeper's life.

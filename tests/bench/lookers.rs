@@ -35,11 +35,8 @@ struct Lookers {
 
 impl Lookers {
     fn start(web: SocketAddr) -> Result<Lookers, String> {
-        let mut lookers = Lookers {
-            over: Arc::default(),
-            served: Arc::default(),
-            threads: Vec::new(),
-        };
+        let mut lookers =
+            Lookers { over: Arc::default(), served: Arc::default(), threads: Vec::new() };
         let kinds = [
             (PAGES as usize, look as fn(SocketAddr) -> bool),
             (OTHERS, read_nothing),

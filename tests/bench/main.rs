@@ -27,12 +27,7 @@
 //! to do (`BENCH_ONLY=short,bulk`), in place of all but growth and web.
 
 // Not a library: a figure that cannot be had may end the program.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bulk;
 mod chart;
@@ -60,9 +55,8 @@ use std::time::Instant;
 use tools::Tools;
 
 /// The works, as `BENCH_ONLY` names them.
-const WORKS: [&str; 11] = [
-    "short", "keep", "bulk", "delay", "down", "table", "udp", "web", "memory", "start", GROWTH,
-];
+const WORKS: [&str; 11] =
+    ["short", "keep", "bulk", "delay", "down", "table", "udp", "web", "memory", "start", GROWTH];
 
 /// Those that are done only when they are named.
 const APART: [&str; 2] = ["web", GROWTH];
@@ -107,9 +101,7 @@ fn wanted() -> Result<(u32, Vec<&'static str>), String> {
         Ok(word) => match word.parse() {
             Ok(rounds) if rounds > 0 => rounds,
             _ => {
-                return Err(format!(
-                    "BENCH_ROUNDS={word}: expected a number, at least 1"
-                ));
+                return Err(format!("BENCH_ROUNDS={word}: expected a number, at least 1"));
             }
         },
     };
@@ -119,10 +111,7 @@ fn wanted() -> Result<(u32, Vec<&'static str>), String> {
     };
     let names: Vec<&str> = names.split(',').collect();
     match names.iter().find(|name| !WORKS.contains(name)) {
-        Some(name) => Err(format!(
-            "BENCH_ONLY: {name:?} is none of {}",
-            WORKS.join(", ")
-        )),
+        Some(name) => Err(format!("BENCH_ONLY: {name:?} is none of {}", WORKS.join(", "))),
         None => {
             let chosen = WORKS.into_iter().filter(|work| names.contains(work));
             Ok((rounds, chosen.collect()))

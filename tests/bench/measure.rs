@@ -151,11 +151,7 @@ pub(crate) fn ab(
         .zip(number_after(&text, "Complete requests:"))
         .zip(p99_ms.and_then(|word| word.parse().ok()));
     let ((per_second, done), p99_ms) = found.ok_or("ab: output not understood")?;
-    Ok(Ab {
-        per_second,
-        done,
-        p99_ms,
-    })
+    Ok(Ab { per_second, done, p99_ms })
 }
 
 /// Runs `wrk` for some seconds over connections that stay; requests a second.

@@ -86,11 +86,7 @@ fn settled(peer: &Peer) -> f64 {
     while steady < STEADY && Instant::now() < end {
         thread::sleep(Duration::from_millis(150));
         let now = rss(peer);
-        steady = if (now - before).abs() <= now / 200.0 {
-            steady + 1
-        } else {
-            0
-        };
+        steady = if (now - before).abs() <= now / 200.0 { steady + 1 } else { 0 };
         before = now;
     }
     before

@@ -45,14 +45,8 @@ pub(crate) enum Who {
 }
 
 impl Who {
-    pub(crate) const ALL: [Who; 6] = [
-        Who::Ours,
-        Who::CPen,
-        Who::HaProxy,
-        Who::Nginx,
-        Who::Socat,
-        Who::Direct,
-    ];
+    pub(crate) const ALL: [Who; 6] =
+        [Who::Ours, Who::CPen, Who::HaProxy, Who::Nginx, Who::Socat, Who::Direct];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -239,12 +233,7 @@ impl Site {
         let first = *servers.first().ok_or("no servers")?;
         if who == Who::Direct {
             let (start_ms, process) = (0.0, None);
-            return Ok(Peer {
-                who,
-                address: first,
-                start_ms,
-                process,
-            });
+            return Ok(Peer { who, address: first, start_ms, process });
         }
         let address = self.another();
         let port = address.port();
@@ -283,12 +272,7 @@ impl Site {
         let mut process = process.map_err(|why| format!("{}: {why}", who.name()))?;
         let start_ms = first_answer(address, over, start, Some(&mut process))
             .map_err(|why| format!("{}: {why}{}", who.name(), self.last_words(port)))?;
-        Ok(Peer {
-            who,
-            address,
-            start_ms,
-            process: Some(process),
-        })
+        Ok(Peer { who, address, start_ms, process: Some(process) })
     }
 
     /// The same for UDP. HAProxy has none.
@@ -348,9 +332,7 @@ impl Site {
     fn last_words(&self, port: u16) -> String {
         let log = self.directory.join(format!("{port}.log"));
         let text = fs::read_to_string(log).unwrap_or_default();
-        text.lines()
-            .last()
-            .map_or_else(String::new, |line| format!("; it said: {line}"))
+        text.lines().last().map_or_else(String::new, |line| format!("; it said: {line}"))
     }
 }
 

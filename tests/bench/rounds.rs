@@ -108,9 +108,7 @@ impl Bench {
                 Err(why) => self.failed("table", who, &why),
             }
         }
-        let peer = self
-            .site
-            .start(Who::Ours, Behind::Web, crowd::LARGE_TABLE)?;
+        let peer = self.site.start(Who::Ours, Behind::Web, crowd::LARGE_TABLE)?;
         self.tables.push((peer, Row::TableEmpty));
         Ok(())
     }
@@ -140,13 +138,10 @@ impl Bench {
             "delay" => each(&self.peers, bulk::delay),
             "down" => each(&self.crippled, |peer| work::down(site, peer)),
             "table" => self.tables(round),
-            "udp" => each_of(site, &[Who::HaProxy, Who::Socat], |who| {
-                work::udp(site, who)
-            }),
+            "udp" => each_of(site, &[Who::HaProxy, Who::Socat], |who| work::udp(site, who)),
             "web" => {
                 let web = self.web.iter();
-                web.map(|(peer, web)| (peer.who, lookers::look_at(site, peer, *web)))
-                    .collect()
+                web.map(|(peer, web)| (peer.who, lookers::look_at(site, peer, *web))).collect()
             }
             "memory" => {
                 let mut rested = Vec::new();

@@ -168,18 +168,13 @@ impl Row {
             Row::ShortRate(50) => vec![than(Who::CPen, AtLeast, 0.9)],
             Row::ShortP99(50) => vec![than(Who::CPen, AtMost, 2.0)],
             Row::KeepRate(100) => vec![than(Who::CPen, AtLeast, 0.85)],
-            Row::KeepRate(1) => vec![
-                than(Who::CPen, AtLeast, 1.1),
-                than(Who::HaProxy, AtLeast, 1.1),
-            ],
-            Row::DownRate(8) => vec![
-                than(Who::CPen, AtLeast, 1.7),
-                than(Who::HaProxy, AtLeast, 1.0),
-            ],
-            Row::DownCpu(8) => vec![
-                than(Who::CPen, AtMost, 0.65),
-                than(Who::HaProxy, AtMost, 0.8),
-            ],
+            Row::KeepRate(1) => {
+                vec![than(Who::CPen, AtLeast, 1.1), than(Who::HaProxy, AtLeast, 1.1)]
+            }
+            Row::DownRate(8) => {
+                vec![than(Who::CPen, AtLeast, 1.7), than(Who::HaProxy, AtLeast, 1.0)]
+            }
+            Row::DownCpu(8) => vec![than(Who::CPen, AtMost, 0.65), than(Who::HaProxy, AtMost, 0.8)],
             Row::UdpRate(100) => vec![than(Who::CPen, AtLeast, 1.0)],
             Row::TableRate => vec![Target(Than::Row(Row::TableEmpty), AtLeast, 0.9)],
             Row::Seen => vec![Target(Than::Row(Row::Unseen), AtLeast, 0.95)],

@@ -65,10 +65,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             }
         }
         head.clear();
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{BODY}",
-            BODY.len()
-        );
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{BODY}", BODY.len());
         stream.write_all(answer.as_bytes())?;
         if !stays {
             return Ok(());
@@ -90,9 +87,6 @@ fn request(head: &[u8]) -> Option<(Request, usize)> {
         .find_map(|line| line.strip_prefix("Content-Length: "))
         .and_then(|word| word.trim().parse().ok())
         .unwrap_or(0);
-    let stays = text
-        .lines()
-        .next()
-        .is_some_and(|line| line.ends_with("HTTP/1.1"));
+    let stays = text.lines().next().is_some_and(|line| line.ends_with("HTTP/1.1"));
     Some((Request { length, stays }, end))
 }

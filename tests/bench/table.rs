@@ -71,11 +71,8 @@ impl Figures {
                 let ratio = self.ratio(row, who).map(|ratio| format!("{ratio:.2}"));
                 let _ = write!(text, "{:>width$}", ratio.as_deref().unwrap_or("-"));
             }
-            let targets: Vec<String> = row
-                .targets()
-                .iter()
-                .map(|target| self.judge(row, target))
-                .collect();
+            let targets: Vec<String> =
+                row.targets().iter().map(|target| self.judge(row, target)).collect();
             let line = format!("  {}", targets.join("; "));
             text += line.trim_end();
             text.push('\n');
@@ -87,9 +84,7 @@ impl Figures {
     pub(crate) fn csv(&self) -> String {
         let mut text = String::from("measure,peer,round,value\n");
         for ((row, who), values) in &self.all {
-            let rounds = (1..)
-                .map(|round: usize| round.to_string())
-                .zip(values.iter().copied());
+            let rounds = (1..).map(|round: usize| round.to_string()).zip(values.iter().copied());
             let middle = ("median".to_owned(), median(values));
             for (round, value) in rounds.chain([middle]) {
                 let _ = writeln!(text, "{row:?},{},{round},{value:.4}", who.name());

@@ -23,12 +23,7 @@ impl Tools {
     pub(crate) fn find() -> Result<Tools, String> {
         let c_pen = c_pen();
         let found = [
-            (
-                program("nginx"),
-                "nginx",
-                "nginx",
-                "the back ends are nginx",
-            ),
+            (program("nginx"), "nginx", "nginx", "the back ends are nginx"),
             (program("ab"), "ab", "apache2-utils", "no short connections"),
             (program("wrk"), "wrk", "wrk", "no keep-alive requests"),
             (program("haproxy"), "haproxy", "haproxy", "not compared"),
@@ -48,10 +43,7 @@ impl Tools {
             packages.push("libnginx-mod-stream");
         }
         if !packages.is_empty() {
-            missing.push(format!(
-                "to have all: apt-get install {}",
-                packages.join(" ")
-            ));
+            missing.push(format!("to have all: apt-get install {}", packages.join(" ")));
         }
         let Some(nginx) = nginx else {
             return Err(missing.join("\n"));
@@ -59,16 +51,7 @@ impl Tools {
         if ab.is_none() && wrk.is_none() {
             return Err(missing.join("\n"));
         }
-        Ok(Tools {
-            nginx,
-            stream,
-            haproxy,
-            c_pen,
-            socat,
-            ab,
-            wrk,
-            missing,
-        })
+        Ok(Tools { nginx, stream, haproxy, c_pen, socat, ab, wrk, missing })
     }
 
     /// Whether a work has the load generator it needs.
@@ -157,10 +140,7 @@ fn socat_version(program: &Path) -> String {
 /// The C pen does not tell its version; the package manager may know.
 fn package_version(program: &Path) -> String {
     let name = program.file_name().unwrap_or_default();
-    let output = Command::new("dpkg-query")
-        .args(["-W", "-f", "${Version}"])
-        .arg(name)
-        .output();
+    let output = Command::new("dpkg-query").args(["-W", "-f", "${Version}"]).arg(name).output();
     match output {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).into_owned()

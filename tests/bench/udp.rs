@@ -154,11 +154,7 @@ fn load(to: SocketAddr, count: u32) -> io::Result<()> {
         io::Result::Ok(rate)
     })?;
     println!("{RATE} {rate:.0}");
-    let all = [
-        (ANSWERS, counts.answers),
-        (LOST, counts.lost),
-        (STRAYED, counts.strayed),
-    ];
+    let all = [(ANSWERS, counts.answers), (LOST, counts.lost), (STRAYED, counts.strayed)];
     for (label, value) in all {
         println!("{label} {}", value.into_inner());
     }

@@ -70,10 +70,7 @@ pub(crate) fn keep(site: &Site, peer: &Peer) -> Found {
 /// Short connections while one of three servers refuses them.
 pub(crate) fn down(site: &Site, peer: &Peer) -> Found {
     let ab = site.ab(peer.address, DOWN, None)?;
-    Ok(vec![
-        (Row::DownServerRate, ab.per_second),
-        (Row::DownServerP99, ab.p99_ms),
-    ])
+    Ok(vec![(Row::DownServerRate, ab.per_second), (Row::DownServerP99, ab.p99_ms)])
 }
 
 /// Datagrams of a few clients and of many, each crowd through a peer that

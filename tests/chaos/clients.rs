@@ -9,26 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) const ROWS: [Row; 4] = [
-    Row {
-        name: "client-resets",
-        fault: "clients reset in mid-stream",
-        run: resets,
-    },
-    Row {
-        name: "half-closes",
-        fault: "clients half-close, and read later",
-        run: half_closes,
-    },
-    Row {
-        name: "never-reads",
-        fault: "clients that never read",
-        run: never_reads,
-    },
-    Row {
-        name: "byte-a-second",
-        fault: "clients that send one byte a second",
-        run: byte_a_second,
-    },
+    Row { name: "client-resets", fault: "clients reset in mid-stream", run: resets },
+    Row { name: "half-closes", fault: "clients half-close, and read later", run: half_closes },
+    Row { name: "never-reads", fault: "clients that never read", run: never_reads },
+    Row { name: "byte-a-second", fault: "clients that send one byte a second", run: byte_a_second },
 ];
 
 /// The address of all bad clients.
@@ -50,9 +34,8 @@ fn beside(
     };
     let results: Vec<Result<(), Failure>> = thread::scope(|scope| {
         let life = &life;
-        let threads: Vec<_> = { 0..clients }
-            .map(|client| scope.spawn(move || life(client)))
-            .collect();
+        let threads: Vec<_> =
+            { 0..clients }.map(|client| scope.spawn(move || life(client))).collect();
         scene.recover_from(begin);
         let results = threads.into_iter().map(|thread| thread.join().unwrap());
         results.flatten().collect()

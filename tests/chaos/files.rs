@@ -11,26 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) const ROWS: [Row; 4] = [
-    Row {
-        name: "disk-full",
-        fault: "log disk full",
-        run: disk_full,
-    },
-    Row {
-        name: "log-gone",
-        fault: "log directory gone on HUP",
-        run: log_gone,
-    },
-    Row {
-        name: "signals",
-        fault: "HUP and USR1, 100 of each a second",
-        run: signals,
-    },
-    Row {
-        name: "configuration",
-        fault: "broken configuration on HUP",
-        run: configuration,
-    },
+    Row { name: "disk-full", fault: "log disk full", run: disk_full },
+    Row { name: "log-gone", fault: "log directory gone on HUP", run: log_gone },
+    Row { name: "signals", fault: "HUP and USR1, 100 of each a second", run: signals },
+    Row { name: "configuration", fault: "broken configuration on HUP", run: configuration },
 ];
 
 /// How many messages have this in them.
@@ -48,9 +32,7 @@ fn says_after(pen: &Pen, text: &str, work: impl FnOnce()) {
 
 /// Waits until a file has something in it.
 fn fills(file: &Path) {
-    wait_until("the log goes on", || {
-        fs::metadata(file).is_ok_and(|meta| meta.len() > 0)
-    });
+    wait_until("the log goes on", || fs::metadata(file).is_ok_and(|meta| meta.len() > 0));
 }
 
 /// A small disk.
@@ -158,16 +140,13 @@ fn signals(extent: &Extent) -> Found {
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     scene.recover_from(Instant::now());
-    let lists = scene
-        .pen
-        .ask(&format!("write {}", dir.file("saved").display()));
+    let lists = scene.pen.ask(&format!("write {}", dir.file("saved").display()));
     let saved = fs::read_to_string(dir.file("saved")).unwrap();
     let count = |word: &str| saved.lines().filter(|line| line.starts_with(word)).count();
     let (entries, servers) = (count("acl 3 "), count("server "));
     let mut outcome = scene.end(|_| false);
-    outcome.demand(pages > 0 && broken == 0, || {
-        format!("{broken} of {pages} reports were not whole")
-    });
+    outcome
+        .demand(pages > 0 && broken == 0, || format!("{broken} of {pages} reports were not whole"));
     outcome.demand(lists.is_empty() && entries == 2 && servers == 3, || {
         format!("{entries} access list entries, {servers} servers: {lists}")
     });

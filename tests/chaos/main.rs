@@ -16,12 +16,7 @@
 //! `CHAOS=short` takes a minute; `CHAOS_ONLY=killed,slow` does these rows
 //! alone, by the names that are shown when one is not known.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod clients;
 mod files;
@@ -56,10 +51,7 @@ fn main() -> ExitCode {
         return end;
     }
     // `cargo bench` says so; `cargo test --all-targets` comes here too.
-    if !words
-        .iter()
-        .any(|word| word == "--bench" || word == world::INSIDE)
-    {
+    if !words.iter().any(|word| word == "--bench" || word == world::INSIDE) {
         println!("nothing done; to see what pen survives: make chaos");
         return ExitCode::SUCCESS;
     }
@@ -67,13 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn rows() -> Vec<&'static Row> {
-    let all = [
-        &servers::ROWS[..],
-        &clients::ROWS,
-        &room::ROWS,
-        &files::ROWS,
-        &program::ROWS,
-    ];
+    let all = [&servers::ROWS[..], &clients::ROWS, &room::ROWS, &files::ROWS, &program::ROWS];
     all.into_iter().flatten().collect()
 }
 
@@ -86,10 +72,7 @@ fn wanted() -> Result<Vec<&'static Row>, String> {
     let known = |name: &str| all.iter().any(|row| row.name == name);
     if let Some(name) = names.split(',').find(|name| !known(name)) {
         let known: Vec<&str> = all.iter().map(|row| row.name).collect();
-        return Err(format!(
-            "CHAOS_ONLY: {name:?} is none of {}",
-            known.join(", ")
-        ));
+        return Err(format!("CHAOS_ONLY: {name:?} is none of {}", known.join(", ")));
     }
     let is_wanted = |row: &&Row| names.split(',').any(|name| name == row.name);
     Ok(all.into_iter().filter(is_wanted).collect())
@@ -140,9 +123,6 @@ fn run(world: World) -> ExitCode {
 fn survive(row: &Row, extent: &Extent) -> Found {
     catch_unwind(AssertUnwindSafe(|| (row.run)(extent))).unwrap_or_else(|why| {
         let faults = vec![row::reason(&*why)];
-        Ok(Outcome {
-            faults,
-            ..Outcome::default()
-        })
+        Ok(Outcome { faults, ..Outcome::default() })
     })
 }

@@ -17,16 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) const ROWS: [Row; 4] = [
-    Row {
-        name: "kill-9",
-        fault: "pen killed (kill -9), started again on its port",
-        run: kill_9,
-    },
-    Row {
-        name: "control",
-        fault: "control port flooded",
-        run: control,
-    },
+    Row { name: "kill-9", fault: "pen killed (kill -9), started again on its port", run: kill_9 },
+    Row { name: "control", fault: "control port flooded", run: control },
     Row {
         name: "clock-tracking",
         fault: "clock of pen set back and forth (libfaketime): tracking",
@@ -114,12 +106,7 @@ fn control(extent: &Extent) -> Found {
     thread::scope(|scope| {
         let _end = Ending(&stopping);
         // The longest reply, a line too many, one too long, one without an end.
-        for words in [
-            &b"status\n"[..],
-            b"servers\nservers\n",
-            pattern(1, 0, 9000),
-            b"x",
-        ] {
+        for words in [&b"status\n"[..], b"servers\nservers\n", pattern(1, 0, 9000), b"x"] {
             scope.spawn(move || shout(words));
         }
         scope.spawn(be_silent);
@@ -153,10 +140,7 @@ const TIMES: [&str; 4] = ["+1d", "-1d", "+400d", "+0"];
 impl Clock {
     fn new() -> Result<Clock, String> {
         let library = need_faketime()?.display().to_string();
-        let clock = Clock {
-            dir: Dir::new(),
-            library,
-        };
+        let clock = Clock { dir: Dir::new(), library };
         clock.set("+0");
         Ok(clock)
     }
@@ -228,9 +212,8 @@ const LATE: Duration = Duration::from_secs(2);
 /// the blacklist time, not sooner and not later.
 fn clock_blacklist(extent: &Extent) -> Found {
     let clock = Clock::new()?;
-    let mut scene = Scene::new(USUAL, |starter, _| {
-        starter.under(&clock.around()).args(["-r", "-b", "2"])
-    });
+    let mut scene =
+        Scene::new(USUAL, |starter, _| starter.under(&clock.around()).args(["-r", "-b", "2"]));
     let mut windows = Vec::new();
     let mut faults = Vec::new();
     for round in 0..extent.times(8, 2) {
@@ -239,9 +222,7 @@ fn clock_blacklist(extent: &Extent) -> Found {
         windows.push(window);
         wait_until("the server is down", || {
             let messages = scene.pen.messages();
-            let downs = messages
-                .iter()
-                .filter(|line| line.contains(" is down for "));
+            let downs = messages.iter().filter(|line| line.contains(" is down for "));
             downs.count() > round
         });
         let since = Instant::now();

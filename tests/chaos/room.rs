@@ -42,12 +42,7 @@ pub(crate) const ROWS: [Row; 5] = [
 
 /// More clients than there is room for; guests leave again soon, so that
 /// everybody has a turn.
-const CROWD: Mix = Mix {
-    callers: 30,
-    guests: 30,
-    movers: 2,
-    stay: Duration::from_millis(300),
-};
+const CROWD: Mix = Mix { callers: 30, guests: 30, movers: 2, stay: Duration::from_millis(300) };
 
 /// Silent control connections. pen lets each have its say for five seconds.
 const SILENT: usize = 30;
@@ -65,9 +60,8 @@ fn crowd(extent: &Extent, mix: Mix, under: &str, words: &[&str]) -> Found {
     let mut slowest = Duration::ZERO;
     for _ in 0..extent.times(6, 1) {
         let since = scene.fault();
-        let silent: Vec<TcpStream> = (0..SILENT)
-            .filter_map(|_| TcpStream::connect(control).ok())
-            .collect();
+        let silent: Vec<TcpStream> =
+            (0..SILENT).filter_map(|_| TcpStream::connect(control).ok()).collect();
         let asked = Instant::now();
         assert_eq!(scene.pen.ask("blacklist"), "30\n");
         slowest = slowest.max(asked.elapsed());
@@ -84,12 +78,8 @@ fn crowd(extent: &Extent, mix: Mix, under: &str, words: &[&str]) -> Found {
     let was_short = messages.iter().any(|line| line.contains("clients wait"));
     let mut outcome = scene.end(|_| false);
     // A short run may be over before anybody has waited long enough for that.
-    outcome.demand(was_short || extent.is_short, || {
-        "there was enough for all".to_owned()
-    });
-    outcome.demand(slowest < PROMPT, || {
-        format!("an answer at the control port took {slowest:?}")
-    });
+    outcome.demand(was_short || extent.is_short, || "there was enough for all".to_owned());
+    outcome.demand(slowest < PROMPT, || format!("an answer at the control port took {slowest:?}"));
     Ok(outcome)
 }
 
@@ -129,12 +119,7 @@ fn threads(extent: &Extent) -> Found {
     }
     need_program("prlimit", "util-linux")?;
     let user = nobody().to_string();
-    crowd(
-        extent,
-        CROWD,
-        "prlimit --pid $$ --nproc=40:40",
-        &["-u", &user],
-    )
+    crowd(extent, CROWD, "prlimit --pid $$ --nproc=40:40", &["-u", &user])
 }
 
 /// A control group for a pen that may have so many threads. Removed when it
@@ -177,10 +162,6 @@ fn tasks(extent: &Extent) -> Found {
 const SPACE: &str = "ulimit -v 20000";
 
 fn memory(extent: &Extent) -> Found {
-    let mix = Mix {
-        callers: 50,
-        guests: 50,
-        ..CROWD
-    };
+    let mix = Mix { callers: 50, guests: 50, ..CROWD };
     crowd(extent, mix, SPACE, &[])
 }

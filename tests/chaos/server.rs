@@ -50,13 +50,8 @@ pub(crate) enum Manner {
 }
 
 impl Manner {
-    const ALL: [Manner; 5] = [
-        Manner::Well,
-        Manner::Refusing,
-        Manner::Closing,
-        Manner::Resetting,
-        Manner::Slow,
-    ];
+    const ALL: [Manner; 5] =
+        [Manner::Well, Manner::Refusing, Manner::Closing, Manner::Resetting, Manner::Slow];
 
     fn from_word(word: &str) -> Option<Manner> {
         let mut all = Manner::ALL.into_iter();
@@ -80,11 +75,7 @@ impl Tongue {
         drop(held);
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Tongue {
-            child,
-            stdin,
-            stdout,
-        }
+        Tongue { child, stdin, stdout }
     }
 
     pub(crate) fn ask(&mut self, line: &str) -> usize {
@@ -124,11 +115,7 @@ impl Server {
     /// Starts it.
     pub(crate) fn new(at: At, number: u8) -> Server {
         let process = None;
-        let mut server = Server {
-            at,
-            number,
-            process,
-        };
+        let mut server = Server { at, number, process };
         server.start();
         server
     }

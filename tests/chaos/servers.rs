@@ -9,56 +9,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub(crate) const ROWS: [Row; 10] = [
-    Row {
-        name: "killed",
-        fault: "server killed, started again",
-        run: killed,
-    },
-    Row {
-        name: "stopped",
-        fault: "server stopped (SIGSTOP) and continued",
-        run: stopped,
-    },
-    Row {
-        name: "refusing",
-        fault: "server refuses connections",
-        run: refusing,
-    },
-    Row {
-        name: "dropped",
-        fault: "server unreachable: SYNs dropped (nft)",
-        run: dropped,
-    },
-    Row {
-        name: "queue",
-        fault: "server unreachable: its queue is full",
-        run: queue,
-    },
-    Row {
-        name: "closing",
-        fault: "server accepts and closes",
-        run: closing,
-    },
-    Row {
-        name: "resetting",
-        fault: "server resets in mid-stream",
-        run: resetting,
-    },
-    Row {
-        name: "slow",
-        fault: "server slow",
-        run: slow,
-    },
-    Row {
-        name: "all",
-        fault: "all servers killed, started again",
-        run: all,
-    },
-    Row {
-        name: "all-stopped",
-        fault: "all servers stopped and continued",
-        run: all_stopped,
-    },
+    Row { name: "killed", fault: "server killed, started again", run: killed },
+    Row { name: "stopped", fault: "server stopped (SIGSTOP) and continued", run: stopped },
+    Row { name: "refusing", fault: "server refuses connections", run: refusing },
+    Row { name: "dropped", fault: "server unreachable: SYNs dropped (nft)", run: dropped },
+    Row { name: "queue", fault: "server unreachable: its queue is full", run: queue },
+    Row { name: "closing", fault: "server accepts and closes", run: closing },
+    Row { name: "resetting", fault: "server resets in mid-stream", run: resetting },
+    Row { name: "slow", fault: "server slow", run: slow },
+    Row { name: "all", fault: "all servers killed, started again", run: all },
+    Row { name: "all-stopped", fault: "all servers stopped and continued", run: all_stopped },
 ];
 
 /// Servers are taken in turn, and one that failed is tried again soon.

@@ -209,9 +209,7 @@ impl Talk {
         if !same_pattern(self.number.into(), self.received, fresh) {
             self.is_wrong = true;
             let at = self.received;
-            return Err(io::Error::other(format!(
-                "other bytes than sent behind {at}"
-            )));
+            return Err(io::Error::other(format!("other bytes than sent behind {at}")));
         }
         self.received += count as u64;
         Ok(count)

@@ -25,12 +25,8 @@ pub(crate) struct Mix {
 }
 
 /// What most rows have.
-pub(crate) const USUAL: Mix = Mix {
-    callers: 12,
-    guests: 36,
-    movers: 2,
-    stay: Duration::from_secs(3600),
-};
+pub(crate) const USUAL: Mix =
+    Mix { callers: 12, guests: 36, movers: 2, stay: Duration::from_secs(3600) };
 
 /// Bytes that a mover moves.
 const BULK: u32 = 1 << 20;
@@ -163,9 +159,7 @@ impl Traffic {
     pub(crate) fn wait_for_server(&self, number: u8) {
         let came = &self.shared.came[usize::from(number)];
         let before = came.load(SeqCst);
-        wait_until("the server has clients again", || {
-            came.load(SeqCst) > before
-        });
+        wait_until("the server has clients again", || came.load(SeqCst) > before);
     }
 
     /// Tells everybody to end in peace.
@@ -212,10 +206,7 @@ impl Client {
 
     /// A number from 1 to `most`.
     fn random(&mut self, most: usize) -> usize {
-        self.random = self
-            .random
-            .wrapping_mul(1_664_525)
-            .wrapping_add(1_013_904_223);
+        self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (self.random >> 8) as usize % most + 1
     }
 

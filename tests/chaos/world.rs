@@ -14,14 +14,8 @@ pub(crate) const INSIDE: &str = "--inside";
 
 /// How to get there. The first process of the inside is that copy: when it
 /// ends, the kernel ends all that it has started.
-const NAMESPACES: [&str; 6] = [
-    "--net",
-    "--mount",
-    "--pid",
-    "--fork",
-    "--kill-child=KILL",
-    "--mount-proc",
-];
+const NAMESPACES: [&str; 6] =
+    ["--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
 
 /// What can be done here.
 #[derive(Clone, Copy)]
@@ -56,10 +50,7 @@ pub(crate) fn within(words: &[String], work: impl FnOnce(World) -> ExitCode) -> 
 
 fn enter() -> io::Result<ExitCode> {
     let mut command = Command::new("unshare");
-    command
-        .args(NAMESPACES)
-        .arg(std::env::current_exe()?)
-        .arg(INSIDE);
+    command.args(NAMESPACES).arg(std::env::current_exe()?).arg(INSIDE);
     // Ends when this process ends, in whatever way.
     let mut child = command.stdin(Stdio::piped()).spawn()?;
     let _pipe = child.stdin.take();
@@ -89,9 +80,7 @@ fn succeeds(program: &str, words: &[&str], last: &str) -> bool {
 
 impl World {
     pub(crate) fn need_own(self) -> Result<(), String> {
-        self.is_own
-            .then_some(())
-            .ok_or_else(|| "needs namespaces of its own (root)".to_owned())
+        self.is_own.then_some(()).ok_or_else(|| "needs namespaces of its own (root)".to_owned())
     }
 }
 
@@ -119,10 +108,8 @@ pub(crate) struct Signals(crate::server::Tongue);
 impl Signals {
     pub(crate) fn new() -> Signals {
         let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "while read -r name pid; do kill -s \"$name\" \"$pid\"; echo $?; done",
-        ]);
+        command
+            .args(["-c", "while read -r name pid; do kill -s \"$name\" \"$pid\"; echo $?; done"]);
         Signals(crate::server::Tongue::start(command))
     }
 

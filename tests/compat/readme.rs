@@ -19,13 +19,8 @@ fn read() -> Result<String, String> {
 }
 
 fn rows() -> String {
-    let rows = ALL
-        .iter()
-        .map(|row| format!("| {} | {} | {} |\n", row.what, row.c_pen, row.ours));
-    format!(
-        "| what | C pen | ours |\n|---|---|---|\n{}",
-        rows.collect::<String>()
-    )
+    let rows = ALL.iter().map(|row| format!("| {} | {} | {} |\n", row.what, row.c_pen, row.ours));
+    format!("| what | C pen | ours |\n|---|---|---|\n{}", rows.collect::<String>())
 }
 
 fn section(totals: &str) -> String {

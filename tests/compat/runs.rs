@@ -97,9 +97,7 @@ impl Run {
     /// what the failed ones said.
     fn read_output(&mut self, text: &str) {
         for line in text.lines() {
-            let test = line
-                .strip_prefix("test ")
-                .and_then(|rest| rest.split_once(" ... "));
+            let test = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "));
             if let Some((name, result)) = test {
                 self.tests.insert(name.to_owned(), result == "ok");
             }
@@ -112,10 +110,7 @@ impl Run {
     fn read_notes(&mut self, text: &str) -> Result<(), String> {
         for line in text.lines() {
             let words: Vec<&str> = line.split('\t').collect();
-            let better = |what: &str, shown| Note::Better {
-                what: what.to_owned(),
-                shown,
-            };
+            let better = |what: &str, shown| Note::Better { what: what.to_owned(), shown };
             let (case, note) = match words[..] {
                 ["runs", test] => {
                     self.running.insert(test.to_owned());

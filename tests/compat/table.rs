@@ -46,10 +46,7 @@ fn row(what: &str) -> Option<&'static Difference> {
 
 impl Table {
     pub(crate) fn new(ours: &Run, theirs: &Run) -> Table {
-        let mut table = Table {
-            cases: BTreeMap::new(),
-            rows: BTreeSet::new(),
-        };
+        let mut table = Table { cases: BTreeMap::new(), rows: BTreeSet::new() };
         for name in ours.tests.keys().chain(theirs.tests.keys()) {
             if let Some(case) = table.of_test(name, ours, theirs) {
                 table.cases.insert(name.clone(), case);
@@ -71,12 +68,8 @@ impl Table {
 
     /// What becomes of a test; nothing if it is no case, or several.
     fn of_test(&mut self, name: &str, ours: &Run, theirs: &Run) -> Option<Case> {
-        let different = |reason: &str| {
-            Some(Case {
-                verdict: Verdict::Different,
-                reason: reason.to_owned(),
-            })
-        };
+        let different =
+            |reason: &str| Some(Case { verdict: Verdict::Different, reason: reason.to_owned() });
         match (ours.tests.get(name), theirs.tests.get(name)) {
             (Some(true), Some(true)) => {}
             (Some(false), Some(true)) => return different("fails on ours"),
@@ -94,10 +87,7 @@ impl Table {
             return None;
         }
         match [ours, theirs].map(|run| run.running.contains(name)) {
-            [true, true] => Some(Case {
-                verdict: Verdict::Same,
-                reason: String::new(),
-            }),
+            [true, true] => Some(Case { verdict: Verdict::Same, reason: String::new() }),
             _ => different("passes, but does not run the program"),
         }
     }
@@ -116,10 +106,8 @@ impl Table {
                         reasons.insert(format!("no such row: {what}"));
                         continue;
                     };
-                    reasons.insert(format!(
-                        "{}: C pen: {}; ours: {}",
-                        row.what, row.c_pen, row.ours
-                    ));
+                    reasons
+                        .insert(format!("{}: C pen: {}; ours: {}", row.what, row.c_pen, row.ours));
                     let shown = *shown || verdict == Some(Verdict::Shown);
                     verdict = Some(match shown {
                         true => Verdict::Shown,
@@ -131,10 +119,7 @@ impl Table {
         let reason = Vec::from_iter(reasons).join(". ");
         match (verdict, skipped) {
             (Some(verdict), _) => Some(Case { verdict, reason }),
-            (None, Some(why)) => Some(Case {
-                verdict: Verdict::Skipped,
-                reason: why.clone(),
-            }),
+            (None, Some(why)) => Some(Case { verdict: Verdict::Skipped, reason: why.clone() }),
             (None, None) => None,
         }
     }
@@ -150,14 +135,9 @@ impl Table {
     }
 
     pub(crate) fn totals(&self) -> String {
-        let [same, better, shown, different, skipped] = [
-            Verdict::Same,
-            Verdict::Better,
-            Verdict::Shown,
-            Verdict::Different,
-            Verdict::Skipped,
-        ]
-        .map(|verdict| self.count(verdict));
+        let [same, better, shown, different, skipped] =
+            [Verdict::Same, Verdict::Better, Verdict::Shown, Verdict::Different, Verdict::Skipped]
+                .map(|verdict| self.count(verdict));
         let mut text = format!(
             "{} cases: {same} the same, {} better, {different} different",
             self.cases(),

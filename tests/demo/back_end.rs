@@ -97,7 +97,5 @@ fn page(name: &str, lines: &[String]) -> String {
 
 /// The client's own words are on the page.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

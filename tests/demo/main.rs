@@ -5,12 +5,7 @@
 //! Ctrl-C, and also when only this program is ended: see `keeper`.
 
 // A demonstration that cannot go on may simply end.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod back_end;
 #[path = "../bench/keeper.rs"]
@@ -63,12 +58,7 @@ struct BackEnd {
 
 impl BackEnd {
     fn start(name: &'static str, at: SocketAddr, keeper: &Keeper) -> Result<BackEnd, String> {
-        let mut back_end = BackEnd {
-            name,
-            at,
-            process: None,
-            ended: Instant::now(),
-        };
+        let mut back_end = BackEnd { name, at, process: None, ended: Instant::now() };
         back_end.restart(keeper)?;
         Ok(back_end)
     }
@@ -110,9 +100,7 @@ impl BackEnd {
 
     fn process_number(&self) -> String {
         let process = self.process.as_ref();
-        process.map_or_else(String::new, |process| {
-            format!(", process {}", process.pid())
-        })
+        process.map_or_else(String::new, |process| format!(", process {}", process.pid()))
     }
 }
 
@@ -123,18 +111,12 @@ fn demonstrate() -> Result<(), String> {
     let open = free_port(8080)?;
     let one = free_port(open.port() + 1)?;
     let two = free_port(one.port() + 1)?;
-    let mut back_ends = [
-        BackEnd::start("one", one, &keeper)?,
-        BackEnd::start("two", two, &keeper)?,
-    ];
+    let mut back_ends =
+        [BackEnd::start("one", one, &keeper)?, BackEnd::start("two", two, &keeper)?];
     let mut command = Command::new(&program);
     command.args(OPTIONS);
     command.args([open, one, two].map(|at| at.to_string()));
-    println!(
-        "{} {} {open} {one} {two}\n",
-        program.display(),
-        OPTIONS.join(" ")
-    );
+    println!("{} {} {open} {one} {two}\n", program.display(), OPTIONS.join(" "));
     let started = keeper.spawn(command.stdin(Stdio::null()));
     let mut pen = started.map_err(|e| format!("{}: {e}", program.display()))?;
     wait_until_open(open, Some(&mut pen))?;
@@ -169,10 +151,7 @@ Ctrl-C ends it all.
 /// The pen that was built with this program: `examples/demo` is beside it.
 fn pen() -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
-    let pen = program
-        .parent()
-        .and_then(Path::parent)
-        .map(|dir| dir.join("pen"));
+    let pen = program.parent().and_then(Path::parent).map(|dir| dir.join("pen"));
     match pen {
         Some(pen) if pen.is_file() => Ok(pen),
         Some(pen) => Err(format!("{} is missing; try: make demo", pen.display())),

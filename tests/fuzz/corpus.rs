@@ -1,12 +1,7 @@
 //! The inputs that fuzzing has found interesting, as ordinary tests: each goes
 //! to the function that `make fuzz` gives its inputs to.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod checks;
 
@@ -21,9 +16,7 @@ fn run(target: &str, check: fn(&[u8])) {
     assert!(inputs.len() >= 20, "only {} inputs", inputs.len());
     let is_wrong = |input: &&Vec<u8>| std::panic::catch_unwind(|| check(input)).is_err();
     let wrong = inputs.iter().filter(is_wrong);
-    let wrong: Vec<String> = wrong
-        .map(|input| input.escape_ascii().to_string())
-        .collect();
+    let wrong: Vec<String> = wrong.map(|input| input.escape_ascii().to_string()).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

@@ -133,21 +133,13 @@ fn dictionary(target: &str) -> String {
     };
     let options = || args::TABLE.iter().map(|spec| format!("{}\n", spec.name()));
     let listeners = || penlogd::args::TABLE.iter().map(|spec| spec.name());
-    let fixed = |words: &[&str]| {
-        words
-            .iter()
-            .map(|word| (*word).to_owned())
-            .collect::<Vec<_>>()
-    };
+    let fixed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut words = match target {
         "http" => fixed(HTTP),
         "web" => fixed(WEB),
         "mergelogs" | "penlogd" => fixed(LOGS),
         "operands" => fixed(ADDRESSES).into_iter().chain(listeners()).collect(),
-        "options" => options()
-            .chain(commands())
-            .chain(fixed(ADDRESSES))
-            .collect(),
+        "options" => options().chain(commands()).chain(fixed(ADDRESSES)).collect(),
         _ => commands().chain(fixed(ADDRESSES)).collect(),
     };
     words.retain(|word| !word.is_empty());

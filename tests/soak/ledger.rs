@@ -172,10 +172,7 @@ impl Wire<'_> {
     pub(crate) fn take_end(&self) -> io::Result<()> {
         match self.read(&mut [0; 16])? {
             0 => Ok(()),
-            _ => Err(io::Error::new(
-                ErrorKind::InvalidData,
-                "more bytes than were sent",
-            )),
+            _ => Err(io::Error::new(ErrorKind::InvalidData, "more bytes than were sent")),
         }
     }
 }

@@ -17,12 +17,7 @@
 //! `SOAK_CONNECTIONS` sets their number. One in ten is a UDP client.
 
 // Not a library: a run that cannot go on may end the program.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod ledger;
 mod plan;
@@ -96,10 +91,7 @@ fn soak(count: u32) -> Arc<Faults> {
     stands.iter().for_each(Stand::rewind);
     eprintln!("soak: warmed up; waiting until pen is at rest");
     let starts = stands.each_ref().map(|stand| {
-        let fresh = Gauges {
-            memory_kib: 0,
-            ..stand.fresh
-        };
+        let fresh = Gauges { memory_kib: 0, ..stand.fresh };
         stand.settle(&fresh)
     });
     let begin = Instant::now();
@@ -114,21 +106,12 @@ fn soak(count: u32) -> Arc<Faults> {
     let all: ledger::Total = stands.iter().map(Stand::compare).sum();
     println!("\n{count} connections in {seconds:.0} s\n");
     for (place, (_, name)) in KINDS.iter().enumerate() {
-        let made: u64 = stands
-            .iter()
-            .map(|stand| stand.made[place].load(Relaxed))
-            .sum();
+        let made: u64 = stands.iter().map(|stand| stand.made[place].load(Relaxed)).sum();
         println!("{made:>9}  {name}");
     }
-    println!(
-        "\n{:<24}{:>10}{:>10}{:>10}{:>10}",
-        "pen", "fresh", "before", "most", "after"
-    );
+    println!("\n{:<24}{:>10}{:>10}{:>10}{:>10}", "pen", "fresh", "before", "most", "after");
     rows.iter().for_each(|row| println!("{row}"));
-    println!(
-        "\n{} bytes to the servers, {} bytes from them\n",
-        all.sent, all.received
-    );
+    println!("\n{} bytes to the servers, {} bytes from them\n", all.sent, all.received);
     faults
 }
 
@@ -183,11 +166,7 @@ fn left_over(
     let name = stand.transport.name;
     let fresh = &stand.fresh;
     let gauges: [(&str, Gauge, bool); 5] = [
-        (
-            "descriptors",
-            |g| g.descriptors,
-            end.descriptors <= start.descriptors,
-        ),
+        ("descriptors", |g| g.descriptors, end.descriptors <= start.descriptors),
         ("threads", |g| g.threads, end.threads <= start.threads),
         ("memory (RSS), KiB", |g| g.memory_kib, end.fits(start)),
         ("servers' connections", |g| g.leases, end.leases == 0),
@@ -200,9 +179,7 @@ fn left_over(
             faults.add(format!("{name} {what}: {before} before, {after} after"));
         }
         let what = format!("{name} {what}");
-        rows.push(format!(
-            "{what:<24}{fresh:>10}{before:>10}{most:>10}{after:>10}"
-        ));
+        rows.push(format!("{what:<24}{fresh:>10}{before:>10}{most:>10}{after:>10}"));
     }
     rows
 }

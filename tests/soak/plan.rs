@@ -61,21 +61,12 @@ pub(crate) const KINDS: [(Kind, &str); 15] = [
     (Kind::SaysNothing, "broken: client says nothing"),
     (Kind::BreaksOff, "broken: client leaves in mid-request"),
     (Kind::Refused, "broken: server refuses, the next one serves"),
-    (
-        Kind::ClientResetsAnswer,
-        "broken: client resets in mid-answer",
-    ),
+    (Kind::ClientResetsAnswer, "broken: client resets in mid-answer"),
     (Kind::NeverReads, "broken: client never reads and leaves"),
     (Kind::ServerResets, "broken: server resets in mid-answer"),
     (Kind::ServerCloses, "broken: server closes at once"),
-    (
-        Kind::LeavesEarly,
-        "broken: UDP client leaves before the answer",
-    ),
-    (
-        Kind::AsksRefused,
-        "broken: UDP server refuses, the next one serves",
-    ),
+    (Kind::LeavesEarly, "broken: UDP client leaves before the answer"),
+    (Kind::AsksRefused, "broken: UDP server refuses, the next one serves"),
 ];
 
 /// One connection in ten is broken, each way as often as the others.
@@ -174,20 +165,12 @@ impl Request {
             _ => dice.size(),
         };
         // Never nothing: `ServerResets` leaves something unread.
-        Request {
-            kind,
-            stream,
-            up: 1 + dice.size(),
-            down,
-        }
+        Request { kind, stream, up: 1 + dice.size(), down }
     }
 
     /// What goes in front of the bytes.
     pub(crate) fn head(&self) -> [u8; Request::HEAD] {
-        let kind = KINDS
-            .iter()
-            .position(|(kind, _)| *kind == self.kind)
-            .unwrap();
+        let kind = KINDS.iter().position(|(kind, _)| *kind == self.kind).unwrap();
         let mut head = [kind as u8; Request::HEAD];
         for (place, number) in [(1, self.stream), (5, self.up), (9, self.down)] {
             head[place..place + 4].copy_from_slice(&number.to_be_bytes());
@@ -202,11 +185,6 @@ impl Request {
             Some(u32::from_be_bytes(bytes.try_into().ok()?))
         };
         let (kind, _) = KINDS.get(usize::from(*head.first()?))?;
-        Some(Request {
-            kind: *kind,
-            stream: number(1)?,
-            up: number(5)?,
-            down: number(9)?,
-        })
+        Some(Request { kind: *kind, stream: number(1)?, up: number(5)?, down: number(9)? })
     }
 }

@@ -38,23 +38,8 @@ struct Desk {
 impl Server {
     fn new(at: SocketAddr, index: u8, role: Role, faults: &Arc<Faults>) -> (Server, Desk) {
         let count = Arc::<Count>::default();
-        let (server, faults) = (
-            Server {
-                at,
-                role,
-                count: Arc::clone(&count),
-            },
-            Arc::clone(faults),
-        );
-        (
-            server,
-            Desk {
-                index,
-                role,
-                count,
-                faults,
-            },
-        )
+        let (server, faults) = (Server { at, role, count: Arc::clone(&count) }, Arc::clone(faults));
+        (server, Desk { index, role, count, faults })
     }
 
     /// For connections.
@@ -87,8 +72,7 @@ impl Desk {
             let stream = match listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(e) => {
-                    self.faults
-                        .add(format!("server {}: accept: {e}", self.index));
+                    self.faults.add(format!("server {}: accept: {e}", self.index));
                     continue;
                 }
             };
@@ -108,10 +92,7 @@ impl Desk {
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let wire = Wire {
-            stream,
-            count: &self.count,
-        };
+        let wire = Wire { stream, count: &self.count };
         let mut head = [0; Request::HEAD];
         loop {
             match wire.fill(&mut head)? {
@@ -161,22 +142,19 @@ impl Desk {
             let (len, from) = match socket.recv_from(&mut data) {
                 Ok(received) => received,
                 Err(e) => {
-                    self.faults
-                        .add(format!("server {}: receive: {e}", self.index));
+                    self.faults.add(format!("server {}: receive: {e}", self.index));
                     continue;
                 }
             };
             self.count.received.fetch_add(len as u64, Relaxed);
             let (head, body) = data[..len].split_at(Request::HEAD.min(len));
             let Some(request) = Request::read(head) else {
-                self.faults
-                    .add(format!("server {}: not a question", self.index));
+                self.faults.add(format!("server {}: not a question", self.index));
                 continue;
             };
             let whole = body.len() == request.up as usize;
             if !whole || !same_pattern(request.stream as usize, 0, body) {
-                self.faults
-                    .add(format!("server {}: other bytes than were sent", self.index));
+                self.faults.add(format!("server {}: other bytes than were sent", self.index));
             }
             let answer = pattern(request.answer() as usize, 0, request.down as usize);
             match socket.send_to(&[&[self.index], answer].concat(), from) {

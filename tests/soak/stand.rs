@@ -181,21 +181,14 @@ impl Stand {
     }
 
     fn call<'a>(&self, number: u32, kind: Kind, from: Ipv4Addr, count: &'a Count) -> Call<'a> {
-        Call {
-            number,
-            kind,
-            from,
-            to: self.pen.at.inet(),
-            count,
-        }
+        Call { number, kind, from, to: self.pen.at.inet(), count }
     }
 
     /// A client that was never here: the first choice is the absent server.
     fn stranger(&self, number: u32, kind: Kind) {
         let which = self.next_stranger.fetch_add(1, Relaxed) & 0x00ff_ffff;
         let ip = Ipv4Addr::from_bits(self.base(1) + which % 0x00ff_0000);
-        self.call(number, kind, ip, &self.strangers)
-            .make_on(0, &self.faults);
+        self.call(number, kind, ip, &self.strangers).make_on(0, &self.faults);
     }
 
     /// Makes connections until `count` have been made by all who do this.
@@ -255,14 +248,10 @@ impl Stand {
         let leases = self.rows("servers").into_iter();
         let page = self.pen.ask("status");
         // "Number of connections: 500 max, 0 used, ..."
-        let used = page
-            .split_once(" max, ")
-            .and_then(|(_, rest)| rest.split_once(" used"));
+        let used = page.split_once(" max, ").and_then(|(_, rest)| rest.split_once(" used"));
         Gauges {
             leases: leases.map(|row| row.number("conn")).sum(),
-            slots: used
-                .and_then(|(used, _)| used.parse().ok())
-                .expect("slots in the report"),
+            slots: used.and_then(|(used, _)| used.parse().ok()).expect("slots in the report"),
             ..self.holdings()
         }
     }
@@ -286,11 +275,7 @@ impl Stand {
             let rests = still.elapsed() > Duration::from_secs(3);
             if (is_back && fits && rests) || Instant::now() > end {
                 let Gauges { leases, slots, .. } = self.gauges();
-                return Gauges {
-                    leases,
-                    slots,
-                    ..now
-                };
+                return Gauges { leases, slots, ..now };
             }
         }
     }
@@ -311,8 +296,7 @@ impl Stand {
         for client in &self.regulars {
             let here = client.count.total();
             let Some(row) = recent.get(client.ip.to_string().as_str()) else {
-                self.faults
-                    .add(format!("{name}: pen does not know {} any more", client.ip));
+                self.faults.add(format!("{name}: pen does not know {} any more", client.ip));
                 continue;
             };
             let there = Total {
@@ -333,9 +317,7 @@ impl Stand {
             };
             if !bytes || !visits {
                 let ip = client.ip;
-                self.faults.add(format!(
-                    "{name} client {ip}: pen has {there:?}, itself {here:?}"
-                ));
+                self.faults.add(format!("{name} client {ip}: pen has {there:?}, itself {here:?}"));
             }
         }
         for (index, row) in self.rows("servers").iter().enumerate() {
@@ -344,12 +326,8 @@ impl Stand {
             all.sent += pen.0;
             all.received += pen.1;
             let of_it = |client: &&Regular| client.server == index;
-            let mut clients: Total = self
-                .regulars
-                .iter()
-                .filter(of_it)
-                .map(|c| c.count.total())
-                .sum();
+            let mut clients: Total =
+                self.regulars.iter().filter(of_it).map(|c| c.count.total()).sum();
             let mut known = by_server[index];
             if index == 0 {
                 let strangers = self.strangers.total();

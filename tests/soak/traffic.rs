@@ -64,18 +64,13 @@ impl Call<'_> {
             Err(e) => e.to_string(),
         };
         let (number, kind, from) = (self.number, self.kind, self.from);
-        faults.add(format!(
-            "connection {number} ({kind:?}) of {from}: {problem}"
-        ));
+        faults.add(format!("connection {number} ({kind:?}) of {from}: {problem}"));
     }
 
     /// A TCP connection.
     fn connect(&self) -> io::Result<Option<u8>> {
         let stream = self.open()?;
-        let wire = Wire {
-            stream: &stream,
-            count: self.count,
-        };
+        let wire = Wire { stream: &stream, count: self.count };
         let mut dice = Dice::new(self.number);
         let request = Request::new(self.kind, self.number, &mut dice);
         let send = || wire.send(&request.head(), request.stream, request.up);
@@ -144,9 +139,7 @@ impl Call<'_> {
         let mut server = [0];
         match wire.fill(&mut server)? {
             0 => Err(wrong("ended without an answer")),
-            _ => wire
-                .take(request.answer(), 0, request.down)
-                .map(|()| server[0]),
+            _ => wire.take(request.answer(), 0, request.down).map(|()| server[0]),
         }
     }
 
@@ -206,10 +199,7 @@ impl Call<'_> {
             if !whole || !same_pattern(request.answer() as usize, 0, answer) {
                 return Err(wrong("other bytes than were sent"));
             }
-            if server
-                .replace(*index)
-                .is_some_and(|before| before != *index)
-            {
+            if server.replace(*index).is_some_and(|before| before != *index) {
                 return Err(wrong("another server on the same flow"));
             }
         }

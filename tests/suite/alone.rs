@@ -16,9 +16,7 @@ fn root() -> Option<Dir> {
     let root = Dir::new();
     // By another process, as a program that this one has written cannot be
     // started while any other test starts something.
-    let copied = Command::new("cp")
-        .args([&pen_program(), root.path()])
-        .status();
+    let copied = Command::new("cp").args([&pen_program(), root.path()]).status();
     assert!(copied.unwrap().success());
     let output = Command::new("chroot")
         .args([root.path(), Path::new("/pen"), Path::new("--version")])

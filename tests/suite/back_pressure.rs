@@ -50,10 +50,7 @@ fn a_client_that_stops_reading_stalls_its_server_alone() {
     let mut at = 0;
     while at < stalled + (1 << 20) {
         let count = (&client.0).read(&mut buffer).unwrap();
-        assert!(
-            count > 0 && same_pattern(0, at as u64, &buffer[..count]),
-            "at {at}"
-        );
+        assert!(count > 0 && same_pattern(0, at as u64, &buffer[..count]), "at {at}");
         at += count;
     }
 }
@@ -75,11 +72,7 @@ fn a_server_that_stops_reading_stalls_its_client_alone() {
         let _ = report.send(at as usize);
     });
     let other = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .args(["-r"])
-        .server(&other.at)
-        .server(&slow.at)
-        .start();
+    let pen = Starter::new(&place).args(["-r"]).server(&other.at).server(&slow.at).start();
     let before = memory(&pen);
     let client = pen.connect();
     let sent = AtomicUsize::new(0);

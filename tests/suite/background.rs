@@ -105,10 +105,7 @@ fn exit_statuses_in_the_foreground() {
 fn other_signals_do_not_end_it() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .servers(&servers)
-        .expect("reloading on HUP")
-        .start();
+    let pen = Starter::new(&place).servers(&servers).expect("reloading on HUP").start();
     pen.signal("PIPE");
     // Nothing to open or to read again.
     pen.signal("HUP");
@@ -144,9 +141,7 @@ fn a_stale_socket_is_replaced() {
     let path = dir.file("pen.sock");
     stale_socket(&path);
     assert!(fs::metadata(&path).unwrap().file_type().is_socket());
-    let pen = Starter::at(At::Unix(path.clone()))
-        .servers(&servers)
-        .start();
+    let pen = Starter::at(At::Unix(path.clone())).servers(&servers).start();
     wait_until("it is pen's socket", || pen.at.connect().is_ok());
     assert_eq!(pen.letter(), "A");
     drop(pen);
@@ -158,9 +153,7 @@ fn another_ones_socket_is_not_removed_at_the_end() {
     let (place, dir) = (Place::new(), Dir::new());
     let servers = letters(&place, 1);
     let path = dir.file("pen.sock");
-    let first = Starter::at(At::Unix(path.clone()))
-        .servers(&servers)
-        .start();
+    let first = Starter::at(At::Unix(path.clone())).servers(&servers).start();
     let second = Starter::at(At::Unix(path)).servers(&servers).start();
     drop(first);
     assert_eq!(second.letter(), "A");
@@ -171,10 +164,8 @@ fn a_stale_pid_file_is_written_over() {
     let (place, dir) = (Place::new(), Dir::new());
     let pid_file = dir.file("pen.pid");
     fs::write(&pid_file, "999999999999 of long ago\n").unwrap();
-    let pen = Starter::new(&place)
-        .args(["-p", pid_file.to_str().unwrap()])
-        .server(&place.at())
-        .start();
+    let pen =
+        Starter::new(&place).args(["-p", pid_file.to_str().unwrap()]).server(&place.at()).start();
     let text = fs::read_to_string(&pid_file).unwrap();
     assert_eq!(text, pen.pid().to_string());
     drop(pen);

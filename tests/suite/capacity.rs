@@ -9,10 +9,7 @@ use std::sync::{Arc, Mutex};
 fn at_the_cap_clients_wait_for_their_turn() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .args(["-x", "1"])
-        .servers(&servers)
-        .start();
+    let pen = Starter::new(&place).args(["-x", "1"]).servers(&servers).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     let (second, third) = (pen.connect(), pen.connect());
@@ -32,11 +29,7 @@ fn at_the_cap_clients_wait_for_their_turn() {
 fn the_cap_can_be_raised() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .args(["-x", "1"])
-        .control(place.at())
-        .servers(&servers)
-        .start();
+    let pen = Starter::new(&place).args(["-x", "1"]).control(place.at()).servers(&servers).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     let second = pen.connect();
@@ -51,10 +44,7 @@ fn the_cap_can_be_raised() {
 fn a_client_that_leaves_while_it_waits_is_no_trouble() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .args(["-x", "1"])
-        .servers(&servers)
-        .start();
+    let pen = Starter::new(&place).args(["-x", "1"]).servers(&servers).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     drop(pen.connect());
@@ -67,11 +57,7 @@ fn a_client_that_leaves_while_it_waits_is_no_trouble() {
 fn a_thousand_short_connections_are_shared_evenly() {
     let place = Place::new();
     let servers = letters(&place, 4);
-    let pen = Starter::new(&place)
-        .args(["-r"])
-        .control(place.at())
-        .servers(&servers)
-        .start();
+    let pen = Starter::new(&place).args(["-r"]).control(place.at()).servers(&servers).start();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -93,9 +79,7 @@ fn a_thousand_short_connections_are_shared_evenly() {
 /// be that high.
 fn allow_open_files(wanted: u64) -> bool {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"));
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
     let words: Vec<_> = line.unwrap().split_whitespace().collect();
     let number = |word: &str| word.parse().unwrap_or(u64::MAX);
     let (soft, hard) = (number(words[3]), number(words[4]));
@@ -124,19 +108,14 @@ fn two_thousand_connections_at_once() {
     let server = Backend::start(place.at(), move |stream| {
         keep.lock().unwrap().push(stream);
     });
-    let pen = Starter::new(&place)
-        .args(["-x", "2500"])
-        .control(place.at())
-        .server(&server.at)
-        .start();
+    let pen =
+        Starter::new(&place).args(["-x", "2500"]).control(place.at()).server(&server.at).start();
     let mut clients: Vec<Client> = Vec::new();
     while clients.len() < CLIENTS {
         // No more at a time than the server's queue holds: what is too much
         // for it would be tried again after seconds.
         clients.extend((0..50).map(|_| pen.connect()));
-        wait_until("all are connected", || {
-            accepted.lock().unwrap().len() == clients.len()
-        });
+        wait_until("all are connected", || accepted.lock().unwrap().len() == clients.len());
     }
     assert_eq!(pen.load(0), CLIENTS as u32);
     for stream in accepted.lock().unwrap().iter() {

@@ -141,9 +141,7 @@ fn prio_goes_on_with_the_next_lowest() {
 fn prio_goes_before_weight_and_weight_before_hash() {
     let place = Place::new();
     let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place)
-        .args(["-rhW", "-O", "prio"])
-        .control(place.at());
+    let mut starter = Starter::new(&place).args(["-rhW", "-O", "prio"]).control(place.at());
     for (server, (weight, prio)) in servers.iter().zip([(1, 2), (1, 3), (9, 1)]) {
         starter = starter.operand(format!("{}:0:0:{weight}:{prio}", server.at));
     }

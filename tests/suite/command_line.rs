@@ -65,13 +65,7 @@ fn help_version_and_windows() {
 #[test]
 fn obsolete_options_are_noted_and_ignored() {
     let notes = match is_c_pen() {
-        true => [
-            "-D option",
-            "-n option",
-            "-Q option",
-            "-S option",
-            "-S option",
-        ],
+        true => ["-D option", "-n option", "-Q option", "-S option", "-S option"],
         false => ["-D is", "-n is", "-Q is", "-S is", "-S is"],
     };
     serves(&["-D", "-nQ", "-S", "10", "-S10"], &notes);
@@ -80,21 +74,9 @@ fn obsolete_options_are_noted_and_ignored() {
 #[test]
 fn low_numbers_are_raised_with_a_note() {
     for (words, ours, theirs) in [
-        (
-            ["-m", "0"],
-            "-m 0: too low, 1 is used",
-            "multi_accept bumped to 1",
-        ),
-        (
-            ["-m", "-3"],
-            "-m -3: too low, 1 is used",
-            "multi_accept bumped to 1",
-        ),
-        (
-            ["-q", "7"],
-            "-q 7: too low, 50 is used",
-            "listen_queue bumped to 50",
-        ),
+        (["-m", "0"], "-m 0: too low, 1 is used", "multi_accept bumped to 1"),
+        (["-m", "-3"], "-m -3: too low, 1 is used", "multi_accept bumped to 1"),
+        (["-q", "7"], "-q 7: too low, 50 is used", "listen_queue bumped to 50"),
     ] {
         serves(&words, &[if is_c_pen() { theirs } else { ours }]);
     }
@@ -117,36 +99,17 @@ fn commands_act_where_they_stand() {
         let (replies, _) = stdout.split_once("usage:").unwrap();
         replies.to_owned()
     };
-    let modes = said(&[
-        "-O",
-        "mode",
-        "-r",
-        "-O",
-        "mode",
-        "-o",
-        "no roundrobin",
-        "-hsW",
-        "-o",
-        "mode",
-    ]);
+    let modes =
+        said(&["-O", "mode", "-r", "-O", "mode", "-o", "no roundrobin", "-hsW", "-o", "mode"]);
     let wanted = "no hash no roundrobin no stubborn no weight no prio\n\
                   no hash roundrobin no stubborn no weight no prio\n\
                   hash no roundrobin stubborn weight no prio\n";
     assert_eq!(modes, wanted);
     let last = |words: &[&str]| said(words).lines().last().map(str::to_owned);
-    assert_eq!(
-        last(&["-b", "5", "-O", "blacklist 7", "-O", "blacklist"]),
-        Some("7".to_owned())
-    );
-    assert_eq!(
-        last(&["-O", "blacklist 7", "-b", "5", "-O", "blacklist"]),
-        Some("5".to_owned())
-    );
+    assert_eq!(last(&["-b", "5", "-O", "blacklist 7", "-O", "blacklist"]), Some("7".to_owned()));
+    assert_eq!(last(&["-O", "blacklist 7", "-b", "5", "-O", "blacklist"]), Some("5".to_owned()));
     let wanted = if worse(&REPEATED) { "500" } else { "9" };
-    assert_eq!(
-        last(&["-x500", "-x", "7", "-x9", "-O", "conn_max"]),
-        Some(wanted.to_owned())
-    );
+    assert_eq!(last(&["-x500", "-x", "7", "-x9", "-O", "conn_max"]), Some(wanted.to_owned()));
     assert_eq!(last(&["-dd", "-rd", "-O", "debug"]), Some("3".to_owned()));
     // What was said before a later word is refused has been said.
     if !better(&WRONG_WORD) {
@@ -157,14 +120,7 @@ fn commands_act_where_they_stand() {
 
 /// The settings that a running pen shows.
 fn settings(pen: &Pen) -> String {
-    let shown = [
-        "mode",
-        "conn_max",
-        "blacklist",
-        "timeout",
-        "tracking",
-        "clients_max",
-    ];
+    let shown = ["mode", "conn_max", "blacklist", "timeout", "tracking", "clients_max"];
     shown.map(|line| pen.ask(line)).concat()
 }
 
@@ -267,10 +223,7 @@ fn check_tells_what_is_wrong() {
     for (words, parts) in [
         (["-u", "no-such-user"], ["-u", "no-such-user"]),
         (["-j", "/nonexistent/jail"], ["-j", "/nonexistent/jail"]),
-        (
-            ["-F", "/nonexistent/pen.cfg"],
-            ["read", "/nonexistent/pen.cfg"],
-        ),
+        (["-F", "/nonexistent/pen.cfg"], ["read", "/nonexistent/pen.cfg"]),
         (["-F", config], [config, "line 3"]),
         (["-e", "bad..host:80"], ["-e", "bad..host"]),
     ] {

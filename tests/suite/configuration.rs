@@ -23,9 +23,7 @@ fn a_file_sets_what_options_do_not() {
         b.port()
     );
     fs::write(&file, text).unwrap();
-    let pen = Starter::new(&place)
-        .args(["-F", file.to_str().unwrap()])
-        .start();
+    let pen = Starter::new(&place).args(["-F", file.to_str().unwrap()]).start();
     assert_eq!(pen.letters(3), "BAB");
 }
 
@@ -57,29 +55,16 @@ fn every_bad_line_is_named_and_the_start_fails() {
     let dir = Dir::new();
     let (file, more) = (dir.file("pen.cfg"), dir.file("more.cfg"));
     let name = |path: &std::path::Path| path.display().to_string();
-    fs::write(
-        &file,
-        format!("hash\nfoo\ninclude {}\nblacklist x\n", name(&more)),
-    )
-    .unwrap();
+    fs::write(&file, format!("hash\nfoo\ninclude {}\nblacklist x\n", name(&more))).unwrap();
     fs::write(&more, format!("prio\nno bar\ninclude {}\n", name(&file))).unwrap();
     let (status, stdout, stderr) = run(["-f", "-F", &name(&file), "127.0.0.1:1", "127.0.0.1:2"]);
     assert_eq!((status, stdout.as_str()), (1, ""));
     let lines: Vec<&str> = stderr.lines().collect();
     let wanted = [
-        format!(
-            "{}, line 2: do_cmd: ignoring command starting with 'foo'",
-            name(&file)
-        ),
-        format!(
-            "{}, line 2: do_cmd: ignoring command starting with 'bar'",
-            name(&more)
-        ),
+        format!("{}, line 2: do_cmd: ignoring command starting with 'foo'", name(&file)),
+        format!("{}, line 2: do_cmd: ignoring command starting with 'bar'", name(&more)),
         format!("{}, line 3: {}: includes itself", name(&more), name(&file)),
-        format!(
-            "{}, line 4: blacklist: bad number 'x', expected [seconds]",
-            name(&file)
-        ),
+        format!("{}, line 4: blacklist: bad number 'x', expected [seconds]", name(&file)),
     ];
     assert_eq!(lines, wanted.map(|line| format!("pen: fatal: {line}")));
 }
@@ -122,30 +107,8 @@ fn what_is_written_restores_everything() {
     let (file, again) = (dir.file("pen.cfg"), dir.file("again.cfg"));
     let control = place.at();
     let pen = Starter::new(&place)
-        .args([
-            "-X",
-            "-c",
-            "77",
-            "-x",
-            "66",
-            "-q",
-            "55",
-            "-e",
-            "127.0.0.1:9",
-            "-N",
-        ])
-        .args([
-            "-B",
-            "[::1]:8:7",
-            "-b",
-            "6",
-            "-t",
-            "5",
-            "-T",
-            "4",
-            "-a",
-            "-hrsW",
-        ])
+        .args(["-X", "-c", "77", "-x", "66", "-q", "55", "-e", "127.0.0.1:9", "-N"])
+        .args(["-B", "[::1]:8:7", "-b", "6", "-t", "5", "-T", "4", "-a", "-hrsW"])
         .operand("127.0.0.1:1001:10:20:3:4".to_owned())
         .operand("/nonexistent/server".to_owned())
         .control(control.clone())
@@ -172,31 +135,19 @@ fn what_is_written_restores_everything() {
         assert!(!reply.contains("expected"), "{reply}");
     }
     pen.ask(&format!("write {}", file.display()));
-    let questions = [
-        "servers",
-        "mode",
-        "clients_max",
-        "conn_max",
-        "log",
-        "web_stats",
-        "udp_balance",
-    ];
+    let questions =
+        ["servers", "mode", "clients_max", "conn_max", "log", "web_stats", "udp_balance"];
     let before = questions.map(|question| pen.ask(question));
     let at = pen.at.clone();
     drop(pen);
 
     let text = fs::read_to_string(&file).unwrap();
     let words = text.lines().nth(1).unwrap().strip_prefix("# pen ").unwrap();
-    let words: Vec<String> = words
-        .split(' ')
-        .map(|word| word.replace('\'', ""))
-        .collect();
+    let words: Vec<String> = words.split(' ').map(|word| word.replace('\'', "")).collect();
     let (listen, words) = words.split_last().unwrap();
     assert_eq!(*listen, at.to_string());
-    let pen = Starter::at(at)
-        .args(words.iter().filter(|word| *word != "-f"))
-        .control(control)
-        .start();
+    let pen =
+        Starter::at(at).args(words.iter().filter(|word| *word != "-f")).control(control).start();
     pen.ask(&format!("write {}", again.display()));
     assert_eq!(questions.map(|question| pen.ask(question)), before);
     // But for the time and the file's own name nothing differs.
@@ -269,18 +220,10 @@ fn a_file_can_be_a_pipe() {
     command.args(["--check", "-F", "/dev/stdin", "10000", "127.0.0.1:9"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(b"hash\nmode\n")
-        .unwrap();
+    child.stdin.take().unwrap().write_all(b"hash\nmode\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
-    assert!(
-        output.stdout.starts_with(b"hash no roundrobin"),
-        "{output:?}"
-    );
+    assert!(output.stdout.starts_with(b"hash no roundrobin"), "{output:?}");
 }
 
 /// Where a path is meant, a path can be given.

@@ -72,12 +72,7 @@ fn a_list_keeps_clients_out() {
     let control = place.at();
     let pen = Starter::new(&place)
         .control(control.clone())
-        .args([
-            "-O",
-            "acl 3 deny 127.0.0.0 255.0.0.0",
-            "-O",
-            "control_acl 3",
-        ])
+        .args(["-O", "acl 3 deny 127.0.0.0 255.0.0.0", "-O", "control_acl 3"])
         .expect("control connection denied")
         .start();
     let client = Client::new(&control);
@@ -95,10 +90,7 @@ fn abuse_disturbs_nobody() {
     let place = Place::new();
     let backends = letters(&place, 1);
     let control = place.at();
-    let pen = Starter::new(&place)
-        .servers(&backends)
-        .control(control.clone())
-        .start();
+    let pen = Starter::new(&place).servers(&backends).control(control.clone()).start();
     assert_eq!(pen.letter(), "A");
     let threads = || pen.status().number("Threads");
     let before = threads();
@@ -106,18 +98,10 @@ fn abuse_disturbs_nobody() {
     let silent: Vec<Client> = (0..200).map(|_| Client::new(&control)).collect();
     let start = Instant::now();
     assert!(pen.ask("mode").starts_with("no hash"));
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     assert_eq!(pen.letter(), "A");
     // Never more than a fixed number of threads for control connections.
-    assert!(
-        threads() < before + 40,
-        "{} threads, {before} before",
-        threads()
-    );
+    assert!(threads() < before + 40, "{} threads, {before} before", threads());
 
     let mut seed = 4711_u32;
     let mut random = || {
@@ -136,11 +120,7 @@ fn abuse_disturbs_nobody() {
     let _ = (&client.0).write_all(&vec![0; 1 << 20]);
     let start = Instant::now();
     assert!(pen.ask("mode").starts_with("no hash"));
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     assert_eq!(pen.letter(), "A");
     drop((silent, client));
     wait_until("control threads have gone", || threads() <= before);
@@ -164,11 +144,7 @@ fn whatever_is_sent_comes_back_harmless() {
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
     let sent = "\x1b[2Jfoo\x07";
-    let shown = if worse(&ESCAPED) {
-        sent
-    } else {
-        "\\x1b[2Jfoo\\x07"
-    };
+    let shown = if worse(&ESCAPED) { sent } else { "\\x1b[2Jfoo\\x07" };
     let reply = format!("do_cmd: ignoring command starting with '{shown}'\n");
     assert_eq!(pen.ask(sent), reply);
 }
@@ -192,10 +168,7 @@ fn help_lists_every_command() {
 #[test]
 fn exit_ends_pen_if_it_may() {
     let place = Place::new();
-    let mut pen = Starter::new(&place)
-        .args(["-X"])
-        .control(place.at())
-        .start();
+    let mut pen = Starter::new(&place).args(["-X"]).control(place.at()).start();
     pen.ask("exit");
     assert!(pen.wait().success());
 }

@@ -62,11 +62,7 @@ fn every_command_has_a_case() {
     for spec in pen::command::TABLE {
         let no = format!("no {}", spec.name);
         let forms = [spec.name, &no];
-        let forms = if spec.has_no() {
-            &forms[..]
-        } else {
-            &forms[..1]
-        };
+        let forms = if spec.has_no() { &forms[..] } else { &forms[..1] };
         for form in forms {
             let is_here = COMMANDS.iter().any(|row| row.0 == *form);
             let is_there = LINES.iter().any(|(line, _)| begins(line, form));

@@ -58,9 +58,7 @@ impl Tally {
     /// Each server has between 40 and 60 of a hundred.
     fn is_even(&self) -> bool {
         let [least, most] = [self.all() * 4 / 10, self.all() * 6 / 10];
-        self.answers
-            .iter()
-            .all(|count| (least..=most).contains(count))
+        self.answers.iter().all(|count| (least..=most).contains(count))
     }
 }
 
@@ -152,9 +150,7 @@ impl Clients {
     /// Waits until there are so many more answers.
     fn go_on(&self, count: usize) {
         let before = self.sum().all();
-        wait_until("queries are answered", || {
-            self.sum().all() >= before + count
-        });
+        wait_until("queries are answered", || self.sum().all() >= before + count);
     }
 }
 

@@ -137,12 +137,9 @@ fn ends(pen: &Pen, servers: &Receiver<Arc<TcpStream>>) -> (Client, Client) {
 fn fastclose_lets_one_side_end_both() {
     let place = Place::new();
     let (server, servers) = handing_over(&place);
-    for (mode, by_server, by_client) in [
-        ("off", false, false),
-        ("up", true, false),
-        ("down", false, true),
-        ("both", true, true),
-    ] {
+    for (mode, by_server, by_client) in
+        [("off", false, false), ("up", true, false), ("down", false, true), ("both", true, true)]
+    {
         let pen = Starter::new(&place)
             .args(["-O", &format!("tcp_fastclose {mode}")])
             .server(&server.at)
@@ -157,11 +154,7 @@ fn fastclose_lets_one_side_end_both() {
         client.send("bye");
         client.end_sending();
         assert_eq!(up.receive(3), b"bye", "{mode}");
-        let ended = if by_client {
-            client.ends()
-        } else {
-            !client.is_quiet()
-        };
+        let ended = if by_client { client.ends() } else { !client.is_quiet() };
         assert_eq!(ended, by_client, "{mode}, the client ends");
     }
 }
@@ -171,17 +164,10 @@ fn fastclose_flushes_first() {
     const LENGTH: usize = 3_000_000;
     let place = Place::new();
     let (server, servers) = handing_over(&place);
-    let pen = Starter::new(&place)
-        .args(["-O", "tcp_fastclose both"])
-        .server(&server.at)
-        .start();
+    let pen = Starter::new(&place).args(["-O", "tcp_fastclose both"]).server(&server.at).start();
     for server_ends in [true, false] {
         let (client, up) = ends(&pen, &servers);
-        let (from, to) = if server_ends {
-            (up, client)
-        } else {
-            (client, up)
-        };
+        let (from, to) = if server_ends { (up, client) } else { (client, up) };
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 from.send(vec![b'x'; LENGTH]);

@@ -107,10 +107,7 @@ fn a_file_in_the_place_of_the_socket_stays() {
     let word = path.to_str().unwrap();
     refused(&[word, "127.0.0.1:9"], &[word, "not a socket"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "data");
-    refused(
-        &[dir.path().to_str().unwrap(), "127.0.0.1:9"],
-        &["not a socket"],
-    );
+    refused(&[dir.path().to_str().unwrap(), "127.0.0.1:9"], &["not a socket"]);
 }
 
 #[test]

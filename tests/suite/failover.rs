@@ -24,11 +24,7 @@ fn a_refused_connect_goes_to_the_next_server() {
     }
     assert_eq!(pen.letter(), "B");
     pen.says("is down for 30 s");
-    let told = pen
-        .messages()
-        .iter()
-        .filter(|m| m.contains("is down for 30 s"))
-        .count();
+    let told = pen.messages().iter().filter(|m| m.contains("is down for 30 s")).count();
     assert_eq!(told, 1);
     // The client stays with the server that took it in.
     assert_eq!(pen.letters(2), "BB");
@@ -187,12 +183,7 @@ fn an_access_list_tells_clients_apart() {
     let place = Place::new();
     let servers = letters(&place, 1);
     let pen = Starter::new(&place)
-        .args([
-            "-O",
-            "acl 0 permit 127.0.0.2",
-            "-O",
-            "acl 0 deny 127.0.0.0/29",
-        ])
+        .args(["-O", "acl 0 permit 127.0.0.2", "-O", "acl 0 deny 127.0.0.0/29"])
         .servers(&servers)
         .expect("denied by the access list")
         .start();
@@ -261,9 +252,7 @@ fn soft_and_hard_limits() {
     assert_eq!(round, "BBAAA");
     assert_eq!((pen.load(0), pen.load(1)), (3, 2));
     held.clear();
-    wait_until("the places are free again", || {
-        (pen.load(0), pen.load(1)) == (0, 0)
-    });
+    wait_until("the places are free again", || (pen.load(0), pen.load(1)) == (0, 0));
 }
 
 #[test]
@@ -292,10 +281,7 @@ fn who_is_turned_away_is_not_counted() {
     for server in &servers {
         starter = starter.operand(format!("{}:1", server.at));
     }
-    let pen = starter
-        .control(place.at())
-        .expect("no server available")
-        .start();
+    let pen = starter.control(place.at()).expect("no server available").start();
     let held: Vec<_> = (0..2).map(|_| hold(|| pen.connect())).collect();
     assert_eq!(pen.letter(), "");
     // So the next one gets in, too.

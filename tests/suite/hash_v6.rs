@@ -20,10 +20,7 @@ impl Namespace {
         }
         let name = format!("pen-suite-{}-hash", std::process::id());
         let namespace = Namespace(name.clone());
-        let mut lines = vec![
-            format!("netns add {name}"),
-            format!("-n {name} link set lo up"),
-        ];
+        let mut lines = vec![format!("netns add {name}"), format!("-n {name} link set lo up")];
         let add = |address| format!("-n {name} addr add {address}/128 dev lo nodad");
         lines.extend(addresses.iter().map(add));
         lines.push(format!("netns exec {name} true"));

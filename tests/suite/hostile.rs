@@ -85,18 +85,12 @@ fn links_where_all_can_write_are_refused() {
         }
     }
     // The page and the configuration take the link's own name.
-    let pen = with_page(&place, &link)
-        .expect("way is a link of user")
-        .start();
+    let pen = with_page(&place, &link).expect("way is a link of user").start();
     assert!(pen.ask("status").contains("Pen status page"));
     assert!(is_page(&link));
     symlink(&victim, all.file("cfg")).unwrap();
     assert_eq!(pen.ask(&format!("write {}", all.file("cfg").display())), "");
-    assert!(
-        fs::read_to_string(all.file("cfg"))
-            .unwrap()
-            .starts_with('#')
-    );
+    assert!(fs::read_to_string(all.file("cfg")).unwrap().starts_with('#'));
     // A running pen refuses the same, and goes on as before.
     for command in ["log", "write"] {
         let reply = pen.ask(&format!("{command} {}", way.display()));
@@ -293,10 +287,8 @@ fn another_pid_file_stays() {
     let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
     fs::create_dir(all.file("way")).unwrap();
     fs::write(own.file("pid"), "whole").unwrap();
-    let pen = Starter::new(&place)
-        .args(words("-p", &all.file("way/pid")))
-        .server(&place.at())
-        .start();
+    let pen =
+        Starter::new(&place).args(words("-p", &all.file("way/pid"))).server(&place.at()).start();
     fs::rename(all.file("way"), all.file("away")).unwrap();
     symlink(own.path(), all.file("way")).unwrap();
     drop(pen);
@@ -316,10 +308,7 @@ fn a_device_is_no_pid_file_to_remove() {
     if !made.status().unwrap().success() {
         return skipped("no device can be made here");
     }
-    let pen = Starter::new(&place)
-        .args(words("-p", &device))
-        .server(&place.at())
-        .start();
+    let pen = Starter::new(&place).args(words("-p", &device)).server(&place.at()).start();
     drop(pen);
     let stays = fs::metadata(&device).is_ok_and(|meta| meta.file_type().is_char_device());
     assert!(stays != worse(&DEVICE));
@@ -391,10 +380,7 @@ fn a_control_socket_is_made_by_who_can_write_there() {
     let nobody = NOBODY.to_string();
     for (path, why) in [
         (his.file("link"), "not a socket"),
-        (
-            theirs.file("ctl"),
-            "Permission denied (os error 13) (as user 65534",
-        ),
+        (theirs.file("ctl"), "Permission denied (os error 13) (as user 65534"),
     ] {
         let path = path.display().to_string();
         let words = ["-C", &path, "-u", &nobody, &listen, "127.0.0.1:9"];
@@ -415,10 +401,7 @@ fn names_cannot_draw() {
     let path = dir.file("a\x1b[31m'b");
     let echo = Backend::echo(At::Unix(path.clone()));
     let log = dir.file("log");
-    let pen = Starter::new(&place)
-        .control(place.at())
-        .args(words("-l", &log))
-        .start();
+    let pen = Starter::new(&place).control(place.at()).args(words("-l", &log)).start();
     pen.ask(&format!("server 0 address {}", path.display()));
     let (servers, page) = (pen.ask("servers"), pen.ask("status"));
     if worse(&ESCAPED) {

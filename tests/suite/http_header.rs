@@ -140,10 +140,7 @@ fn other_bytes_pass_as_they_are() {
 fn a_dialogue_is_not_delayed() {
     let place = Place::new();
     let backend = Backend::echo(place.at());
-    let pen = Starter::new(&place)
-        .args(["-H"])
-        .server(&backend.at)
-        .start();
+    let pen = Starter::new(&place).args(["-H"]).server(&backend.at).start();
     let client = pen.connect();
     for byte in b"GET x\0\x01\x02" {
         client.send([*byte]);

@@ -54,10 +54,7 @@ fn a_half_closed_connection_ends_after_the_idle_time() {
 fn a_busy_connection_outlives_the_idle_time() {
     let place = Place::new();
     let server = Backend::echo(place.at());
-    let pen = Starter::new(&place)
-        .args(["-O", "idle_timeout 2"])
-        .server(&server.at)
-        .start();
+    let pen = Starter::new(&place).args(["-O", "idle_timeout 2"]).server(&server.at).start();
     let client = pen.connect();
     let quiet = pen.connect();
     let start = Instant::now();
@@ -90,10 +87,8 @@ fn few_slots_are_no_reason_to_wait() {
     }
     let place = Place::new();
     let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .args(["-x", "1", "-O", "idle_timeout 2"])
-        .server(&server.at)
-        .start();
+    let pen =
+        Starter::new(&place).args(["-x", "1", "-O", "idle_timeout 2"]).server(&server.at).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
     assert!(client.ends());

@@ -86,11 +86,7 @@ fn files_go_where_the_variables_say() {
         let cases: [(&[&str], &str, &str); 4] = [
             (&[dest_dir], "usr/local/bin", "usr/local/share/man"),
             (&[dest_dir, "PREFIX=/usr"], "usr/bin", "usr/share/man"),
-            (
-                &[dest_dir, "BINDIR=/sbin", "MANDIR=/man with blanks"],
-                "sbin",
-                "man with blanks",
-            ),
+            (&[dest_dir, "BINDIR=/sbin", "MANDIR=/man with blanks"], "sbin", "man with blanks"),
             (&[&format!("PREFIX={root}/a b")], "a b/bin", "a b/share/man"),
         ];
         for (variables, bin, man) in cases {
@@ -120,11 +116,7 @@ fn other_programs_can_be_installed_and_missing_ones_are_built() {
         let dest_dir = &format!("DESTDIR={}", dest.path().display());
         let bin = dest.file("usr/local/bin/pen");
         let from = &format!("FROM={}/release", other.path().display());
-        make(
-            name,
-            built.path(),
-            &["install", "CARGO=false", dest_dir, from],
-        );
+        make(name, built.path(), &["install", "CARGO=false", dest_dir, from]);
         assert_eq!(fs::read_to_string(&bin).unwrap(), "pen");
         // A cargo that "builds" by copying, and says so.
         let script = built.file("cargo");

@@ -13,9 +13,7 @@ use std::time::{Duration, Instant};
 /// How many connections pen says its descriptors suffice for.
 fn sufficient(pen: &Pen) -> usize {
     let messages = pen.messages();
-    let told = messages
-        .iter()
-        .find_map(|line| line.split_once("suffice for "));
+    let told = messages.iter().find_map(|line| line.split_once("suffice for "));
     let (_, rest) = told.expect("a message about descriptors");
     rest.split(' ').next().unwrap().parse().unwrap()
 }
@@ -163,11 +161,8 @@ fn a_client_waits_for_the_descriptor_of_its_server() {
 fn a_cap_that_fits_is_not_mentioned() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .under("ulimit -n 60")
-        .args(["-x", "8"])
-        .servers(&servers)
-        .start();
+    let pen =
+        Starter::new(&place).under("ulimit -n 60").args(["-x", "8"]).servers(&servers).start();
     assert_eq!(pen.letter(), "A");
 }
 
@@ -327,9 +322,7 @@ fn idle_threads_leave() {
     assert!(clients.iter().all(|client| client.letter() == "A"));
     assert!(threads(&pen) >= before + 50);
     drop(clients);
-    wait_for(Duration::from_secs(40), "the threads leave", || {
-        threads(&pen) <= before
-    });
+    wait_for(Duration::from_secs(40), "the threads leave", || threads(&pen) <= before);
     assert_eq!(pen.letter(), "A");
 }
 
@@ -347,10 +340,7 @@ fn pending_connects_cost_nothing() {
     let place = Place::new();
     let hole = place.addr();
     let _full = full_queue(hole);
-    let pen = Starter::new(&place)
-        .args(["-t", "60"])
-        .operand(hole.to_string())
-        .start();
+    let pen = Starter::new(&place).args(["-t", "60"]).operand(hole.to_string()).start();
     let clients: Vec<Client> = (0..150).map(|_| pen.connect()).collect();
     if worse(&PENDING) {
         let before = ticks(&pen);

@@ -9,18 +9,10 @@ use std::thread;
 fn servers_come_and_go() {
     let place = Place::new();
     let backends = letters(&place, 3);
-    let pen = Starter::new(&place)
-        .args(["-r"])
-        .servers(&backends[..2])
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).args(["-r"]).servers(&backends[..2]).control(place.at()).start();
     assert_eq!(pen.letters(2), "BA");
     let third = backends[2].at.inet();
-    pen.ask(&format!(
-        "server 2 address {} port {}",
-        third.ip(),
-        third.port()
-    ));
+    pen.ask(&format!("server 2 address {} port {}", third.ip(), third.port()));
     assert_eq!(pen.letters(3), "BCA");
     pen.ask("server 1 blacklist 1000");
     assert_eq!(pen.letters(4), "CACA");
@@ -38,10 +30,7 @@ fn servers_come_and_go() {
 fn a_move_keeps_connections_and_those_who_queue() {
     let place = Place::new();
     let backends = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .servers(&backends)
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
     let old = pen.connect();
     assert_eq!(old.letter(), "A");
     let next = place.at();
@@ -50,10 +39,7 @@ fn a_move_keeps_connections_and_those_who_queue() {
     wait_until("the old place is closed", || pen.at.connect().is_err());
     old.send("more\n");
     assert_eq!(old.letter(), "A");
-    assert_eq!(
-        pen.ask(&format!("listen {}", pen.at)),
-        format!("{}\n", pen.at)
-    );
+    assert_eq!(pen.ask(&format!("listen {}", pen.at)), format!("{}\n", pen.at));
     assert_eq!(pen.letter(), "A");
     if !better(&IMPOSSIBLE) {
         let reply = pen.ask("listen 192.0.2.1:80");
@@ -67,11 +53,7 @@ fn a_move_keeps_connections_and_those_who_queue() {
 fn a_move_is_possible_with_all_slots_taken() {
     let place = Place::new();
     let backends = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .args(["-x", "1"])
-        .servers(&backends)
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).args(["-x", "1"]).servers(&backends).control(place.at()).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     let next = place.at();
@@ -90,22 +72,15 @@ fn a_move_is_possible_with_all_slots_taken() {
 fn close_ends_a_connection() {
     let place = Place::new();
     let backends = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .servers(&backends)
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
     let shown = pen.ask("connection 0");
     assert!(shown.contains("state = 2\n"), "{shown}");
     assert_eq!(pen.ask("close 0"), "Forcibly closing connection 0\n");
     assert!(client.ends());
-    wait_until("it is gone", || {
-        pen.ask("connection 0").contains("state = 0")
-    });
-    wait_until("it is not counted", || {
-        pen.ask("servers").contains(" conn 0 ")
-    });
+    wait_until("it is gone", || pen.ask("connection 0").contains("state = 0"));
+    wait_until("it is not counted", || pen.ask("servers").contains(" conn 0 "));
 }
 
 #[test]
@@ -115,24 +90,17 @@ fn idlers_are_kept_and_let_go() {
     }
     let place = Place::new();
     let backends = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .servers(&backends)
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
     pen.ask("idlers 4");
     wait_until("four are there", || pen.ask("idlers") == "Idlers: 4/4\n");
-    wait_until("the servers share them", || {
-        [backends[0].count(), backends[1].count()] == [2, 2]
-    });
+    wait_until("the servers share them", || [backends[0].count(), backends[1].count()] == [2, 2]);
     let servers = pen.ask("servers");
     assert_eq!(servers.matches(" conn 2 ").count(), 2, "{servers}");
     pen.ask("idlers 1");
     wait_until("one is left", || pen.ask("idlers") == "Idlers: 1/1\n");
     pen.ask("idlers 0");
     wait_until("none is left", || pen.ask("idlers") == "Idlers: 0/0\n");
-    wait_until("none is counted", || {
-        pen.ask("servers").matches(" conn 0 ").count() == 2
-    });
+    wait_until("none is counted", || pen.ask("servers").matches(" conn 0 ").count() == 2);
 }
 
 /// An idle connection that its server closes is made again.
@@ -143,10 +111,7 @@ fn idlers_come_back() {
     }
     let place = Place::new();
     let backend = Backend::start(place.at(), |_| {});
-    let pen = Starter::new(&place)
-        .servers([&backend])
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
     pen.ask("idlers 1");
     wait_until("it was made three times", || backend.count() >= 3);
     pen.ask("idlers 0");
@@ -205,7 +170,5 @@ fn no_request_is_lost_to_a_change() {
         stop.store(true, SeqCst);
     });
     assert_eq!(pen.ask("idlers"), "Idlers: 0/0\n");
-    wait_until("all are counted out", || {
-        pen.ask("servers").matches(" conn 0 ").count() == 3
-    });
+    wait_until("all are counted out", || pen.ask("servers").matches(" conn 0 ").count() == 3);
 }

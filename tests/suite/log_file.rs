@@ -44,17 +44,11 @@ fn a_line_has_client_time_server_and_request() {
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place)
-        .args(["-l", log.to_str().unwrap()])
-        .server(&echo.at)
-        .start();
+    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
     let before = now();
     let long = "x".repeat(300);
     for (count, (data, logged)) in [
-        (
-            "GET /a b?c HTTP/1.1\r\nHost: h\r\n\r\n",
-            "GET /a b?c HTTP/1.1",
-        ),
+        ("GET /a b?c HTTP/1.1\r\nHost: h\r\n\r\n", "GET /a b?c HTTP/1.1"),
         ("one\ntwo\n", "one"),
         ("\r\n", ""),
         ("caf\u{e9}", "caf.."),
@@ -79,17 +73,11 @@ fn control_characters_do_not_reach_the_log() {
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place)
-        .args(["-l", log.to_str().unwrap()])
-        .server(&echo.at)
-        .start();
+    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
     send(&pen, b"a\x1b[31m\x07\0\t\x7f\xffb\n");
     let all = lines(&pen, &log, 1);
-    let wanted = if worse(&CONTROL_CHARACTERS) {
-        " a\x1b[31m\x07\0\t\x7f.b"
-    } else {
-        " a.[31m.....b"
-    };
+    let wanted =
+        if worse(&CONTROL_CHARACTERS) { " a\x1b[31m\x07\0\t\x7f.b" } else { " a.[31m.....b" };
     assert!(all[0].ends_with(wanted), "{all:?}");
 }
 
@@ -98,10 +86,7 @@ fn every_read_of_a_client_is_a_line() {
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place)
-        .args(["-l", log.to_str().unwrap()])
-        .server(&echo.at)
-        .start();
+    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
     let client = pen.connect();
     for word in ["first\n", "second\n", "third\n"] {
         // The echo makes sure that each is a read of its own.
@@ -117,10 +102,7 @@ fn a_line_is_there_at_once() {
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place)
-        .args(["-l", log.to_str().unwrap()])
-        .server(&echo.at)
-        .start();
+    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
     send(&pen, b"hello\n");
     let is_there = || fs::read_to_string(&log).unwrap().ends_with(" hello\n");
     if worse(&LOG_BUFFER) {
@@ -170,10 +152,8 @@ fn the_last_lines_are_written_before_the_end() {
     // Open for both, so that neither end waits for the other to come.
     let both = File::options().read(true).write(true).open(&pipe);
     let mut reader = File::open(&pipe).unwrap();
-    let mut pen = Starter::new(&place)
-        .args(["-l", pipe.to_str().unwrap()])
-        .server(&echo.at)
-        .start();
+    let mut pen =
+        Starter::new(&place).args(["-l", pipe.to_str().unwrap()]).server(&echo.at).start();
     // From now on the end of pen is the end of the log.
     drop(both);
     let client = pen.connect();
@@ -197,10 +177,7 @@ fn over_udp_to_penlogd() {
     let socket = UdpSocket::bind(place.addr()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let target = socket.local_addr().unwrap().to_string();
-    let pen = Starter::new(&place)
-        .args(["-l", &target])
-        .server(&echo.at)
-        .start();
+    let pen = Starter::new(&place).args(["-l", &target]).server(&echo.at).start();
     let long = "y".repeat(3000);
     for (data, logged) in [("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0"), (&long, &long)] {
         send(&pen, data.as_bytes());
@@ -235,20 +212,13 @@ fn each_datagram_is_a_line() {
     let (place, dir) = (Place::new(), Dir::new());
     let server = Responder::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::datagrams(&place)
-        .args(["-l", log.to_str().unwrap()])
-        .server(&server.at)
-        .start();
+    let pen =
+        Starter::datagrams(&place).args(["-l", log.to_str().unwrap()]).server(&server.at).start();
     let client = pen.asker();
     let long = "x".repeat(300);
     let before = now();
-    for (count, (data, logged)) in [
-        ("hello", "hello"),
-        ("one\ntwo\n", "one"),
-        (&long, &long[..100]),
-    ]
-    .into_iter()
-    .enumerate()
+    for (count, (data, logged)) in
+        [("hello", "hello"), ("one\ntwo\n", "one"), (&long, &long[..100])].into_iter().enumerate()
     {
         assert_eq!(client.ask(data), data);
         let missing = usize::from(worse(&UDP_LOG));

@@ -81,11 +81,7 @@ fn penlog_names_what_is_wrong() {
         (&[][..], 1, "usage: penlog server port [my_ip]\n"),
         (&["host"], 1, "usage: penlog"),
         (&["host", "1", "2", "3"], 1, "usage: penlog"),
-        (
-            &["127.0.0.1", "x-y"],
-            1,
-            "penlog: fatal: x-y: expected a port",
-        ),
+        (&["127.0.0.1", "x-y"], 1, "penlog: fatal: x-y: expected a port"),
         (&["127.0.0.1", "9", "192.0.2.1"], 1, "from 192.0.2.1: "),
         (&["127.0.0.1", "9"], 0, ""),
     ] {
@@ -183,11 +179,7 @@ fn a_request_is_more_than_its_beginning() {
     let line = format!("+ 198.51.100.1 {web} GET /1abc HTTP/1.0\n");
     send(place.ip(9), at, &[line.as_bytes()]);
     send(web, at, &[b"pen - - [now] \"GET /1\" 200 1\n"]);
-    let client = if worse(&PENLOGD_PREFIX) {
-        "198.51.100.1"
-    } else {
-        "pen"
-    };
+    let client = if worse(&PENLOGD_PREFIX) { "198.51.100.1" } else { "pen" };
     assert!(lines(&log, 1)[0].starts_with(&format!("{client} ")));
 }
 
@@ -209,9 +201,7 @@ fn lines_cannot_pretend() {
     let _daemon = penlogd(at, &log, &[]);
     let line = "x - - \"GET /\tcaf\u{e9}\u{9b}2K\r198.51.100.7\x1b[8m\" 200";
     send(place.ip(3), at, &[format!("{line}\n").as_bytes()]);
-    wait_until("the line is in the log", || {
-        fs::read(&log).is_ok_and(|data| data.ends_with(b"\n"))
-    });
+    wait_until("the line is in the log", || fs::read(&log).is_ok_and(|data| data.ends_with(b"\n")));
     let text = fs::read_to_string(&log).unwrap();
     let want = match worse(&OTHERS_LINES) {
         true => line,
@@ -365,10 +355,7 @@ fn it_ends_when_nobody_reads_its_output() {
     let (place, dir) = (Place::new(), Dir::new());
     let (at, pid_file) = (place.at(2), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
-    command
-        .args(["-f", "-p"])
-        .arg(&pid_file)
-        .arg(place_word(at));
+    command.args(["-f", "-p"]).arg(&pid_file).arg(place_word(at));
     let mut daemon = Daemon::start(command.stdout(Stdio::piped()));
     drop(daemon.child.stdout.take());
     // Not just once: a process that another test is starting may have the

@@ -10,12 +10,7 @@
 //! worse, or leaves that out with a line that says so. `make compat` does both
 //! runs and makes a table of them. What must have a test is in [`coverage`].
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod coverage;
 mod differences;

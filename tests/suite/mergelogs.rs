@@ -238,15 +238,7 @@ fn three_servers_as_the_oracle() {
     }
     let logs = generated(1_500, 3, 0);
     let servers = "192.0.2.1:web1 192.0.2.2:web2 192.0.2.3:web3";
-    for options in [
-        "",
-        "-j 5",
-        "-j 0",
-        "-t 7",
-        "-j 20 -t -7",
-        "-c -t 100",
-        "-dd",
-    ] {
+    for options in ["", "-j 5", "-j 0", "-t 7", "-j 20 -t -7", "-c -t 100", "-dd"] {
         let line = format!("-p pen {options} {servers}");
         if options == "-dd" {
             // More is said, but not there.
@@ -333,10 +325,8 @@ fn standard_input_is_a_log_too() {
     }
     let logs = Logs::with(pen_at(&[0]), web(0, "R"));
     let expected = logs.merged("-p pen 192.0.2.1:web");
-    for (line, input) in [
-        ("-p pen 192.0.2.1:-", web(0, "R")),
-        ("-p - 192.0.2.1:web", pen_at(&[0])),
-    ] {
+    for (line, input) in [("-p pen 192.0.2.1:-", web(0, "R")), ("-p - 192.0.2.1:web", pen_at(&[0]))]
+    {
         let outcome = logs.run_in("UTC", &program("mergelogs"), line, input.as_bytes());
         assert_eq!(outcome.out, expected, "{line}");
     }
@@ -354,11 +344,7 @@ fn debugging_tells_on_standard_error() {
         let outcome = logs.ours(&format!("-p pen {options} 192.0.2.1:web"));
         assert_eq!((&outcome.out, outcome.status), (&quiet, 0));
         assert_eq!(outcome.err.lines().count(), lines, "{}", outcome.err);
-        assert!(
-            outcome
-                .err
-                .contains("3 lines: 1 in pen's log, 1 not, 1 no log lines")
-        );
+        assert!(outcome.err.contains("3 lines: 1 in pen's log, 1 not, 1 no log lines"));
         assert!(outcome.err.contains("pen: 2 lines: 1 no entries"));
         assert!(!outcome.err.contains('\x1b'));
     }
@@ -392,26 +378,14 @@ fn calls_end_as_with_the_oracle() {
         ("", 0, ""),
         ("-p pen", 0, ""),
         ("192.0.2.1:web", 1, "-p"),
-        (
-            "-p none 192.0.2.1:web",
-            1,
-            "none: cannot open: No such file",
-        ),
-        (
-            "-p pen 192.0.2.1:none",
-            1,
-            "none: cannot open: No such file",
-        ),
+        ("-p none 192.0.2.1:web", 1, "none: cannot open: No such file"),
+        ("-p pen 192.0.2.1:none", 1, "none: cannot open: No such file"),
         ("-p pen web", 1, "web: expected server:logfile"),
         ("-p pen 192.0.2.1:web -d", 0, ""),
     ] {
         let ours = logs.ours(line);
         assert_eq!(ours.status, status, "{line}");
-        assert!(
-            ours.err.contains(word) || is_c_pen(),
-            "{line}: {}",
-            ours.err
-        );
+        assert!(ours.err.contains(word) || is_c_pen(), "{line}: {}", ours.err);
         assert!(status == 0 || !ours.err.is_empty() || is_c_pen(), "{line}");
         if let Some(oracle) = logs.oracle(line) {
             assert_eq!(oracle.status, status, "{line}");

@@ -26,10 +26,7 @@ fn time_of(line: &str) -> Option<u64> {
 fn they_have_the_local_time() {
     let place = Place::new();
     // Nine hours east of Greenwich.
-    let pen = Starter::new(&place)
-        .under("export TZ=EAST-9")
-        .server(&place.at())
-        .start();
+    let pen = Starter::new(&place).under("export TZ=EAST-9").server(&place.at()).start();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let there = (now.as_secs() + 9 * 3600) % 86_400;
     let messages = pen.messages();
@@ -92,12 +89,7 @@ fn dump(option: &str, shown: &str) {
     let client = pen.connect();
     client.send("hello\x01\n");
     assert_eq!(client.receive(7), b"hello\x01\n");
-    let times = || {
-        pen.messages()
-            .iter()
-            .filter(|line| line.contains(shown))
-            .count()
-    };
+    let times = || pen.messages().iter().filter(|line| line.contains(shown)).count();
     wait_until("both directions are shown", || times() >= 2);
     client.end_sending();
     assert!(client.ends());
@@ -121,11 +113,7 @@ fn term_ends_it_whatever_it_says() {
     let place = Place::new();
     let servers = letters(&place, 2);
     for _ in 0..2 {
-        let mut pen = Starter::new(&place)
-            .args(["-rddd"])
-            .servers(&servers)
-            .expect("")
-            .start();
+        let mut pen = Starter::new(&place).args(["-rddd"]).servers(&servers).expect("").start();
         std::thread::scope(|scope| {
             let at = pen.at.clone();
             let clients = scope.spawn(move || {

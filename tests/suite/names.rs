@@ -38,10 +38,7 @@ fn each_address_of_a_server_is_tried() {
     };
     let place = Place::new();
     let found = reached(&one, &two, |port| {
-        let pen = Starter::new(&place)
-            .etc(etc.path())
-            .operand(format!("twins:{port}"))
-            .start();
+        let pen = Starter::new(&place).etc(etc.path()).operand(format!("twins:{port}")).start();
         let client = pen.connect();
         client.send("hello");
         client.letter() == "A"
@@ -70,20 +67,13 @@ fn a_look_up_holds_up_nobody() {
     };
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
     let resolv = format!("nameserver {}\noptions timeout:3 attempts:1\n", dns.ip);
-    let files = [
-        ("resolv.conf", resolv.as_str()),
-        ("nsswitch.conf", "hosts: dns\n"),
-    ];
+    let files = [("resolv.conf", resolv.as_str()), ("nsswitch.conf", "hosts: dns\n")];
     let Some(etc) = own_etc(&files) else {
         return;
     };
     let place = Place::new();
     let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .etc(etc.path())
-        .servers([&backend])
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).etc(etc.path()).servers([&backend]).control(place.at()).start();
     std::thread::scope(|scope| {
         let asks = scope.spawn(|| pen.ask("server 1 address nobody.example.org port 1"));
         // It is asked, and does not answer.

@@ -54,10 +54,7 @@ fn the_page_has_the_options_of_the_table() {
 #[test]
 fn the_page_says_which_options_have_a_value() {
     let items = items();
-    for spec in pen::args::TABLE
-        .iter()
-        .filter(|spec| !spec.short.is_empty())
-    {
+    for spec in pen::args::TABLE.iter().filter(|spec| !spec.short.is_empty()) {
         let wanted = format!("Fl {}", spec.short);
         let has_value = items.iter().any(|(in_commands, item)| {
             let rest = item.split(&wanted).nth(1).unwrap_or_default();

@@ -22,10 +22,7 @@ fn it_sends_its_words_and_shows_the_reply() {
     let pen = Starter::new(&place).control(control.clone()).start();
     let address = control.to_string();
     let reply = pen.ask("mode");
-    assert_eq!(
-        penctl(&[address.as_str(), "mode"]),
-        (0, reply, String::new())
-    );
+    assert_eq!(penctl(&[address.as_str(), "mode"]), (0, reply, String::new()));
     // Quoted or not, it is one line.
     penctl(&[address.as_str(), "blacklist", "17"]);
     let reply = (0, "17\n".to_owned(), String::new());
@@ -45,11 +42,7 @@ fn a_path_is_a_unix_socket() {
 
 #[test]
 fn without_a_command_it_says_how_it_is_called() {
-    let usage = (
-        0,
-        "usage: penctl host:port command\n".to_owned(),
-        String::new(),
-    );
+    let usage = (0, "usage: penctl host:port command\n".to_owned(), String::new());
     assert_eq!(penctl::<&str>(&[]), usage);
     assert_eq!(penctl(&["127.0.0.1:1"]), usage);
 }
@@ -67,10 +60,7 @@ fn what_goes_wrong_is_said() {
         assert_eq!((status, stdout.as_str()), (1, ""), "{address}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         if !is_c_pen() {
-            assert!(
-                stderr.contains(part) && stderr.contains(address),
-                "{stderr}"
-            );
+            assert!(stderr.contains(part) && stderr.contains(address), "{stderr}");
         }
     }
 }

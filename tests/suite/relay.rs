@@ -217,10 +217,7 @@ fn http_requests_share_a_connection() {
     let big = "x".repeat(100_000);
     for body in ["", "hello", &big] {
         let (request, answer) = match body {
-            "" => (
-                "GET /index HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
-                "/index",
-            ),
+            "" => ("GET /index HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), "/index"),
             body => {
                 let length = body.len();
                 let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length:";

@@ -7,9 +7,7 @@ use std::fs;
 /// The value behind a name in a line of names and values.
 fn value<'a>(line: &'a str, name: &str) -> &'a str {
     let mut words = line.split(' ').skip_while(|word| *word != name);
-    words
-        .nth(1)
-        .unwrap_or_else(|| panic!("no {name} in {line}"))
+    words.nth(1).unwrap_or_else(|| panic!("no {name} in {line}"))
 }
 
 /// Live connections count as they move, ended ones to the byte.
@@ -17,10 +15,7 @@ fn value<'a>(line: &'a str, name: &str) -> &'a str {
 fn bytes_are_counted_on_both_sides() {
     let place = Place::new();
     let backend = Backend::echo(place.at());
-    let pen = Starter::new(&place)
-        .servers([&backend])
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
     let client = pen.connect();
     let data = [7; 12_345];
     client.send(data);
@@ -43,10 +38,7 @@ fn bytes_are_counted_on_both_sides() {
 fn recent_knows_who_came_when() {
     let place = Place::new();
     let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .servers([&backend])
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
     let (one, two) = (Caller::new(&place, 21, &pen), Caller::new(&place, 22, &pen));
     assert_eq!([one.letter(), two.letter(), one.letter()], ["A"; 3]);
     let recent = pen.ask("recent");
@@ -111,17 +103,10 @@ fn usr1_writes_the_page() {
 fn addresses_are_escaped_in_the_page() {
     let (place, dir) = (Place::new(), Dir::new());
     let page = dir.file("page.html");
-    let pen = Starter::new(&place)
-        .args(["-w", page.to_str().unwrap()])
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).args(["-w", page.to_str().unwrap()]).control(place.at()).start();
     pen.ask("server 0 address /tmp/<b>&");
     let page = pen.ask("status");
-    let shown = if worse(&ESCAPED) {
-        "/tmp/<b>&"
-    } else {
-        "/tmp/&lt;b&gt;&amp;"
-    };
+    let shown = if worse(&ESCAPED) { "/tmp/<b>&" } else { "/tmp/&lt;b&gt;&amp;" };
     assert!(page.contains(&format!("<td>{shown}</td>")), "{page}");
 }
 
@@ -129,20 +114,12 @@ fn addresses_are_escaped_in_the_page() {
 fn a_socket_belongs_to_its_connection() {
     let place = Place::new();
     let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .servers([&backend])
-        .control(place.at())
-        .start();
+    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
     let shown = pen.ask("connection 0");
     let line = shown.lines().nth(2).unwrap();
-    let fd = line
-        .strip_prefix("downfd = ")
-        .unwrap()
-        .split(',')
-        .next()
-        .unwrap();
+    let fd = line.strip_prefix("downfd = ").unwrap().split(',').next().unwrap();
     let reply = pen.ask(&format!("socket {fd}"));
     assert_eq!(reply, format!("Socket {fd} belongs to connection 0\n"));
 }

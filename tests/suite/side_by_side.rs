@@ -18,17 +18,12 @@ fn both(act: impl Fn(Starter, &Place, &Backend) -> String) -> Option<[String; 2]
 fn with_traffic(starter: Starter, place: &Place, server: &Backend, line: &str) -> String {
     let dir = Dir::new();
     let page = dir.file("page.html");
-    let pen = starter
-        .args(["-w", page.to_str().unwrap()])
-        .server(&server.at)
-        .control(place.at())
-        .start();
+    let pen =
+        starter.args(["-w", page.to_str().unwrap()]).server(&server.at).control(place.at()).start();
     let client = pen.connect();
     client.send("hello\n");
     assert_eq!(client.receive(2), b"AA");
-    wait_until("all is counted", || {
-        pen.ask("servers").ends_with(" sx 6 rx 2\n")
-    });
+    wait_until("all is counted", || pen.ask("servers").ends_with(" sx 6 rx 2\n"));
     pen.ask(line)
 }
 
@@ -74,9 +69,7 @@ fn connection() {
 fn page_lines(page: &str) -> Vec<&str> {
     let cell = |line: &str| line.starts_with("<td>") && line.len() <= "<td>99</td>".len();
     let lines = page.lines();
-    lines
-        .filter(|line| !line.starts_with("Time ") && !cell(line))
-        .collect()
+    lines.filter(|line| !line.starts_with("Time ") && !cell(line)).collect()
 }
 
 #[test]
@@ -96,14 +89,7 @@ fn a_written_file() {
         let dir = Dir::new();
         let file = dir.file("pen.cfg");
         let pen = starter
-            .args([
-                "-X",
-                "-r",
-                "-b",
-                "7",
-                "-O",
-                "acl 2 permit 10.1.0.0 255.255.0.0",
-            ])
+            .args(["-X", "-r", "-b", "7", "-O", "acl 2 permit 10.1.0.0 255.255.0.0"])
             .operand(format!("{}:1:2", server.at))
             .control(place.at())
             .start();
@@ -123,10 +109,7 @@ fn a_written_file() {
             "no tcp_nodelay" => lines.find(|ours| *ours == "tcp_nodelay"),
             line => lines.find(|ours| ours.starts_with(line)),
         };
-        assert!(
-            found.is_some(),
-            "no {line} behind the one before, in {ours}"
-        );
+        assert!(found.is_some(), "no {line} behind the one before, in {ours}");
     }
     compared("", None);
 }

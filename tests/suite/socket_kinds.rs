@@ -79,11 +79,7 @@ fn ipv6_for_clients() {
     let servers = letters(&place, 1);
     // The last colon splits, so that no brackets are needed.
     let word = format!("::1:{}", at.inet().port());
-    let pen = Starter::at(at)
-        .listen_word(word)
-        .servers(&servers)
-        .control(place.at())
-        .start();
+    let pen = Starter::at(at).listen_word(word).servers(&servers).control(place.at()).start();
     talks(&pen.connect());
     let table = pen.ask("recent");
     assert!(table.starts_with("::1 connects 1 "), "{table}");
@@ -132,10 +128,7 @@ fn servers_see_the_source_address() {
     let server = Backend::start(place.at(), move |stream| {
         let _ = report.send(stream.peer_addr().unwrap());
     });
-    let pen = Starter::new(&place)
-        .args(["-O", "source 127.0.0.9"])
-        .server(&server.at)
-        .start();
+    let pen = Starter::new(&place).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
     assert!(pen.connect().ends());
     let peer: SocketAddr = reported.recv_timeout(PATIENCE).unwrap();
     assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 9));

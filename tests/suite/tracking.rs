@@ -43,9 +43,7 @@ fn an_expired_client_is_a_new_one() {
     let starter = Starter::new(&place).args(["-T", "1"]).servers(&servers);
     let pen = starter.control(place.at()).start();
     assert_eq!(pen.letters(3), "BBB");
-    wait_until("the client is away for a second", || {
-        pen.ask("recent 1").is_empty()
-    });
+    wait_until("the client is away for a second", || pen.ask("recent 1").is_empty());
     assert_eq!(pen.letter(), "A");
     let table = pen.ask("recent");
     assert!(table.starts_with("127.0.0.1 connects 1 "), "{table}");
@@ -55,14 +53,9 @@ fn an_expired_client_is_a_new_one() {
 fn without_expiry_a_client_is_known_for_ever() {
     let place = Place::new();
     let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .control(place.at())
-        .servers(&servers)
-        .start();
+    let pen = Starter::new(&place).control(place.at()).servers(&servers).start();
     assert_eq!(pen.letter(), "B");
-    wait_until("the client is away for a second", || {
-        pen.ask("recent 1").is_empty()
-    });
+    wait_until("the client is away for a second", || pen.ask("recent 1").is_empty());
     assert_eq!(pen.letter(), "B");
 }
 
@@ -140,9 +133,7 @@ fn counts_connects_and_bytes() {
     let list = pen.ask("servers");
     assert!(list.ends_with(" sx 18 rx 6\n"), "{list}");
     assert_eq!(
-        pen.ask(&format!("recent {}", Duration::from_secs(60).as_secs()))
-            .lines()
-            .count(),
+        pen.ask(&format!("recent {}", Duration::from_secs(60).as_secs())).lines().count(),
         1
     );
 }

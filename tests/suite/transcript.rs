@@ -34,20 +34,11 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("mode", Same),
     ("blacklist", Same),
     ("blacklist 10", Same),
-    (
-        "blacklist x",
-        Better(
-            "blacklist: bad number 'x', expected [seconds]\n",
-            WRONG_COMMAND,
-        ),
-    ),
+    ("blacklist x", Better("blacklist: bad number 'x', expected [seconds]\n", WRONG_COMMAND)),
     ("blacklist", Still("10\n")),
     ("timeout", Same),
     ("timeout 5", Same),
-    (
-        "timeout 0",
-        Better("timeout: at least 1 second\n", WRONG_COMMAND),
-    ),
+    ("timeout 0", Better("timeout: at least 1 second\n", WRONG_COMMAND)),
     ("tracking 60", Same),
     ("tracking", Same),
     ("debug", Same),
@@ -58,13 +49,7 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("conn_max 600", Same),
     ("conn_max 10", Same),
     ("conn_max", Same),
-    (
-        "conn_max x",
-        Alone(
-            "conn_max: bad number 'x', expected [number]\n",
-            WRONG_COMMAND,
-        ),
-    ),
+    ("conn_max x", Alone("conn_max: bad number 'x', expected [number]\n", WRONG_COMMAND)),
     ("client_acl", Same),
     ("client_acl 3", Same),
     ("client_acl 12", Same),
@@ -88,10 +73,7 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("idlers", Same),
     (
         "idlers 1001",
-        Alone(
-            "idlers: 1001 is too high, 1000 at most, expected [number]\n",
-            WRONG_COMMAND,
-        ),
+        Alone("idlers: 1001 is too high, 1000 at most, expected [number]\n", WRONG_COMMAND),
     ),
     ("connection 0", Same),
     ("connection 5", Same),
@@ -101,19 +83,10 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("socket 999", Same),
     ("source 127.0.0.1", Same),
     ("source x", Same),
-    (
-        "source",
-        Alone(
-            "source: argument missing, expected address\n",
-            WRONG_COMMAND,
-        ),
-    ),
+    ("source", Alone("source: argument missing, expected address\n", WRONG_COMMAND)),
     ("source 0.0.0.0", Same),
     ("tarpit_acl", Same),
-    (
-        "tarpit_acl 1",
-        Better("a tarpit is not built in\n", NOT_BUILT),
-    ),
+    ("tarpit_acl 1", Better("a tarpit is not built in\n", NOT_BUILT)),
     ("tcp_fastclose", Same),
     ("tcp_fastclose up", Same),
     ("tcp_fastclose down", Same),
@@ -121,20 +94,11 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("tcp_fastclose off", Same),
     (
         "tcp_fastclose x",
-        Better(
-            "tcp_fastclose: unknown word 'x', expected up|down|both|off\n",
-            WRONG_COMMAND,
-        ),
+        Better("tcp_fastclose: unknown word 'x', expected up|down|both|off\n", WRONG_COMMAND),
     ),
     ("exit", Same),
     ("foo", Same),
-    (
-        "no foo",
-        Better(
-            "do_cmd: ignoring command starting with 'foo'\n",
-            WRONG_COMMAND,
-        ),
-    ),
+    ("no foo", Better("do_cmd: ignoring command starting with 'foo'\n", WRONG_COMMAND)),
     ("servers", Same),
     ("server 0 max 5 hard 6 weight 7 prio 8", Same),
     ("server 1 port 99", Same),
@@ -169,15 +133,9 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
             WRONG_COMMAND,
         ),
     ),
-    (
-        "acl 1 permit country SE",
-        Better("acl country (GeoIP) is not built in\n", NOT_BUILT),
-    ),
+    ("acl 1 permit country SE", Better("acl country (GeoIP) is not built in\n", NOT_BUILT)),
     ("no acl 1", Same),
-    (
-        "no acl",
-        Alone("no acl: argument missing, expected list\n", WRONG_COMMAND),
-    ),
+    ("no acl", Alone("no acl: argument missing, expected list\n", WRONG_COMMAND)),
     ("ascii", Same),
     ("no ascii", Same),
     ("dummy", Same),
@@ -202,10 +160,7 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("tcp_nodelay", Same),
     ("no tcp_nodelay", Same),
     ("ssl_keyfile x", Better("TLS is not built in\n", NOT_BUILT)),
-    (
-        "dsr_if eth0",
-        Alone("direct server return is not built in\n", NOT_BUILT),
-    ),
+    ("dsr_if eth0", Alone("direct server return is not built in\n", NOT_BUILT)),
     ("emergency 127.0.0.1:9", Better("", NEW_COMMANDS)),
     ("abuse 127.0.0.1:9", Better("", NEW_COMMANDS)),
     ("udp_balance datagram", Better("datagram\n", NEW_COMMANDS)),
@@ -222,20 +177,8 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("web_password", Better("", WEB)),
     ("no web_password", Same),
     ("mode", Same),
-    (
-        "mode x",
-        Better(
-            "mode: unexpected 'x', expected no argument\n",
-            WRONG_COMMAND,
-        ),
-    ),
-    (
-        "write",
-        Alone(
-            "write: no file given, and pen was started without -F\n",
-            WRONG_COMMAND,
-        ),
-    ),
+    ("mode x", Better("mode: unexpected 'x', expected no argument\n", WRONG_COMMAND)),
+    ("write", Alone("write: no file given, and pen was started without -F\n", WRONG_COMMAND)),
     (
         "write /nonexistent/pen.cfg",
         Alone(
@@ -252,10 +195,7 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ),
     (
         "listen 127.0.0.1:99999",
-        Alone(
-            "127.0.0.1:99999: 99999: port out of range, expected 0 to 65535\n",
-            IMPOSSIBLE,
-        ),
+        Alone("127.0.0.1:99999: 99999: port out of range, expected 0 to 65535\n", IMPOSSIBLE),
     ),
     (
         "log /nonexistent/log",

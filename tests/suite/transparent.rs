@@ -41,11 +41,7 @@ impl Net {
         let count = COUNTER.fetch_add(1, Relaxed);
         let name = |role| format!("pen-suite-{}-{count}-{role}", std::process::id());
         // Made first, so that what comes to exist is removed whatever happens.
-        let net = Net {
-            client: name("client"),
-            pen: name("pen"),
-            server: name("server"),
-        };
+        let net = Net { client: name("client"), pen: name("pen"), server: name("server") };
         for name in net.names() {
             let made = ip(&format!("netns add {name}"));
             if let Err(e) = made.and_then(|()| ip(&format!("netns exec {name} true"))) {
@@ -53,11 +49,7 @@ impl Net {
                 return None;
             }
         }
-        let Net {
-            client,
-            pen,
-            server,
-        } = &net;
+        let Net { client, pen, server } = &net;
         let link = format!("-n {client} link add eth0 type veth peer name near netns {pen}");
         if let Err(e) = ip(&link) {
             // Not every kernel has them.
@@ -103,11 +95,7 @@ impl Drop for Net {
 /// A pen in one of the namespaces.
 fn pen(dir: &Dir, namespace: &str, at: &At, to: &At, args: &[&str]) -> Starter {
     let control = dir.file(&format!("{namespace}.control"));
-    Starter::at(at.clone())
-        .inside(namespace)
-        .args(args)
-        .control(At::Unix(control))
-        .server(to)
+    Starter::at(at.clone()).inside(namespace).args(args).control(At::Unix(control)).server(to)
 }
 
 /// The pen that is tested, and the one that makes its clients.
@@ -122,9 +110,7 @@ impl Row {
         let transparent = [args, &["-O", "transparent"]].concat();
         Row {
             tested: pen(dir, &net.pen, &near, server, &transparent).start(),
-            client: pen(dir, &net.client, &At::Unix(dir.file("way")), &near, args)
-                .ours()
-                .start(),
+            client: pen(dir, &net.client, &At::Unix(dir.file("way")), &near, args).ours().start(),
         }
     }
 

@@ -27,9 +27,7 @@ fn a_server_may_answer_often_and_late() {
     let place = Place::new();
     let server = UdpSocket::bind(place.addr()).unwrap();
     server.set_read_timeout(Some(PATIENCE)).unwrap();
-    let pen = Starter::datagrams(&place)
-        .server(&At::Inet(server.local_addr().unwrap()))
-        .start();
+    let pen = Starter::datagrams(&place).server(&At::Inet(server.local_addr().unwrap())).start();
     let (x, y) = (pen.asker(), pen.asker());
     let mut buffer = [0; 10];
     let mut peers = Vec::new();
@@ -71,10 +69,7 @@ fn the_longest_datagrams_go_through() {
     let server = Responder::echo(place.at());
     let pen = Starter::datagrams(&place).server(&server.at).start();
     let client = pen.asker();
-    for (number, length) in [1, 1472, 1473, 9000, 65_000, LONGEST]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, length) in [1, 1472, 1473, 9000, 65_000, LONGEST].into_iter().enumerate() {
         if length > 9000 && better(&UDP_KINDS) {
             return;
         }
@@ -88,10 +83,7 @@ fn the_longest_datagrams_go_through() {
 fn a_flow_keeps_its_server() {
     let place = Place::new();
     let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place)
-        .args(["-r"])
-        .servers(&servers)
-        .start();
+    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     for _ in 0..5 {
         let round: String = clients.iter().map(Asker::letter).collect();
@@ -113,9 +105,7 @@ fn bytes_are_counted() {
         assert_eq!(client.ask(text), format!("A{text}"));
     }
     assert_eq!(pen.asker().ask("another"), "Aanother");
-    wait_until("the bytes are counted", || {
-        pen.ask("servers").ends_with(" sx 15 rx 19\n")
-    });
+    wait_until("the bytes are counted", || pen.ask("servers").ends_with(" sx 15 rx 19\n"));
     let table = pen.ask("recent");
     assert_eq!(table, "127.0.0.1 connects 2 sx 19 rx 15\n");
 }
@@ -124,11 +114,7 @@ fn bytes_are_counted() {
 fn flows_count_as_connections() {
     let place = Place::new();
     let servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
-        .args(["-r"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
+    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();
     let clients: Vec<Asker> = (0..3).map(|_| pen.asker()).collect();
     for _ in 0..3 {
         let letters: String = clients.iter().map(Asker::letter).collect();
@@ -223,10 +209,8 @@ fn servers_see_the_source_address() {
     }
     let place = Place::new();
     let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place)
-        .args(["-O", "source 127.0.0.9"])
-        .server(&server.at)
-        .start();
+    let pen =
+        Starter::datagrams(&place).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
     for client in [pen.asker(), pen.asker()] {
         assert_eq!(client.ask("hello"), "hello");
     }

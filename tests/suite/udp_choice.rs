@@ -9,10 +9,7 @@ use crate::harness::{
 /// New clients with these addresses, 127.0.0.N, one after the other; the
 /// letters of their servers.
 fn numbers<const N: usize>(pen: &Pen, numbers: [u8; N]) -> String {
-    numbers
-        .iter()
-        .map(|number| Asker::number(*number, &pen.at).letter())
-        .collect()
+    numbers.iter().map(|number| Asker::number(*number, &pen.at).letter()).collect()
 }
 
 #[test]
@@ -32,10 +29,7 @@ fn a_client_returns_to_its_server() {
 fn in_turn_each_flow_for_itself() {
     let place = Place::new();
     let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place)
-        .args(["-r"])
-        .servers(&servers)
-        .start();
+    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).start();
     assert_eq!(pen.asker_letters(7), "BCABCAB");
 }
 
@@ -44,16 +38,10 @@ fn by_hash() {
     let place = Place::new();
     let servers = responders(&place, 5);
     for last in [1, 2, 3, 77] {
-        let pen = Starter::datagrams(&place)
-            .args(["-h"])
-            .servers(&servers)
-            .start();
+        let pen = Starter::datagrams(&place).args(["-h"]).servers(&servers).start();
         assert_eq!(numbers(&pen, [last; 2]), hashed(last, None, 5).repeat(2));
     }
-    let pen = Starter::datagrams(&place)
-        .args(["-hr"])
-        .servers(&servers)
-        .start();
+    let pen = Starter::datagrams(&place).args(["-hr"]).servers(&servers).start();
     for _ in 0..20 {
         let client = pen.asker();
         let port = client.addr().port();
@@ -194,9 +182,7 @@ fn messages(pen: &Pen, servers: &[Responder], count: usize) -> Vec<usize> {
     for number in 0..count {
         client.send(format!("<13>message {number}"));
         if number % 100 == 99 || number == count - 1 {
-            wait_until("all have come", || {
-                counts().iter().sum::<usize>() == before + number + 1
-            });
+            wait_until("all have come", || counts().iter().sum::<usize>() == before + number + 1);
         }
     }
     counts()
@@ -261,11 +247,7 @@ fn answers_to_balanced_datagrams() {
     }
     let place = Place::new();
     let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place)
-        .args(["-r"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
+    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();
     assert_eq!(pen.ask("udp_balance"), "flow\n");
     let client = pen.asker();
     assert_eq!(client.letters(2), "BB");

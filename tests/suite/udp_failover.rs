@@ -7,10 +7,7 @@ use std::time::{Duration, Instant};
 /// How often it has been said that a server is down.
 fn downs(pen: &Pen) -> usize {
     let messages = pen.messages();
-    messages
-        .iter()
-        .filter(|m| m.contains(" is down for "))
-        .count()
+    messages.iter().filter(|m| m.contains(" is down for ")).count()
 }
 
 #[test]
@@ -56,9 +53,7 @@ fn fail_over_goes_around() {
     assert_eq!(client.ask("hello"), "Ahello");
     assert_eq!(downs(&pen), 2);
     // Sent to three servers, but once by the client.
-    wait_until("it counts", || {
-        pen.ask("recent") == "127.0.0.1 connects 1 sx 6 rx 5\n"
-    });
+    wait_until("it counts", || pen.ask("recent") == "127.0.0.1 connects 1 sx 6 rx 5\n");
 }
 
 #[test]
@@ -229,9 +224,7 @@ fn the_emergency_server_comes_last() {
     assert_eq!(client.letters(2), "EE");
     // It is no place to come back to.
     let _again = Responder::letter(at, 'B');
-    wait_until("a regular server is used again", || {
-        pen.asker().letter() == "B"
-    });
+    wait_until("a regular server is used again", || pen.asker().letter() == "B");
 }
 
 #[test]
@@ -265,11 +258,8 @@ fn a_server_that_is_taken_away_loses_its_flows() {
     }
     let place = Place::new();
     let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place)
-        .args(["-r"])
-        .servers(&servers[..2])
-        .control(place.at())
-        .start();
+    let pen =
+        Starter::datagrams(&place).args(["-r"]).servers(&servers[..2]).control(place.at()).start();
     let client = pen.asker();
     assert_eq!(client.letters(2), "BB");
     assert_eq!(pen.ask("server 1 blacklist 120"), "");
@@ -288,9 +278,7 @@ fn a_server_that_is_taken_away_loses_its_flows() {
     let port = servers[2].at.inet().port();
     assert_eq!(pen.ask(&format!("server 0 port {port}")), "");
     assert_eq!(client.letters(2), "CC");
-    wait_until("its other flows are over", || {
-        (pen.load(0), pen.load(1)) == (1, 0)
-    });
+    wait_until("its other flows are over", || (pen.load(0), pen.load(1)) == (1, 0));
 }
 
 #[test]

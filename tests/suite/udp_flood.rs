@@ -24,11 +24,8 @@ fn the_flow_idle_for_longest_goes_first() {
     }
     let place = Place::new();
     let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place)
-        .args(["-x", "3"])
-        .server(&server.at)
-        .control(place.at())
-        .start();
+    let pen =
+        Starter::datagrams(&place).args(["-x", "3"]).server(&server.at).control(place.at()).start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     // Each says who asks and how many flows the server has seen then: one that
     // was ended would be seen as another.
@@ -85,11 +82,8 @@ fn who_only_listens_is_not_idle() {
 fn the_cap_can_be_raised() {
     let place = Place::new();
     let servers = responders(&place, 1);
-    let pen = Starter::datagrams(&place)
-        .args(["-x", "1"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
+    let pen =
+        Starter::datagrams(&place).args(["-x", "1"]).servers(&servers).control(place.at()).start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     let round = || assert!(clients.iter().all(|client| client.letter() == "A"));
     round();
@@ -177,9 +171,7 @@ fn a_flood_costs_no_more_than_the_cap_and_disturbs_nobody() {
     assert_eq!(from, home);
     // Nobody is kept out by what is left of it.
     let new = pen.asker();
-    new.0
-        .set_read_timeout(Some(Duration::from_millis(100)))
-        .unwrap();
+    new.0.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     wait_until("a new client gets an answer", || {
         new.send("?");
         new.0.recv(&mut [0; 10]).is_ok()
@@ -196,11 +188,7 @@ fn no_answer_goes_to_another_client() {
     const CLIENTS: usize = 50;
     let place = Place::new();
     let servers = [Responder::echo(place.at()), Responder::echo(place.at())];
-    let pen = Starter::datagrams(&place)
-        .args(["-r"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
+    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let pen = &pen;

@@ -25,11 +25,7 @@ fn answers_come_from_the_address_that_was_asked() {
     let place = Place::new();
     let server = Responder::letter(place.at(), 'A');
     let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
-    let pen = Starter::at(At::Inet(at))
-        .args(["-U"])
-        .server(&server.at)
-        .control(place.at())
-        .start();
+    let pen = Starter::at(At::Inet(at)).args(["-U"]).server(&server.at).control(place.at()).start();
     // Connected sockets take nothing from elsewhere.
     let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), place.ip];
     for address in addresses {
@@ -67,9 +63,7 @@ fn a_port_alone_is_all_of_ipv4() {
         .args(["-U"])
         .server(&server.at)
         .start();
-    talks(&Asker::new(&At::Inet(
-        (Ipv4Addr::LOCALHOST, at.port()).into(),
-    )));
+    talks(&Asker::new(&At::Inet((Ipv4Addr::LOCALHOST, at.port()).into())));
 }
 
 #[test]
@@ -84,13 +78,7 @@ fn all_of_ipv6_is_all_of_ipv4_too() {
     let server = Responder::letter(place.at(), 'A');
     let pen = Starter::at(At::Inet(at))
         .listen_word(format!(":::{}", at.port()))
-        .args([
-            "-U",
-            "-O",
-            "acl 0 permit 127.0.0.0/8",
-            "-O",
-            "acl 0 permit ::1",
-        ])
+        .args(["-U", "-O", "acl 0 permit 127.0.0.0/8", "-O", "acl 0 permit ::1"])
         .server(&server.at)
         .control(place.at())
         .start();
@@ -115,38 +103,26 @@ fn free_v6_loopback(port: u16) -> std::io::Result<At> {
 
 #[test]
 fn ipv6_on_either_side() {
-    let (Some(listen), Some(server)) = (
-        free_datagram_port(Ipv6Addr::LOCALHOST),
-        free_datagram_port(Ipv6Addr::LOCALHOST),
-    ) else {
+    let (Some(listen), Some(server)) =
+        (free_datagram_port(Ipv6Addr::LOCALHOST), free_datagram_port(Ipv6Addr::LOCALHOST))
+    else {
         return skipped("no IPv6 here");
     };
     let place = Place::new();
     let near = Responder::letter(place.at(), 'A');
     let far = Responder::letter(At::Inet(server), 'A');
-    for (at, server) in [
-        (place.at(), &far),
-        (At::Inet(listen), &near),
-        (At::Inet(listen), &far),
-    ] {
+    for (at, server) in [(place.at(), &far), (At::Inet(listen), &near), (At::Inet(listen), &far)] {
         let is_v6 = at.inet().is_ipv6();
         if is_v6 && better(&UDP_KINDS) {
             return;
         }
-        let pen = Starter::at(at)
-            .args(["-U"])
-            .server(&server.at)
-            .control(place.at())
-            .start();
+        let pen = Starter::at(at).args(["-U"]).server(&server.at).control(place.at()).start();
         let (x, y) = (pen.asker(), pen.asker());
         talks(&x);
         talks(&y);
         let table = pen.ask("recent");
         let client = if is_v6 { "::1" } else { "127.0.0.1" };
-        assert!(
-            table.starts_with(&format!("{client} connects 2 ")),
-            "{table}"
-        );
+        assert!(table.starts_with(&format!("{client} connects 2 ")), "{table}");
     }
 }
 
@@ -228,10 +204,7 @@ fn unix_sockets_on_both_sides() {
     let dir = Dir::new();
     let server = Responder::letter(At::Unix(dir.file("server.sock")), 'A');
     let path = dir.file("pen.sock");
-    let _pen = Starter::at(At::Unix(path.clone()))
-        .args(["-U"])
-        .server(&server.at)
-        .start();
+    let _pen = Starter::at(At::Unix(path.clone())).args(["-U"]).server(&server.at).start();
     talks(&Asker::unix(&dir.file("x"), &path));
     talks(&Asker::unix(&dir.file("y"), &path));
 }

@@ -10,9 +10,7 @@ use std::os::unix::fs::MetadataExt;
 /// The user and group numbers of a name.
 fn user(name: &str) -> Option<(u32, u32)> {
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
-    let entry = passwd
-        .lines()
-        .find(|line| line.starts_with(&format!("{name}:")))?;
+    let entry = passwd.lines().find(|line| line.starts_with(&format!("{name}:")))?;
     let fields: Vec<_> = entry.split(':').collect();
     Some((fields[2].parse().ok()?, fields[3].parse().ok()?))
 }
@@ -72,10 +70,7 @@ fn a_user_can_be_a_number() {
     }
     let place = Place::new();
     let number = 4_000_000 + std::process::id();
-    let pen = Starter::new(&place)
-        .args(["-u", &number.to_string()])
-        .server(&place.at())
-        .start();
+    let pen = Starter::new(&place).args(["-u", &number.to_string()]).server(&place.at()).start();
     runs_as(pen.pid(), number, number);
 }
 
@@ -115,12 +110,7 @@ fn jail_and_user_together() {
     let pid_file = jail.file("pen.pid");
     // The log and the pid file are opened inside and as that user.
     let pen = Starter::new(&place)
-        .args([
-            "-j",
-            jail.path().to_str().unwrap(),
-            "-u",
-            &number.to_string(),
-        ])
+        .args(["-j", jail.path().to_str().unwrap(), "-u", &number.to_string()])
         .args(["-p", "pen.pid", "-l", "pen.log"])
         .server(&echo.at)
         .start_in_background(&pid_file);

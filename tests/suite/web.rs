@@ -27,10 +27,8 @@ fn it_is_off_until_asked_for() {
     drop(pen);
     // A port alone is 127.0.0.1's.
     let port = Port::new();
-    let pen = Starter::new(&place)
-        .args(["--web", &port.number.to_string()])
-        .control(place.at())
-        .start();
+    let pen =
+        Starter::new(&place).args(["--web", &port.number.to_string()]).control(place.at()).start();
     assert_eq!(pen.ask("web"), format!("127.0.0.1:{}\n", port.number));
     assert_eq!(get(&port.at(), "/healthz").status, 503);
     let elsewhere = At::Inet((place.ip, port.number).into());
@@ -51,11 +49,7 @@ fn everything_is_served() {
         ("/", "text/html; charset=utf-8", "<div id=\"plain\">"),
         ("/?x", "text/html; charset=utf-8", "</html>"),
         ("/status.json", "application/json", "\"format\":1,"),
-        (
-            "/metrics",
-            "text/plain; version=0.0.4; charset=utf-8",
-            "pen_clients 1\n",
-        ),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "pen_clients 1\n"),
         ("/healthz", "text/plain; charset=utf-8", "ok\n"),
     ] {
         let answer = get(&web, path);
@@ -77,10 +71,7 @@ fn everything_is_served() {
         ("OPTIONS", "/", 405),
         ("POST", "/control", 403),
     ] {
-        let answer = ask_web(
-            &web,
-            format!("{method} {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"),
-        );
+        let answer = ask_web(&web, format!("{method} {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"));
         assert_eq!(answer.status, status, "{method} {path}");
         assert_eq!(answer.field("Allow").is_some(), status == 405);
         is_guarded(&answer);
@@ -101,11 +92,7 @@ fn is_guarded(answer: &Answer) {
     let policy = answer.field("Content-Security-Policy").unwrap();
     assert!(policy.starts_with("default-src 'none'; "), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
-    assert!(
-        answer
-            .field("Date")
-            .is_some_and(|date| date.ends_with(" GMT"))
-    );
+    assert!(answer.field("Date").is_some_and(|date| date.ends_with(" GMT")));
 }
 
 /// As another program reads it.
@@ -149,17 +136,9 @@ fn status_json_is_json() {
 /// What a script, which reads this text, has to complain about.
 fn python(python: PathBuf, script: &str, text: &str) -> String {
     let mut command = Command::new(python);
-    command
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(["-c", script]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.success(), output.stderr.is_empty());
     String::from_utf8(output.stderr).unwrap()
@@ -181,21 +160,11 @@ fn counts_grow_with_the_traffic() {
         client.send([7; 1000]);
         client.receive(1000);
         drop(client);
-        let sent = get(&web, "/status.json")
-            .member("\"servers\":", "sx")
-            .parse()
-            .unwrap();
-        assert!(
-            last <= sent && sent <= 1000 * round,
-            "{last} {sent} {round}"
-        );
+        let sent = get(&web, "/status.json").member("\"servers\":", "sx").parse().unwrap();
+        assert!(last <= sent && sent <= 1000 * round, "{last} {sent} {round}");
         last = sent;
     }
-    let shown = |name: &str| {
-        get(&web, "/status.json")
-            .member("\"totals\":", name)
-            .to_owned()
-    };
+    let shown = |name: &str| get(&web, "/status.json").member("\"totals\":", name).to_owned();
     wait_until("all is counted", || {
         (shown("connects"), shown("sx"), shown("rx"))
             == ("20".to_owned(), "20000".to_owned(), "20000".to_owned())
@@ -229,9 +198,7 @@ fn states_of_servers() {
     is("up", "ok");
     pen.ask("server 0 blacklist 60");
     is("drained", "down");
-    let left = get(&web, "/status.json")
-        .member("\"servers\":", "left")
-        .parse::<u64>();
+    let left = get(&web, "/status.json").member("\"servers\":", "left").parse::<u64>();
     assert!(left.is_ok_and(|left| (30..=60).contains(&left)));
     pen.ask("server 0 blacklist 0");
     pen.ask("server 0 max 1");
@@ -243,10 +210,7 @@ fn states_of_servers() {
     drop(backends);
     assert!(pen.connect().ends());
     is("down", "down");
-    assert_eq!(
-        get(&web, "/status.json").member("\"servers\":", "failures"),
-        "1"
-    );
+    assert_eq!(get(&web, "/status.json").member("\"servers\":", "failures"), "1");
     // Another one takes its place.
     pen.ask(&format!("emergency {}", place.at()));
     is("down", "ok");
@@ -290,10 +254,7 @@ fn it_opens_moves_and_closes() {
     assert_eq!(get(&two, "/healthz").status, 503);
     wait_until("the old place is closed", || one.connect().is_err());
     let reply = pen.ask("web 192.0.2.1:81");
-    assert!(
-        reply.starts_with("web 192.0.2.1:81: cannot listen"),
-        "{reply}"
-    );
+    assert!(reply.starts_with("web 192.0.2.1:81: cannot listen"), "{reply}");
     let reply = pen.ask("web nonsense");
     assert!(reply.contains("nonsense"), "{reply}");
     assert_eq!(get(&two, "/healthz").status, 503);
@@ -393,17 +354,11 @@ fn what_check_says_of_it() {
     for (words, part) in [
         (&["--web", "127.0.0.1:99999"][..], "--web 127.0.0.1:99999"),
         (&["-O", "web x:y"], "web x:y"),
-        (
-            &["-O", "web_password /nowhere/x"],
-            "/nowhere/x: cannot read the password",
-        ),
+        (&["-O", "web_password /nowhere/x"], "/nowhere/x: cannot read the password"),
         (&["-O", "web_acl x"], "web_acl: bad number 'x'"),
     ] {
         let mut command = Command::new(crate::harness::our_program());
-        command
-            .arg("--check")
-            .args(words)
-            .args(["127.0.0.1:1", "127.0.0.1:2"]);
+        command.arg("--check").args(words).args(["127.0.0.1:1", "127.0.0.1:2"]);
         let output = finish(command);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(part), "{said}");

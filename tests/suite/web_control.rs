@@ -38,12 +38,7 @@ impl Stand {
             .control(place.at())
             .expect(": web: ")
             .start();
-        Stand {
-            pen,
-            web,
-            file,
-            _dir: dir,
-        }
+        Stand { pen, web, file, _dir: dir }
     }
 
     fn url(&self, path: &str) -> String {
@@ -73,10 +68,7 @@ impl Stand {
                 fields.push((name, value));
             }
         }
-        let fields: String = fields
-            .iter()
-            .map(|(n, v)| format!("{n}: {v}\r\n"))
-            .collect();
+        let fields: String = fields.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
         let length = command.len();
         let head = format!("POST /control HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n");
         ask_web(&self.web, format!("{head}{command}")).status
@@ -111,11 +103,7 @@ fn an_action_works_with_the_password() {
     assert!(client.ends());
     let config = curl(&["-u", USER, &stand.url("/config")]);
     assert_eq!(config.status, 200);
-    for line in [
-        " max 7 ",
-        &format!("\nweb {}\n", stand.web),
-        "\nno web_stats\n",
-    ] {
+    for line in [" max 7 ", &format!("\nweb {}\n", stand.web), "\nno web_stats\n"] {
         assert!(config.body.contains(line), "{line}: {config:?}");
     }
     let password = format!("\nweb_password {}\n", stand.file.display());
@@ -147,21 +135,13 @@ fn what_is_refused() {
         // Another of pen's names is another origin for a browser.
         (403, &[("Host", &named)], set),
         (421, &[("Host", "evil.example")], set),
-        (
-            421,
-            &[("Host", "evil.example"), ("Origin", "http://evil.example")],
-            set,
-        ),
+        (421, &[("Host", "evil.example"), ("Origin", "http://evil.example")], set),
         (400, &[], "server 0 max 9\nmode"),
         (422, &[], "server 0 max x"),
         (422, &[], "exit"),
         (413, &[], &"x".repeat(5000)),
     ] {
-        assert_eq!(
-            stand.action(fields, command),
-            status,
-            "{fields:?} {command}"
-        );
+        assert_eq!(stand.action(fields, command), status, "{fields:?} {command}");
     }
     assert!(stand.pen.ask("servers").contains(" max 0 "));
     // All of them are right otherwise.
@@ -194,9 +174,8 @@ fn a_wrong_password_takes_its_time() {
     let second = Duration::from_secs(1);
     std::thread::scope(|scope| {
         // Not so many that they have to make room for each other.
-        let guesses: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| timed("127.0.0.77", "admin:guess")))
-            .collect();
+        let guesses: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| timed("127.0.0.77", "admin:guess"))).collect();
         stand.pen.says("127.0.0.77: web: wrong password");
         let (status, took) = timed("127.0.0.78", USER);
         assert_eq!(status, 200);
@@ -219,15 +198,10 @@ fn a_password_that_is_taken_away() {
     }
     let place = Place::new();
     let stand = Stand::new(&place, Starter::new(&place));
-    assert_eq!(
-        stand.pen.ask("web_password"),
-        format!("{}\n", stand.file.display())
-    );
+    assert_eq!(stand.pen.ask("web_password"), format!("{}\n", stand.file.display()));
     // Another one, at once.
     fs::write(&stand.file, "other:one").unwrap();
-    stand
-        .pen
-        .ask(&format!("web_password {}", stand.file.display()));
+    stand.pen.ask(&format!("web_password {}", stand.file.display()));
     assert_eq!(curl(&["-u", "other:one", &stand.url("/")]).status, 200);
     // One that is none changes nothing.
     for (text, mode, part) in [
@@ -239,9 +213,7 @@ fn a_password_that_is_taken_away() {
     ] {
         fs::write(&stand.file, text).unwrap();
         fs::set_permissions(&stand.file, fs::Permissions::from_mode(mode)).unwrap();
-        let reply = stand
-            .pen
-            .ask(&format!("web_password {}", stand.file.display()));
+        let reply = stand.pen.ask(&format!("web_password {}", stand.file.display()));
         assert!(reply.contains(part), "{reply}");
     }
     assert_eq!(curl(&["-u", "other:one", &stand.url("/")]).status, 200);
@@ -264,15 +236,7 @@ fn exit_only_where_it_may() {
     let place = Place::new();
     let mut stand = Stand::new(&place, Starter::new(&place).args(["-X"]));
     let token = format!("X-Pen-Token: {}", stand.token());
-    curl(&[
-        "-u",
-        USER,
-        "-H",
-        &token,
-        "--data-binary",
-        "exit",
-        &stand.url("/control"),
-    ]);
+    curl(&["-u", USER, "-H", &token, "--data-binary", "exit", &stand.url("/control")]);
     assert!(stand.pen.wait().success());
 }
 
@@ -289,10 +253,7 @@ fn a_written_file_has_it() {
     stand.pen.ask(&format!("write {}", config.display()));
     let text = fs::read_to_string(&config).unwrap();
     let web = stand.web.clone();
-    assert!(
-        text.contains(&format!("\nweb {web}\nweb_acl 0\nweb_password /")),
-        "{text}"
-    );
+    assert!(text.contains(&format!("\nweb {web}\nweb_acl 0\nweb_password /")), "{text}");
     let file = stand.file.clone();
     let Stand { pen, _dir, .. } = stand;
     drop(pen);
@@ -308,7 +269,5 @@ fn a_written_file_has_it() {
     fs::write(&file, "new:one\n").unwrap();
     pen.signal("HUP");
     let url = format!("http://{web}/");
-    wait_until("the password is the new one", || {
-        curl(&["-u", "new:one", &url]).status == 200
-    });
+    wait_until("the password is the new one", || curl(&["-u", "new:one", &url]).status == 200);
 }

@@ -98,17 +98,10 @@ fn silent_clients_make_room() {
     }
     let place = Place::new();
     let web = place.at();
-    let _pen = Starter::new(&place)
-        .args(["--web", &web.to_string()])
-        .control(place.at())
-        .start();
+    let _pen = Starter::new(&place).args(["--web", &web.to_string()]).control(place.at()).start();
     let silent: Vec<Client> = (0..100).map(|_| Client::new(&web)).collect();
     let start = Instant::now();
     assert_eq!(get(&web, "/healthz").status, 503);
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     drop(silent);
 }

@@ -13,10 +13,7 @@ fn odd_requests_are_refused_and_closed() {
     }
     let place = Place::new();
     let (_pen, web) = with_web(&place, Starter::new(&place));
-    let long = format!(
-        "GET / HTTP/1.1\r\nHost: {web}\r\nX: {}\r\n\r\n",
-        "x".repeat(9000)
-    );
+    let long = format!("GET / HTTP/1.1\r\nHost: {web}\r\nX: {}\r\n\r\n", "x".repeat(9000));
     let wide = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(100_000));
     for (status, request) in [
         (400, &b"\x16\x03\x01\x02\x00\x01\x00"[..]),
@@ -26,23 +23,14 @@ fn odd_requests_are_refused_and_closed() {
         (400, b"GET / HTTP/1.0\r\nX : y\r\n\r\n"),
         (400, b"GET / HTTP/1.0\r\nX: y\r\n z\r\n\r\n"),
         (400, b"GET / HTTP/1.0\r\nX: \xff\xfe\r\n\r\n"),
-        (
-            400,
-            b"GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-        ),
+        (400, b"GET / HTTP/1.0\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx"),
         (
             400,
             b"POST / HTTP/1.0\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ),
-        (
-            411,
-            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ),
+        (411, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         (413, b"POST / HTTP/1.0\r\nContent-Length: 5000\r\n\r\n"),
-        (
-            413,
-            b"POST / HTTP/1.0\r\nContent-Length: 999999999999999999999\r\n\r\n",
-        ),
+        (413, b"POST / HTTP/1.0\r\nContent-Length: 999999999999999999999\r\n\r\n"),
         (431, long.as_bytes()),
         (431, wide.as_bytes()),
     ] {
@@ -70,12 +58,7 @@ fn pieces_and_rests_do_no_harm() {
     let place = Place::new();
     let (_pen, web) = with_web(&place, Starter::new(&place));
     let client = Client::new(&web);
-    for piece in [
-        "\r",
-        "\nGET /hea",
-        "lthz HTTP/1.1\r",
-        "\nHost: x\r\nContent-Le",
-    ] {
+    for piece in ["\r", "\nGET /hea", "lthz HTTP/1.1\r", "\nHost: x\r\nContent-Le"] {
         client.send(piece);
     }
     client.send("ngth: 3\r\n\r");
@@ -103,10 +86,7 @@ fn a_slow_client_is_given_up() {
     let (_pen, web) = with_web(&place, Starter::new(&place));
     let start = Instant::now();
     let client = Client::new(&web);
-    client
-        .0
-        .set_read_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
+    client.0.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     while client.0.peek(&mut [0]).is_err() && start.elapsed() < Duration::from_secs(20) {
         let _ = (&client.0).write_all(b"x");
     }

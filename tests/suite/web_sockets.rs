@@ -36,10 +36,7 @@ fn a_unix_socket_is_for_its_user_alone() {
     // Elsewhere, while it runs.
     let client = crate::harness::Client::new(&control);
     client.send(format!("web {}\n", second.display()));
-    assert_eq!(
-        client.rest(),
-        format!("{}\n", second.display()).into_bytes()
-    );
+    assert_eq!(client.rest(), format!("{}\n", second.display()).into_bytes());
     is_private(&second);
     assert!(!path.exists());
     assert_eq!(get(&At::Unix(second.clone()), "/status.json").status, 200);
@@ -106,10 +103,7 @@ fn over_ipv6() {
         return skipped("no IPv6 here");
     };
     let place = Place::new();
-    let _pen = Starter::new(&place)
-        .args(["--web", &web.to_string()])
-        .control(place.at())
-        .start();
+    let _pen = Starter::new(&place).args(["--web", &web.to_string()]).control(place.at()).start();
     assert_eq!(get(&web, "/").status, 200);
     assert_eq!(curl(&[&format!("http://{web}/status.json")]).status, 200);
 }

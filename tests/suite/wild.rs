@@ -144,10 +144,7 @@ fn servers_by_penctl() {
     assert_eq!(penctl(&control, "conn_max"), "257\n");
     let list = penctl(&control, "servers");
     let known: Vec<_> = servers.iter().map(|server| server.at.inet()).collect();
-    let known: Vec<_> = known
-        .iter()
-        .map(|at| (at.ip().to_string(), at.port()))
-        .collect();
+    let known: Vec<_> = known.iter().map(|at| (at.ip().to_string(), at.port())).collect();
     assert_eq!(addresses(&list), known);
     let settings = " conn 0 max 100 hard 0 weight 1 prio 3 sx 0 rx 0";
     assert!(list.lines().all(|line| line.ends_with(settings)), "{list}");
@@ -238,15 +235,7 @@ fn a_page_from_cron() {
     assert_eq!(text, fs::read_to_string(&page).unwrap());
     // Programs that read it go by its lines.
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(
-        lines[..4],
-        [
-            "<html>",
-            "<head>",
-            "<title>Pen status page</title>",
-            "</head>"
-        ]
-    );
+    assert_eq!(lines[..4], ["<html>", "<head>", "<title>Pen status page</title>", "</head>"]);
     assert!(lines[4].ends_with("<h1>Pen status page</h1>"), "{text}");
     assert!(lines[5].starts_with("Time "), "{text}");
     assert!(lines[5].ends_with(", 2 servers, 1 current<p>"), "{text}");
@@ -265,10 +254,7 @@ fn replies_by_the_places_of_words() {
     let place = Place::new();
     let servers = letters(&place, 1);
     let control = place.at();
-    let pen = Starter::new(&place)
-        .control(control.clone())
-        .servers(&servers)
-        .start();
+    let pen = Starter::new(&place).control(control.clone()).servers(&servers).start();
     let client = pen.connect();
     client.send("hi\n");
     assert_eq!(client.receive(2), b"AA");
@@ -309,10 +295,8 @@ fn started_again_from_a_written_file() {
     assert_eq!(words.last(), Some(&at.to_string().as_str()));
     let words = words[2..words.len() - 1].iter();
     let words = words.map(|word| word.trim_matches('\''));
-    let pen: Pen = Starter::at(at)
-        .control(control)
-        .args(words.filter(|word| *word != "-f"))
-        .start();
+    let pen: Pen =
+        Starter::at(at).control(control).args(words.filter(|word| *word != "-f")).start();
     let after = ["servers", "mode", "blacklist"].map(|line| pen.ask(line));
     assert_eq!(after, before);
 }

@@ -25,10 +25,7 @@ fn servers_by_penctl() {
     let control = place.at();
     let mut starter = Starter::new(&place).expect("-S is obsolete");
     let words = "-c 2049 -x 257 -S 10 -U -t 1 -b 3 -C".split(' ');
-    for word in words
-        .chain([control.to_string().as_str()])
-        .chain(user().iter().copied())
-    {
+    for word in words.chain([control.to_string().as_str()]).chain(user().iter().copied()) {
         starter = starter.operand(word.to_owned());
     }
     let pen = starter.start();
@@ -116,10 +113,7 @@ fn a_loop_that_looks_after_servers() {
             let words: Vec<&str> = line.split(' ').collect();
             let (number, port) = (words[0], words[4].parse().unwrap());
             let rest = if is_well(port) { 0 } else { 120 };
-            assert_eq!(
-                penctl(&host, &format!("server {number} blacklist {rest}")),
-                ""
-            );
+            assert_eq!(penctl(&host, &format!("server {number} blacklist {rest}")), "");
         }
     };
     look_after(&|_| true);
@@ -153,9 +147,5 @@ fn a_name_server_with_a_source_address() {
     assert_eq!(client.letters(3), "BBB");
     let peers = servers[1].peers();
     assert_eq!(peers.len(), 1);
-    assert!(
-        peers
-            .iter()
-            .all(|peer| peer.ip().to_string() == "127.0.0.20")
-    );
+    assert!(peers.iter().all(|peer| peer.ip().to_string() == "127.0.0.20"));
 }

@@ -63,20 +63,10 @@ pub fn reads_back(pen: &Pen, again: &Pen) {
 /// All that is set of each server.
 fn servers(pen: &Pen) -> Vec<(Host, u16, [u32; 3], i32, usize)> {
     let table = pen.servers.table();
-    let all = table
-        .servers
-        .iter()
-        .chain(&table.emergency)
-        .chain(&table.abuse);
+    let all = table.servers.iter().chain(&table.emergency).chain(&table.abuse);
     let set = all.map(|server| {
         let numbers = [server.max, server.hard, server.weight];
-        (
-            (*server.host).clone(),
-            server.port,
-            numbers,
-            server.prio,
-            server.acl,
-        )
+        ((*server.host).clone(), server.port, numbers, server.prio, server.acl)
     });
     set.collect()
 }

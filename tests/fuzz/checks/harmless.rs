@@ -8,9 +8,7 @@ use std::net::IpAddr;
 
 /// A host of a server that has no name.
 pub fn host(word: &str) -> bool {
-    let inner = word
-        .strip_prefix('[')
-        .and_then(|word| word.strip_suffix(']'));
+    let inner = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
     addr::is_path(word) || is_number(inner.unwrap_or(word))
 }
 

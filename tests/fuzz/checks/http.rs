@@ -93,12 +93,7 @@ type Line<'a> = (&'a [u8], usize, &'a [u8]);
 impl<'a> Model<'a> {
     fn of(stream: &[u8]) -> Outcome {
         let (at, part, put) = (0, 0, Vec::new());
-        let mut model = Model {
-            stream,
-            at,
-            part,
-            put,
-        };
+        let mut model = Model { stream, at, part, put };
         let stop = loop {
             if let Err(stop) = model.request() {
                 break stop;
@@ -216,10 +211,8 @@ impl<'a> Model<'a> {
             ([], []) => (0, false),
             ([Some(length)], []) => (*length, false),
             ([], [codings]) => {
-                let codings: Vec<String> = codings
-                    .split(',')
-                    .map(|c| trimmed(c).to_ascii_lowercase())
-                    .collect();
+                let codings: Vec<String> =
+                    codings.split(',').map(|c| trimmed(c).to_ascii_lowercase()).collect();
                 let first = codings.iter().position(|coding| coding == "chunked");
                 if first != Some(codings.len() - 1) || old {
                     return ambiguous;
@@ -288,10 +281,7 @@ fn trimmed(text: &str) -> &str {
 
 pub fn is_token(text: &str) -> bool {
     let is_mark = |c| "!#$%&'*+-.^_`|~".contains(c);
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || is_mark(c))
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || is_mark(c))
 }
 
 /// Digits alone, of which there is one at least, of a number of 64 bits.

@@ -37,16 +37,11 @@ pub fn check(data: &[u8]) {
     assert_harmless(&found);
     let mut rest = &found[..];
     for (number, permitted) in wanted.iter().enumerate() {
-        let fits = permitted
-            .iter()
-            .find_map(|line| rest.strip_prefix(&line[..]));
+        let fits = permitted.iter().find_map(|line| rest.strip_prefix(&line[..]));
         rest = fits.unwrap_or_else(|| {
             let wanted = permitted.iter().map(|line| line.escape_ascii().to_string());
             let wanted: Vec<String> = wanted.collect();
-            panic!(
-                "line {number}: {} is none of {wanted:?}",
-                rest.escape_ascii()
-            )
+            panic!("line {number}: {} is none of {wanted:?}", rest.escape_ascii())
         });
     }
     assert_eq!(rest, b"", "more lines than went in");
@@ -86,12 +81,7 @@ fn both_sides(data: &[u8], write: fn(&[u8]) -> Vec<u8>) {
     let pens = log::file_line(client, 1_000_000_000, &host, data);
     let end = data.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     let request = write(&data[..end.unwrap_or(data.len())]);
-    let rest = [
-        b" - - [09/Sep/2001:01:46:40 +0000] \"",
-        &request[..],
-        b"\" 200 1\n",
-    ]
-    .concat();
+    let rest = [b" - - [09/Sep/2001:01:46:40 +0000] \"", &request[..], b"\" 200 1\n"].concat();
     let web = [b"10.0.0.1", &rest[..]].concat();
     let found = merged(Some(0), 0, &["192.0.2.1"], &pens, &[&web]);
     let wanted = [b"198.51.100.7", &rest[..]].concat();
@@ -124,9 +114,7 @@ impl Model {
             let [client, time, server, request] = words[..] else {
                 continue;
             };
-            let time = std::str::from_utf8(time)
-                .ok()
-                .and_then(|text| text.parse().ok());
+            let time = std::str::from_utf8(time).ok().and_then(|text| text.parse().ok());
             let Some(time) = time.filter(|_| !client.is_empty()) else {
                 continue;
             };
@@ -140,12 +128,7 @@ impl Model {
         let bare = |word: &&str| peer(word.trim_matches(['[', ']']).as_bytes());
         let servers = servers.iter().map(bare).collect();
         let newest = i64::MIN;
-        Model {
-            jitter,
-            servers,
-            entries,
-            newest,
-        }
+        Model { jitter, servers, entries, newest }
     }
 
     fn merge(&mut self, logs: &[&[u8]]) -> Vec<Permitted> {
@@ -211,8 +194,7 @@ impl Model {
         if request.contains(&b'\\') {
             keys.push(plain);
         }
-        keys.iter()
-            .find_map(|key| self.nearest(index, key, time, floor))
+        keys.iter().find_map(|key| self.nearest(index, key, time, floor))
     }
 
     fn nearest(&self, index: usize, key: &[u8], time: i64, floor: i64) -> Option<&Vec<u8>> {
@@ -229,9 +211,7 @@ impl Model {
 
 /// A name as it is written: an address in its shortest form.
 fn peer(name: &[u8]) -> Vec<u8> {
-    let ip = std::str::from_utf8(name)
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let ip = std::str::from_utf8(name).ok().and_then(|text| text.parse().ok());
     match ip {
         Some(ip) => IpAddr::to_canonical(&ip).to_string().into_bytes(),
         None => name.to_vec(),
@@ -315,9 +295,7 @@ fn time(text: &str) -> Option<i64> {
     number(fraction, 9)?;
     let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
     let (day, year) = (number(day, 2)?, number(year, 4)?);
-    let month = MONTHS
-        .iter()
-        .position(|(name, _)| name.eq_ignore_ascii_case(month))?;
+    let month = MONTHS.iter().position(|(name, _)| name.eq_ignore_ascii_case(month))?;
     let good = hour < 24 && minute < 60 && second <= 60 && year >= 1900;
     if !good || !(1..=days_of(year, month)).contains(&day) {
         return None;
@@ -356,10 +334,7 @@ fn date(time: i64) -> String {
     }
     let name = MONTHS[month].0;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!(
-        "{:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000",
-        day + 1
-    )
+    format!("{:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000", day + 1)
 }
 
 /// A request's key, with its escapes undone.

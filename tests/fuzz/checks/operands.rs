@@ -105,11 +105,7 @@ fn built(parts: &[u8]) {
                 IpAddr::V4(ip) if ip.is_unspecified() => Host::Empty,
                 ip => Host::Inet(vec![(ip, 0).into()]),
             };
-            let text = if ip.is_ipv6() {
-                format!("[{ip}]")
-            } else {
-                ip.to_string()
-            };
+            let text = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
             (text, host, u16::from_be_bytes(port))
         }
         None => {

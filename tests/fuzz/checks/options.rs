@@ -14,9 +14,7 @@ use std::path::Path;
 
 pub fn check(data: &[u8]) {
     let words = data.split(|byte| *byte == b'\n').take(24);
-    let words: Vec<OsString> = words
-        .map(|word| OsString::from_vec(word.to_vec()))
-        .collect();
+    let words: Vec<OsString> = words.map(|word| OsString::from_vec(word.to_vec())).collect();
     if !are_harmless(&words) {
         return;
     }
@@ -51,10 +49,7 @@ fn are_harmless(words: &[OsString]) -> bool {
 }
 
 fn started_again(words: &[OsString], pen: &Pen) {
-    let words = words
-        .iter()
-        .filter_map(|word| word.to_str())
-        .collect::<Vec<_>>();
+    let words = words.iter().filter_map(|word| word.to_str()).collect::<Vec<_>>();
     let text = match pen::config::text(pen, &pen.settings(), Path::new("pen.cfg")) {
         Ok(text) => text,
         Err(why) => {
@@ -73,10 +68,7 @@ fn started_again(words: &[OsString], pen: &Pen) {
     let line = text.lines().nth(1).unwrap();
     let words = split(line.strip_prefix("# pen ").unwrap());
     // There is no such file; what would be in it comes afterwards.
-    let file = words
-        .windows(2)
-        .position(|pair| pair == ["-F", "pen.cfg"])
-        .unwrap();
+    let file = words.windows(2).position(|pair| pair == ["-F", "pen.cfg"]).unwrap();
     let words = words[..file].iter().chain(&words[file + 2..]);
     let words: Vec<OsString> = words.map(OsString::from).collect();
     match args::read(&words, |_| ()) {

@@ -22,11 +22,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     let sum = data.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
-    let long = if sum % 8 == 0 {
-        "x".repeat(LONG)
-    } else {
-        "@".to_owned()
-    };
+    let long = if sum % 8 == 0 { "x".repeat(LONG) } else { "@".to_owned() };
     let room = usize::from(room % 8) + 1;
     let mut matcher = Matcher::new(room);
     let mut model = Model::default();
@@ -69,11 +65,7 @@ fn both_sides(data: &[u8], write: fn(&[u8]) -> Vec<u8>) {
     matcher.datagram(web, &[b"10.0.0.1", &rest[..]].concat());
     let is_empty =
         request.trim_ascii().is_empty() && !request.iter().any(|b| b"\t\x0C".contains(b));
-    let client = if is_empty {
-        "10.0.0.1".to_owned()
-    } else {
-        CLIENT.to_string()
-    };
+    let client = if is_empty { "10.0.0.1".to_owned() } else { CLIENT.to_string() };
     let wanted = [client.as_bytes(), &rest].concat();
     assert_same(matcher.lines(), &wanted);
 }

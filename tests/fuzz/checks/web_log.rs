@@ -35,11 +35,7 @@ fn escaped(request: &[u8], name: impl Fn(u8) -> Option<String>) -> Vec<u8> {
 /// A dot for what is not printable ASCII.
 pub fn dotted(text: &[u8]) -> Vec<u8> {
     let dot = |byte: &u8| {
-        if matches!(byte, b' '..=b'~') {
-            *byte
-        } else {
-            b'.'
-        }
+        if matches!(byte, b' '..=b'~') { *byte } else { b'.' }
     };
     text.iter().map(dot).collect()
 }

@@ -66,14 +66,12 @@ impl At {
         let ip: String = words.map(|word| format!("{word:08X}")).collect();
         let local = |ip: &str| format!(" {ip}:{:04X} ", addr.port());
         let (here, everywhere) = (local(&ip), local(&"0".repeat(ip.len())));
-        [("tcp", ":0000 0A "), ("udp", ":0000 07 ")]
-            .iter()
-            .any(|(kind, state)| {
-                let table = format!("/proc/{process}/net/{kind}{version}");
-                let table = std::fs::read_to_string(table).unwrap();
-                let is_local = |line: &&str| line.contains(&here) || line.contains(&everywhere);
-                let mut lines = table.lines().filter(is_local);
-                lines.any(|line| line.contains(state))
-            })
+        [("tcp", ":0000 0A "), ("udp", ":0000 07 ")].iter().any(|(kind, state)| {
+            let table = format!("/proc/{process}/net/{kind}{version}");
+            let table = std::fs::read_to_string(table).unwrap();
+            let is_local = |line: &&str| line.contains(&here) || line.contains(&everywhere);
+            let mut lines = table.lines().filter(is_local);
+            lines.any(|line| line.contains(state))
+        })
     }
 }

@@ -94,11 +94,7 @@ pub(crate) struct Caller(Pen);
 impl Caller {
     pub(crate) fn new(place: &Place, number: u8, to: &Pen) -> Caller {
         let source = format!("source 127.0.0.{number}");
-        let pen = Starter::at(place.at())
-            .ours()
-            .args(["-O", &source])
-            .server(&to.at)
-            .start();
+        let pen = Starter::at(place.at()).ours().args(["-O", &source]).server(&to.at).start();
         Caller(pen)
     }
 

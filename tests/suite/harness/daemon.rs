@@ -40,15 +40,8 @@ impl Pen {
                 kept.lock().unwrap().push(line);
             }
         });
-        let mut pen = Pen {
-            at,
-            control,
-            child,
-            messages,
-            reader: Some(reader),
-            expected,
-            is_strange,
-        };
+        let mut pen =
+            Pen { at, control, child, messages, reader: Some(reader), expected, is_strange };
         wait_until("pen starts", || {
             if let Some(status) = pen.child.try_wait().unwrap() {
                 panic!("pen ended at its start, {status}");
@@ -161,10 +154,8 @@ impl Pen {
         if !status.success() && !expected().any(|text| end.contains(text)) {
             return Some(format!("pen ended with {status}"));
         }
-        let strange = self
-            .messages()
-            .into_iter()
-            .find(|line| !expected().any(|text| line.contains(text)));
+        let strange =
+            self.messages().into_iter().find(|line| !expected().any(|text| line.contains(text)));
         match strange {
             Some(line) if !self.is_strange => Some(format!("pen said: {line}")),
             _ => None,
@@ -200,11 +191,7 @@ impl Background {
             pid = fs::read_to_string(pid_file).unwrap_or_default();
             !pid.is_empty()
         });
-        Background {
-            word: word.to_owned(),
-            at,
-            pid: pid.parse().expect("digits and nothing else"),
-        }
+        Background { word: word.to_owned(), at, pid: pid.parse().expect("digits and nothing else") }
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -61,12 +61,7 @@ impl Responder {
                 })
             }
         };
-        Responder {
-            at,
-            heard,
-            stopping,
-            thread: Some(thread),
-        }
+        Responder { at, heard, stopping, thread: Some(thread) }
     }
 
     /// Answers with its letter and what it was asked.
@@ -168,9 +163,7 @@ impl Drop for Responder {
 
 /// Servers that answer with A, B, C and so on, and what they were asked.
 pub(crate) fn responders(place: &Place, count: u8) -> Vec<Responder> {
-    (0..count)
-        .map(|n| Responder::letter(place.at(), char::from(b'A' + n)))
-        .collect()
+    (0..count).map(|n| Responder::letter(place.at(), char::from(b'A' + n))).collect()
 }
 
 /// A client with a socket of its own, connected, so that it takes answers only

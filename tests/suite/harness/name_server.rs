@@ -59,9 +59,7 @@ impl NameServer {
     pub(crate) fn queries_from(&self, address: &str) -> usize {
         let log = self.log();
         let lines = log.lines().filter(|line| line.contains("query[A] "));
-        lines
-            .filter(|line| line.ends_with(&format!(" from {address}")))
-            .count()
+        lines.filter(|line| line.ends_with(&format!(" from {address}"))).count()
     }
 }
 
@@ -100,11 +98,7 @@ pub(crate) fn query(id: u16) -> Vec<u8> {
 pub(crate) fn answer(packet: &[u8]) -> (u16, Ipv4Addr) {
     let id = u16::from_be_bytes([packet[0], packet[1]]);
     // An answer without an error; one question, one address, which is last.
-    assert_eq!(
-        (packet[2] & 0x80, packet[3] & 0x0f),
-        (0x80, 0),
-        "{packet:?}"
-    );
+    assert_eq!((packet[2] & 0x80, packet[3] & 0x0f), (0x80, 0), "{packet:?}");
     assert_eq!(packet[4..8], [0, 1, 0, 1], "{packet:?}");
     let address: [u8; 4] = packet[packet.len() - 4..].try_into().unwrap();
     (id, address.into())

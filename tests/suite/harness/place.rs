@@ -29,11 +29,7 @@ impl Place {
             // Never 127.0.x.y, which others may use.
             let ip = Ipv4Addr::new(127, high % 200 + 50, low, (count % 250 + 1) as u8);
             if let Ok(claim) = TcpListener::bind((ip, CLAIM)) {
-                return Place {
-                    ip,
-                    next: AtomicU16::new(CLAIM + 1),
-                    _claim: claim,
-                };
+                return Place { ip, next: AtomicU16::new(CLAIM + 1), _claim: claim };
             }
         }
     }

@@ -197,9 +197,7 @@ fn http_request(from: &mut impl BufRead) -> Option<Vec<u8>> {
 
 /// Servers that say A, B, C and so on.
 pub(crate) fn letters(place: &Place, count: u8) -> Vec<Backend> {
-    (0..count)
-        .map(|n| Backend::letter(place.at(), char::from(b'A' + n)))
-        .collect()
+    (0..count).map(|n| Backend::letter(place.at(), char::from(b'A' + n))).collect()
 }
 
 /// A listener that never accepts, and the connections that fill its queue: a

@@ -82,9 +82,7 @@ impl Starter {
         mut self,
         servers: impl IntoIterator<Item = &'a T>,
     ) -> Starter {
-        let words = servers
-            .into_iter()
-            .map(|server| server.as_ref().to_string());
+        let words = servers.into_iter().map(|server| server.as_ref().to_string());
         self.servers.extend(words);
         self
     }
@@ -183,10 +181,7 @@ impl Starter {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {stderr}", output.status);
         // The C program's parent half does not wait for anything.
-        assert!(
-            is_c_pen() || (stderr.is_empty() && pid_file.exists()),
-            "{stderr}"
-        );
+        assert!(is_c_pen() || (stderr.is_empty() && pid_file.exists()), "{stderr}");
         Background::known(self.at, &self.word, pid_file)
     }
 }

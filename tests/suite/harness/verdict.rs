@@ -76,10 +76,7 @@ pub(crate) fn compared(part: &str, difference: Option<&Difference>) {
 /// A part of the running test has to do with what the C program does so badly
 /// that it is not to be tried.
 pub(crate) fn known(part: &str, difference: &Difference) {
-    note(
-        "better",
-        &[&format!("{}: {part}", test().unwrap()), difference.what],
-    );
+    note("better", &[&format!("{}: {part}", test().unwrap()), difference.what]);
 }
 
 /// The running test is no comparison.

@@ -16,11 +16,7 @@ impl Answer {
     fn parse(text: &str) -> Answer {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-        Answer {
-            status: status.unwrap_or(0),
-            head: head.to_owned(),
-            body: body.to_owned(),
-        }
+        Answer { status: status.unwrap_or(0), head: head.to_owned(), body: body.to_owned() }
     }
 
     /// The value of a header field.
@@ -32,10 +28,7 @@ impl Answer {
     /// The text of a member of the JSON object, as it is there: the first one
     /// of this name behind `place`.
     pub(crate) fn member(&self, place: &str, name: &str) -> &str {
-        let at = self
-            .body
-            .find(place)
-            .unwrap_or_else(|| panic!("no {place} in {self:?}"));
+        let at = self.body.find(place).unwrap_or_else(|| panic!("no {place} in {self:?}"));
         let (_, rest) = self.body[at..].split_once(&format!("\"{name}\":")).unwrap();
         let end = rest.find([',', '}', ']']).unwrap();
         rest[..end].trim_matches('"')

@@ -43,11 +43,7 @@ impl Place {
             let claim = TcpListener::bind((Ipv4Addr::new(base[0], base[1], base[2], 1), 20_000));
             if let Ok(_claim) = claim {
                 let ports = RefCell::default();
-                return Place {
-                    base,
-                    ports,
-                    _claim,
-                };
+                return Place { base, ports, _claim };
             }
         }
     }
@@ -115,11 +111,7 @@ impl Daemon {
                 kept.lock().unwrap().push(line);
             }
         });
-        let mut daemon = Daemon {
-            child,
-            messages,
-            reader: Some(reader),
-        };
+        let mut daemon = Daemon { child, messages, reader: Some(reader) };
         wait_until("it starts", || {
             let ended = daemon.child.try_wait().unwrap();
             assert!(ended.is_none(), "{:?}", daemon.messages.lock());
@@ -243,10 +235,7 @@ impl Background {
             });
         }
         let pid = fs::read_to_string(pid_file).unwrap();
-        Background {
-            pid: pid.trim().parse().unwrap(),
-            port: at.port().to_string(),
-        }
+        Background { pid: pid.trim().parse().unwrap(), port: at.port().to_string() }
     }
 
     pub(super) fn signal(&self, name: &str) {

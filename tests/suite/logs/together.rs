@@ -132,8 +132,6 @@ fn every_line_has_the_client_who_asked() {
     }
     signal(daemon.child.id(), "USR1");
     wait_until("the last report", || {
-        daemon.has_said(&format!(
-            "{requests} lines from web servers, {requests} with"
-        ))
+        daemon.has_said(&format!("{requests} lines from web servers, {requests} with"))
     });
 }

@@ -17,10 +17,7 @@ fn no_line_is_an_hour_early() {
     let times = 0..50;
     let text: String = times.clone().map(|t| web(t, "R")).collect();
     let expected: String = times.map(|t| web_line("192.0.2.1", t, "R")).collect();
-    assert_eq!(
-        Logs::with("", text).merged("-p pen 192.0.2.1:web"),
-        expected
-    );
+    assert_eq!(Logs::with("", text).merged("-p pen 192.0.2.1:web"), expected);
 }
 
 /// The C program takes the date for one of the host's own zone, too.
@@ -33,18 +30,8 @@ fn the_zone_of_the_host_does_not_matter() {
     let line = "-p pen 192.0.2.1:web";
     let expected = logs.merged(line);
     assert!(expected.contains(&web_line("client0", 0, "R")));
-    for zone in [
-        "Europe/Berlin",
-        "America/Los_Angeles",
-        "Asia/Kathmandu",
-        "XYZ-14",
-        "",
-    ] {
-        assert_eq!(
-            logs.run_in(zone, &program("mergelogs"), line, b"").out,
-            expected,
-            "{zone}"
-        );
+    for zone in ["Europe/Berlin", "America/Los_Angeles", "Asia/Kathmandu", "XYZ-14", ""] {
+        assert_eq!(logs.run_in(zone, &program("mergelogs"), line, b"").out, expected, "{zone}");
     }
 }
 
@@ -79,17 +66,10 @@ fn escaped_bytes_match() {
         ("GET /a\\rb HTTP/1.0", "GET /a"),
     ] {
         let logs = Logs::with(pen("10.0.0.1", 0, "192.0.2.1", raw), web(0, logged));
-        logs.differs(
-            "-p pen 192.0.2.1:web",
-            &web_line("10.0.0.1", 0, logged),
-            &MERGELOGS_ESCAPED,
-        );
+        logs.differs("-p pen 192.0.2.1:web", &web_line("10.0.0.1", 0, logged), &MERGELOGS_ESCAPED);
     }
     // A web server that does not escape.
-    let logs = Logs::with(
-        pen("10.0.0.1", 0, "192.0.2.1", r"a\x41b"),
-        web(0, r"a\x41b"),
-    );
+    let logs = Logs::with(pen("10.0.0.1", 0, "192.0.2.1", r"a\x41b"), web(0, r"a\x41b"));
     logs.same("-p pen 192.0.2.1:web");
 }
 
@@ -128,11 +108,7 @@ fn malformed_lines_are_passed_on() {
         let other = web_line("h", 1, "Q");
         // Without a time of its own it belongs to the line before it.
         let timed = bad.contains(&date(BASE + 2));
-        let order = if timed {
-            [&other, expected]
-        } else {
-            [expected, &other]
-        };
+        let order = if timed { [&other, expected] } else { [expected, &other] };
         for line in order {
             let _ = writeln!(all, "{}", line.trim_end());
         }
@@ -165,33 +141,21 @@ fn servers_may_have_ipv6_addresses() {
 fn one_wrong_time_in_pens_log_hides_nothing() {
     let pen_log = pen("h", 999_999_999, "192.0.2.1", "Q") + &pen_at(&[0]);
     let logs = Logs::with(pen_log, web(0, "R"));
-    logs.differs(
-        "-p pen 192.0.2.1:web",
-        &web_line("client0", 0, "R"),
-        &MERGELOGS_WINDOW,
-    );
+    logs.differs("-p pen 192.0.2.1:web", &web_line("client0", 0, "R"), &MERGELOGS_WINDOW);
 }
 
 /// That entry beyond the window is found by the C program, how far ever it is.
 #[test]
 fn no_entry_beyond_the_window_is_found() {
     let logs = Logs::with(pen_at(&[5_000]), web(0, "R"));
-    logs.differs(
-        "-p pen 192.0.2.1:web",
-        &web_line("192.0.2.1", 0, "R"),
-        &MERGELOGS_WINDOW,
-    );
+    logs.differs("-p pen 192.0.2.1:web", &web_line("192.0.2.1", 0, "R"), &MERGELOGS_WINDOW);
 }
 
 /// A pen's log that was edited elsewhere has lines that end in CR LF.
 #[test]
 fn a_carriage_return_ends_a_line_of_pens_log() {
     let logs = Logs::with(pen_at(&[0]).replace('\n', "\r\n"), web(0, "R"));
-    logs.differs(
-        "-p pen 192.0.2.1:web",
-        &web_line("client0", 0, "R"),
-        &MERGELOGS_CR,
-    );
+    logs.differs("-p pen 192.0.2.1:web", &web_line("client0", 0, "R"), &MERGELOGS_CR);
 }
 
 /// The C program takes a number that is none for 0, and shows its usage, with
