@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod facts;
-mod hash;
 mod json;
 mod metrics;
 mod page;
@@ -254,7 +253,6 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
     visit.has_spoken();
     let facts = || pen.web.shelf.get(pen);
     Some(match (path, &secret) {
-        ("/", _) => page::reply(&facts()),
         ("/status.json", _) => {
             let clients = wanted(request.query, "clients");
             let connections = wanted(request.query, "connections");
@@ -271,7 +269,7 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
             }
         }
         ("/control", Some(secret)) => act(pen, visit.client, request, body, &secret.user),
-        _ => Reply::text(404, "Not Found\n"),
+        _ => page::part(path).unwrap_or_else(|| Reply::text(404, "Not Found\n")),
     })
 }
 

@@ -353,7 +353,6 @@ function flip() {
   control(`Switch ${key} ${on ? "off" : "on"}`, "", {}, () => (on ? "no " : "") + key);
 }
 
-$("plain")?.remove();
 $("find-server").oninput = () => data && showServers();
 $("find-client").oninput = () => data && showClients();
 $("add").onclick = addServer;

@@ -8,20 +8,20 @@ use std::fmt::Write as _;
 pub(super) struct Reply {
     pub(super) status: u16,
     kind: &'static str,
-    body: String,
+    body: Cow<'static, str>,
     /// Another header field, with the end of its line.
     field: &'static str,
-    /// What a browser may do with it (Content-Security-Policy).
-    policy: Cow<'static, str>,
 }
 
-/// For all but the page: a browser shows it and does no more.
-const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// What a browser may do: use the page's own script and style, and ask this pen.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
 impl Reply {
     /// A document of this media type.
-    pub(super) fn new(kind: &'static str, body: String) -> Reply {
-        Reply { status: 200, kind, body, field: "", policy: POLICY.into() }
+    pub(super) fn new(kind: &'static str, body: impl Into<Cow<'static, str>>) -> Reply {
+        Reply { status: 200, kind, body: body.into(), field: "" }
     }
 
     /// Plain text.
@@ -35,19 +35,13 @@ impl Reply {
         Reply { field, ..self }
     }
 
-    /// With a policy of its own.
-    pub(super) fn under(self, policy: String) -> Reply {
-        let policy = policy.into();
-        Reply { policy, ..self }
-    }
-
     /// As it is sent. `now` is in seconds since 1970.
     pub(super) fn bytes(&self, now: u64, with_body: bool) -> Vec<u8> {
         let mut out = String::with_capacity(self.body.len() + 512);
         let _ = write!(
             out,
             "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n{}\
-             Content-Security-Policy: {}\r\n\
+             Content-Security-Policy: {POLICY}\r\n\
              X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
              Referrer-Policy: no-referrer\r\nCache-Control: no-store\r\n\
              Connection: close\r\n\r\n",
@@ -57,7 +51,6 @@ impl Reply {
             self.kind,
             self.body.len(),
             self.field,
-            self.policy,
         );
         if with_body {
             out.push_str(&self.body);

@@ -46,8 +46,10 @@ fn everything_is_served() {
     let (pen, web) = with_web(&place, starter);
     assert_eq!(pen.letter(), "A");
     for (path, kind, part) in [
-        ("/", "text/html; charset=utf-8", "<div id=\"plain\">"),
+        ("/", "text/html; charset=utf-8", "</html>"),
         ("/?x", "text/html; charset=utf-8", "</html>"),
+        ("/page.css", "text/css; charset=utf-8", "body {"),
+        ("/page.js", "text/javascript; charset=utf-8", "fetch("),
         ("/status.json", "application/json", "\"format\":1,"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "pen_clients 1\n"),
         ("/healthz", "text/plain; charset=utf-8", "ok\n"),
