@@ -1,13 +1,15 @@
 //! Access control lists: which client addresses are permitted. Pure.
 
 use crate::client::Client;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// How many lists there are; 0 is the one in force unless told otherwise.
 pub const LISTS: usize = 10;
 
 /// What an entry matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Net {
     /// IPv4 addresses that equal this one under the mask.
     V4(Ipv4Addr, Ipv4Addr),
@@ -34,7 +36,7 @@ impl Net {
 }
 
 /// One line of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Permit or deny.
     pub permit: bool,
@@ -44,29 +46,40 @@ pub struct Entry {
 
 /// A list: the first entry that matches decides; if none does, the opposite
 /// of the last entry; an empty list permits.
+/// A copy is the same list until one of the two changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Acl(Vec<Entry>);
+pub struct Acl(Arc<Entries>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entries {
+    list: Vec<Entry>,
+    /// The same without order.
+    known: HashSet<Entry>,
+}
 
 impl Acl {
     /// Adds an entry at the end, unless the list has it already: reading a
     /// configuration again changes nothing.
     pub fn add(&mut self, entry: Entry) {
-        if !self.0.contains(&entry) {
-            self.0.push(entry);
+        if !self.0.known.contains(&entry) {
+            let entries = Arc::make_mut(&mut self.0);
+            entries.known.insert(entry);
+            entries.list.push(entry);
         }
     }
 
     /// The entries in order.
     pub fn entries(&self) -> &[Entry] {
-        &self.0
+        &self.0.list
     }
 
     /// Whether `client` may. Who comes through a Unix socket always may.
     pub fn permits(&self, client: Client) -> bool {
-        let (Client::Inet(ip), Some(last)) = (client, self.0.last()) else {
+        let (Client::Inet(ip), Some(last)) = (client, self.0.list.last()) else {
             return true;
         };
         self.0
+            .list
             .iter()
             .find(|entry| entry.net.matches(ip) == Some(true))
             .map_or(!last.permit, |entry| entry.permit)

@@ -1,17 +1,15 @@
 //! The command line: one table of options, from which parsing and the usage
 //! text come, and what they make of a pen before it starts.
 
-use crate::addr;
-use crate::command::{Command, Timer};
-use crate::config;
+use crate::addr::{self, ServerSpec};
+use crate::command::{self, Command, Timer};
 use crate::control;
 use crate::message;
 use crate::options;
-use crate::server::Server;
+use crate::server::edit::Edit;
 use crate::settings::Settings;
 use crate::state::{Pen, Phase};
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 mod table;
 use table::number;
@@ -69,9 +67,22 @@ impl Draft {
         self.command(Command::Timer(timer, Some(number(word, least)?)))
     }
 
+    /// An unknown command is no reason not to start: it was none for the C pen.
     fn line(&mut self, line: &str) -> Complaint {
-        self.replies += &control::line(&self.pen, line)?;
+        match control::noted(&self.pen, line) {
+            Ok((reply, notes)) => {
+                self.replies += &reply;
+                notes.iter().for_each(|note| message::say(format_args!("-O {line}: {note}")));
+            }
+            Err(why) if command::is_known(line) => return Err(why),
+            Err(why) => message::say(format_args!("-O {line}: {why}")),
+        }
         Ok(())
+    }
+
+    /// An option says what this command might say in the configuration file.
+    fn give(&mut self, name: &'static str) {
+        self.set(|s| s.start.given.push(name));
     }
 
     fn apply(&mut self, spec: &Spec, word: &str) -> Complaint {
@@ -120,7 +131,7 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
         print(&std::mem::take(&mut draft.replies));
     }
     message::set_debug(draft.pen.settings().debug);
-    operands_of(&draft.pen, &operands)?;
+    let servers = operands_of(&draft.pen, &operands)?;
     if let Some(word) = draft.emergency.take() {
         let result = draft.command(Command::Emergency(Some(word)));
         result.map_err(|why| format!("-e {why}"))?;
@@ -130,10 +141,9 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
         result.map_err(|why| format!("-B {why}"))?;
     }
     let pen = draft.pen;
-    let file: Option<PathBuf> = pen.settings().config.clone();
-    if let Some(file) = file {
-        config::read(&pen, &file)?;
-    }
+    control::configure(&pen)?;
+    servers_hold(&pen, servers);
+    pen.use_default_sizes();
     Ok(match pen.settings().listen {
         None => Task::Print(usage()),
         Some(_) if draft.check => Task::Checked(pen),
@@ -141,24 +151,32 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     })
 }
 
-/// Where to listen, and the servers.
-fn operands_of(pen: &Pen, operands: &[String]) -> Complaint {
+/// Where to listen, which is set, and the servers.
+fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
     let [listen, servers @ ..] = operands else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let port = addr::endpoint(listen)?.port();
     pen.set(|s| s.listen = Some(listen.clone()));
-    for (index, word) in servers.iter().enumerate() {
-        let server = Server::new(addr::server(word, port)?);
-        pen.servers.table().put(index, server);
-    }
     // Servers of -O, which came before there was a listening port.
     for server in &mut pen.servers.table().servers {
         if server.port == 0 {
             server.port = port.unwrap_or(0);
         }
     }
-    Ok(())
+    servers.iter().map(|word| addr::server(word, port)).collect()
+}
+
+/// Puts in what operands say, whatever the configuration file says of these
+/// servers.
+fn servers_hold(pen: &Pen, servers: Vec<ServerSpec>) {
+    let mut table = pen.servers.table();
+    for (index, spec) in servers.into_iter().enumerate() {
+        table.fill(index, spec.port);
+        if let Some(server) = table.servers.get_mut(index) {
+            Edit::from(spec).apply(server);
+        }
+    }
 }
 
 #[cfg(test)]

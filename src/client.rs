@@ -76,10 +76,10 @@ pub struct ClientTable {
 const BATCH: usize = 128;
 
 impl ClientTable {
-    /// An empty table that grows to `max` clients (at least 1).
+    /// An empty table that grows to `max` clients (it has room for one anyway).
     pub fn new(max: usize) -> ClientTable {
         ClientTable {
-            max: max.max(1),
+            max,
             index: HashMap::new(),
             slots: Vec::new(),
             newest: None,

@@ -183,17 +183,48 @@ impl From<String> for Bad {
 }
 
 type Parsed = Result<Command, Bad>;
-type Parse = fn(&[&str]) -> Parsed;
+type Parse = fn(&mut Words) -> Parsed;
 
-/// What a line asks for; `None` if it is empty or a comment.
-pub fn parse(line: &str) -> Result<Option<Command>, String> {
+/// The words behind a command's name, of which each command takes its own.
+struct Words<'a> {
+    rest: std::slice::Iter<'a, &'a str>,
+    /// Words that were taken, but mean nothing.
+    ignored: Vec<&'a str>,
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.rest.next().copied()
+    }
+}
+
+/// A line that is a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The command.
+    pub command: Command,
+    /// A note about the words that the command has no use for. pen quirk: it
+    /// is carried out without them.
+    pub ignored: Option<String>,
+}
+
+/// What a line asks for; `None` if it is empty or a comment, which begins with
+/// a word that begins with `#` or, at the start of a line, with `;`.
+pub fn parse(line: &str) -> Result<Option<Line>, String> {
     if line.len() > LINE {
         return Err(format!("line longer than {LINE} bytes"));
     }
-    let words: Vec<&str> = line.split_whitespace().collect();
+    let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+    let words: Vec<&str> = words.collect();
     let (name, rest, no) = match words.as_slice() {
         [] => return Ok(None),
-        [first, ..] if first.starts_with('#') => return Ok(None),
+        [first, ..] if first.starts_with(';') => return Ok(None),
+        // A page of a hostile site can have a browser send this.
+        [.., last] if last.starts_with("HTTP/") => {
+            return Err("an HTTP request is no command".to_owned());
+        }
         ["no", name, rest @ ..] => (*name, rest, true),
         [name, rest @ ..] => (*name, rest, false),
     };
@@ -208,14 +239,27 @@ pub fn parse(line: &str) -> Result<Option<Command>, String> {
             None => return Err(format!("no {name}: there is no such command")),
         },
     };
-    parse(rest).map(Some).map_err(|bad| match bad {
+    let prefix = if no { "no " } else { "" };
+    let args = if args.is_empty() { "no argument" } else { args };
+    let mut words = Words { rest: rest.iter(), ignored: Vec::new() };
+    let command = parse(&mut words).map_err(|bad| match bad {
         Bad::Reply(reply) => reply,
-        Bad::Words(why) => {
-            let prefix = if no { "no " } else { "" };
-            let args = if args.is_empty() { "no argument" } else { args };
-            format!("{prefix}{name}: {why}, expected {args}")
-        }
-    })
+        Bad::Words(why) => format!("{prefix}{name}: {why}, expected {args}"),
+    })?;
+    words.ignored.extend(words.rest);
+    let ignored = (!words.ignored.is_empty()).then(|| {
+        let words = words.ignored.join(" ");
+        format!("{prefix}{name}: '{words}' ignored, expected {args}")
+    });
+    Ok(Some(Line { command, ignored }))
+}
+
+/// Whether a line begins with the name of a command, built in or not.
+pub fn is_known(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let name = words.next().map(|name| if name == "no" { words.next() } else { Some(name) });
+    let is_spec = |name: &str| TABLE.iter().any(|spec| spec.name == name);
+    name.flatten().is_some_and(|name| is_spec(name) || name.starts_with("ssl_"))
 }
 
 /// Whether `no` may stand before this command.
@@ -223,7 +267,7 @@ pub fn has_no(name: &str) -> bool {
     TABLE.iter().any(|spec| spec.name == name && spec.has_no())
 }
 
-fn not_tls(_: &[&str]) -> Parsed {
+fn not_tls(_: &mut Words) -> Parsed {
     not_built("TLS")
 }
 
@@ -231,19 +275,18 @@ fn not_built(what: &str) -> Parsed {
     Err(Bad::Reply(format!("{what} is not built in")))
 }
 
-fn none(words: &[&str], command: Command) -> Parsed {
-    match words {
-        [] => Ok(command),
-        [first, ..] => Err(format!("unexpected '{first}'").into()),
-    }
+fn none(_: &mut Words, command: Command) -> Parsed {
+    Ok(command)
 }
 
-fn one<'a>(words: &[&'a str]) -> Result<&'a str, String> {
-    match words {
-        [word] => Ok(word),
-        [] => Err("argument missing".to_owned()),
-        [_, second, ..] => Err(format!("unexpected '{second}'")),
-    }
+/// Whatever stands behind it.
+fn nothing(words: &mut Words) -> Parsed {
+    words.rest = [].iter();
+    Ok(Command::Nothing)
+}
+
+fn one<'a>(words: &mut Words<'a>) -> Result<&'a str, String> {
+    words.next().ok_or_else(|| "argument missing".to_owned())
 }
 
 fn number<T: FromStr>(word: &str) -> Result<T, String> {
@@ -251,11 +294,8 @@ fn number<T: FromStr>(word: &str) -> Result<T, String> {
 }
 
 /// The value, if there is one.
-fn maybe<T: FromStr>(words: &[&str]) -> Result<Option<T>, String> {
-    if words.is_empty() {
-        return Ok(None);
-    }
-    number(one(words)?).map(Some)
+fn maybe<T: FromStr>(words: &mut Words) -> Result<Option<T>, String> {
+    words.next().map(number).transpose()
 }
 
 fn list(word: &str) -> Result<usize, String> {
@@ -266,81 +306,80 @@ fn list(word: &str) -> Result<usize, String> {
 }
 
 /// pen quirk: a list that does not exist becomes 0 here.
-fn acl_choice(guard: Guard, words: &[&str]) -> Parsed {
+fn acl_choice(guard: Guard, words: &mut Words) -> Parsed {
     let choice: Option<i64> = maybe(words)?;
     let choice = choice.map(|n| usize::try_from(n).ok().filter(|n| *n < acl::LISTS));
     Ok(Command::AclChoice(guard, choice.map(|n| n.unwrap_or(0))))
 }
 
-fn acl_entry(words: &[&str]) -> Parsed {
-    let [number, verb, what, rest @ ..] = words else {
-        return Err("argument missing".to_owned().into());
-    };
-    let permit = match *verb {
+fn acl_entry(words: &mut Words) -> Parsed {
+    let (number, verb, what) = (one(words)?, one(words)?, one(words)?);
+    let permit = match verb {
         "permit" => true,
         "deny" => false,
         other => return Err(format!("'{other}' is neither permit nor deny").into()),
     };
     let number = list(number)?;
-    if *what == "country" {
+    if what == "country" {
         return not_built("acl country (GeoIP)");
     }
-    let net = net(what, rest)?;
+    let net = net(what, words.next())?;
     Ok(Command::AclAdd(number, Entry { permit, net }))
 }
 
-fn net(what: &str, rest: &[&str]) -> Result<Net, String> {
+fn net(what: &str, mask: Option<&str>) -> Result<Net, String> {
     let (address, len) = match what.split_once('/') {
         Some((address, len)) => (address, Some(number::<u8>(len)?)),
         None => (what, None),
     };
     let bad = || format!("bad address '{what}'");
-    match (address.parse().map_err(|_| bad())?, len, rest) {
-        (IpAddr::V4(ip), None, []) => Ok(Net::V4(ip, [255; 4].into())),
-        (IpAddr::V4(ip), None, [mask]) => {
+    match (address.parse().map_err(|_| bad())?, len, mask) {
+        (IpAddr::V4(ip), None, None) => Ok(Net::V4(ip, [255; 4].into())),
+        (IpAddr::V4(ip), None, Some(mask)) => {
             let mask = mask.parse().map_err(|_| format!("bad mask '{mask}'"))?;
             Ok(Net::V4(ip, mask))
         }
-        (IpAddr::V4(ip), Some(len @ 0..=32), []) => {
+        (IpAddr::V4(ip), Some(len @ 0..=32), None) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
             Ok(Net::V4(ip, mask.into()))
         }
-        (IpAddr::V6(ip), None, []) => Ok(Net::V6(ip, 128)),
-        (IpAddr::V6(ip), Some(len @ 0..=128), []) => Ok(Net::V6(ip, len)),
-        (_, _, [extra, ..]) => Err(format!("unexpected '{extra}'")),
-        (_, Some(len), []) => Err(format!("bad length '{len}'")),
+        (IpAddr::V6(ip), None, None) => Ok(Net::V6(ip, 128)),
+        (IpAddr::V6(ip), Some(len @ 0..=128), None) => Ok(Net::V6(ip, len)),
+        (_, _, Some(extra)) => Err(format!("unexpected '{extra}'")),
+        (_, Some(len), None) => Err(format!("bad length '{len}'")),
     }
 }
 
-fn server(words: &[&str]) -> Parsed {
-    let [index, changes @ ..] = words else {
-        return Err("argument missing".to_owned().into());
-    };
-    let index = number(index)?;
+fn server(words: &mut Words) -> Parsed {
+    let index = number(one(words)?)?;
     if index >= SERVERS {
         return Err(format!("{index} is too high, {SERVERS} servers at most").into());
     }
     let mut all = Vec::new();
-    for pair in changes.chunks(2) {
-        let [what, value] = pair else {
-            return Err(format!("{}: value missing", pair.concat()).into());
-        };
-        all.push(match *what {
-            "acl" => Change::Acl(list(value)?),
-            "address" => Change::Address((*value).to_owned()),
-            "port" => Change::Port((*value).to_owned()),
-            "max" => Change::Max(number(value)?),
-            "hard" => Change::Hard(number(value)?),
-            "blacklist" => Change::Blacklist(number(value)?),
-            "weight" => Change::Weight(number(value)?),
-            "prio" => Change::Prio(number(value)?),
-            other => return Err(format!("unknown word '{other}'").into()),
+    while let Some(what) = words.next() {
+        let value = words.next();
+        let missing = || format!("{what}: value missing");
+        let get = || value.ok_or_else(missing);
+        all.push(match what {
+            "acl" => Change::Acl(list(get()?)?),
+            "address" => Change::Address(get()?.to_owned()),
+            "port" => Change::Port(get()?.to_owned()),
+            "max" => Change::Max(number(get()?)?),
+            "hard" => Change::Hard(number(get()?)?),
+            "blacklist" => Change::Blacklist(number(get()?)?),
+            "weight" => Change::Weight(number(get()?)?),
+            "prio" => Change::Prio(number(get()?)?),
+            // pen quirk: it goes with its value, and the others count.
+            other => {
+                words.ignored.extend([other].into_iter().chain(value));
+                continue;
+            }
         });
     }
     Ok(Command::Server(index, all))
 }
 
-fn idlers(words: &[&str]) -> Parsed {
+fn idlers(words: &mut Words) -> Parsed {
     let wanted: Option<usize> = maybe(words)?;
     match wanted {
         Some(n) if n > MOST_IDLERS => Err(format!("{n} is too high, {MOST_IDLERS} at most").into()),
@@ -354,7 +393,7 @@ pub const MOST_IDLERS: usize = 1000;
 /// Most servers: a typing error must not eat the memory.
 pub const SERVERS: usize = 65_536;
 
-fn source(words: &[&str]) -> Parsed {
+fn source(words: &mut Words) -> Parsed {
     let word = one(words)?;
     match word.parse::<IpAddr>() {
         Ok(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
@@ -363,22 +402,19 @@ fn source(words: &[&str]) -> Parsed {
     }
 }
 
-fn udp_balance(words: &[&str]) -> Parsed {
-    if words.is_empty() {
-        return Ok(Command::UdpBalance(None));
-    }
-    match one(words)? {
-        "datagram" => Ok(Command::UdpBalance(Some(true))),
-        "flow" => Ok(Command::UdpBalance(Some(false))),
-        word => Err(format!("unknown word '{word}'").into()),
+fn udp_balance(words: &mut Words) -> Parsed {
+    match words.next() {
+        None => Ok(Command::UdpBalance(None)),
+        Some("datagram") => Ok(Command::UdpBalance(Some(true))),
+        Some("flow") => Ok(Command::UdpBalance(Some(false))),
+        Some(word) => Err(format!("unknown word '{word}'").into()),
     }
 }
 
-fn fastclose(words: &[&str]) -> Parsed {
-    if words.is_empty() {
+fn fastclose(words: &mut Words) -> Parsed {
+    let Some(word) = words.next() else {
         return Err(Bad::Reply("do_cmd: ignoring tcp_fastclose without argument".to_owned()));
-    }
-    let word = one(words)?;
+    };
     [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both]
         .into_iter()
         .find(|mode| mode.word() == word)

@@ -1,7 +1,7 @@
 //! Configuration files: control commands, one a line.
 
 use crate::acl::Net;
-use crate::command::{self, Command};
+use crate::command::{self, Command, Line};
 use crate::control::{self, Outcome};
 use crate::files;
 use crate::message;
@@ -9,92 +9,149 @@ use crate::server::Server;
 use crate::settings::{self, Settings};
 use crate::state::{self, Pen};
 use crate::sys::Kind;
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Carries out the commands in a file. Good lines count whatever the others
-/// are; the complaints name file and line. Replies go to standard output.
-pub fn read(pen: &Pen, path: &Path) -> Result<(), String> {
-    let mut reader = Reader::new(pen);
-    reader.read(path, "");
-    // Nobody may be there to read them any more.
-    let _ = io::stdout().write_all(reader.replies.as_bytes());
-    if reader.complaints.is_empty() { Ok(()) } else { Err(reader.complaints.join("\n")) }
-}
+/// Most files that are open at once, each included by the one before.
+const DEPTH: usize = 16;
 
-/// Carries out the commands in a text, which stands in a file of this name.
-/// What they reply, and the complaints, each in a line.
-pub fn carry_out(pen: &Pen, name: &Path, text: &str) -> (String, Vec<String>) {
-    let mut reader = Reader::new(pen);
-    reader.lines(name, text);
-    (reader.replies, reader.complaints)
-}
+/// Most complaints, and most notes, that are told one by one.
+const TOLD: usize = 100;
 
-struct Reader<'a> {
-    pen: &'a Pen,
-    /// The files being read, each included by the one before.
-    open: Vec<PathBuf>,
-    replies: String,
-    complaints: Vec<String>,
-}
-
-impl Reader<'_> {
-    fn new(pen: &Pen) -> Reader<'_> {
-        Reader { pen, open: Vec::new(), replies: String::new(), complaints: Vec::new() }
-    }
-
-    /// `place` says where the file was asked for.
-    fn read(&mut self, path: &Path, place: &str) {
-        let shown = path.display();
-        let text = match read_all(path) {
-            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-            Err(e) => {
-                let text = format!("{place}{shown}: cannot read the configuration: {e}");
-                return self.complaints.push(text);
-            }
-        };
-        // A pipe has no other name.
-        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if self.open.contains(&file) {
-            let text = format!("{place}{shown}: includes itself");
-            return self.complaints.push(text);
-        }
-        self.open.push(file);
-        self.lines(path, &text);
-        self.open.pop();
-    }
-
-    fn lines(&mut self, path: &Path, text: &str) {
-        for (index, line) in text.lines().enumerate() {
-            let place = format!("{}, line {}: ", path.display(), index + 1);
-            match command::parse(line) {
-                Ok(None) => {}
-                Ok(Some(Command::Include(path))) => self.read(&path, &place),
-                Ok(Some(command)) => match control::execute(self.pen, command) {
-                    Ok(reply) => self.replies.push_str(&reply),
-                    Err(why) => self.complaints.push(format!("{place}{why}")),
-                },
-                Err(why) => self.complaints.push(format!("{place}{why}")),
-            }
-        }
-    }
-}
-
-/// Most bytes of a configuration file: what has no end, such as a device, must
-/// not eat the memory.
+/// Most bytes of a file with all that it includes: what has no end, such as a
+/// device, must not eat the memory.
 const MOST: u64 = 16 << 20;
 
-fn read_all(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(MOST).read_to_end(&mut text)?;
-    match text.len() as u64 {
-        MOST => {
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {MOST} bytes")))
+/// Takes one command and where it stands, or says what is wrong with it.
+pub type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
+
+/// Reads commands from files and hands them over one by one, whatever the
+/// others are.
+pub struct Reader<'a> {
+    open: &'a Open<'a>,
+    given: &'a [&'static str],
+    add: &'a mut Add<'a>,
+    /// The files being read, each included by the one before.
+    way: Vec<PathBuf>,
+    /// Bytes that may still be read.
+    left: u64,
+    complaints: Told,
+    notes: Told,
+}
+
+/// Reads a file of at most so many bytes.
+pub type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
+
+/// Where a command stands, as complaints about it begin.
+struct Place<'a>(&'a Path, usize);
+
+impl Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}, line {}: ", self.0.display(), self.1)
+    }
+}
+
+/// Lines of which the first ones are told and the others counted.
+#[derive(Default)]
+struct Told {
+    lines: Vec<String>,
+    more: usize,
+}
+
+impl Told {
+    fn push(&mut self, place: &dyn Display, text: impl Display) {
+        match self.lines.len() < TOLD {
+            true => self.lines.push(format!("{place}{text}")),
+            false => self.more += 1,
         }
-        _ => Ok(text),
+    }
+
+    fn lines(self) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("and {} more", self.more));
+        self.lines.into_iter().chain(more).collect()
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Has read nothing yet. Commands that set what was `given` otherwise are
+    /// passed over.
+    pub fn new(open: &'a Open<'a>, given: &'a [&'static str], add: &'a mut Add<'a>) -> Reader<'a> {
+        Reader {
+            open,
+            given,
+            add,
+            way: Vec::new(),
+            left: MOST,
+            complaints: Told::default(),
+            notes: Told::default(),
+        }
+    }
+
+    /// Notes about words that are ignored; or all complaints, one a line.
+    pub fn finish(self) -> Result<Vec<String>, String> {
+        let complaints = self.complaints.lines();
+        if complaints.is_empty() { Ok(self.notes.lines()) } else { Err(complaints.join("\n")) }
+    }
+
+    /// Reads a file.
+    pub fn read(&mut self, path: &Path) {
+        if let Err(why) = self.include(path) {
+            self.complaints.push(&"", why);
+        }
+    }
+
+    fn include(&mut self, path: &Path) -> Result<(), String> {
+        let shown = path.display();
+        // A pipe has no other name.
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if self.way.contains(&file) {
+            return Err(format!("{shown}: includes itself"));
+        }
+        if self.way.len() >= DEPTH {
+            return Err(format!("{shown}: included too deep, {DEPTH} files at most"));
+        }
+        let text = (self.open)(path, self.left)
+            .map_err(|e| format!("{shown}: cannot read the configuration: {e}"))?;
+        self.left = self.left.saturating_sub(text.len() as u64);
+        self.way.push(file);
+        self.lines(path, &text);
+        self.way.pop();
+        Ok(())
+    }
+
+    /// Reads what stands in a file of this name.
+    pub fn lines(&mut self, path: &Path, text: &[u8]) {
+        // The byte order mark of some editors.
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            let place = Place(path, index + 1);
+            let result = match command::parse(&String::from_utf8_lossy(line)) {
+                Ok(None) => continue,
+                Ok(Some(Line { command, ignored })) => {
+                    ignored.into_iter().for_each(|note| self.notes.push(&place, note));
+                    self.carry_out(command, &place)
+                }
+                Err(why) => Err(why),
+            };
+            if let Err(why) = result {
+                self.complaints.push(&place, why);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command, place: &Place) -> Result<(), String> {
+        let name = match &command {
+            Command::Include(path) => return self.include(path),
+            Command::ClientsMax(Some(_)) => "clients_max",
+            Command::ConnMax(Some(_)) => "conn_max",
+            Command::Emergency(Some(_)) => "emergency",
+            Command::Abuse(Some(_)) => "abuse",
+            _ => "",
+        };
+        if self.given.contains(&name) { Ok(()) } else { (self.add)(command, place) }
     }
 }
 
@@ -214,10 +271,11 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
 
 /// Options give words that commands cannot: those end at white space.
 fn check_word(name: &str, word: &str) -> Result<(), String> {
-    match word.split_whitespace().eq([word]) {
+    match word.split_whitespace().eq([word]) && !word.starts_with('#') {
         true => Ok(()),
         false => Err(format!(
-            "write: {name} '{word}': a file can have no empty word, and none with white space"
+            "write: {name} '{word}': a file can have no empty word, none with white space and \
+             none that begins with #"
         )),
     }
 }

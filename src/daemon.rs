@@ -5,7 +5,6 @@
 
 use crate::args::{self, Task};
 use crate::budget::Budget;
-use crate::config;
 use crate::control;
 use crate::control_socket;
 use crate::idle;
@@ -71,7 +70,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     for (what, word, door) in side_doors {
         let Some(word) = word else { continue };
         match visitors::check(&settings) {
-            Ok(()) => visitors::open(door, what, word, user.as_ref())?,
+            Ok(()) => door.open(visitors::listen(what, word, user.as_ref())?),
             Err(why) => message::say(format_args!("{what} {word}: {why}")),
         }
     }
@@ -173,14 +172,11 @@ fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
     }
 }
 
-/// HUP: the log file is opened again and the configuration read again. What
-/// cannot be done is said, and the rest counts.
+/// HUP: the log file is opened again and the configuration read again, which
+/// takes effect as a whole or not at all. What is wrong is said.
 fn reload(pen: &Pen) {
     message::say("reloading on HUP");
-    let mut results = vec![control::open_log(pen)];
-    if let Some(path) = &pen.settings().config {
-        results.push(config::read(pen, path));
-    }
+    let results = [control::open_log(pen), control::configure(pen)];
     for why in results.into_iter().filter_map(Result::err) {
         why.lines().for_each(message::say);
     }

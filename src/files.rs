@@ -12,9 +12,9 @@ use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,10 +30,28 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Open (2): there is nobody at the other end of a pipe. The same everywhere.
 const ENXIO: i32 = 6;
 
-/// Opens a file to be written at its end, made if need be.
+/// Reads a file of at most so many bytes. Does not wait for whoever writes to a
+/// pipe if it has to be `regular`.
+pub fn read(path: &Path, regular: bool, most: u64) -> io::Result<Vec<u8>> {
+    let flags = if regular { sys::O_NONBLOCK } else { 0 };
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if regular && !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        let why = format!("longer than {most} bytes");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
+    }
+    Ok(text)
+}
+
+/// Opens a file to be written at its end, made if need be. Waits for nobody:
+/// a pipe must have a reader.
 pub fn append(path: &Path) -> io::Result<File> {
     let spot = Spot::find(path)?;
-    let file = open_or_make(&spot, sys::O_APPEND, true)?;
+    let file = open_or_make(&spot, sys::O_APPEND, false)?;
     // Opened without waiting; written to like any file.
     let socket = UnixStream::from(OwnedFd::from(file));
     let _ = socket.set_nonblocking(false);

@@ -22,7 +22,7 @@
 //! | start order, signals, the end | [`daemon`], [`process`], [`users`] |
 //! | options and operands | [`options`], [`args`], [`addr`] |
 //! | what can be set | [`settings`], [`acl`] |
-//! | control commands: a line to a `Command`, its effect, the port | [`command`], [`control`], [`control_socket`] |
+//! | control commands: a line to a `Command`, what it changes, what it shows, the port | [`command`], [`transaction`], [`control`], [`control_socket`] |
 //! | configuration files; how files are written where others can write, too | [`config`], [`files`] |
 //! | X-Forwarded-For | [`http`] |
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
@@ -42,9 +42,10 @@
 //! # Invariants
 //!
 //! * No lock is held across I/O, a name look-up or another thread's work.
-//! * No two locks are held at once, with one exception: the settings may be
-//!   read while nothing else is held, and are copied out at once. So there is
-//!   no lock order to get wrong.
+//! * No two locks are held at once, so there is no lock order to get wrong.
+//! * Settings and servers are under one lock: what a command or a file changes
+//!   changes in one step, see [`transaction`], and a server is chosen by the
+//!   settings that belong to it.
 //! * Counts (connections on a server, slots in use) are changed by guards
 //!   alone: [`server::Lease`], [`connections::Slot`].
 //! * Nothing that a client, a server, a file or the network sends can panic.
@@ -96,6 +97,7 @@ pub mod stats;
 #[cfg(test)]
 mod stress;
 pub mod sys;
+pub mod transaction;
 pub mod udp;
 pub mod users;
 pub mod visitors;

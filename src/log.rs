@@ -44,11 +44,31 @@ enum Note {
     Flush(SyncSender<()>),
 }
 
+/// A log that is open.
+pub enum Output {
+    /// A file, to be written at its end.
+    File(File),
+    /// A socket connected to a penlogd.
+    Network(UdpSocket),
+}
+
+impl Output {
+    /// Opens a log, or opens it again after rotation. Names may be looked up.
+    pub fn open(target: &LogTarget) -> Result<Output, String> {
+        match target {
+            LogTarget::Network(word) => network(word).map(Output::Network),
+            LogTarget::File(path) => files::append(path)
+                .map(Output::File)
+                .map_err(|e| format!("{}: cannot open the log: {e}", path.display())),
+        }
+    }
+}
+
 const OFF: u8 = 0;
 const TO_FILE: u8 = 1;
 const TO_NETWORK: u8 = 2;
 
-/// The request log; off until [`Log::open`].
+/// The request log; off until [`Log::switch`].
 pub struct Log {
     kind: AtomicU8,
     /// To the writing thread. Both are made when first needed: the queue takes
@@ -69,22 +89,17 @@ impl Log {
         }
     }
 
-    /// Opens the log, or opens it again after rotation. If that fails, what
-    /// was open stays.
-    pub fn open(&self, target: &LogTarget) -> Result<(), String> {
-        match target {
-            LogTarget::Network(word) => {
-                let socket = network(word)?;
+    /// Logs there from now on. If that fails, what was open stays.
+    pub fn switch(&self, output: Output) -> Result<(), String> {
+        match output {
+            Output::Network(socket) => {
                 *self.network.write().unwrap_or_else(PoisonError::into_inner) =
                     Some(Arc::new(socket));
                 if self.kind.swap(TO_NETWORK, Relaxed) == TO_FILE {
                     self.put(Note::Switch(None))?;
                 }
             }
-            LogTarget::File(path) => {
-                let file = files::append(path);
-                let file =
-                    file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))?;
+            Output::File(file) => {
                 self.start()?;
                 self.put(Note::Switch(Some(file)))?;
                 self.kind.store(TO_FILE, Relaxed);
@@ -333,9 +348,9 @@ mod tests {
         let log = Log::new();
         let put = |data: &[u8]| log.request(Client::Unix, &Host::Empty, data);
         put(b"nowhere");
-        log.open(&LogTarget::File(path(1))).unwrap();
+        log.switch(Output::open(&LogTarget::File(path(1))).unwrap()).unwrap();
         put(b"one");
-        log.open(&LogTarget::File(path(2))).unwrap();
+        log.switch(Output::open(&LogTarget::File(path(2))).unwrap()).unwrap();
         put(b"two");
         put(b"three");
         log.flush();
@@ -346,7 +361,8 @@ mod tests {
         };
         assert_eq!((lines(1), lines(2)), (1, 2));
         let nowhere = LogTarget::File("/nonexistent/log".into());
-        assert!(log.open(&nowhere).unwrap_err().starts_with("/nonexistent/log"));
+        let why = Output::open(&nowhere).err().unwrap();
+        assert!(why.starts_with("/nonexistent/log"), "{why}");
         log.close();
         put(b"four");
         assert_eq!(log.lost(), 0);

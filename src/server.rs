@@ -6,9 +6,12 @@ use crate::acl::Acl;
 use crate::addr::{Host, ServerSpec};
 use crate::balance::{self, Modes, Order, Target};
 use crate::client::Client;
+use crate::settings::Settings;
 use crate::stats::Traffic;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+pub mod edit;
 
 /// One server.
 #[derive(Debug)]
@@ -191,6 +194,9 @@ pub struct Table {
     pub emergency: Option<Server>,
     /// Where denied clients go.
     pub abuse: Option<Server>,
+    /// The settings in force. They are under the same lock, so that nobody
+    /// chooses among new servers by old settings, or the other way round.
+    pub settings: Arc<Settings>,
     cursor: usize,
 }
 
@@ -219,14 +225,6 @@ impl Table {
             Target::Server(index) => self.servers.get_mut(index),
             Target::Emergency => self.emergency.as_mut(),
             Target::Abuse => self.abuse.as_mut(),
-        }
-    }
-
-    /// Puts a server at an index, with empty ones before it if need be.
-    pub fn put(&mut self, index: usize, server: Server) {
-        self.fill(index, server.port);
-        if let Some(slot) = self.servers.get_mut(index) {
-            *slot = server;
         }
     }
 
@@ -380,23 +378,40 @@ impl Lease {
 pub struct Search {
     servers: Arc<Servers>,
     order: Option<Order>,
+    rules: Option<Arc<Settings>>,
+    is_outdated: bool,
 }
 
 impl Search {
     /// Begins; nothing is chosen yet.
     pub fn new(servers: &Arc<Servers>) -> Search {
-        Search { servers: Arc::clone(servers), order: None }
+        Search { servers: Arc::clone(servers), order: None, rules: None, is_outdated: false }
     }
 
     /// Begins with the abuse server, and ends there.
     pub fn abuse(servers: &Arc<Servers>) -> Search {
-        Search { servers: Arc::clone(servers), order: Some(Order::abuse()) }
+        Search { order: Some(Order::abuse()), ..Search::new(servers) }
+    }
+
+    /// The search ends when other settings than these are in force.
+    pub fn by(self, rules: &Arc<Settings>) -> Search {
+        Search { rules: Some(Arc::clone(rules)), ..self }
+    }
+
+    /// Whether it has ended for that reason: it is to begin again.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
     }
 
     /// A place on the next server that takes one; `None` when there is none.
     pub fn next(&mut self, request: &Request) -> Option<Lease> {
         let now = Instant::now();
         let mut table = crate::lock(&self.servers.0);
+        self.is_outdated =
+            self.rules.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &table.settings));
+        if self.is_outdated {
+            return None;
+        }
         let order = self.order.get_or_insert_with(|| table.order(request, now));
         order.find_map(|target| {
             let place = table.take(target, request, now)?;

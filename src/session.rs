@@ -236,12 +236,12 @@ impl Drop for Connection {
 /// Serves one client until it has gone.
 pub fn serve(pen: &Arc<Pen>, mut arrival: Arrival, buffer: &mut Buffer) {
     let client = arrival.client;
-    let settings = pen.settings();
+    let mut settings = pen.settings();
     arrival.slot.enter(client);
     if settings.dummy {
         return dummy(&arrival.socket);
     }
-    let Some(Found::New(server)) = find_server(pen, &settings, client, arrival.port, &[], &[])
+    let Some(Found::New(server)) = find_server(pen, &mut settings, client, arrival.port, &[], &[])
     else {
         return;
     };
@@ -285,10 +285,11 @@ pub struct Connected {
 /// client and the modes; the candidates are tried until one answers. Every
 /// regular server tried is remembered as the client's; one that fails is
 /// blacklisted. `flows` are those that the client may use further; the servers
-/// in `not` are passed over.
+/// in `not` are passed over. If others come into force meanwhile, `settings` are
+/// exchanged for those, and the search begins again.
 pub fn find_server(
     pen: &Arc<Pen>,
-    settings: &Settings,
+    settings: &mut Arc<Settings>,
     client: Client,
     port: u16,
     flows: &[Arc<Connection>],
@@ -296,54 +297,58 @@ pub fn find_server(
 ) -> Option<Found> {
     let again = !not.is_empty();
     let visit = pen.visit(client, settings.tracking, again);
-    let denied = is_denied(settings, client);
-    let mut search = match denied {
-        true => Search::abuse(&pen.servers),
-        false => Search::new(&pen.servers),
-    };
     let on: Vec<Target> = flows.iter().map(|flow| flow.lease.target).collect();
-    let mut request = Request {
-        client,
-        port,
-        last: visit.server,
-        modes: &settings.modes,
-        acls: &settings.acls,
-        on: &on,
-        not,
-    };
-    while let Some(lease) = search.next(&request) {
-        if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
-            return Some(Found::Known(Arc::clone(flow)));
-        }
-        if let Target::Server(index) = lease.target {
-            if request.last != Some(index) && !settings.forgetful {
-                pen.remember(client, index);
-                request.last = Some(index);
+    let mut last = visit.server;
+    loop {
+        let rules = Arc::clone(settings);
+        let denied = is_denied(&rules, client);
+        let mut search = match denied {
+            true => Search::abuse(&pen.servers),
+            false => Search::new(&pen.servers),
+        };
+        search = search.by(&rules);
+        let (modes, acls) = (&rules.modes, rules.acls.as_slice());
+        let mut request = Request { client, port, last, modes, acls, on: &on, not };
+        while let Some(lease) = search.next(&request) {
+            if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
+                return Some(Found::Known(Arc::clone(flow)));
             }
-        }
-        match open(pen, &lease, settings, client) {
-            Ok(up) => {
-                // A UDP server is up when it answers.
-                if settings.start.kind == Kind::Stream {
-                    is_up(&lease);
+            if let Target::Server(index) = lease.target {
+                if request.last != Some(index) && !rules.forgetful {
+                    pen.remember(client, index);
+                    request.last = Some(index);
                 }
-                message::debug(1, || format!("{client}: connected to {}", lease.name()));
-                return Some(Found::New(Connected { client, visit, lease, up }));
             }
-            Err(e) if settings.start.kind == Kind::Datagram && sys::is_starved(&e) => {
-                message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
-                return Some(Found::Starved);
+            match open(pen, &lease, &rules, client) {
+                Ok(up) => {
+                    // A UDP server is up when it answers.
+                    if rules.start.kind == Kind::Stream {
+                        is_up(&lease);
+                    }
+                    message::debug(1, || format!("{client}: connected to {}", lease.name()));
+                    return Some(Found::New(Connected { client, visit, lease, up }));
+                }
+                Err(e) if rules.start.kind == Kind::Datagram && sys::is_starved(&e) => {
+                    message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
+                    return Some(Found::Starved);
+                }
+                Err(e) if connect::blames_server(&e) => blame(&lease, &rules, &e),
+                Err(e) => {
+                    message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
+                }
             }
-            Err(e) if connect::blames_server(&e) => blame(&lease, settings, &e),
-            Err(e) => message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name())),
         }
+        if !search.is_outdated() {
+            let why = match denied {
+                true => "denied by the access list",
+                false => "no server available",
+            };
+            message::drop_line(format_args!("{client}: {why}"));
+            return None;
+        }
+        last = request.last;
+        *settings = pen.settings();
     }
-    let why = match denied {
-        true => "denied by the access list",
-        false => "no server available",
-    };
-    message::drop_line(format_args!("{client}: {why}"));
-    None
 }
 
 /// Connects to a server. If this host has not what that takes, a client whose

@@ -82,6 +82,9 @@ pub struct Start {
     pub user: Option<String>,
     /// SCHED_BATCH, where there is such a thing.
     pub batch: bool,
+    /// The commands whose values options have given: they hold against those
+    /// in the configuration file.
+    pub given: Vec<&'static str>,
 }
 
 /// Everything that options and commands set, but for the servers and the
@@ -200,6 +203,7 @@ impl Default for Settings {
                 jail: None,
                 user: None,
                 batch: true,
+                given: Vec::new(),
             },
             backlog: BACKLOG,
         }

@@ -15,7 +15,7 @@ use crate::web::Web;
 use crate::workers::Workers;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How far it has come.
@@ -31,9 +31,8 @@ pub enum Phase {
 
 /// A running pen, or one being put together from its options.
 pub struct Pen {
-    settings: RwLock<Arc<Settings>>,
     clients: Mutex<ClientTable>,
-    /// The server table.
+    /// The server table, and the settings.
     pub servers: Arc<Servers>,
     /// The connections.
     pub connections: Arc<Connections>,
@@ -74,13 +73,13 @@ pub const CLIENTS: usize = 2048;
 pub const CONNECTIONS: usize = 500;
 
 impl Pen {
-    /// Defaults all over, no servers.
+    /// Defaults all over, no servers. Commands can still make the tables
+    /// smaller than their default sizes, see [`Pen::use_default_sizes`].
     pub fn new() -> io::Result<Pen> {
         Ok(Pen {
-            settings: RwLock::default(),
-            clients: Mutex::new(ClientTable::new(CLIENTS)),
+            clients: Mutex::new(ClientTable::new(0)),
             servers: Arc::default(),
-            connections: Connections::new(CONNECTIONS),
+            connections: Connections::new(0),
             workers: Workers::new()?,
             log: Log::new(),
             door: Door::new()?,
@@ -96,23 +95,28 @@ impl Pen {
         })
     }
 
+    /// The tables get their default sizes, if nobody has said otherwise.
+    pub fn use_default_sizes(&self) {
+        self.with_clients(|clients| {
+            if clients.max() == 0 {
+                clients.grow(CLIENTS);
+            }
+        });
+        if self.connections.max() == 0 {
+            self.connections.grow(CONNECTIONS);
+        }
+    }
+
     /// The settings in force now. They do not change under the caller.
     // Called from everywhere: pen is smaller when it stays a call.
     #[inline(never)]
     pub fn settings(&self) -> Arc<Settings> {
-        let settings = self.settings.read();
-        Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.servers.table().settings)
     }
 
     /// Changes settings, for what begins from now on.
     pub fn set<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
-        change(Arc::make_mut(&mut self.changing()))
-    }
-
-    #[inline(never)]
-    fn changing(&self) -> RwLockWriteGuard<'_, Arc<Settings>> {
-        let settings = self.settings.write();
-        settings.unwrap_or_else(PoisonError::into_inner)
+        change(Arc::make_mut(&mut self.servers.table().settings))
     }
 
     /// Whether it is past its start: from then on commands act at once.

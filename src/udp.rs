@@ -119,7 +119,7 @@ fn bring(pen: &Arc<Pen>, datagram: Datagram, behind: Option<usize>) {
 /// Sends a datagram to the server of its flow, or of a new one. What that does
 /// not take comes back.
 fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) -> Vec<Datagram<'a>> {
-    let settings = pen.settings();
+    let mut settings = pen.settings();
     if settings.dummy {
         return Vec::new();
     }
@@ -150,7 +150,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         }
     }
     let refused_by = &datagram.refused_by;
-    let found = session::find_server(pen, &settings, client, port, &known, refused_by);
+    let found = session::find_server(pen, &mut settings, client, port, &known, refused_by);
     drop(known);
     let server = match found {
         None => return Vec::new(),

@@ -61,12 +61,12 @@ pub fn check(settings: &Settings) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Opens a door. A Unix socket is for `owner` alone. Complaints begin with
-/// `what`.
+/// Opens a door's listening socket. A Unix socket is for `owner` alone.
+/// Complaints begin with `what`.
 ///
 /// Root makes the socket and gives it away only where nobody can put another
 /// file in its place meanwhile. Elsewhere it is made with the owner's rights.
-pub fn open(door: &Door, what: &str, word: &str, owner: Option<&User>) -> Result<(), String> {
+pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
     let listen = || {
         let listener = || Listener::open(word, Kind::Stream, BACKLOG);
         sys::with_umask(0o177, listener).map_err(|why| format!("{what} {why}"))
@@ -90,8 +90,7 @@ pub fn open(door: &Door, what: &str, word: &str, owner: Option<&User>) -> Result
         }
     };
     message::debug(1, || format!("{what}: listening on {}", listener.address));
-    door.open(listener);
-    Ok(())
+    Ok(listener)
 }
 
 /// Those who are here, in the order in which they came; `true` once they have

@@ -30,7 +30,7 @@ mod status;
 
 use reply::Reply;
 use request::{Bad, Method, Request};
-use secret::Secret;
+pub use secret::Secret;
 
 /// The least time from one request to the next, but for a few at once.
 const PACE: Duration = Duration::from_millis(10);
@@ -79,19 +79,17 @@ impl Web {
         })
     }
 
-    /// Allows control to who has the password in this file.
-    pub fn protect(&self, file: &Path) -> Result<(), String> {
-        let secret = Secret::read(file)?;
+    /// The password in a file, which is to be [`Web::protect`]ed with.
+    pub fn secret_in(&self, file: &Path) -> Result<Arc<Secret>, String> {
         if self.token.is_none() {
             return Err("web_password: no random numbers from /dev/urandom".to_owned());
         }
-        *crate::lock(&self.secret) = Some(Arc::new(secret));
-        Ok(())
+        Secret::read(file).map(Arc::new)
     }
 
-    /// Allows control to nobody.
-    pub fn unprotect(&self) {
-        *crate::lock(&self.secret) = None;
+    /// Allows control to who has this password, or to nobody.
+    pub fn protect(&self, secret: Option<Arc<Secret>>) {
+        *crate::lock(&self.secret) = secret;
     }
 
     fn secret(&self) -> Option<Arc<Secret>> {
@@ -123,22 +121,16 @@ impl Web {
     }
 }
 
-/// Opens the web interface here; where it is already it stays. The address,
-/// with a host.
-pub fn open(pen: &Pen, word: &str) -> Result<String, String> {
+/// Whether the web interface may be here. The address, with a host.
+pub fn check(pen: &Pen, word: &str) -> Result<String, String> {
     let word = match addr::is_path(word) || word.contains(':') {
         true => word.to_owned(),
         false => format!("127.0.0.1:{word}"),
     };
-    let settings = pen.settings();
-    if !pen.is_running() {
-        addr::endpoint(&word)?;
-    } else if let Err(why) = visitors::check(&settings) {
-        return Err(format!("web {word}: {why}"));
-    } else if settings.web.as_ref() != Some(&word) {
-        visitors::open(&pen.web.door, "web", &word, None)?;
+    match pen.is_running() {
+        true => visitors::check(&pen.settings()).map_err(|why| format!("web {word}: {why}"))?,
+        false => addr::endpoint(&word).map(drop)?,
     }
-    pen.set(|s| s.web = Some(word.clone()));
     Ok(word)
 }
 

@@ -54,6 +54,7 @@ const fn other(short: &'static str, value: &'static str, action: Action) -> Spec
 pub const TABLE: &[Spec] = &[
     value("B", "host:port", "abuse server: where clients denied by client_acl go", |d, v| {
         d.abuse = Some(v.to_owned());
+        d.give("abuse");
         Ok(())
     }),
     value("C", "[host:]port|/path", "control port; as root only together with -u", |d, v| {
@@ -90,6 +91,7 @@ pub const TABLE: &[Spec] = &[
     value("c", "number", "slots in the client table [2048]", |d, v| {
         let max = number(v, 1)?;
         d.pen.with_clients(|clients| *clients = ClientTable::new(max));
+        d.give("clients_max");
         Ok(())
     }),
     flag("d", "say more; repeat for more still", |d| {
@@ -97,6 +99,7 @@ pub const TABLE: &[Spec] = &[
     }),
     value("e", "host:port", "emergency server, for when every other is unavailable", |d, v| {
         d.emergency = Some(v.to_owned());
+        d.give("emergency");
         Ok(())
     }),
     flag("f", "stay in the foreground", |d| d.set(|s| s.start.foreground = true)),
@@ -150,6 +153,7 @@ pub const TABLE: &[Spec] = &[
     }),
     value("x", "number", "most connections at once [500]", |d, v| {
         d.pen.connections.set_max(number(v, 1)?);
+        d.give("conn_max");
         Ok(())
     }),
     other("D", "", Action::Obsolete),

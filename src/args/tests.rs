@@ -1,6 +1,7 @@
 //! What command lines mean.
 
 use super::*;
+use crate::server::Server;
 
 fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()

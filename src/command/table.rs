@@ -2,7 +2,7 @@
 
 use super::{
     Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, idlers, list, maybe,
-    none, not_built, number, one, server, source, udp_balance,
+    none, not_built, nothing, number, one, server, source, udp_balance,
 };
 use std::path::PathBuf;
 
@@ -51,10 +51,10 @@ macro_rules! switch {
 
 macro_rules! ignored {
     ($name:literal) => {
-        spec($name, "", "accepted, without effect", |_| Ok(Command::Nothing))
+        spec($name, "", "accepted, without effect", nothing)
     };
     ($name:literal, no) => {
-        ignored!($name).or_no(|_| Ok(Command::Nothing))
+        ignored!($name).or_no(nothing)
     };
 }
 
@@ -144,9 +144,9 @@ pub const TABLE: &[Spec] = &[
     spec("source", "address", "local address of server connections; 0.0.0.0 = any", source),
     spec("status", "", "the HTML report", |w| none(w, Command::Status)),
     switch!("stubborn", Stubborn, "never fail over"),
-    spec("tarpit_acl", "", "not built in", |w| match w {
-        [] => Ok(Command::TarpitAcl),
-        _ => not_built("a tarpit"),
+    spec("tarpit_acl", "", "not built in", |w| match w.next() {
+        None => Ok(Command::TarpitAcl),
+        Some(_) => not_built("a tarpit"),
     }),
     spec("tcp_fastclose", "up|down|both|off", "which end closes both sides alone", fastclose),
     switch!("tcp_nodelay", TcpNodelay, "TCP_NODELAY on both sides"),

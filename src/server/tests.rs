@@ -108,3 +108,15 @@ fn its_own_list_denies() {
     let request = Request { acls: &acls, ..request(&modes, None) };
     assert_eq!(targets(&servers, &request), [S(0)]);
 }
+
+/// Whoever began under other settings does not meet what belongs to the new.
+#[test]
+fn a_search_ends_when_the_settings_change() {
+    let servers = servers(&["127.0.0.1", "127.0.0.2"]);
+    let settings = Arc::clone(&servers.table().settings);
+    let modes = Modes::default();
+    let mut search = Search::new(&servers).by(&settings);
+    assert!(search.next(&request(&modes, None)).is_some() && !search.is_outdated());
+    servers.table().settings = Arc::default();
+    assert!(search.next(&request(&modes, None)).is_none() && search.is_outdated());
+}

@@ -15,7 +15,7 @@ const FILE: usize = 1024;
 
 /// A user and the password.
 #[derive(Debug)]
-pub(super) struct Secret {
+pub struct Secret {
     pub(super) user: String,
     /// `user:password` in base64, as browsers send it (RFC 7617).
     encoded: String,

@@ -1,6 +1,6 @@
 //! Configuration files: `-F`, `include`, HUP and `write`.
 
-use crate::differences::{ACL_TWICE, BAD_LINE, LONG_OPTIONS, WRITE};
+use crate::differences::{BAD_LINE, LONG_OPTIONS, SIZES, WRITE};
 use crate::harness::{
     At, Dir, Place, Starter, better, letters, pen_program, responders, run, wait_until, worse,
 };
@@ -69,31 +69,87 @@ fn every_bad_line_is_named_and_the_start_fails() {
     assert_eq!(lines, wanted.map(|line| format!("pen: fatal: {line}")));
 }
 
+/// The tables may be smaller than they are by default.
 #[test]
-fn hup_reads_it_again_and_the_good_lines_count() {
-    let place = Place::new();
-    let dir = Dir::new();
+fn a_file_or_an_option_sets_the_sizes_of_the_tables() {
+    let (place, dir) = (Place::new(), Dir::new());
     let file = dir.file("pen.cfg");
-    fs::write(&file, "acl 1 permit 10.0.0.0 255.0.0.0\n").unwrap();
+    fs::write(&file, "conn_max 100\nconn_max 80\nclients_max 50\n").unwrap();
+    let sizes = |words: &[&str]| {
+        let pen = Starter::new(&place).args(words).control(place.at()).start();
+        ["conn_max", "clients_max"].map(|name| pen.ask(name).trim().to_owned())
+    };
+    let file = file.to_str().unwrap();
+    assert_eq!(sizes(&[]), ["500", "2048"]);
+    assert_eq!(sizes(&["-F", file]), ["100", "50"]);
+    assert_eq!(sizes(&["-O", "conn_max 7", "-O", "clients_max 9"]), ["7", "9"]);
+    assert_eq!(sizes(&["-O", "conn_max 7", "-O", "conn_max 9"]), ["9", "2048"]);
+    assert_eq!(sizes(&["-x", "300", "-c", "200", "-F", file]), ["300", "200"]);
+    if !worse(&SIZES) {
+        assert_eq!(sizes(&["-F", file, "-x", "30", "-c", "20"]), ["30", "20"]);
+    }
+}
+
+/// Whoever edits the second line of a written file means what is put there,
+/// and not only until the next HUP.
+#[test]
+fn an_option_holds_against_what_was_written() {
+    if better(&SIZES) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let file = dir.file("pen.cfg");
     let pen = Starter::new(&place)
+        .args(["-x", "66", "-c", "77", "-e", "127.0.0.1:1", "-B", "127.0.0.1:2"])
+        .control(place.at())
+        .start();
+    pen.ask(&format!("write {}", file.display()));
+    drop(pen);
+    let pen = Starter::new(&place)
+        .args(["-x", "6", "-c", "7", "-e", "127.0.0.1:3", "-B", "127.0.0.1:4"])
         .args(["-F", file.to_str().unwrap()])
         .control(place.at())
         .expect("reloading on HUP")
-        .expect("line 2: do_cmd: ignoring command starting with 'foo'")
         .start();
-    assert!(pen.ask("mode").contains("no hash"));
-    fs::write(&file, "acl 1 permit 10.0.0.0 255.0.0.0\nfoo\nhash\n").unwrap();
-    for _ in 0..3 {
-        pen.signal("HUP");
-        wait_until("hash is on", || pen.ask("mode").starts_with("hash "));
-        pen.ask("no hash");
-    }
-    pen.says("line 2: do_cmd");
-    let saved = dir.file("saved.cfg");
-    pen.ask(&format!("write {}", saved.display()));
-    let text = fs::read_to_string(&saved).unwrap();
-    let count = if worse(&ACL_TWICE) { 4 } else { 1 };
-    assert_eq!(text.matches("acl 1 permit").count(), count, "{text}");
+    let names = ["conn_max", "clients_max", "emergency", "abuse"];
+    let shown = || names.map(|name| pen.ask(name));
+    let wanted = ["6\n", "7\n", "127.0.0.1:3\n", "127.0.0.1:4\n"];
+    assert_eq!(shown(), wanted);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + "blacklist 9\n").unwrap();
+    pen.signal("HUP");
+    wait_until("it is read again", || pen.ask("blacklist") == "9\n");
+    assert_eq!(shown(), wanted);
+    // Who asks for more on the control port gets it.
+    assert_eq!(pen.ask("conn_max 8"), "8\n");
+}
+
+/// Words behind a command are ignored, with a note, as is what is no command
+/// in `-O`: lines like these are in files that the C program reads.
+#[test]
+fn what_is_too_much_is_ignored() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let file = dir.file("pen.cfg");
+    let text = "# comment\n; comment\nserver 0 address 127.0.0.1 port 9 # web\n\
+                server 0 max 5 weight 2 ; web\nblacklist 44 # seconds\ntimeout 7 seconds\n\
+                roundrobin yes\nacl 1 permit 10.0.0.0 255.0.0.0 # ten\nno log # no\n";
+    fs::write(&file, text).unwrap();
+    let pen = Starter::new(&place)
+        .args(["-O", "servr 1", "-O", "hash yes", "-F", file.to_str().unwrap()])
+        .control(place.at())
+        .expect("-O servr 1: do_cmd: ignoring command starting with 'servr'")
+        .expect(" ignored, expected ")
+        .start();
+    pen.says("-O servr 1: ");
+    pen.says("-O hash yes: hash: 'yes' ignored, expected no argument");
+    pen.says("pen.cfg, line 4: server: '; web' ignored, expected index");
+    pen.says("pen.cfg, line 6: timeout: 'seconds' ignored, expected [seconds]");
+    pen.says("pen.cfg, line 7: roundrobin: 'yes' ignored, expected no argument");
+    let servers = pen.ask("servers");
+    let wanted = "0 addr 127.0.0.1 port 9 conn 0 max 5 hard 0 weight 2 prio 0 ";
+    assert!(servers.starts_with(wanted), "{servers}");
+    assert_eq!(pen.ask("mode"), "hash roundrobin no stubborn no weight no prio\n");
+    assert_eq!([pen.ask("blacklist"), pen.ask("timeout")], ["44\n", "7\n"]);
 }
 
 /// `write`, stop, start from the second comment line: everything is as it was.

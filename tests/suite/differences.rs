@@ -190,6 +190,26 @@ differences! {
         "wrong control command",
         "silent, 0, or a crash",
         "a one-line reply, nothing changes";
+    EXCESS:
+        "words that a command has no use for",
+        "ignored",
+        "ignored, and said so; `; ...` is a comment as `# ...` is";
+    SIZES:
+        "`-x` and `-c` against `conn_max`, `clients_max` of `-F`",
+        "the larger counts",
+        "the option counts, as do `-e` and `-B`";
+    RELOAD:
+        "HUP, `include`, `server` with several changes",
+        "line by line, amid traffic",
+        "in one step; with an error nothing changes";
+    BYTE_ORDER_MARK:
+        "byte order mark before a configuration",
+        "its line is lost",
+        "passed over";
+    HOSTILE_FILES:
+        "`include` of pipes, or without end",
+        "stops all traffic, or crashes",
+        "refused: regular files alone, 16 deep, 16 MiB";
     BAD_LINE:
         "wrong line in the configuration",
         "silent, 0, or a crash",

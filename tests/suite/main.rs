@@ -44,6 +44,7 @@ mod names;
 mod option_table;
 mod penctl;
 mod relay;
+mod reload;
 mod reports;
 mod side_by_side;
 mod socket_kinds;

@@ -41,7 +41,6 @@ fn malformed_option_values() {
         ("-e", "bad..host:80"),
         ("-B", "127.0.0.1:http:1:2:3:4:5"),
         ("-B", "bad..host:80"),
-        ("-O", "nonsense"),
         ("-O", "acl 99 permit 1.2.3.4"),
         ("-O", "blacklist x"),
         ("-O", "timeout 0"),

@@ -177,7 +177,26 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("web_password", Better("", WEB)),
     ("no web_password", Same),
     ("mode", Same),
-    ("mode x", Better("mode: unexpected 'x', expected no argument\n", WRONG_COMMAND)),
+    (
+        "mode x",
+        Better(
+            "no hash no roundrobin no stubborn no weight no prio\n\
+             mode: 'x' ignored, expected no argument\n",
+            EXCESS,
+        ),
+    ),
+    ("blacklist 30 # seconds", Same),
+    ("hash yes", Better("hash: 'yes' ignored, expected no argument\n", EXCESS)),
+    ("no hash # any more", Same),
+    (
+        "server 0 max 9 foo 4 hard 8",
+        Better(
+            "server: 'foo 4' ignored, expected index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n]...\n",
+            EXCESS,
+        ),
+    ),
+    ("servers", Same),
+    ("; what some write for #", Better("", EXCESS)),
     ("write", Alone("write: no file given, and pen was started without -F\n", WRONG_COMMAND)),
     (
         "write /nonexistent/pen.cfg",

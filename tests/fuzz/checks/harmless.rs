@@ -47,10 +47,10 @@ pub fn listen(word: &str) -> bool {
 /// A control line. Of the commands that do something outside, those are
 /// harmless that do it in a running pen alone.
 pub fn line(line: &str) -> bool {
-    let Ok(Some(command)) = command::parse(line) else {
+    let Ok(Some(line)) = command::parse(line) else {
         return true;
     };
-    match &command {
+    match &line.command {
         Command::Include(_) | Command::Write(_) | Command::Status => false,
         // It is the whole process' own.
         Command::Debug(Some(level)) => *level == 0,

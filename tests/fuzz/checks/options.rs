@@ -6,6 +6,7 @@
 
 use super::{config, harmless};
 use pen::args::{self, TABLE, Task};
+use pen::settings::Start;
 use pen::state::Pen;
 use pen::{message, options};
 use std::ffi::OsString;
@@ -55,7 +56,9 @@ fn started_again(words: &[OsString], pen: &Pen) {
         Err(why) => {
             // A value may be a word of its own, or behind a `=`.
             let is_empty = |word: &str| word.is_empty() || word.ends_with('=');
-            let is_bad = |word: &&str| is_empty(word) || word.contains(char::is_whitespace);
+            let is_bad = |word: &&str| {
+                is_empty(word) || word.contains(char::is_whitespace) || word.contains('#')
+            };
             assert!(words.iter().any(is_bad), "{why}");
             return;
         }
@@ -73,7 +76,10 @@ fn started_again(words: &[OsString], pen: &Pen) {
     let words: Vec<OsString> = words.map(OsString::from).collect();
     match args::read(&words, |_| ()) {
         Ok(Task::Run(again)) => {
-            assert_eq!(again.settings().start, pen.settings().start);
+            // An option may stand for what a command has set.
+            let given = pen.settings().start.given.clone();
+            let start = Start { given, ..again.settings().start.clone() };
+            assert_eq!(start, pen.settings().start);
             assert_eq!(again.settings().listen, pen.settings().listen);
             assert_eq!(again.settings().control, pen.settings().control);
             config::reads_back(pen, &again);

@@ -164,7 +164,7 @@ pub(super) const COMMANDS: &[Row] = &[
 
 pub(super) const SIGNALS: &[Row] = &[
     ("HUP: the log", &["log_file::hup_opens_the_log_again"]),
-    ("HUP: the configuration", &["configuration::hup_reads_it_again_and_the_good_lines_count"]),
+    ("HUP: the configuration", &["reload::a_file_with_an_error_changes_nothing"]),
     ("USR1 with -w", &["reports::usr1_writes_the_page"]),
     ("USR1 without", &["reports::usr1_says_who_is_there"]),
     (

@@ -1,0 +1,93 @@
+//! What is to be changed in one server's place in the table.
+
+use super::Server;
+use crate::addr::{self, Host, ServerSpec};
+use crate::command::Change;
+use std::time::{Duration, Instant};
+
+/// What several commands change in one server; what none of them names stays
+/// as it is.
+#[derive(Debug, Default)]
+pub struct Edit {
+    host: Option<Host>,
+    port: Option<u16>,
+    max: Option<u32>,
+    hard: Option<u32>,
+    weight: Option<u32>,
+    prio: Option<i32>,
+    acl: Option<usize>,
+    /// Seconds from the moment of the edit.
+    blacklist: Option<u64>,
+}
+
+impl Edit {
+    /// Adds what one command changes, and looks its names up. The address
+    /// counts before the port, in whatever order they are given.
+    pub fn add(&mut self, changes: &[Change]) -> Result<(), String> {
+        for change in changes {
+            if let Change::Address(word) = change {
+                let host = addr::host(word)?;
+                // pen quirk: a Unix-socket server is listed with port 1.
+                if matches!(host, Host::Unix(_)) {
+                    self.port = Some(1);
+                }
+                self.host = Some(host);
+            }
+        }
+        for change in changes {
+            match change {
+                Change::Address(_) => {}
+                Change::Port(word) => self.port = Some(addr::port(word)?),
+                Change::Acl(list) => self.acl = Some(*list),
+                Change::Max(n) => self.max = Some(*n),
+                Change::Hard(n) => self.hard = Some(*n),
+                Change::Weight(n) => self.weight = Some(*n),
+                Change::Prio(n) => self.prio = Some(*n),
+                Change::Blacklist(n) => self.blacklist = Some(*n),
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the server. Its connections and counts stay.
+    pub fn apply(self, server: &mut Server) {
+        fn put<T>(to: &mut T, from: Option<T>) {
+            if let Some(value) = from {
+                *to = value;
+            }
+        }
+        put(&mut server.host, self.host.map(Into::into));
+        put(&mut server.port, self.port);
+        put(&mut server.max, self.max);
+        put(&mut server.hard, self.hard);
+        put(&mut server.weight, self.weight);
+        put(&mut server.prio, self.prio);
+        put(&mut server.acl, self.acl);
+        match self.blacklist {
+            None => {}
+            Some(0) => drop(server.clear_blacklist()),
+            Some(n) => {
+                let end = Instant::now().checked_add(Duration::from_secs(n.min(LONGEST)));
+                end.into_iter().for_each(|end| server.drain_until(end));
+            }
+        }
+    }
+}
+
+/// Longest time that can be set, in seconds: 100 years.
+pub const LONGEST: u64 = 3_155_760_000;
+
+/// An operand says everything but the access list.
+impl From<ServerSpec> for Edit {
+    fn from(spec: ServerSpec) -> Edit {
+        Edit {
+            host: Some(spec.host),
+            port: Some(spec.port),
+            max: Some(spec.max),
+            hard: Some(spec.hard),
+            weight: Some(spec.weight),
+            prio: Some(spec.prio),
+            ..Edit::default()
+        }
+    }
+}

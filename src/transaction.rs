@@ -1,0 +1,284 @@
+//! What control commands change: everything that one command or a whole
+//! configuration file asks for takes effect in one step, or not at all.
+//!
+//! 1. [`Transaction::add`] checks each command and fetches what may fail or
+//!    take long: it looks names up and reads the password.
+//! 2. [`Transaction::commit`] opens the log and the listening sockets.
+//! 3. Settings and servers change under one lock. From here on nothing fails,
+//!    but for commands that show or act on what is there (`close`, `write`).
+//!
+//! A file with an error changes nothing: it is given up before the second step.
+
+use crate::addr::{self, Host};
+use crate::command::{Command, Timer};
+use crate::control;
+use crate::listen::Listener;
+use crate::log::Output;
+use crate::message;
+use crate::server::Server;
+use crate::server::edit::{Edit, LONGEST};
+use crate::settings::{LogTarget, Settings};
+use crate::state::Pen;
+use crate::visitors;
+use crate::web::{self, Secret};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+mod set;
+
+/// Commands that take effect together.
+pub struct Transaction<'a> {
+    pen: &'a Pen,
+    steps: Vec<Step>,
+    servers: BTreeMap<usize, Edit>,
+    emergency: Option<Option<Server>>,
+    abuse: Option<Option<Server>>,
+    secret: Option<Option<Arc<Secret>>>,
+    log: Option<Asked<Option<LogTarget>>>,
+    web: Option<Asked<Option<String>>>,
+    listen: Option<Asked<String>>,
+}
+
+/// What the last command of a kind asks for, and where it stands.
+struct Asked<T> {
+    what: T,
+    place: String,
+}
+
+enum Step {
+    /// Changes or shows a setting.
+    Set(Command),
+    /// Shows or does something else, once all settings are in force. A
+    /// complaint names where it stands.
+    Act(Command, String),
+}
+
+/// What was opened and is not in use yet.
+#[derive(Default)]
+struct Opened {
+    log: Option<Output>,
+    web: Option<Listener>,
+    listener: Option<Listener>,
+}
+
+impl<'a> Transaction<'a> {
+    /// Without any command.
+    pub fn new(pen: &'a Pen) -> Transaction<'a> {
+        Transaction {
+            pen,
+            steps: Vec::new(),
+            servers: BTreeMap::new(),
+            emergency: None,
+            abuse: None,
+            secret: None,
+            log: None,
+            web: None,
+            listen: None,
+        }
+    }
+
+    /// Adds a command, or says why it cannot be carried out. `place` is where
+    /// it stands, for later complaints, which begin with it.
+    pub fn add(&mut self, mut command: Command, place: &dyn Display) -> Result<(), String> {
+        let place = || place.to_string();
+        let pen = self.pen;
+        match &mut command {
+            Command::Nothing => return Ok(()),
+            Command::Server(index, changes) => {
+                return self.servers.entry(*index).or_default().add(changes);
+            }
+            Command::Emergency(Some(word)) => {
+                self.emergency = Some(self.last_resort(word)?);
+                return Ok(());
+            }
+            Command::Abuse(Some(word)) => {
+                self.abuse = Some(self.last_resort(word)?);
+                return Ok(());
+            }
+            Command::Exit => check_exit(pen)?,
+            Command::Listen(Some(word)) => {
+                addr::endpoint(word)?;
+                self.listen = Some(Asked { what: word.clone(), place: place() });
+            }
+            Command::Log(Some(word)) => {
+                self.log = Some(Asked { what: Some(LogTarget::parse(word)), place: place() });
+            }
+            Command::NoLog => self.log = Some(Asked { what: None, place: place() }),
+            Command::Switch(crate::command::Switch::Transparent, true) if pen.is_running() => {
+                control::check_transparent()?;
+            }
+            Command::Timer(timer, Some(seconds)) => check_time(*timer, *seconds)?,
+            Command::Web(Some(word)) => {
+                *word = web::check(pen, word)?;
+                self.web = Some(Asked { what: Some(word.clone()), place: place() });
+            }
+            Command::NoWeb => self.web = Some(Asked { what: None, place: place() }),
+            Command::WebPassword(Some(file)) => self.secret = Some(Some(pen.web.secret_in(file)?)),
+            Command::NoWebPassword => self.secret = Some(None),
+            _ => {}
+        }
+        self.steps.push(match set::is_setting(&command) {
+            true => Step::Set(command),
+            false => Step::Act(command, place()),
+        });
+        Ok(())
+    }
+
+    /// The server that an operand of the emergency or the abuse server means.
+    fn last_resort(&self, word: &str) -> Result<Option<Server>, String> {
+        let spec = addr::server(word, self.port())?;
+        Ok((spec.host != Host::Empty).then(|| Server::new(spec)))
+    }
+
+    /// The listening port, for servers that have none of their own.
+    fn port(&self) -> Option<u16> {
+        let word = match &self.listen {
+            Some(asked) => Some(asked.what.clone()),
+            None => self.pen.settings().listen.clone(),
+        };
+        addr::endpoint(&word?).ok()?.port()
+    }
+
+    /// Puts everything in force. What the commands reply, and complaints: with
+    /// some of those either nothing has changed, or what failed is a command
+    /// that changes nothing.
+    pub fn commit(mut self) -> (String, Vec<String>) {
+        let opened = match self.open() {
+            Ok(opened) => opened,
+            Err(why) => return (String::new(), vec![why]),
+        };
+        let port = match self.servers.is_empty() {
+            true => 0,
+            false => self.port().unwrap_or(0),
+        };
+        let replies = loop {
+            if let Some(replies) = self.swap(port) {
+                break replies;
+            }
+        };
+        let mut complaints = self.use_what_was_opened(opened);
+        let mut text = String::new();
+        for (step, reply) in self.steps.into_iter().zip(replies) {
+            match step {
+                Step::Set(_) => text.push_str(&reply),
+                Step::Act(command, place) => match control::act(self.pen, command) {
+                    Ok(reply) => text.push_str(&reply),
+                    Err(why) => complaints.push(place + &why),
+                },
+            }
+        }
+        (text, complaints)
+    }
+
+    /// Opens what a running pen has to open; before it runs, that is done in
+    /// its turn at the start. Where pen listens already it stays: opening the
+    /// place again would lose those who queue there.
+    fn open(&self) -> Result<Opened, String> {
+        let mut opened = Opened::default();
+        if !self.pen.is_running() {
+            return Ok(opened);
+        }
+        let settings = self.pen.settings();
+        if let Some(Asked { what: Some(target), place }) = &self.log {
+            opened.log = Some(Output::open(target).map_err(|why| format!("{place}{why}"))?);
+        }
+        if let Some(Asked { what: Some(word), place }) = &self.web {
+            if settings.web.as_ref() != Some(word) {
+                let listener = visitors::listen("web", word, None);
+                opened.web = Some(listener.map_err(|why| format!("{place}{why}"))?);
+            }
+        }
+        if let Some(Asked { what: word, place }) = &self.listen {
+            if settings.listen.as_ref() != Some(word) {
+                let listener = Listener::open(word, settings.start.kind, settings.backlog);
+                opened.listener = Some(listener.map_err(|why| format!("{place}{why}"))?);
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Exchanges settings and servers in one step, unless somebody else has
+    /// changed the settings meanwhile: then it is to be called again. What the
+    /// commands reply, one each. `port` is for servers without one.
+    fn swap(&mut self, port: u16) -> Option<Vec<String>> {
+        let before = self.pen.settings();
+        let mut after = Settings::clone(&before);
+        let replies = self.steps.iter().map(|step| match step {
+            Step::Set(command) => set::set(&mut after, command),
+            Step::Act(..) => String::new(),
+        });
+        let replies = replies.collect();
+        let wakes = before.idle_timeout != after.idle_timeout;
+        let level = (before.debug != after.debug).then_some(after.debug);
+        // What is not changed stays the same one for those who look at it.
+        let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
+        let mut table = self.pen.servers.table();
+        if !Arc::ptr_eq(&table.settings, &before) {
+            return None;
+        }
+        table.settings = after;
+        for (index, edit) in std::mem::take(&mut self.servers) {
+            table.fill(index, port);
+            if let Some(server) = table.servers.get_mut(index) {
+                edit.apply(server);
+            }
+        }
+        table.emergency = last_resort_after(table.emergency.take(), self.emergency.take());
+        table.abuse = last_resort_after(table.abuse.take(), self.abuse.take());
+        drop(table);
+        level.into_iter().for_each(message::set_debug);
+        if wakes {
+            self.pen.idle_watch.wake();
+        }
+        Some(replies)
+    }
+
+    /// Complains if the log's thread does not take its new file.
+    fn use_what_was_opened(&mut self, opened: Opened) -> Vec<String> {
+        let (pen, mut complaints) = (self.pen, Vec::new());
+        if let Some(secret) = self.secret.take() {
+            pen.web.protect(secret);
+        }
+        match (opened.log, &self.log) {
+            (Some(output), _) => complaints.extend(pen.log.switch(output).err()),
+            (None, Some(Asked { what: None, .. })) => pen.log.close(),
+            _ => {}
+        }
+        match (opened.web, &self.web) {
+            (Some(listener), _) => pen.web.door.open(listener),
+            (None, Some(Asked { what: None, .. })) => pen.web.door.shut(),
+            _ => {}
+        }
+        if let Some(listener) = opened.listener {
+            pen.open_door(listener);
+        }
+        complaints
+    }
+}
+
+/// The last resort that is there after a change: one that is the same as before
+/// keeps its connections and counts.
+fn last_resort_after(old: Option<Server>, new: Option<Option<Server>>) -> Option<Server> {
+    match new {
+        None => old,
+        Some(new) if new.as_ref().map(Server::operand) == old.as_ref().map(Server::operand) => old,
+        Some(new) => new,
+    }
+}
+
+fn check_exit(pen: &Pen) -> Result<(), String> {
+    match (pen.settings().exit_enabled, pen.is_running()) {
+        (true, true) => Ok(()),
+        (true, false) => Err("exit: pen does not run yet".to_owned()),
+        (false, _) => Err("Exit is not enabled; restart with -X flag".to_owned()),
+    }
+}
+
+fn check_time(timer: Timer, seconds: u64) -> Result<(), String> {
+    match (timer, seconds) {
+        (_, LONGEST..) => Err(format!("time too long, {LONGEST} seconds at most")),
+        (Timer::Timeout, 0) => Err("timeout: at least 1 second".to_owned()),
+        _ => Ok(()),
+    }
+}
