@@ -19,9 +19,9 @@ mod window;
 
 use crate::message;
 use input::Input;
-use line::Places;
+use line::Positions;
 use options::{Operand, Options, Task};
-use peer::Peer;
+use peer::LogHost;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ffi::OsString;
@@ -33,18 +33,18 @@ use window::Window;
 const BUFFER: usize = 256 * 1024;
 
 /// Most bytes of a line in a message about it.
-const TOLD: usize = 300;
+const SHOWN: usize = 300;
 
 /// Why merging ended early.
-enum End {
+enum MergeError {
     /// Whoever reads the output has seen enough.
-    Closed,
+    OutputClosed,
     Failed(String),
 }
 
-impl From<String> for End {
-    fn from(why: String) -> End {
-        End::Failed(why)
+impl From<String> for MergeError {
+    fn from(why: String) -> MergeError {
+        MergeError::Failed(why)
     }
 }
 
@@ -61,35 +61,35 @@ pub fn main(words: &[OsString]) -> ExitCode {
 }
 
 /// What the program does, with logs that `open` gives by their names.
-pub fn run(words: &[OsString], open: &Open, mut out: impl Write) -> Result<(), String> {
+pub fn run(words: &[OsString], open: &OpenLog, mut out: impl Write) -> Result<(), String> {
     let result = match options::read(words) {
         Ok(Task::Print(text)) => write(&mut out, text.as_bytes()),
         Ok(Task::Merge(options)) => merge(&options, open, &mut out),
-        Err(why) => Err(End::Failed(why)),
+        Err(why) => Err(MergeError::Failed(why)),
     };
     // What was merged until something failed is shown.
     match result.and(out.flush().map_err(cannot_write)) {
-        Ok(()) | Err(End::Closed) => Ok(()),
-        Err(End::Failed(why)) => Err(why),
+        Ok(()) | Err(MergeError::OutputClosed) => Ok(()),
+        Err(MergeError::Failed(why)) => Err(why),
     }
 }
 
 /// Opens a log.
-pub type Open<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
+pub type OpenLog<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
 
-fn cannot_write(e: io::Error) -> End {
+fn cannot_write(e: io::Error) -> MergeError {
     match e.kind() {
-        io::ErrorKind::BrokenPipe => End::Closed,
-        _ => End::Failed(format!("standard output: cannot write: {e}")),
+        io::ErrorKind::BrokenPipe => MergeError::OutputClosed,
+        _ => MergeError::Failed(format!("standard output: cannot write: {e}")),
     }
 }
 
-fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), End> {
+fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
     out.write_all(bytes).map_err(cannot_write)
 }
 
 /// Writes what is another one's.
-fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), End> {
+fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
     write(out, &message::harmless(bytes))
 }
 
@@ -101,23 +101,23 @@ fn say(text: &str) {
 }
 
 /// The log of a web server.
-struct Source {
+struct WebLog {
     input: Input,
-    server: Peer,
+    server: LogHost,
     number: u32,
     /// What was found in the line; nothing if it is none of a web server's.
-    places: Option<Places>,
+    positions: Option<Positions>,
     /// Of the newest line that has one: a line without a time stays behind it.
     time: i64,
 }
 
-impl Source {
-    fn open(log: &Operand, open: &Open, window: &mut Window) -> Result<Source, String> {
-        Ok(Source {
+impl WebLog {
+    fn open(log: &Operand, open: &OpenLog, window: &mut Window) -> Result<WebLog, String> {
+        Ok(WebLog {
             input: Input::open(&log.file, open)?,
             server: log.server.clone(),
             number: window.watch(&log.server),
-            places: None,
+            positions: None,
             time: i64::MIN,
         })
     }
@@ -129,9 +129,9 @@ impl Source {
             if matches!(line, b"" | b"\r") {
                 continue;
             }
-            self.places = line::places(line);
-            if let Some(places) = self.places {
-                self.time = places.time;
+            self.positions = line::positions(line);
+            if let Some(positions) = self.positions {
+                self.time = positions.time;
             }
             return Ok(true);
         }
@@ -151,19 +151,19 @@ struct Merger<'a, W> {
     out: &'a mut W,
 }
 
-fn merge(options: &Options, open: &Open, out: &mut impl Write) -> Result<(), End> {
+fn merge(options: &Options, open: &OpenLog, out: &mut impl Write) -> Result<(), MergeError> {
     let pen_log = Input::open(&options.pen_log, open)?;
     let mut window = Window::new(pen_log, options.jitter, options.shift);
-    let mut sources = Vec::new();
+    let mut logs = Vec::new();
     // The oldest next line comes first; of the same age, that of the log named
     // first.
     let mut queue = BinaryHeap::new();
     for (index, log) in options.logs.iter().enumerate() {
-        let mut source = Source::open(log, open, &mut window)?;
-        if source.next()? {
-            queue.push(Reverse((source.time, index)));
+        let mut log = WebLog::open(log, open, &mut window)?;
+        if log.next()? {
+            queue.push(Reverse((log.time, index)));
         }
-        sources.push(source);
+        logs.push(log);
     }
     let mut merger = Merger {
         window,
@@ -176,12 +176,12 @@ fn merge(options: &Options, open: &Open, out: &mut impl Write) -> Result<(), End
         out,
     };
     while let Some(Reverse((_, index))) = queue.pop() {
-        let Some(source) = sources.get_mut(index) else {
+        let Some(log) = logs.get_mut(index) else {
             continue;
         };
-        merger.put(source)?;
-        if source.next()? {
-            queue.push(Reverse((source.time, index)));
+        merger.put(log)?;
+        if log.next()? {
+            queue.push(Reverse((log.time, index)));
         }
     }
     merger.sum_up();
@@ -190,41 +190,41 @@ fn merge(options: &Options, open: &Open, out: &mut impl Write) -> Result<(), End
 
 impl<W: Write> Merger<'_, W> {
     /// Writes a line out, with its client if that is known.
-    fn put(&mut self, source: &mut Source) -> Result<(), End> {
+    fn put(&mut self, log: &mut WebLog) -> Result<(), MergeError> {
         self.lines += 1;
-        match source.places {
-            Some(places) => self.put_request(source, places)?,
+        match log.positions {
+            Some(positions) => self.put_request(log, positions)?,
             None => {
                 self.malformed += 1;
-                tell(self.debug, 2, source, || "no log line".to_owned());
-                copy(self.out, source.input.line())?;
+                tell(self.debug, 2, log, || "no log line".to_owned());
+                copy(self.out, log.input.line())?;
             }
         }
-        source.input.copy_rest(|piece| copy(self.out, piece))?;
+        log.input.copy_rest(|piece| copy(self.out, piece))?;
         write(self.out, b"\n")
     }
 
-    fn put_request(&mut self, source: &Source, places: Places) -> Result<(), End> {
-        let line = source.input.line();
+    fn put_request(&mut self, log: &WebLog, positions: Positions) -> Result<(), MergeError> {
+        let line = log.input.line();
         let piece = |from, to| line.get(from..to).unwrap_or_default();
-        let (date, date_end) = places.date;
+        let (date, date_end) = positions.date;
         let rest = piece(date_end, line.len());
-        self.window.advance(places.time)?;
-        let number = source.number;
-        let client = match find(&self.window, &mut self.key, number, rest, places.time) {
+        self.window.advance(positions.time)?;
+        let number = log.number;
+        let client = match find(&self.window, &mut self.key, number, rest, positions.time) {
             Some((client, later)) => {
                 self.found += 1;
-                tell(self.debug, 3, source, || format!("{client} in pen's log at {later:+} s"));
+                tell(self.debug, 3, log, || format!("{client} in pen's log at {later:+} s"));
                 client
             }
             None => {
-                tell(self.debug, 2, source, || "not in pen's log".to_owned());
-                &source.server
+                tell(self.debug, 2, log, || "not in pen's log".to_owned());
+                &log.server
             }
         };
         client.write(self.out).map_err(cannot_write)?;
-        copy(self.out, piece(places.client_end, date))?;
-        write(self.out, self.dates.utc(places.time))?;
+        copy(self.out, piece(positions.client_end, date))?;
+        write(self.out, self.dates.utc(positions.time))?;
         copy(self.out, rest)
     }
 
@@ -247,7 +247,7 @@ fn find<'a>(
     server: u32,
     rest: &[u8],
     time: i64,
-) -> Option<(&'a Peer, i64)> {
+) -> Option<(&'a LogHost, i64)> {
     let request = line::request(rest)?;
     line::escaped_key(request, key);
     let found = window.find(server, key, time);
@@ -260,10 +260,10 @@ fn find<'a>(
 }
 
 /// Says what becomes of a line to those who want to know that much.
-fn tell(debug: usize, level: usize, source: &Source, what: impl FnOnce() -> String) {
+fn tell(debug: usize, level: usize, log: &WebLog, what: impl FnOnce() -> String) {
     if debug >= level {
-        let line = source.input.line();
-        let line = String::from_utf8_lossy(line.get(..TOLD).unwrap_or(line));
-        say(&format!("{}: {}: {line}", source.input.name(), what()));
+        let line = log.input.line();
+        let line = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
+        say(&format!("{}: {}: {line}", log.input.name(), what()));
     }
 }

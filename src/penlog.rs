@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// Most bytes of a datagram, the newline included; longer lines are cut. Few
 /// log lines come near, and the BSDs send at most 9216 bytes unless told
 /// otherwise (sysctl net.inet.udp.maxdgram).
-pub const DATAGRAM: usize = 8192;
+pub const MAX_DATAGRAM: usize = 8192;
 
 const USAGE: &str = "usage: penlog server port [my_ip]";
 
@@ -116,7 +116,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
         };
         let end = data.iter().position(|byte| *byte == b'\n');
         let count = end.unwrap_or(data.len());
-        let room = (DATAGRAM - 1).saturating_sub(line.len());
+        let room = (MAX_DATAGRAM - 1).saturating_sub(line.len());
         line.extend(data.iter().take(count.min(room)));
         begun |= !data.is_empty();
         let ended = end.is_some() || data.is_empty();
@@ -155,12 +155,12 @@ mod tests {
 
     #[test]
     fn long_lines_are_cut() {
-        for length in [DATAGRAM - 1, DATAGRAM, DATAGRAM + 1, 100_000] {
+        for length in [MAX_DATAGRAM - 1, MAX_DATAGRAM, MAX_DATAGRAM + 1, 100_000] {
             let mut data = vec![b'x'; length];
             data.extend(b"\nnext\n");
             let all = lines(4096, &data);
             assert_eq!(all.len(), 2);
-            assert_eq!(all[0].len(), DATAGRAM);
+            assert_eq!(all[0].len(), MAX_DATAGRAM);
             assert!(all[0].ends_with(b"x\n"));
             assert_eq!(all[1], b"next\n");
         }

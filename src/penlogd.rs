@@ -27,7 +27,7 @@ pub mod matcher;
 pub mod sockets;
 
 use args::{Plan, Task};
-use desk::{Desk, Note, Output};
+use desk::{Collector, Event, Output};
 
 /// Datagrams that may wait to be worked on: the kernel's own queue is short,
 /// some hundred lines on Linux.
@@ -57,25 +57,25 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     let user = plan.user.as_deref().map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
-    let inlets = sockets::open(&plan.listen)?;
+    let sockets = sockets::open(&plan.listen)?;
     parent.open_syslog(c"penlogd");
     process::drop_privileges(user, plan.jail.as_deref())?;
     // pen quirk: in the background, too, standard output gets the lines.
     let output = Output::open(plan.log.as_deref())?;
     let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let (queue, notes) = mpsc::sync_channel(QUEUE);
-    let mut desk = Desk::new(plan.entries, output);
+    let (queue, events) = mpsc::sync_channel(QUEUE);
+    let mut collector = Collector::new(plan.requests, output);
     thread::Builder::new()
-        .name("desk".to_owned())
-        .spawn(move || desk.work(&notes))
+        .name("collect".to_owned())
+        .spawn(move || collector.work(&events))
         .map_err(|e| format!("cannot start the working thread: {e}"))?;
-    sockets::start(inlets, &queue)?;
+    sockets::start(sockets, &queue)?;
     parent.release()?;
     message::say(concat!("penlogd ", env!("CARGO_PKG_VERSION"), " starting"));
     serve_signals(&queue, &signals);
     message::say("penlogd is stopping");
     let (done, answer) = mpsc::sync_channel(1);
-    put(&queue, Note::Stop(done));
+    put(&queue, Event::Stop(done));
     let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
     drop(pid_file);
     // What went wrong was said when it did.
@@ -83,26 +83,26 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
 }
 
 /// Answers signals until one says stop.
-fn serve_signals(queue: &SyncSender<Note>, signals: &Signals) {
+fn serve_signals(queue: &SyncSender<Event>, signals: &Signals) {
     loop {
-        let note = match signals.wait() {
+        let event = match signals.wait() {
             Ok(Signal::Stop) => return,
-            Ok(Signal::Reload) => Note::Reopen,
-            Ok(Signal::Report) => Note::Report,
+            Ok(Signal::Reload) => Event::Reopen,
+            Ok(Signal::Report) => Event::Report,
             Err(e) => return message::say(format_args!("cannot wait for signals: {e}")),
         };
-        put(queue, note);
+        put(queue, event);
     }
 }
 
 /// Queues what is not a datagram. A disk that hangs must not hang the caller,
 /// who answers signals.
-fn put(queue: &SyncSender<Note>, mut note: Note) {
+fn put(queue: &SyncSender<Event>, mut event: Event) {
     let end = Instant::now() + PATIENCE;
     loop {
-        match queue.try_send(note) {
+        match queue.try_send(event) {
             Ok(()) => return,
-            Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
+            Err(TrySendError::Full(back)) if Instant::now() < end => event = back,
             Err(_) => return message::say("the working thread does not take anything"),
         }
         thread::sleep(Duration::from_millis(10));

@@ -32,7 +32,7 @@ pub(super) fn open(name: &str) -> io::Result<Box<dyn Read>> {
 
 impl Input {
     /// A log that `open` opens.
-    pub(super) fn open(name: &str, open: &super::Open) -> Result<Input, String> {
+    pub(super) fn open(name: &str, open: &super::OpenLog) -> Result<Input, String> {
         let reader = open(name).map_err(|e| format!("{name}: cannot open: {e}"))?;
         Ok(Input::new(name, reader))
     }
@@ -68,8 +68,8 @@ impl Input {
     /// Writes out what is not held of a long line.
     pub(super) fn copy_rest(
         &mut self,
-        mut write: impl FnMut(&[u8]) -> Result<(), super::End>,
-    ) -> Result<(), super::End> {
+        mut write: impl FnMut(&[u8]) -> Result<(), super::MergeError>,
+    ) -> Result<(), super::MergeError> {
         while self.more && self.read()? {
             write(&self.line)?;
         }

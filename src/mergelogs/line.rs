@@ -8,7 +8,7 @@ pub(super) const REQUEST: usize = 100;
 
 /// Where in a line is what matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct Positions {
     /// The end of the first word, the client.
     pub(super) client_end: usize,
     /// The date between its brackets.
@@ -19,7 +19,7 @@ pub(super) struct Places {
 
 /// Finds the client and the date. Nothing if a line has neither: that is no
 /// log line.
-pub(super) fn places(line: &[u8]) -> Option<Places> {
+pub(super) fn positions(line: &[u8]) -> Option<Positions> {
     let client_end = line.iter().position(|byte| *byte == b' ')?;
     let mut from = client_end;
     // A user's name may have brackets too, so try each one.
@@ -27,7 +27,7 @@ pub(super) fn places(line: &[u8]) -> Option<Places> {
         let rest = line.get(from..)?;
         from += 1 + rest.iter().position(|byte| *byte == b'[')?;
         if let Some((time, length)) = date::parse(line.get(from..)?) {
-            return Some(Places { client_end, date: (from, from + length), time });
+            return Some(Positions { client_end, date: (from, from + length), time });
         }
     }
 }
@@ -107,15 +107,15 @@ mod tests {
     fn client_and_date_are_found() {
         for before in ["192.0.2.1 - - ", "192.0.2.1 - John Doe ", "host ", " ", "h - a[b "] {
             let line = format!("{before}[{DATE}] \"GET / HTTP/1.0\" 200 1");
-            let found = places(line.as_bytes()).unwrap();
+            let found = positions(line.as_bytes()).unwrap();
             assert_eq!(found.time, 1_000_000_000);
             assert_eq!(found.client_end, before.find(' ').unwrap());
             assert_eq!(line[found.date.0..found.date.1], *DATE);
         }
         for line in ["", "garbage", "h - - [", "h - - [x] \"GET /\"", "[", " "] {
-            assert_eq!(places(line.as_bytes()), None, "{line}");
+            assert_eq!(positions(line.as_bytes()), None, "{line}");
         }
-        assert_eq!(places(format!("[{DATE}] x").as_bytes()), None, "no client");
+        assert_eq!(positions(format!("[{DATE}] x").as_bytes()), None, "no client");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The command line of mergelogs.
 
 use super::input::STDIN;
-use super::peer::Peer;
+use super::peer::LogHost;
 use crate::options;
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
@@ -34,7 +34,7 @@ pub(super) struct Options {
 /// `server:logfile`
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Operand {
-    pub(super) server: Peer,
+    pub(super) server: LogHost,
     pub(super) file: String,
 }
 
@@ -132,7 +132,7 @@ fn operand(word: &str) -> Result<Operand, String> {
     let split = bracketed.or_else(|| splits.find(is_ip)).or_else(|| word.split_once(':'));
     match split {
         Some((server, file)) if !server.is_empty() && !file.is_empty() => {
-            Ok(Operand { server: Peer::new(server.as_bytes()), file: file.to_owned() })
+            Ok(Operand { server: LogHost::new(server.as_bytes()), file: file.to_owned() })
         }
         _ => Err(format!("{word}: expected server:logfile")),
     }
@@ -164,7 +164,7 @@ mod tests {
     fn options_and_operands_mix() {
         let options = merge("10.0.0.1:a -dp x -d -j5 [::1]:b:c -p y -t -3600 h:-");
         let log = |server: &str, file: &str| Operand {
-            server: Peer::new(server.as_bytes()),
+            server: LogHost::new(server.as_bytes()),
             file: file.to_owned(),
         };
         let logs = vec![log("10.0.0.1", "a"), log("::1", "b:c"), log("h", "-")];
@@ -190,7 +190,7 @@ mod tests {
             ("/run/web.sock:a", "/run/web.sock", "a"),
         ] {
             let found = operand(word).unwrap();
-            assert_eq!(found.server, Peer::new(server.as_bytes()), "{word}");
+            assert_eq!(found.server, LogHost::new(server.as_bytes()), "{word}");
             assert_eq!(found.file, file, "{word}");
         }
     }

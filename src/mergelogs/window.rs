@@ -4,7 +4,7 @@
 
 use super::input::Input;
 use super::line;
-use super::peer::Peer;
+use super::peer::LogHost;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
@@ -16,26 +16,26 @@ const AHEAD: usize = 1000;
 /// takes less memory than the request. Its keys are this run's own, so nobody
 /// can make two requests meet; that two of ten million meet by chance has a
 /// likelihood of 10^-25.
-type Print = (u64, u64);
+type RequestHash = (u64, u64);
 
 /// A request in pen's log.
-struct Entry {
+struct LogEntry {
     time: i64,
-    client: Peer,
+    client: LogHost,
 }
 
 /// The window.
 pub(super) struct Window {
     input: Input,
-    servers: HashMap<Peer, u32>,
+    servers: HashMap<LogHost, u32>,
     /// How far from a line an entry may be. Nothing: any distance, and
     /// everything is held.
     jitter: Option<i64>,
     /// Subtracted from the times in pen's log.
     shift: i64,
-    hashes: (RandomState, RandomState),
+    hashers: (RandomState, RandomState),
     /// Entries in the order of time, and if that is the same, of reading.
-    index: HashMap<Print, Vec<Entry>>,
+    index: HashMap<RequestHash, Vec<LogEntry>>,
     /// The newest time asked for.
     newest: Option<i64>,
     /// Where old entries were last cleared away.
@@ -43,7 +43,7 @@ pub(super) struct Window {
     /// Times of the entries read last, all of them beyond the window.
     ahead: VecDeque<i64>,
     /// Where an entry came that is older than the one before it.
-    disordered: HashSet<Print>,
+    disordered: HashSet<RequestHash>,
     ended: bool,
     key: Vec<u8>,
     // Counts for the curious (`-d`).
@@ -59,7 +59,7 @@ impl Window {
             servers: HashMap::new(),
             jitter,
             shift,
-            hashes: Default::default(),
+            hashers: Default::default(),
             index: HashMap::new(),
             newest: None,
             cleared: i64::MIN,
@@ -74,7 +74,7 @@ impl Window {
     }
 
     /// Requests to this server will be asked for: by the number it gets.
-    pub(super) fn watch(&mut self, server: &Peer) -> u32 {
+    pub(super) fn watch(&mut self, server: &LogHost) -> u32 {
         let number = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
         *self.servers.entry(server.clone()).or_insert(number)
     }
@@ -102,8 +102,8 @@ impl Window {
         }
         // Once for all that was read: one by one it would take for ever with
         // logs that were joined.
-        for print in self.disordered.drain() {
-            if let Some(entries) = self.index.get_mut(&print) {
+        for hash in self.disordered.drain() {
+            if let Some(entries) = self.index.get_mut(&hash) {
                 entries.sort_by_key(|entry| entry.time);
             }
         }
@@ -147,19 +147,19 @@ impl Window {
             return Ok(None);
         };
         let time = fields.time.saturating_sub(self.shift);
-        let Some(server) = self.servers.get(&Peer::new(fields.server)) else {
+        let Some(server) = self.servers.get(&LogHost::new(fields.server)) else {
             self.elsewhere += 1;
             return Ok(Some(time));
         };
         if time >= floor {
             line::plain_key(fields.request, &mut self.key);
-            let entry = Entry { time, client: Peer::new(fields.client) };
-            let print = print(&self.hashes, *server, &self.key);
+            let entry = LogEntry { time, client: LogHost::new(fields.client) };
+            let hash = hash(&self.hashers, *server, &self.key);
             // Most requests come only once within the window.
-            let entries = self.index.entry(print);
+            let entries = self.index.entry(hash);
             let entries = entries.or_insert_with(|| Vec::with_capacity(1));
             if entries.last().is_some_and(|last| last.time > time) {
-                self.disordered.insert(print);
+                self.disordered.insert(hash);
             }
             entries.push(entry);
         }
@@ -179,12 +179,12 @@ impl Window {
 
     /// The client whose request to this server was nearest to this time, and
     /// how much later it was; of two equally near the earlier one.
-    pub(super) fn find(&self, server: u32, key: &[u8], time: i64) -> Option<(&Peer, i64)> {
-        let entries = self.index.get(&print(&self.hashes, server, key))?;
+    pub(super) fn find(&self, server: u32, key: &[u8], time: i64) -> Option<(&LogHost, i64)> {
+        let entries = self.index.get(&hash(&self.hashers, server, key))?;
         let after = entries.partition_point(|entry| entry.time < time);
         let next = entries.get(after);
         let before = after.checked_sub(1).and_then(|at| entries.get(at));
-        let distance = |entry: &Entry| entry.time.abs_diff(time);
+        let distance = |entry: &LogEntry| entry.time.abs_diff(time);
         let nearest = match (before, next) {
             (Some(before), Some(next)) if distance(before) > distance(next) => next,
             (Some(before), _) => {
@@ -201,9 +201,9 @@ impl Window {
     }
 }
 
-fn print(hashes: &(RandomState, RandomState), server: u32, key: &[u8]) -> Print {
+fn hash(hashers: &(RandomState, RandomState), server: u32, key: &[u8]) -> RequestHash {
     let key = (server, key);
-    (hashes.0.hash_one(key), hashes.1.hash_one(key))
+    (hashers.0.hash_one(key), hashers.1.hash_one(key))
 }
 
 /// The words of a line of pen's log.
@@ -233,7 +233,7 @@ mod tests {
         let log = std::io::Cursor::new(log.as_bytes().to_vec());
         let input = Input::new("pen.log", Box::new(log));
         let mut window = Window::new(input, jitter, shift);
-        let server = window.watch(&Peer::new(SERVER.as_bytes()));
+        let server = window.watch(&LogHost::new(SERVER.as_bytes()));
         (window, server)
     }
 
@@ -365,15 +365,15 @@ mod tests {
     fn servers_and_requests_are_kept_apart() {
         let text = "a 1 192.0.2.1 R\nb 1 ::2 R\nc 1 unix R\nd 1 192.0.2.1 RR\n";
         let (mut window, first) = window(None, 0, text);
-        let second = window.watch(&Peer::new(b"0:0::2"));
-        let third = window.watch(&Peer::new(b"unix"));
-        assert_eq!(window.watch(&Peer::new(b"::ffff:192.0.2.1")), first);
+        let second = window.watch(&LogHost::new(b"0:0::2"));
+        let third = window.watch(&LogHost::new(b"unix"));
+        assert_eq!(window.watch(&LogHost::new(b"::ffff:192.0.2.1")), first);
         window.advance(1).unwrap();
         for (server, request, client) in
             [(first, "R", "a"), (second, "R", "b"), (third, "R", "c"), (first, "RR", "d")]
         {
             let (found, _) = window.find(server, request.as_bytes(), 1).unwrap();
-            assert_eq!(found, &Peer::new(client.as_bytes()));
+            assert_eq!(found, &LogHost::new(client.as_bytes()));
         }
         assert_eq!(window.find(second, b"RR", 1), None);
     }

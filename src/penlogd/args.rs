@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Requests of pens that are kept unless told otherwise.
-const ENTRIES: usize = 1000;
+const REQUESTS: usize = 1000;
 
 /// What the command line asks for.
 pub enum Task {
@@ -41,7 +41,7 @@ pub struct Plan {
     /// Where lines go; else to standard output.
     pub log: Option<PathBuf>,
     /// How many requests of pens to keep.
-    pub entries: usize,
+    pub requests: usize,
     /// Where the process number goes.
     pub pid_file: Option<PathBuf>,
     /// Whom to run as.
@@ -101,7 +101,7 @@ pub const TABLE: &[Spec] = &[
         "number",
         "requests of pens to keep [1000]",
         Action::Value(|plan, word| {
-            plan.entries = match word.parse() {
+            plan.requests = match word.parse() {
                 Ok(number) if number >= 1 => number,
                 _ => return Err("expected a number of at least 1".to_owned()),
             };
@@ -155,7 +155,7 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
         debug: 0,
         jail: None,
         log: None,
-        entries: ENTRIES,
+        requests: REQUESTS,
         pid_file: None,
         user: None,
     };
@@ -211,7 +211,7 @@ mod tests {
             debug: 2,
             jail: Some("/jail".into()),
             log: Some("log".into()),
-            entries: 7,
+            requests: 7,
             pid_file: Some("pid".into()),
             user: Some("www".to_owned()),
         };
@@ -259,6 +259,6 @@ mod tests {
                 _ => panic!("{line}"),
             }
         }
-        assert!(usage().contains(&format!("[{ENTRIES}]")));
+        assert!(usage().contains(&format!("[{REQUESTS}]")));
     }
 }

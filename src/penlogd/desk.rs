@@ -1,7 +1,7 @@
 //! The thread that does the work: it takes the datagrams in the order in which
 //! they came, keeps what pens say and writes what web servers say.
 //!
-//! It alone has the entries and the log, so nothing here is locked.
+//! It alone has the requests and the log, so nothing here is locked.
 
 use super::matcher::Matcher;
 use crate::files;
@@ -19,7 +19,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 const BATCH: usize = 64 * 1024;
 
 /// What the thread is told.
-pub enum Note {
+pub enum Event {
     /// This came from there.
     Datagram(IpAddr, Vec<u8>),
     /// Open the log again.
@@ -95,31 +95,31 @@ fn append(path: &Path) -> Result<File, String> {
 }
 
 /// The thread's own.
-pub struct Desk {
+pub struct Collector {
     matcher: Matcher,
     output: Output,
     failed: bool,
 }
 
-impl Desk {
+impl Collector {
     /// With room for so many requests of pens.
-    pub fn new(entries: usize, output: Output) -> Desk {
-        Desk { matcher: Matcher::new(entries), output, failed: false }
+    pub fn new(requests: usize, output: Output) -> Collector {
+        Collector { matcher: Matcher::new(requests), output, failed: false }
     }
 
     /// The thread's life.
-    pub fn work(&mut self, queue: &Receiver<Note>) {
-        while let Ok(mut note) = queue.recv() {
+    pub fn work(&mut self, queue: &Receiver<Event>) {
+        while let Ok(mut event) = queue.recv() {
             loop {
-                match note {
-                    Note::Datagram(from, data) => self.matcher.datagram(from, &data),
+                match event {
+                    Event::Datagram(from, data) => self.matcher.datagram(from, &data),
                     other => {
                         self.write();
                         match other {
-                            Note::Reopen => self.output.reopen(),
-                            Note::Report => message::say(self.matcher.report()),
-                            Note::Stop(done) => drop(done.try_send(!self.failed)),
-                            Note::Datagram(..) => {}
+                            Event::Reopen => self.output.reopen(),
+                            Event::Report => message::say(self.matcher.report()),
+                            Event::Stop(done) => drop(done.try_send(!self.failed)),
+                            Event::Datagram(..) => {}
                         }
                     }
                 }
@@ -127,7 +127,7 @@ impl Desk {
                     self.write();
                 }
                 match queue.try_recv() {
-                    Ok(next) => note = next,
+                    Ok(next) => event = next,
                     Err(_) => break,
                 }
             }
@@ -162,27 +162,27 @@ mod tests {
         std::env::temp_dir().join(name)
     }
 
-    fn desk(path: &Path) -> Desk {
-        Desk::new(10, Output::open(Some(path)).unwrap())
+    fn collector(path: &Path) -> Collector {
+        Collector::new(10, Output::open(Some(path)).unwrap())
     }
 
     #[test]
     fn the_log_is_opened_again() {
         let (path, old) = (path("log"), path("log.1"));
-        let mut desk = desk(&path);
-        let (queue, notes) = mpsc::sync_channel(10);
-        let worker = std::thread::spawn(move || desk.work(&notes));
-        queue.send(Note::Datagram(WEB, b"one".to_vec())).unwrap();
+        let mut collector = collector(&path);
+        let (queue, events) = mpsc::sync_channel(10);
+        let worker = std::thread::spawn(move || collector.work(&events));
+        queue.send(Event::Datagram(WEB, b"one".to_vec())).unwrap();
         let wait = || {
             let (done, answer) = mpsc::sync_channel(1);
-            queue.send(Note::Stop(done)).unwrap();
+            queue.send(Event::Stop(done)).unwrap();
             answer.recv().unwrap()
         };
         assert!(wait());
         std::fs::rename(&path, &old).unwrap();
-        queue.send(Note::Reopen).unwrap();
-        queue.send(Note::Datagram(WEB, b"two".to_vec())).unwrap();
-        queue.send(Note::Report).unwrap();
+        queue.send(Event::Reopen).unwrap();
+        queue.send(Event::Datagram(WEB, b"two".to_vec())).unwrap();
+        queue.send(Event::Report).unwrap();
         assert!(wait());
         drop(queue);
         worker.join().unwrap();

@@ -1,38 +1,38 @@
 //! The last requests that pens passed on, found by server and request.
 //!
-//! A look-up takes the same time however many entries there are: an index leads
-//! from server and request to the newest entry that has both. An entry that
+//! A look-up takes the same time however many requests there are: an index leads
+//! from server and request to the newest one that has both. A request that
 //! leaves the ring takes its place in the index with it, unless a newer one has
 //! taken that place.
 //!
 //! pen cuts a request so that its datagram has 1024 bytes. How much of the
 //! request that leaves depends on how long the addresses are: some 990 bytes.
-//! Entries that may be cut have an index of their own, with what is left of them,
+//! Requests that may be cut have an index of their own, with what is left of them,
 //! and their lengths are counted. A request of a web server is looked up whole and,
 //! if it is that long, cut to each of these lengths: a few in practice, as many
 //! as there are lengths of addresses. The newest of what was found wins.
 
-use super::line::Request;
+use super::line::PenRequest;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-struct Entry {
+struct RecentRequest {
     client: Box<[u8]>,
     key: Arc<[u8]>,
     cut: bool,
 }
 
-/// A ring of entries.
-pub struct Entries {
+/// A ring of requests.
+pub struct RecentRequests {
     max: usize,
-    ring: VecDeque<Entry>,
-    /// The number of the ring's first entry. Numbers go up for ever.
+    ring: VecDeque<RecentRequest>,
+    /// The number of the ring's first request. Numbers go up for ever.
     first: u64,
     newest: HashMap<Arc<[u8]>, u64>,
     /// The same of those that were cut.
     newest_cut: HashMap<Arc<[u8]>, u64>,
-    /// How many entries in the ring were cut to this length of key.
+    /// How many requests in the ring were cut to this length of key.
     cuts: BTreeMap<usize, usize>,
 }
 
@@ -46,10 +46,10 @@ fn key(server: IpAddr, text: &[u8]) -> Vec<u8> {
     [&address.octets(), text].concat()
 }
 
-impl Entries {
-    /// A ring of at most `max` entries, which are one at least.
-    pub fn new(max: usize) -> Entries {
-        Entries {
+impl RecentRequests {
+    /// A ring of at most `max` requests, which are one at least.
+    pub fn new(max: usize) -> RecentRequests {
+        RecentRequests {
             max: max.max(1),
             ring: VecDeque::new(),
             first: 0,
@@ -65,7 +65,7 @@ impl Entries {
     }
 
     /// Adds one; the oldest makes room for it.
-    pub fn add(&mut self, request: &Request) {
+    pub fn add(&mut self, request: &PenRequest) {
         if self.ring.len() >= self.max {
             self.remove_oldest();
         }
@@ -76,7 +76,7 @@ impl Entries {
         if request.cut {
             *self.cuts.entry(key.len()).or_default() += 1;
         }
-        self.ring.push_back(Entry { client: request.client.into(), key, cut: request.cut });
+        self.ring.push_back(RecentRequest { client: request.client.into(), key, cut: request.cut });
     }
 
     fn index(&mut self, cut: bool) -> &mut HashMap<Arc<[u8]>, u64> {
@@ -115,7 +115,7 @@ impl Entries {
             cut.chain(self.newest.get(key.as_slice())).max()
         });
         let index = usize::try_from(numbers.max()? - self.first).ok()?;
-        self.ring.get(index).map(|entry| &*entry.client)
+        self.ring.get(index).map(|request| &*request.client)
     }
 }
 
@@ -125,88 +125,93 @@ mod tests {
 
     const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-    fn add(entries: &mut Entries, client: &str, text: &str, cut: bool) {
-        entries.add(&Request { client: client.as_bytes(), server: SERVER, text: text.into(), cut });
+    fn add(recent: &mut RecentRequests, client: &str, text: &str, cut: bool) {
+        recent.add(&PenRequest {
+            client: client.as_bytes(),
+            server: SERVER,
+            text: text.into(),
+            cut,
+        });
     }
 
-    fn find(entries: &Entries, text: &str) -> String {
-        let found = entries.find(SERVER, &[text.into()]);
+    fn find(recent: &RecentRequests, text: &str) -> String {
+        let found = recent.find(SERVER, &[text.into()]);
         String::from_utf8_lossy(found.unwrap_or(b"nobody")).into_owned()
     }
 
     #[test]
     fn the_newest_is_found_again_and_again() {
-        let mut entries = Entries::new(10);
-        add(&mut entries, "a", "GET /", false);
-        assert_eq!(find(&entries, "GET /"), "a");
-        add(&mut entries, "b", "GET /", false);
-        add(&mut entries, "c", "GET /other", false);
+        let mut recent = RecentRequests::new(10);
+        add(&mut recent, "a", "GET /", false);
+        assert_eq!(find(&recent, "GET /"), "a");
+        add(&mut recent, "b", "GET /", false);
+        add(&mut recent, "c", "GET /other", false);
         for _ in 0..2 {
-            assert_eq!(find(&entries, "GET /"), "b");
+            assert_eq!(find(&recent, "GET /"), "b");
         }
-        assert_eq!(find(&entries, "GET"), "nobody");
-        assert_eq!(find(&entries, "GET /x"), "nobody");
-        assert_eq!(find(&entries, ""), "nobody");
+        assert_eq!(find(&recent, "GET"), "nobody");
+        assert_eq!(find(&recent, "GET /x"), "nobody");
+        assert_eq!(find(&recent, ""), "nobody");
         let other = [192, 0, 2, 2].into();
-        assert_eq!(entries.find(other, &["GET /".into()]), None);
+        assert_eq!(recent.find(other, &["GET /".into()]), None);
         let mapped = "::ffff:192.0.2.1".parse().unwrap();
-        assert_eq!(entries.find(mapped, &["GET /".into()]), Some(&b"b"[..]));
+        assert_eq!(recent.find(mapped, &["GET /".into()]), Some(&b"b"[..]));
     }
 
     #[test]
     fn any_form_will_do() {
-        let mut entries = Entries::new(10);
-        add(&mut entries, "a", "two", false);
-        add(&mut entries, "b", "one", false);
+        let mut recent = RecentRequests::new(10);
+        add(&mut recent, "a", "two", false);
+        add(&mut recent, "b", "one", false);
         let forms = ["one".into(), "two".into(), "three".into()];
-        assert_eq!(entries.find(SERVER, &forms), Some(&b"b"[..]));
-        assert_eq!(entries.find(SERVER, &[]), None);
+        assert_eq!(recent.find(SERVER, &forms), Some(&b"b"[..]));
+        assert_eq!(recent.find(SERVER, &[]), None);
     }
 
     #[test]
     fn the_oldest_leaves_but_not_what_came_again() {
-        let mut entries = Entries::new(2);
-        add(&mut entries, "a", "one", false);
-        add(&mut entries, "b", "one", false);
-        add(&mut entries, "c", "two", false);
-        assert_eq!(find(&entries, "one"), "b");
-        add(&mut entries, "d", "three", false);
-        assert_eq!(find(&entries, "one"), "nobody");
-        assert_eq!(find(&entries, "two"), "c");
-        assert_eq!(find(&entries, "three"), "d");
-        assert_eq!((entries.count(), entries.newest.len()), (2, 2));
+        let mut recent = RecentRequests::new(2);
+        add(&mut recent, "a", "one", false);
+        add(&mut recent, "b", "one", false);
+        add(&mut recent, "c", "two", false);
+        assert_eq!(find(&recent, "one"), "b");
+        add(&mut recent, "d", "three", false);
+        assert_eq!(find(&recent, "one"), "nobody");
+        assert_eq!(find(&recent, "two"), "c");
+        assert_eq!(find(&recent, "three"), "d");
+        assert_eq!((recent.count(), recent.newest.len()), (2, 2));
     }
 
     #[test]
     fn cut_requests_match_longer_ones() {
-        let mut entries = Entries::new(3);
-        add(&mut entries, "long", "GET /abcdef", true);
-        add(&mut entries, "longer", "GET /abcdefgh", true);
-        add(&mut entries, "whole", "GET /abcdef HTTP/1.0", false);
-        assert_eq!(find(&entries, "GET /abcdefghi"), "longer");
-        assert_eq!(find(&entries, "GET /abcdefgX"), "long");
-        assert_eq!(find(&entries, "GET /abcdef"), "long");
-        assert_eq!(find(&entries, "GET /abcdef HTTP/1.0"), "whole");
-        assert_eq!(find(&entries, "GET /abcde"), "nobody");
-        add(&mut entries, "late", "GET /abcdef", true);
-        assert_eq!(find(&entries, "GET /abcdefghi"), "late");
-        add(&mut entries, "x", "x", false);
-        assert_eq!(entries.cuts.values().sum::<usize>(), 1);
+        let mut recent = RecentRequests::new(3);
+        add(&mut recent, "long", "GET /abcdef", true);
+        add(&mut recent, "longer", "GET /abcdefgh", true);
+        add(&mut recent, "whole", "GET /abcdef HTTP/1.0", false);
+        assert_eq!(find(&recent, "GET /abcdefghi"), "longer");
+        assert_eq!(find(&recent, "GET /abcdefgX"), "long");
+        assert_eq!(find(&recent, "GET /abcdef"), "long");
+        assert_eq!(find(&recent, "GET /abcdef HTTP/1.0"), "whole");
+        assert_eq!(find(&recent, "GET /abcde"), "nobody");
+        add(&mut recent, "late", "GET /abcdef", true);
+        assert_eq!(find(&recent, "GET /abcdefghi"), "late");
+        add(&mut recent, "x", "x", false);
+        assert_eq!(recent.cuts.values().sum::<usize>(), 1);
         for _ in 0..3 {
-            add(&mut entries, "x", "x", false);
+            add(&mut recent, "x", "x", false);
         }
-        assert!(entries.cuts.is_empty());
-        assert_eq!((entries.newest.len(), entries.newest_cut.len()), (1, 0));
+        assert!(recent.cuts.is_empty());
+        assert_eq!((recent.newest.len(), recent.newest_cut.len()), (1, 0));
     }
 
     #[test]
     fn what_was_not_cut_is_no_beginning() {
-        let mut entries = Entries::new(3);
-        add(&mut entries, "cut", "GET /abcdef", true);
-        add(&mut entries, "whole", "GET /abcdef", false);
-        add(&mut entries, "other", "GET /uvwxyz", false);
-        assert_eq!(find(&entries, "GET /abcdefghi"), "cut");
-        assert_eq!(find(&entries, "GET /abcdef"), "whole");
-        assert_eq!(find(&entries, "GET /uvwxyz1"), "nobody");
+        let mut recent = RecentRequests::new(3);
+        add(&mut recent, "cut", "GET /abcdef", true);
+        add(&mut recent, "whole", "GET /abcdef", false);
+        add(&mut recent, "other", "GET /uvwxyz", false);
+        assert_eq!(find(&recent, "GET /abcdefghi"), "cut");
+        assert_eq!(find(&recent, "GET /abcdef"), "whole");
+        assert_eq!(find(&recent, "GET /uvwxyz1"), "nobody");
     }
 }

@@ -14,11 +14,11 @@ use std::net::IpAddr;
 pub const LONGEST: usize = 1023;
 /// Most bytes of the client's and of the server's name. An address takes 45,
 /// and the scope of a link-local one some more.
-const NAME: usize = 64;
+const LONGEST_NAME: usize = 64;
 
 /// A request that pen passed on.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Request<'a> {
+pub struct PenRequest<'a> {
     /// Who asked, as pen wrote it.
     pub client: &'a [u8],
     /// Which server got it.
@@ -30,19 +30,19 @@ pub struct Request<'a> {
 }
 
 /// Whether a line comes from a pen. What does not, comes from a web server.
-pub fn is_pens(line: &[u8]) -> bool {
+pub fn is_from_pen(line: &[u8]) -> bool {
     line.starts_with(b"+ ")
 }
 
 /// Reads `+ client server request`. `None` if it is none, or if no web server
 /// can ever ask for it: the request is empty, the server a Unix socket.
-pub fn request(line: &[u8]) -> Option<Request<'_>> {
+pub fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
     let mut parts = line.strip_prefix(b"+ ")?.splitn(3, |byte| *byte == b' ');
     let client = parts.next()?;
     let server = parts.next()?;
     let text = parts.next()?;
     let is_name = |name: &[u8]| {
-        (1..=NAME).contains(&name.len()) && name.iter().all(|byte| byte.is_ascii_graphic())
+        (1..=LONGEST_NAME).contains(&name.len()) && name.iter().all(|byte| byte.is_ascii_graphic())
     };
     if !is_name(client) || !is_name(server) {
         return None;
@@ -57,15 +57,15 @@ pub fn request(line: &[u8]) -> Option<Request<'_>> {
     }
     // What is short because of its blanks was not cut: lengths without end
     // would each have to be looked up.
-    let cut = line.len() >= LONGEST && text.len() >= LONGEST - 3 * NAME;
-    Some(Request { client, server: server.to_canonical(), text, cut })
+    let cut = line.len() >= LONGEST && text.len() >= LONGEST - 3 * LONGEST_NAME;
+    Some(PenRequest { client, server: server.to_canonical(), text, cut })
 }
 
 /// The request in a web server's line, in the forms in which pen may have
 /// written it: with the web server's escapes undone, as it stands (some do not
 /// escape), and where the HTTP version is missing, with one. None if there is
 /// no request.
-pub fn requests(line: &[u8]) -> Vec<Vec<u8>> {
+pub fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
     let Some(quoted) = quoted(line) else {
         return Vec::new();
     };
@@ -173,21 +173,21 @@ mod tests {
     use super::*;
 
     fn forms(line: &str) -> Vec<String> {
-        let all = requests(line.as_bytes()).into_iter();
+        let all = request_forms(line.as_bytes()).into_iter();
         all.map(|form| String::from_utf8(form).unwrap()).collect()
     }
 
     #[test]
     fn pens_lines() {
         let line = b"+ 192.0.2.7 ::ffff:192.0.2.1 GET /\xe9\" HTTP/1.0\r";
-        let want = Request {
+        let want = PenRequest {
             client: b"192.0.2.7",
             server: [192, 0, 2, 1].into(),
             text: b"GET /.\" HTTP/1.0".to_vec(),
             cut: false,
         };
-        assert_eq!(request(line), Some(want));
-        let v6 = request(b"+ unix fe80::1%eth0 x").unwrap();
+        assert_eq!(pen_request(line), Some(want));
+        let v6 = pen_request(b"+ unix fe80::1%eth0 x").unwrap();
         assert_eq!(v6.server, "fe80::1".parse::<IpAddr>().unwrap());
     }
 
@@ -208,7 +208,7 @@ mod tests {
             "+ \u{7} 192.0.2.1 GET /",
             &long,
         ] {
-            assert_eq!(request(line.as_bytes()), None, "{line}");
+            assert_eq!(pen_request(line.as_bytes()), None, "{line}");
         }
     }
 
@@ -216,14 +216,14 @@ mod tests {
     fn full_datagrams_may_be_cut_ones() {
         let mut line = b"+ 192.0.2.7 192.0.2.1 ".to_vec();
         line.resize(LONGEST - 1, b'x');
-        assert!(!request(&line).unwrap().cut);
+        assert!(!pen_request(&line).unwrap().cut);
         line.push(b'x');
-        assert!(request(&line).unwrap().cut);
+        assert!(pen_request(&line).unwrap().cut);
         line.truncate(300);
         line.resize(LONGEST, b' ');
-        assert!(!request(&line).unwrap().cut);
+        assert!(!pen_request(&line).unwrap().cut);
         line.resize(5000, b'x');
-        assert_eq!(request(&line).unwrap().text.len(), LONGEST);
+        assert_eq!(pen_request(&line).unwrap().text.len(), LONGEST);
     }
 
     #[test]

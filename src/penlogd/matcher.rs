@@ -1,7 +1,7 @@
 //! What becomes of a datagram: what a pen says is kept, a web server's line gets
 //! its client.
 
-use super::entries::Entries;
+use super::entries::RecentRequests;
 use super::line;
 use crate::message;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ struct Counts {
 
 /// Puts the clients in.
 pub struct Matcher {
-    entries: Entries,
+    recent: RecentRequests,
     counts: Counts,
     /// Web servers' lines that are done.
     lines: Vec<u8>,
@@ -25,8 +25,12 @@ pub struct Matcher {
 
 impl Matcher {
     /// With room for so many requests of pens.
-    pub fn new(entries: usize) -> Matcher {
-        Matcher { entries: Entries::new(entries), counts: Counts::default(), lines: Vec::new() }
+    pub fn new(requests: usize) -> Matcher {
+        Matcher {
+            recent: RecentRequests::new(requests),
+            counts: Counts::default(),
+            lines: Vec::new(),
+        }
     }
 
     /// The web servers' lines so far, each with its newline.
@@ -43,7 +47,7 @@ impl Matcher {
     pub fn datagram(&mut self, from: IpAddr, data: &[u8]) {
         let lines = data.split(|byte| *byte == b'\n');
         for line in lines.filter(|line| !line.is_empty()) {
-            if line::is_pens(line) {
+            if line::is_from_pen(line) {
                 self.pens_line(from, line);
             } else {
                 self.web_servers_line(from, line);
@@ -52,10 +56,10 @@ impl Matcher {
     }
 
     fn pens_line(&mut self, from: IpAddr, line: &[u8]) {
-        match line::request(line) {
+        match line::pen_request(line) {
             Some(request) => {
                 self.counts.requests += 1;
-                self.entries.add(&request);
+                self.recent.add(&request);
             }
             None => {
                 self.counts.discarded += 1;
@@ -66,7 +70,7 @@ impl Matcher {
 
     fn web_servers_line(&mut self, from: IpAddr, line: &[u8]) {
         self.counts.lines += 1;
-        match self.entries.find(from, &line::requests(line)) {
+        match self.recent.find(from, &line::request_forms(line)) {
             Some(client) => {
                 self.counts.found += 1;
                 let line = line::with_client(line, client);
@@ -86,7 +90,7 @@ impl Matcher {
         format!(
             "{requests} requests from pens, {} kept, {discarded} lines discarded; \
              {lines} lines from web servers, {found} with their client",
-            self.entries.count()
+            self.recent.count()
         )
     }
 }

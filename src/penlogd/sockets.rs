@@ -2,9 +2,9 @@
 //! nothing but take them in, as the kernel holds few of them.
 
 use super::args::Listen;
-use super::desk::Note;
+use super::desk::Event;
 use crate::message;
-use crate::penlog::DATAGRAM;
+use crate::penlog::MAX_DATAGRAM;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::SyncSender;
@@ -62,7 +62,7 @@ fn everywhere(port: u16) -> Result<Vec<UdpSocket>, String> {
 }
 
 /// Starts a thread for each socket.
-pub fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Note>) -> Result<(), String> {
+pub fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Event>) -> Result<(), String> {
     for socket in sockets {
         let queue = queue.clone();
         thread::Builder::new()
@@ -75,13 +75,13 @@ pub fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Note>) -> Result<(), St
 
 /// Takes in datagrams for ever. What is behind the longest that penlog sends
 /// is left out.
-fn receive(socket: &UdpSocket, queue: &SyncSender<Note>) {
-    let mut buffer = [0; DATAGRAM];
+fn receive(socket: &UdpSocket, queue: &SyncSender<Event>) {
+    let mut buffer = [0; MAX_DATAGRAM];
     loop {
         match socket.recv_from(&mut buffer) {
             Ok((count, from)) => {
                 let data = buffer.get(..count).unwrap_or_default().to_vec();
-                if queue.send(Note::Datagram(from.ip(), data)).is_err() {
+                if queue.send(Event::Datagram(from.ip(), data)).is_err() {
                     return; // nobody takes them any more
                 }
             }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn both_families_arrive() {
         let (port, sockets) = on_a_free_port();
-        let (queue, notes) = std::sync::mpsc::sync_channel(10);
+        let (queue, events) = std::sync::mpsc::sync_channel(10);
         start(sockets, &queue).unwrap();
         let mut hosts = vec!["127.0.0.1"];
         if UdpSocket::bind("[::1]:0").is_ok() {
@@ -124,8 +124,8 @@ mod tests {
         for host in hosts {
             let socket = UdpSocket::bind((host, 0)).unwrap();
             socket.send_to(host.as_bytes(), (host, port)).unwrap();
-            let note = notes.recv_timeout(Duration::from_secs(20)).unwrap();
-            let Note::Datagram(from, data) = note else {
+            let event = events.recv_timeout(Duration::from_secs(20)).unwrap();
+            let Event::Datagram(from, data) = event else {
                 panic!("not a datagram");
             };
             let host: std::net::IpAddr = host.parse().unwrap();
