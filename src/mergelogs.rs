@@ -10,7 +10,7 @@
 //! Everything streams: in memory is a line of each log, and of pen's log what
 //! lies close in time to the newest of them (`window`).
 
-pub(crate) mod date;
+mod date;
 mod input;
 mod line;
 mod options;
@@ -18,12 +18,11 @@ mod peer;
 mod window;
 
 use crate::message;
+use crate::options::Invocation;
 use input::Input;
 use line::Positions;
-use options::{Operand, Options, Task};
+use options::{Operand, Options};
 use peer::LogHost;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
@@ -63,8 +62,8 @@ pub fn main(words: &[OsString]) -> ExitCode {
 /// What the program does, with logs that `open` gives by their names.
 pub fn run(words: &[OsString], open: &OpenLog, mut out: impl Write) -> Result<(), String> {
     let result = match options::read(words) {
-        Ok(Task::Print(text)) => write(&mut out, text.as_bytes()),
-        Ok(Task::Merge(options)) => merge(&options, open, &mut out),
+        Ok(Invocation::Print(text)) => write(&mut out, text.as_bytes()),
+        Ok(Invocation::Run(options)) => merge(&options, open, &mut out),
         Err(why) => Err(MergeError::Failed(why)),
     };
     // What was merged until something failed is shown.
@@ -104,26 +103,23 @@ fn say(text: &str) {
 struct WebLog {
     input: Input,
     server: LogHost,
-    number: u32,
     /// What was found in the line; nothing if it is none of a web server's.
     positions: Option<Positions>,
     /// Of the newest line that has one: a line without a time stays behind it.
     time: i64,
+    ended: bool,
 }
 
 impl WebLog {
-    fn open(log: &Operand, open: &OpenLog, window: &mut Window) -> Result<WebLog, String> {
-        Ok(WebLog {
-            input: Input::open(&log.file, open)?,
-            server: log.server.clone(),
-            number: window.watch(&log.server),
-            positions: None,
-            time: i64::MIN,
-        })
+    fn open(log: &Operand, open: &OpenLog) -> Result<WebLog, String> {
+        let (input, server) = (Input::open(&log.file, open)?, log.server.clone());
+        let mut log = WebLog { input, server, positions: None, time: i64::MIN, ended: false };
+        log.next()?;
+        Ok(log)
     }
 
-    /// Goes on to the next line that is not empty. False at the end.
-    fn next(&mut self) -> Result<bool, String> {
+    /// Goes on to the next line that is not empty.
+    fn next(&mut self) -> Result<(), String> {
         while self.input.next()? {
             let line = self.input.line();
             if matches!(line, b"" | b"\r") {
@@ -133,17 +129,23 @@ impl WebLog {
             if let Some(positions) = self.positions {
                 self.time = positions.time;
             }
-            return Ok(true);
+            return Ok(());
         }
-        Ok(false)
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Says what becomes of the line.
+    fn say(&self, what: &str) {
+        let line = self.input.line();
+        let line = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
+        say(&format!("{}: {what}: {line}", self.input.name()));
     }
 }
 
 /// What all lines need on their way out.
 struct Merger<'a, W> {
     window: Window,
-    dates: date::Writer,
-    key: Vec<u8>,
     debug: usize,
     lines: u64,
     found: u64,
@@ -153,36 +155,17 @@ struct Merger<'a, W> {
 
 fn merge(options: &Options, open: &OpenLog, out: &mut impl Write) -> Result<(), MergeError> {
     let pen_log = Input::open(&options.pen_log, open)?;
-    let mut window = Window::new(pen_log, options.jitter, options.shift);
-    let mut logs = Vec::new();
+    let servers = options.logs.iter().map(|log| log.server.clone()).collect();
+    let window = Window::new(pen_log, servers, options.jitter, options.shift);
+    let logs = options.logs.iter().map(|log| WebLog::open(log, open));
+    let mut logs: Vec<_> = logs.collect::<Result<_, _>>()?;
+    let debug = options.debug;
+    let mut merger = Merger { window, debug, lines: 0, found: 0, malformed: 0, out };
     // The oldest next line comes first; of the same age, that of the log named
     // first.
-    let mut queue = BinaryHeap::new();
-    for (index, log) in options.logs.iter().enumerate() {
-        let mut log = WebLog::open(log, open, &mut window)?;
-        if log.next()? {
-            queue.push(Reverse((log.time, index)));
-        }
-        logs.push(log);
-    }
-    let mut merger = Merger {
-        window,
-        dates: date::Writer::default(),
-        key: Vec::new(),
-        debug: options.debug,
-        lines: 0,
-        found: 0,
-        malformed: 0,
-        out,
-    };
-    while let Some(Reverse((_, index))) = queue.pop() {
-        let Some(log) = logs.get_mut(index) else {
-            continue;
-        };
+    while let Some(log) = logs.iter_mut().filter(|log| !log.ended).min_by_key(|log| log.time) {
         merger.put(log)?;
-        if log.next()? {
-            queue.push(Reverse((log.time, index)));
-        }
+        log.next()?;
     }
     merger.sum_up();
     Ok(())
@@ -196,35 +179,44 @@ impl<W: Write> Merger<'_, W> {
             Some(positions) => self.put_request(log, positions)?,
             None => {
                 self.malformed += 1;
-                tell(self.debug, 2, log, || "no log line".to_owned());
+                if self.debug >= 2 {
+                    log.say("no log line");
+                }
                 copy(self.out, log.input.line())?;
             }
         }
-        log.input.copy_rest(|piece| copy(self.out, piece))?;
+        while let Some(piece) = log.input.next_piece()? {
+            copy(self.out, piece)?;
+        }
         write(self.out, b"\n")
     }
 
     fn put_request(&mut self, log: &WebLog, positions: Positions) -> Result<(), MergeError> {
+        let Positions { client_end, date: (date, date_end), time } = positions;
         let line = log.input.line();
-        let piece = |from, to| line.get(from..to).unwrap_or_default();
-        let (date, date_end) = positions.date;
-        let rest = piece(date_end, line.len());
-        self.window.advance(positions.time)?;
-        let number = log.number;
-        let client = match find(&self.window, &mut self.key, number, rest, positions.time) {
+        let between = line.get(client_end..date).unwrap_or_default();
+        let rest = line.get(date_end..).unwrap_or_default();
+        self.window.advance(time)?;
+        let request = line::request(rest);
+        let found = request.and_then(|request| self.window.find(&log.server, request, time));
+        let client = match found {
             Some((client, later)) => {
                 self.found += 1;
-                tell(self.debug, 3, log, || format!("{client} in pen's log at {later:+} s"));
+                if self.debug >= 3 {
+                    log.say(&format!("{client} in pen's log at {later:+} s"));
+                }
                 client
             }
             None => {
-                tell(self.debug, 2, log, || "not in pen's log".to_owned());
+                if self.debug >= 2 {
+                    log.say("not in pen's log");
+                }
                 &log.server
             }
         };
         client.write(self.out).map_err(cannot_write)?;
-        copy(self.out, piece(positions.client_end, date))?;
-        write(self.out, self.dates.utc(positions.time))?;
+        copy(self.out, between)?;
+        write(self.out, date::utc(time).as_bytes())?;
         copy(self.out, rest)
     }
 
@@ -237,33 +229,5 @@ impl<W: Write> Merger<'_, W> {
             ));
             say(&self.window.summary());
         }
-    }
-}
-
-/// The client of a line whose part behind the date is `rest`.
-fn find<'a>(
-    window: &'a Window,
-    key: &mut Vec<u8>,
-    server: u32,
-    rest: &[u8],
-    time: i64,
-) -> Option<(&'a LogHost, i64)> {
-    let request = line::request(rest)?;
-    line::escaped_key(request, key);
-    let found = window.find(server, key, time);
-    if found.is_none() && request.contains(&b'\\') {
-        // Perhaps this web server writes requests down as they are.
-        line::plain_key(request, key);
-        return window.find(server, key, time);
-    }
-    found
-}
-
-/// Says what becomes of a line to those who want to know that much.
-fn tell(debug: usize, level: usize, log: &WebLog, what: impl FnOnce() -> String) {
-    if debug >= level {
-        let line = log.input.line();
-        let line = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
-        say(&format!("{}: {}: {line}", log.input.name(), what()));
     }
 }

@@ -52,6 +52,15 @@ impl<A> Spec<A> {
     }
 }
 
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Invocation<Plan> {
+    /// Print this and end well.
+    Print(String),
+    /// Run like this.
+    Run(Plan),
+}
+
 /// Options in the order in which they were given, with their values, and the
 /// operands.
 pub type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);

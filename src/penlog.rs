@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// Most bytes of a datagram, the newline included; longer lines are cut. Few
 /// log lines come near, and the BSDs send at most 9216 bytes unless told
 /// otherwise (sysctl net.inet.udp.maxdgram).
-pub const MAX_DATAGRAM: usize = 8192;
+pub(crate) const MAX_DATAGRAM: usize = 8192;
 
 const USAGE: &str = "usage: penlog server port [my_ip]";
 

@@ -3,13 +3,14 @@
 //! host:port`), web servers send their log lines ([`crate::penlog`]), and here
 //! each line's first word is replaced by the client who made that request.
 //!
-//! Datagrams go from the sockets' threads ([`sockets`]) through a queue to the
-//! one thread ([`desk`]) that knows the requests ([`entries`]), puts the clients
-//! in ([`matcher`]) and writes the log; [`line`](mod@line) takes lines apart.
+//! Datagrams go from the sockets' threads (`sockets`) through a queue to the
+//! one thread (`desk`) that knows the requests (`entries`), puts the clients
+//! in ([`matcher`]) and writes the log; `line` takes lines apart.
 //!
 //! Whoever can send datagrams here can write to the log.
 
 use crate::message;
+use crate::options::Invocation;
 use crate::process::{self, Parent, PidFile};
 use crate::sys::{Signal, Signals};
 use crate::users;
@@ -20,14 +21,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub mod args;
-pub mod desk;
-pub mod entries;
-pub mod line;
+mod desk;
+mod entries;
+mod line;
 pub mod matcher;
-pub mod sockets;
+mod sockets;
 
-use args::{Plan, Task};
-use desk::{Collector, Event, Output};
+use args::Plan;
+use desk::{Collector, Event};
 
 /// Datagrams that may wait to be worked on: the kernel's own queue is short,
 /// some hundred lines on Linux.
@@ -39,11 +40,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
     let result = match args::read(words) {
-        Ok(Task::Print(text)) => {
+        Ok(Invocation::Print(text)) => {
             process::print(&text);
             Ok(())
         }
-        Ok(Task::Run(plan)) => process::start(plan.foreground, |parent| run(&plan, parent)),
+        Ok(Invocation::Run(plan)) => process::start(plan.foreground, |parent| run(&plan, parent)),
         Err(why) => Err(why),
     };
     process::finish("penlogd", result)
@@ -61,10 +62,9 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
     parent.open_syslog(c"penlogd");
     process::drop_privileges(user, plan.jail.as_deref())?;
     // pen quirk: in the background, too, standard output gets the lines.
-    let output = Output::open(plan.log.as_deref())?;
+    let mut collector = Collector::open(plan.requests, plan.log.as_deref())?;
     let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (queue, events) = mpsc::sync_channel(QUEUE);
-    let mut collector = Collector::new(plan.requests, output);
     thread::Builder::new()
         .name("collect".to_owned())
         .spawn(move || collector.work(&events))

@@ -65,15 +65,9 @@ impl Input {
         self.read()
     }
 
-    /// Writes out what is not held of a long line.
-    pub(super) fn copy_rest(
-        &mut self,
-        mut write: impl FnMut(&[u8]) -> Result<(), super::MergeError>,
-    ) -> Result<(), super::MergeError> {
-        while self.more && self.read()? {
-            write(&self.line)?;
-        }
-        Ok(())
+    /// What is not held of a long line, piece by piece.
+    pub(super) fn next_piece(&mut self) -> Result<Option<&[u8]>, String> {
+        Ok((self.more && self.read()?).then_some(&self.line))
     }
 
     /// Reads a line, or the next piece of one.
@@ -134,11 +128,9 @@ mod tests {
                 let mut input = input(text.as_bytes());
                 assert!(input.next().unwrap());
                 let mut copy = input.line().to_vec();
-                let write = |piece: &[u8]| {
+                while let Some(piece) = input.next_piece().unwrap() {
                     copy.extend_from_slice(piece);
-                    Ok(())
-                };
-                assert!(input.copy_rest(write).is_ok());
+                }
                 assert_eq!(copy, long.as_bytes());
                 assert_eq!(input.next().unwrap(), end.contains("next"));
             }

@@ -2,6 +2,7 @@
 //! which its request is found in pen's log.
 
 use super::date;
+use crate::request_text::{self, dotted};
 
 /// Bytes of a request in pen's log; the rest is cut off there.
 pub(super) const REQUEST: usize = 100;
@@ -35,66 +36,35 @@ pub(super) fn positions(line: &[u8]) -> Option<Positions> {
 /// The first quoted word of what follows the date, as it is written there. A
 /// line that is cut off ends it too, if as much of it is left as pen logs.
 pub(super) fn request(rest: &[u8]) -> Option<&[u8]> {
-    let open = rest.iter().position(|byte| *byte == b'"')?;
-    let text = rest.get(open + 1..)?;
-    let mut escaped = false;
-    let is_end = |byte: &u8| {
-        let end = *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-        end
-    };
-    match text.iter().position(is_end) {
-        Some(end) => text.get(..end),
-        // Four bytes (\xhh) at most stand for one.
-        None => (text.len() >= 4 * REQUEST).then_some(text),
-    }
+    let (text, is_closed) = request_text::quoted(rest)?;
+    // Four bytes (\xhh) at most stand for one.
+    (is_closed || text.len() >= 4 * REQUEST).then_some(text)
 }
 
 /// The key of a request as pen has logged it, or a web server that escapes
 /// nothing.
-pub(super) fn plain_key(request: &[u8], key: &mut Vec<u8>) {
-    key.clear();
-    key.extend(request.iter().take(REQUEST).map(|byte| dotted(*byte)));
+pub(super) fn plain_key(request: &[u8]) -> Vec<u8> {
+    request.iter().take(REQUEST).map(|byte| dotted(*byte)).collect()
 }
 
 /// The key of a request as web servers log it: with `\"`, `\\`, `\xhh` and the
 /// like. A carriage return or line feed is where pen ends the line.
-pub(super) fn escaped_key(mut request: &[u8], key: &mut Vec<u8>) {
-    key.clear();
+pub(super) fn escaped_key(mut request: &[u8]) -> Vec<u8> {
+    let mut key = Vec::new();
     while key.len() < REQUEST {
         let byte;
-        (byte, request) = match request {
-            [] => return,
-            [b'\\', b'x', high, low, rest @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                (hex(*high) << 4 | hex(*low), rest)
-            }
-            [b'\\', b'n' | b'r', ..] => return,
-            [b'\\', b'a' | b'b' | b'e' | b'f' | b't' | b'v', rest @ ..] => (b'\t', rest),
-            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
+        (byte, request) = match (request_text::unescape(request), request) {
+            (Some(unescaped), _) => unescaped,
+            (None, [b'\\', b'e', rest @ ..]) => (b'\x1b', rest),
+            (None, [b'\\', byte, rest @ ..] | [byte, rest @ ..]) => (*byte, rest),
+            (None, []) => break,
         };
         if matches!(byte, b'\r' | b'\n') {
-            return;
+            break;
         }
         key.push(dotted(byte));
     }
-}
-
-/// The value of a hexadecimal digit.
-fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20).wrapping_sub(b'a' - 10),
-    }
-}
-
-/// Pen logs a dot for what is not printable ASCII.
-fn dotted(byte: u8) -> u8 {
-    match byte {
-        b' '..=b'~' => byte,
-        _ => b'.',
-    }
+    key
 }
 
 #[cfg(test)]
@@ -136,11 +106,8 @@ mod tests {
     }
 
     fn keys(request: &[u8]) -> (String, String) {
-        let (mut plain, mut escaped) = (b"old".to_vec(), b"old".to_vec());
-        plain_key(request, &mut plain);
-        escaped_key(request, &mut escaped);
         let text = |key| String::from_utf8(key).unwrap();
-        (text(plain), text(escaped))
+        (text(plain_key(request)), text(escaped_key(request)))
     }
 
     #[test]

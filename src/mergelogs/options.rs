@@ -2,18 +2,9 @@
 
 use super::input::STDIN;
 use super::peer::LogHost;
-use crate::options;
+use crate::options::{self, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
-
-/// What the command line asks for.
-#[derive(Debug)]
-pub(super) enum Task {
-    /// Print this and end well.
-    Print(String),
-    /// Merge.
-    Merge(Options),
-}
 
 /// What to merge, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,36 +34,33 @@ const JITTER: i64 = 600;
 
 /// What an option says.
 #[derive(Clone, Copy)]
-enum Action {
+enum MergeOption {
     PenLog,
     Whole,
     Debug,
     Jitter,
     Shift,
-    Text(fn() -> String),
+    Help,
+    Version,
 }
 
-type Spec = options::Spec<Action>;
-
 /// All options, in the order of the usage text.
-const TABLE: &[Spec] = &[
-    Spec::letter("p", "penlog", "pen's log; - is standard input", Action::PenLog),
-    Spec::letter("c", "", "search all of pen's log, however far away in time", Action::Whole),
-    Spec::letter("d", "", "say what happens; repeat for more", Action::Debug),
+const TABLE: &[Spec<MergeOption>] = &[
+    Spec::letter("p", "penlog", "pen's log; - is standard input", MergeOption::PenLog),
+    Spec::letter("c", "", "search all of pen's log, however far away in time", MergeOption::Whole),
+    Spec::letter("d", "", "say what happens; repeat for more", MergeOption::Debug),
     Spec::letter(
         "j",
         "seconds",
         "search pen's log so far to either side of a line [600]",
-        Action::Jitter,
+        MergeOption::Jitter,
     ),
-    Spec::letter("t", "seconds", "subtract this from the times in pen's log", Action::Shift),
-    Spec::long("help", "", "this text", Action::Text(usage)),
-    Spec::long("version", "", "the version", Action::Text(version)),
+    Spec::letter("t", "seconds", "subtract this from the times in pen's log", MergeOption::Shift),
+    Spec::long("help", "", "this text", MergeOption::Help),
+    Spec::long("version", "", "the version", MergeOption::Version),
 ];
 
-fn version() -> String {
-    format!("mergelogs (pen) {}\n", env!("CARGO_PKG_VERSION"))
-}
+const VERSION: &str = concat!("mergelogs (pen) ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// The usage text.
 fn usage() -> String {
@@ -88,7 +76,7 @@ fn usage() -> String {
 }
 
 /// Reads the command line.
-pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
+pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
     let (given, operands) = options::split("mergelogs", TABLE, words)?;
     let mut pen_log = None;
     let (mut jitter, mut shift, mut whole, mut debug) = (JITTER, 0, false, 0);
@@ -98,17 +86,18 @@ pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
             _ => Err(format!("{} {word}: expected a number of seconds", spec.name())),
         };
         match spec.action {
-            Action::Jitter => jitter = seconds(0)?,
-            Action::Shift => shift = seconds(i64::MIN)?,
-            Action::Whole => whole = true,
-            Action::Debug => debug += 1,
-            Action::PenLog => pen_log = Some(word),
-            Action::Text(make) => return Ok(Task::Print(make())),
+            MergeOption::Jitter => jitter = seconds(0)?,
+            MergeOption::Shift => shift = seconds(i64::MIN)?,
+            MergeOption::Whole => whole = true,
+            MergeOption::Debug => debug += 1,
+            MergeOption::PenLog => pen_log = Some(word),
+            MergeOption::Help => return Ok(Invocation::Print(usage())),
+            MergeOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
         }
     }
     // pen quirk: not knowing how to call it is no failure.
     if operands.is_empty() {
-        return Ok(Task::Print(usage()));
+        return Ok(Invocation::Print(usage()));
     }
     let Some(pen_log) = pen_log else {
         return Err("no pen log given, expected -p penlog".to_owned());
@@ -119,7 +108,7 @@ pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
     if files.filter(|file| *file == STDIN).count() > 1 {
         return Err("-: standard input can be read only once".to_owned());
     }
-    Ok(Task::Merge(Options { pen_log, jitter: (!whole).then_some(jitter), shift, debug, logs }))
+    Ok(Invocation::Run(Options { pen_log, jitter: (!whole).then_some(jitter), shift, debug, logs }))
 }
 
 /// `server:logfile`. The first colon splits, but an IPv6 address stays whole:
@@ -148,7 +137,7 @@ mod tests {
 
     fn merge(line: &str) -> Options {
         match read(&words(line)) {
-            Ok(Task::Merge(options)) => options,
+            Ok(Invocation::Run(options)) => options,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -230,7 +219,7 @@ mod tests {
             ("--version", "mergelogs (pen) "),
         ] {
             match read(&words(line)) {
-                Ok(Task::Print(text)) => assert!(text.contains(part), "{text}"),
+                Ok(Invocation::Print(text)) => assert!(text.contains(part), "{text}"),
                 other => panic!("{line}: {other:?}"),
             }
         }

@@ -27,7 +27,7 @@ struct LogEntry {
 /// The window.
 pub(super) struct Window {
     input: Input,
-    servers: HashMap<LogHost, u32>,
+    servers: HashSet<LogHost>,
     /// How far from a line an entry may be. Nothing: any distance, and
     /// everything is held.
     jitter: Option<i64>,
@@ -45,7 +45,6 @@ pub(super) struct Window {
     /// Where an entry came that is older than the one before it.
     disordered: HashSet<RequestHash>,
     ended: bool,
-    key: Vec<u8>,
     // Counts for the curious (`-d`).
     lines: u64,
     malformed: u64,
@@ -53,10 +52,16 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(input: Input, jitter: Option<i64>, shift: i64) -> Window {
+    /// For requests to these servers.
+    pub(super) fn new(
+        input: Input,
+        servers: HashSet<LogHost>,
+        jitter: Option<i64>,
+        shift: i64,
+    ) -> Window {
         Window {
             input,
-            servers: HashMap::new(),
+            servers,
             jitter,
             shift,
             hashers: Default::default(),
@@ -66,17 +71,10 @@ impl Window {
             ahead: VecDeque::new(),
             disordered: HashSet::new(),
             ended: false,
-            key: Vec::new(),
             lines: 0,
             malformed: 0,
             elsewhere: 0,
         }
-    }
-
-    /// Requests to this server will be asked for: by the number it gets.
-    pub(super) fn watch(&mut self, server: &LogHost) -> u32 {
-        let number = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
-        *self.servers.entry(server.clone()).or_insert(number)
     }
 
     /// Moves the window on to a line of this time. It never moves back.
@@ -122,14 +120,8 @@ impl Window {
         self.index.retain(|_, entries| {
             let old = entries.partition_point(|entry| entry.time < floor);
             entries.drain(..old);
-            if entries.len() < entries.capacity() / 4 {
-                entries.shrink_to_fit();
-            }
             !entries.is_empty()
         });
-        if self.index.len() < self.index.capacity() / 8 {
-            self.index.shrink_to_fit();
-        }
     }
 
     /// Reads a line of pen's log, `client time server request`. The time, if it
@@ -147,17 +139,14 @@ impl Window {
             return Ok(None);
         };
         let time = fields.time.saturating_sub(self.shift);
-        let Some(server) = self.servers.get(&LogHost::new(fields.server)) else {
+        let server = LogHost::new(fields.server);
+        if !self.servers.contains(&server) {
             self.elsewhere += 1;
-            return Ok(Some(time));
-        };
-        if time >= floor {
-            line::plain_key(fields.request, &mut self.key);
+        } else if time >= floor {
             let entry = LogEntry { time, client: LogHost::new(fields.client) };
-            let hash = hash(&self.hashers, *server, &self.key);
+            let hash = self.hash(&server, &line::plain_key(fields.request));
             // Most requests come only once within the window.
-            let entries = self.index.entry(hash);
-            let entries = entries.or_insert_with(|| Vec::with_capacity(1));
+            let entries = self.index.entry(hash).or_insert_with(|| Vec::with_capacity(1));
             if entries.last().is_some_and(|last| last.time > time) {
                 self.disordered.insert(hash);
             }
@@ -179,8 +168,22 @@ impl Window {
 
     /// The client whose request to this server was nearest to this time, and
     /// how much later it was; of two equally near the earlier one.
-    pub(super) fn find(&self, server: u32, key: &[u8], time: i64) -> Option<(&LogHost, i64)> {
-        let entries = self.index.get(&hash(&self.hashers, server, key))?;
+    pub(super) fn find(
+        &self,
+        server: &LogHost,
+        request: &[u8],
+        time: i64,
+    ) -> Option<(&LogHost, i64)> {
+        let found = self.nearest(server, &line::escaped_key(request), time);
+        if found.is_none() && request.contains(&b'\\') {
+            // Perhaps this web server writes requests down as they are.
+            return self.nearest(server, &line::plain_key(request), time);
+        }
+        found
+    }
+
+    fn nearest(&self, server: &LogHost, key: &[u8], time: i64) -> Option<(&LogHost, i64)> {
+        let entries = self.index.get(&self.hash(server, key))?;
         let after = entries.partition_point(|entry| entry.time < time);
         let next = entries.get(after);
         let before = after.checked_sub(1).and_then(|at| entries.get(at));
@@ -199,11 +202,11 @@ impl Window {
         };
         near.then_some((&nearest.client, nearest.time.saturating_sub(time)))
     }
-}
 
-fn hash(hashers: &(RandomState, RandomState), server: u32, key: &[u8]) -> RequestHash {
-    let key = (server, key);
-    (hashers.0.hash_one(key), hashers.1.hash_one(key))
+    fn hash(&self, server: &LogHost, key: &[u8]) -> RequestHash {
+        let (first, second) = &self.hashers;
+        (first.hash_one((server, key)), second.hash_one((server, key)))
+    }
 }
 
 /// The words of a line of pen's log.
@@ -229,12 +232,15 @@ mod tests {
 
     const SERVER: &str = "192.0.2.1";
 
-    fn window(jitter: Option<i64>, shift: i64, log: &str) -> (Window, u32) {
+    fn host(name: &str) -> LogHost {
+        LogHost::new(name.as_bytes())
+    }
+
+    fn window(jitter: Option<i64>, shift: i64, log: &str) -> Window {
         let log = std::io::Cursor::new(log.as_bytes().to_vec());
         let input = Input::new("pen.log", Box::new(log));
-        let mut window = Window::new(input, jitter, shift);
-        let server = window.watch(&LogHost::new(SERVER.as_bytes()));
-        (window, server)
+        let servers = [SERVER, "0:0::2", "unix"].map(host).into();
+        Window::new(input, servers, jitter, shift)
     }
 
     /// Entries of the same request at these times, of a client each.
@@ -249,7 +255,7 @@ mod tests {
 
     fn find(window: &mut Window, time: i64) -> Option<(String, i64)> {
         window.advance(time).unwrap();
-        let (client, later) = window.find(0, b"R", time)?;
+        let (client, later) = window.find(&host(SERVER), b"R", time)?;
         Some((client.to_string(), later))
     }
 
@@ -259,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_nearest_is_found() {
-        let (mut window, _) = window(Some(100), 0, &log(&[10, 20, 20, 31, 30]));
+        let mut window = window(Some(100), 0, &log(&[10, 20, 20, 31, 30]));
         for (time, client, later) in [
             (0, "client0", 10),
             (10, "client0", 0),
@@ -286,10 +292,10 @@ mod tests {
             (i64::MAX, i64::MIN + 10, None),
             (i64::MAX, i64::MIN + 11, found("client0", i64::MAX)),
         ] {
-            let (mut window, _) = window(Some(jitter), 0, &log(&[10]));
+            let mut window = window(Some(jitter), 0, &log(&[10]));
             assert_eq!(find(&mut window, time), client, "{jitter} {time}");
         }
-        let (mut window, _) = window(None, 0, &log(&[10]));
+        let mut window = window(None, 0, &log(&[10]));
         assert_eq!(find(&mut window, 1_000_000), found("client0", -999_990));
     }
 
@@ -297,7 +303,7 @@ mod tests {
     fn times_are_shifted() {
         for (shift, later) in [(3, 7), (-3, 13), (i64::MIN, i64::MAX), (i64::MAX, 11)] {
             let time = if shift == i64::MAX { i64::MIN } else { 0 };
-            let (mut window, _) = window(None, shift, &log(&[10]));
+            let mut window = window(None, shift, &log(&[10]));
             assert_eq!(find(&mut window, time), found("client0", later), "{shift}");
         }
     }
@@ -305,7 +311,7 @@ mod tests {
     #[test]
     fn old_entries_are_forgotten() {
         let times: Vec<_> = (0..100_000).collect();
-        let (mut window, _) = window(Some(100), 0, &log(&times));
+        let mut window = window(Some(100), 0, &log(&times));
         for time in 0..100_000 {
             assert_eq!(find(&mut window, time).unwrap().1, 0);
             assert!(held(&window) <= 200 + 25 + AHEAD + 1, "{}", held(&window));
@@ -317,14 +323,14 @@ mod tests {
 
     #[test]
     fn what_is_out_of_the_window_already_is_not_held() {
-        let (mut window, _) = window(Some(100), 0, &log(&[1; 10_000]));
+        let mut window = window(Some(100), 0, &log(&[1; 10_000]));
         assert_eq!(find(&mut window, 1_000), None);
         assert_eq!(held(&window), 0);
     }
 
     #[test]
     fn late_lines_are_found_too() {
-        let (mut window, _) = window(Some(100), 0, &log(&[0, 50, 100]));
+        let mut window = window(Some(100), 0, &log(&[0, 50, 100]));
         assert_eq!(find(&mut window, 100), found("client2", 0));
         assert_eq!(find(&mut window, 10), found("client0", -10));
     }
@@ -332,7 +338,7 @@ mod tests {
     #[test]
     fn joined_logs_are_put_in_order() {
         let times: Vec<_> = (0..50_000).chain(0..50_000).chain(7..9).collect();
-        let (mut window, _) = window(None, 0, &log(&times));
+        let mut window = window(None, 0, &log(&times));
         for time in [0, 7, 49_999] {
             assert_eq!(find(&mut window, time), found(&format!("client{time}"), 0));
         }
@@ -343,7 +349,7 @@ mod tests {
 
     #[test]
     fn one_wrong_time_hides_nothing() {
-        let (mut window, _) = window(Some(10), 0, &log(&[1, i64::MAX, 2, 30, 3, 40]));
+        let mut window = window(Some(10), 0, &log(&[1, i64::MAX, 2, 30, 3, 40]));
         for (time, client) in [(3, "client4"), (31, "client3"), (40, "client5")] {
             assert_eq!(find(&mut window, time).unwrap().0, client);
         }
@@ -354,7 +360,7 @@ mod tests {
         let text = "\n\u{0} \n a\nc x s R\nc 1\nc 1 192.0.2.1\n 1 192.0.2.1 R\n\
                     c 99999999999999999999 192.0.2.1 R\nother 1 192.0.2.9 R\n\
                     good 1 192.0.2.1 R\r\n";
-        let (mut window, _) = window(None, 0, text);
+        let mut window = window(None, 0, text);
         assert_eq!(find(&mut window, 1), found("good", 0));
         assert_eq!(held(&window), 1);
         let summary = window.summary();
@@ -364,17 +370,17 @@ mod tests {
     #[test]
     fn servers_and_requests_are_kept_apart() {
         let text = "a 1 192.0.2.1 R\nb 1 ::2 R\nc 1 unix R\nd 1 192.0.2.1 RR\n";
-        let (mut window, first) = window(None, 0, text);
-        let second = window.watch(&LogHost::new(b"0:0::2"));
-        let third = window.watch(&LogHost::new(b"unix"));
-        assert_eq!(window.watch(&LogHost::new(b"::ffff:192.0.2.1")), first);
+        let mut window = window(None, 0, text);
         window.advance(1).unwrap();
-        for (server, request, client) in
-            [(first, "R", "a"), (second, "R", "b"), (third, "R", "c"), (first, "RR", "d")]
-        {
-            let (found, _) = window.find(server, request.as_bytes(), 1).unwrap();
-            assert_eq!(found, &LogHost::new(client.as_bytes()));
+        for (server, request, client) in [
+            ("::ffff:192.0.2.1", "R", "a"),
+            ("::2", "R", "b"),
+            ("unix", "R", "c"),
+            (SERVER, "RR", "d"),
+        ] {
+            let (found, _) = window.find(&host(server), request.as_bytes(), 1).unwrap();
+            assert_eq!(found, &host(client));
         }
-        assert_eq!(window.find(second, b"RR", 1), None);
+        assert_eq!(window.find(&host("::2"), b"RR", 1), None);
     }
 }

@@ -2,21 +2,13 @@
 //! usage text come.
 
 use crate::addr::{self, Endpoint};
-use crate::options;
+use crate::options::{self, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Requests of pens that are kept unless told otherwise.
 const REQUESTS: usize = 1000;
-
-/// What the command line asks for.
-pub enum Task {
-    /// Print this and end well.
-    Print(String),
-    /// Run like this.
-    Run(Plan),
-}
 
 /// Where to listen.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,94 +40,54 @@ pub struct Plan {
     pub user: Option<String>,
 }
 
-type Complaint = Result<(), String>;
-
-/// What an option does.
-pub enum Action {
-    /// Changes the plan.
-    Flag(fn(&mut Plan)),
-    /// Changes the plan by its value, or says what is wrong with that.
-    Value(fn(&mut Plan, &str) -> Complaint),
-    /// Prints a text.
-    Text(fn() -> String),
+/// What the letter of an option stands for.
+#[derive(Clone, Copy)]
+pub enum PenlogdOption {
+    /// `-b`
+    Buffer,
+    /// `-d`
+    Debug,
+    /// `-f`
+    Foreground,
+    /// `-j`
+    Jail,
+    /// `-l`
+    Log,
+    /// `-n`
+    Requests,
+    /// `-p`
+    PidFile,
+    /// `-u`
+    User,
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
 }
 
-/// An option of the table.
-pub type Spec = options::Spec<Action>;
-
 /// All options, in the order of the usage text.
-pub const TABLE: &[Spec] = &[
+pub const TABLE: &[Spec<PenlogdOption>] = &[
     Spec::letter(
         "b",
         "",
         "accepted, without effect: every line is written at once",
-        Action::Flag(|_| {}),
+        PenlogdOption::Buffer,
     ),
-    Spec::letter(
-        "d",
-        "",
-        "say more; repeat for more still",
-        Action::Flag(|plan| plan.debug = plan.debug.saturating_add(1)),
-    ),
-    Spec::letter("f", "", "stay in the foreground", Action::Flag(|plan| plan.foreground = true)),
-    Spec::letter(
-        "j",
-        "dir",
-        "run in this directory as root (chroot)",
-        Action::Value(|plan, word| {
-            plan.jail = Some(word.into());
-            Ok(())
-        }),
-    ),
-    Spec::letter(
-        "l",
-        "file",
-        "append to this file [standard output]",
-        Action::Value(|plan, word| {
-            plan.log = Some(word.into());
-            Ok(())
-        }),
-    ),
-    Spec::letter(
-        "n",
-        "number",
-        "requests of pens to keep [1000]",
-        Action::Value(|plan, word| {
-            plan.requests = match word.parse() {
-                Ok(number) if number >= 1 => number,
-                _ => return Err("expected a number of at least 1".to_owned()),
-            };
-            Ok(())
-        }),
-    ),
-    Spec::letter(
-        "p",
-        "file",
-        "write the process number to a file",
-        Action::Value(|plan, word| {
-            plan.pid_file = Some(word.into());
-            Ok(())
-        }),
-    ),
-    Spec::letter(
-        "u",
-        "user",
-        "run as this user, by name or number",
-        Action::Value(|plan, word| {
-            plan.user = Some(word.to_owned());
-            Ok(())
-        }),
-    ),
-    Spec::long("help", "", "this text", Action::Text(usage)),
-    Spec::long("version", "", "the version", Action::Text(version)),
+    Spec::letter("d", "", "say more; repeat for more still", PenlogdOption::Debug),
+    Spec::letter("f", "", "stay in the foreground", PenlogdOption::Foreground),
+    Spec::letter("j", "dir", "run in this directory as root (chroot)", PenlogdOption::Jail),
+    Spec::letter("l", "file", "append to this file [standard output]", PenlogdOption::Log),
+    Spec::letter("n", "number", "requests of pens to keep [1000]", PenlogdOption::Requests),
+    Spec::letter("p", "file", "write the process number to a file", PenlogdOption::PidFile),
+    Spec::letter("u", "user", "run as this user, by name or number", PenlogdOption::User),
+    Spec::long("help", "", "this text", PenlogdOption::Help),
+    Spec::long("version", "", "the version", PenlogdOption::Version),
 ];
 
-fn version() -> String {
-    format!("penlogd {}\n", env!("CARGO_PKG_VERSION"))
-}
+const VERSION: &str = concat!("penlogd ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// The usage text.
-pub fn usage() -> String {
+fn usage() -> String {
     let mut text = String::from("usage: penlogd [options] [host:]port\n\n");
     text.push_str(&options::list(TABLE));
     text.push_str(
@@ -147,7 +99,7 @@ pub fn usage() -> String {
 }
 
 /// Reads the command line. Opens nothing.
-pub fn read(words: &[OsString]) -> Result<Task, String> {
+pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
     let (given, operands) = options::split("penlogd", TABLE, words)?;
     let mut plan = Plan {
         listen: Listen::At(Vec::new()),
@@ -161,20 +113,28 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
     };
     for (spec, word) in given {
         match spec.action {
-            Action::Flag(action) => action(&mut plan),
-            Action::Value(action) => {
-                action(&mut plan, &word).map_err(|why| format!("{} {word}: {why}", spec.name()))?
-            }
-            Action::Text(text) => return Ok(Task::Print(text())),
+            PenlogdOption::Buffer => {}
+            PenlogdOption::Debug => plan.debug = plan.debug.saturating_add(1),
+            PenlogdOption::Foreground => plan.foreground = true,
+            PenlogdOption::Jail => plan.jail = Some(word.into()),
+            PenlogdOption::Log => plan.log = Some(word.into()),
+            PenlogdOption::Requests => match word.parse() {
+                Ok(number) if number >= 1 => plan.requests = number,
+                _ => return Err(format!("-n {word}: expected a number of at least 1")),
+            },
+            PenlogdOption::PidFile => plan.pid_file = Some(word.into()),
+            PenlogdOption::User => plan.user = Some(word),
+            PenlogdOption::Help => return Ok(Invocation::Print(usage())),
+            PenlogdOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
         }
     }
     match operands.as_slice() {
         // pen quirk: not knowing how to call it is no failure.
-        [] => return Ok(Task::Print(usage())),
+        [] => return Ok(Invocation::Print(usage())),
         [word] => plan.listen = listen(word)?,
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
     }
-    Ok(Task::Run(plan))
+    Ok(Invocation::Run(plan))
 }
 
 /// A port alone means IPv4 and IPv6.
@@ -194,14 +154,15 @@ fn listen(word: &str) -> Result<Listen, String> {
 mod tests {
     use super::*;
 
-    fn task(line: &str) -> Result<Task, String> {
+    fn task(line: &str) -> Result<Invocation<Plan>, String> {
         let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
         read(&words)
     }
 
     #[test]
     fn everything_is_read() {
-        let Ok(Task::Run(plan)) = task("-fd -b 10000 -d -j/jail -l log -n 5 -n7 -p pid -u www")
+        let Ok(Invocation::Run(plan)) =
+            task("-fd -b 10000 -d -j/jail -l log -n 5 -n7 -p pid -u www")
         else {
             panic!("does not run");
         };
@@ -255,7 +216,7 @@ mod tests {
             [("", "usage: penlogd"), ("--help", "--version"), ("--version", "penlogd ")]
         {
             match task(line) {
-                Ok(Task::Print(text)) => assert!(text.contains(part), "{text}"),
+                Ok(Invocation::Print(text)) => assert!(text.contains(part), "{text}"),
                 _ => panic!("{line}"),
             }
         }

@@ -9,6 +9,7 @@ use crate::message;
 use crate::sys;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::iter;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 const BATCH: usize = 64 * 1024;
 
 /// What the thread is told.
-pub enum Event {
+pub(super) enum Event {
     /// This came from there.
     Datagram(IpAddr, Vec<u8>),
     /// Open the log again.
@@ -30,17 +31,21 @@ pub enum Event {
     Stop(SyncSender<bool>),
 }
 
-/// Where the lines go.
-pub struct Output {
+/// What the thread has.
+pub(super) struct Collector {
+    matcher: Matcher,
+    /// Where the lines go.
     file: File,
-    /// Nothing for standard output.
+    /// The file's; nothing for standard output.
     path: Option<PathBuf>,
-    well: bool,
+    /// How the last write failed.
+    failure: Option<ErrorKind>,
 }
 
-impl Output {
-    /// Opens the log, or takes standard output as it is now.
-    pub fn open(path: Option<&Path>) -> Result<Output, String> {
+impl Collector {
+    /// With room for so many requests of pens. Opens the log, or takes standard
+    /// output as it is now.
+    pub(super) fn open(requests: usize, path: Option<&Path>) -> Result<Collector, String> {
         let file = match path {
             Some(path) => append(path).map_err(|why| format!("-l {why}"))?,
             None => {
@@ -48,8 +53,32 @@ impl Output {
                 File::from(fd.map_err(|e| format!("standard output: {e}"))?)
             }
         };
-        let (path, well) = (path.map(Path::to_owned), true);
-        Ok(Output { file, path, well })
+        let (matcher, path) = (Matcher::new(requests), path.map(Path::to_owned));
+        Ok(Collector { matcher, file, path, failure: None })
+    }
+
+    /// The thread's life.
+    pub(super) fn work(&mut self, queue: &Receiver<Event>) {
+        while let Ok(first) = queue.recv() {
+            for event in iter::once(first).chain(queue.try_iter()) {
+                match event {
+                    Event::Datagram(from, data) => self.matcher.datagram(from, &data),
+                    Event::Report => message::say(self.matcher.report()),
+                    Event::Reopen => {
+                        self.write();
+                        self.reopen();
+                    }
+                    Event::Stop(done) => {
+                        self.write();
+                        let _ = done.try_send(!self.reader_has_gone());
+                    }
+                }
+                if self.matcher.lines().len() >= BATCH {
+                    self.write();
+                }
+            }
+            self.write();
+        }
     }
 
     /// After rotation. If that fails, what was open stays.
@@ -59,95 +88,42 @@ impl Output {
         };
         message::say("opening the log again on HUP");
         match append(path) {
-            Ok(file) => (self.file, self.well) = (file, true),
+            Ok(file) => (self.file, self.failure) = (file, None),
             Err(why) => message::say(why),
         }
     }
 
-    /// Writes whole lines. The first failure after a success is told; one that
-    /// stays for good is returned.
-    fn write(&mut self, lines: &[u8]) -> Result<(), String> {
-        if lines.is_empty() {
-            return Ok(());
+    /// Writes what was gathered. The first failure after a success is told.
+    /// When the reader of standard output has gone, there is nothing left to do
+    /// here, and whoever started penlogd sees it by the status.
+    fn write(&mut self) {
+        if self.matcher.lines().is_empty() {
+            return;
         }
-        let Err(e) = self.file.write_all(lines) else {
-            self.well = true;
-            return Ok(());
+        let result = self.file.write_all(self.matcher.lines());
+        self.matcher.clear();
+        let Err(e) = result else {
+            self.failure = None;
+            return;
         };
-        let name = match &self.path {
-            Some(path) => path.display().to_string(),
-            None => "standard output".to_owned(),
-        };
-        let why = format!("{name}: cannot write: {e}");
-        if self.path.is_none() && e.kind() == ErrorKind::BrokenPipe {
-            return Err(why);
+        if self.failure.replace(e.kind()) != Some(e.kind()) {
+            let path = self.path.as_ref().map(|path| path.display().to_string());
+            let name = path.unwrap_or_else(|| "standard output".to_owned());
+            message::say(format_args!("{name}: cannot write: {e}"));
+            if self.reader_has_gone() {
+                sys::ask_to_stop();
+            }
         }
-        if std::mem::take(&mut self.well) {
-            message::say(why);
-        }
-        Ok(())
+    }
+
+    fn reader_has_gone(&self) -> bool {
+        self.path.is_none() && self.failure == Some(ErrorKind::BrokenPipe)
     }
 }
 
 fn append(path: &Path) -> Result<File, String> {
     let file = files::append(path);
     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
-}
-
-/// The thread's own.
-pub struct Collector {
-    matcher: Matcher,
-    output: Output,
-    failed: bool,
-}
-
-impl Collector {
-    /// With room for so many requests of pens.
-    pub fn new(requests: usize, output: Output) -> Collector {
-        Collector { matcher: Matcher::new(requests), output, failed: false }
-    }
-
-    /// The thread's life.
-    pub fn work(&mut self, queue: &Receiver<Event>) {
-        while let Ok(mut event) = queue.recv() {
-            loop {
-                match event {
-                    Event::Datagram(from, data) => self.matcher.datagram(from, &data),
-                    other => {
-                        self.write();
-                        match other {
-                            Event::Reopen => self.output.reopen(),
-                            Event::Report => message::say(self.matcher.report()),
-                            Event::Stop(done) => drop(done.try_send(!self.failed)),
-                            Event::Datagram(..) => {}
-                        }
-                    }
-                }
-                if self.matcher.lines().len() >= BATCH {
-                    self.write();
-                }
-                match queue.try_recv() {
-                    Ok(next) => event = next,
-                    Err(_) => break,
-                }
-            }
-            self.write();
-        }
-    }
-
-    /// Writes what was gathered. When the reader of standard output has gone,
-    /// there is nothing left to do here, and whoever started penlogd sees it by
-    /// the status.
-    fn write(&mut self) {
-        if !self.failed {
-            if let Err(why) = self.output.write(self.matcher.lines()) {
-                message::say(why);
-                self.failed = true;
-                sys::ask_to_stop();
-            }
-        }
-        self.matcher.clear();
-    }
 }
 
 #[cfg(test)]
@@ -162,14 +138,10 @@ mod tests {
         std::env::temp_dir().join(name)
     }
 
-    fn collector(path: &Path) -> Collector {
-        Collector::new(10, Output::open(Some(path)).unwrap())
-    }
-
     #[test]
     fn the_log_is_opened_again() {
         let (path, old) = (path("log"), path("log.1"));
-        let mut collector = collector(&path);
+        let mut collector = Collector::open(10, Some(&path)).unwrap();
         let (queue, events) = mpsc::sync_channel(10);
         let worker = std::thread::spawn(move || collector.work(&events));
         queue.send(Event::Datagram(WEB, b"one".to_vec())).unwrap();
@@ -194,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_be_opened_is_named() {
-        let why = Output::open(Some(Path::new("/nonexistent/log"))).err();
+        let why = Collector::open(10, Some(Path::new("/nonexistent/log"))).err();
         assert!(why.unwrap().starts_with("-l /nonexistent/log: "));
     }
 }

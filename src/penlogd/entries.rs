@@ -24,77 +24,64 @@ struct RecentRequest {
 }
 
 /// A ring of requests.
-pub struct RecentRequests {
+pub(super) struct RecentRequests {
     max: usize,
     ring: VecDeque<RecentRequest>,
     /// The number of the ring's first request. Numbers go up for ever.
     first: u64,
     newest: HashMap<Arc<[u8]>, u64>,
-    /// The same of those that were cut.
-    newest_cut: HashMap<Arc<[u8]>, u64>,
     /// How many requests in the ring were cut to this length of key.
     cuts: BTreeMap<usize, usize>,
 }
 
-/// Server and request in one: the 16 bytes of the address, then the text. So a
-/// request cut shorter is the key cut shorter.
-fn key(server: IpAddr, text: &[u8]) -> Vec<u8> {
+/// What a request is found by: whether it may be cut, the 16 bytes of the
+/// server's address, the text. So a request cut shorter is the key cut shorter.
+fn key(cut: bool, server: IpAddr, text: &[u8]) -> Vec<u8> {
     let address = match server {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
         IpAddr::V6(ip) => ip,
     };
-    [&address.octets(), text].concat()
+    [&[u8::from(cut)], &address.octets()[..], text].concat()
 }
 
 impl RecentRequests {
     /// A ring of at most `max` requests, which are one at least.
-    pub fn new(max: usize) -> RecentRequests {
+    pub(super) fn new(max: usize) -> RecentRequests {
         RecentRequests {
             max: max.max(1),
             ring: VecDeque::new(),
             first: 0,
             newest: HashMap::new(),
-            newest_cut: HashMap::new(),
             cuts: BTreeMap::new(),
         }
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.ring.len()
     }
 
     /// Adds one; the oldest makes room for it.
-    pub fn add(&mut self, request: &PenRequest) {
+    pub(super) fn add(&mut self, request: &PenRequest) {
         if self.ring.len() >= self.max {
             self.remove_oldest();
         }
-        let key: Arc<[u8]> = key(request.server, &request.text).into();
-        let number = self.first + self.ring.len() as u64;
-        let newest = self.index(request.cut);
-        newest.insert(Arc::clone(&key), number);
+        let key: Arc<[u8]> = key(request.cut, request.server, &request.text).into();
         if request.cut {
             *self.cuts.entry(key.len()).or_default() += 1;
         }
+        self.newest.insert(Arc::clone(&key), self.first + self.ring.len() as u64);
         self.ring.push_back(RecentRequest { client: request.client.into(), key, cut: request.cut });
-    }
-
-    fn index(&mut self, cut: bool) -> &mut HashMap<Arc<[u8]>, u64> {
-        match cut {
-            true => &mut self.newest_cut,
-            false => &mut self.newest,
-        }
     }
 
     fn remove_oldest(&mut self) {
         let Some(old) = self.ring.pop_front() else {
             return;
         };
-        let first = self.first;
-        let newest = self.index(old.cut);
-        if newest.get(&old.key) == Some(&first) {
-            newest.remove(&old.key);
+        if self.newest.get(&old.key) == Some(&self.first) {
+            self.newest.remove(&old.key);
         }
+        self.first += 1;
         if old.cut {
             let length = old.key.len();
             match self.cuts.get_mut(&length) {
@@ -102,17 +89,16 @@ impl RecentRequests {
                 _ => drop(self.cuts.remove(&length)),
             }
         }
-        self.first += 1;
     }
 
     /// The client whose request to this server was one of `texts`, the newest
     /// of several.
-    pub fn find(&self, server: IpAddr, texts: &[Vec<u8>]) -> Option<&[u8]> {
+    pub(super) fn find(&self, server: IpAddr, texts: &[Vec<u8>]) -> Option<&[u8]> {
         let numbers = texts.iter().filter_map(|text| {
-            let key = key(server, text);
-            let cut = self.cuts.keys().map_while(|length| key.get(..*length));
-            let cut = cut.filter_map(|key| self.newest_cut.get(key));
-            cut.chain(self.newest.get(key.as_slice())).max()
+            let (whole, cut) = (key(false, server, text), key(true, server, text));
+            let cuts = self.cuts.keys().map_while(|length| cut.get(..*length));
+            let keys = cuts.chain([whole.as_slice()]);
+            keys.filter_map(|key| self.newest.get(key)).max()
         });
         let index = usize::try_from(numbers.max()? - self.first).ok()?;
         self.ring.get(index).map(|request| &*request.client)
@@ -201,7 +187,7 @@ mod tests {
             add(&mut recent, "x", "x", false);
         }
         assert!(recent.cuts.is_empty());
-        assert_eq!((recent.newest.len(), recent.newest_cut.len()), (1, 0));
+        assert_eq!(recent.newest.len(), 1);
     }
 
     #[test]

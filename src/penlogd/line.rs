@@ -1,42 +1,38 @@
 //! The lines that come in: what pen says about a request, and where in a web
 //! server's line the request is. Pure.
-//!
-//! Both sides write the same request differently. pen writes a dot for what is
-//! not printable ASCII (the C program writes the byte), a web server writes
-//! `\xe9`, `\t`, `\"` and `\\`. So both are brought to the form with dots
-//! before they are compared.
 
+use crate::request_text;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// Bytes of the longest line that pen sends, without the newline: its datagram
 /// has at most 1024. A line of this length may be a cut one.
-pub const LONGEST: usize = 1023;
+pub(super) const LONGEST: usize = 1023;
 /// Most bytes of the client's and of the server's name. An address takes 45,
 /// and the scope of a link-local one some more.
 const LONGEST_NAME: usize = 64;
 
 /// A request that pen passed on.
 #[derive(Debug, PartialEq, Eq)]
-pub struct PenRequest<'a> {
+pub(super) struct PenRequest<'a> {
     /// Who asked, as pen wrote it.
-    pub client: &'a [u8],
+    pub(super) client: &'a [u8],
     /// Which server got it.
-    pub server: IpAddr,
+    pub(super) server: IpAddr,
     /// Its first line, with dots.
-    pub text: Vec<u8>,
+    pub(super) text: Vec<u8>,
     /// Whether it may go on behind that.
-    pub cut: bool,
+    pub(super) cut: bool,
 }
 
 /// Whether a line comes from a pen. What does not, comes from a web server.
-pub fn is_from_pen(line: &[u8]) -> bool {
+pub(super) fn is_from_pen(line: &[u8]) -> bool {
     line.starts_with(b"+ ")
 }
 
 /// Reads `+ client server request`. `None` if it is none, or if no web server
 /// can ever ask for it: the request is empty, the server a Unix socket.
-pub fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
+pub(super) fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
     let mut parts = line.strip_prefix(b"+ ")?.splitn(3, |byte| *byte == b' ');
     let client = parts.next()?;
     let server = parts.next()?;
@@ -65,8 +61,8 @@ pub fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
 /// written it: with the web server's escapes undone, as it stands (some do not
 /// escape), and where the HTTP version is missing, with one. None if there is
 /// no request.
-pub fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
-    let Some(quoted) = quoted(line) else {
+pub(super) fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
+    let Some((quoted, _)) = request_text::quoted(line) else {
         return Vec::new();
     };
     // Blanks alone are left out: of the others pen has made dots already.
@@ -75,13 +71,12 @@ pub fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
     if quoted.contains(&b'\\') {
         forms.push(form(quoted));
     }
-    let words = forms.iter().filter(|form| !has_version(form));
-    let versions = words.flat_map(|form| {
-        let with = |version: &[u8]| [form, version].concat();
-        [with(b" HTTP/1.1"), with(b" HTTP/1.0")]
-    });
-    let versions: Vec<_> = versions.collect();
-    forms.extend(versions);
+    for form in forms.clone() {
+        if !has_version(&form) {
+            forms.push([&form[..], b" HTTP/1.1"].concat());
+            forms.push([&form[..], b" HTTP/1.0"].concat());
+        }
+    }
     forms
 }
 
@@ -91,75 +86,23 @@ fn has_version(text: &[u8]) -> bool {
     last.is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
-/// What stands between the first quote and the next that is not escaped, or
-/// the end of a line that was cut.
-fn quoted(line: &[u8]) -> Option<&[u8]> {
-    let start = line.iter().position(|byte| *byte == b'"')? + 1;
-    let rest = line.get(start..)?;
-    let mut escaped = false;
-    let end = rest.iter().position(|byte| match byte {
-        _ if escaped => {
-            escaped = false;
-            false
-        }
-        b'\\' => {
-            escaped = true;
-            false
-        }
-        byte => *byte == b'"',
-    });
-    Some(rest.get(..end.unwrap_or(rest.len())).unwrap_or_default())
-}
-
-/// What is not printable ASCII becomes a dot, as in pen's log.
 fn dotted(text: &[u8]) -> Vec<u8> {
-    let dot = |byte: &u8| match byte {
-        b' '..=b'~' => *byte,
-        _ => b'.',
-    };
-    text.iter().map(dot).collect()
+    text.iter().map(|byte| request_text::dotted(*byte)).collect()
 }
 
-/// Undoes the escapes of Apache (`\"`, `\\`, `\t` and the like, `\xhh`) and of
-/// nginx (`\xHH`).
-fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'\\') {
-        return text.into();
+fn unescaped(mut text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some((first, rest)) = text.split_first() {
+        let byte;
+        (byte, text) = request_text::unescape(text).unwrap_or((*first, rest));
+        out.push(byte);
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    loop {
-        rest = match rest {
-            [] => return out.into(),
-            [b'\\', b'x', high, low, tail @ ..] if hex(*high, *low).is_some() => {
-                out.extend(hex(*high, *low));
-                tail
-            }
-            [b'\\', quoted @ (b'"' | b'\\'), tail @ ..] => {
-                out.push(*quoted);
-                tail
-            }
-            // A control character, which becomes a dot whichever it is.
-            [b'\\', b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v', tail @ ..] => {
-                out.push(0);
-                tail
-            }
-            [other, tail @ ..] => {
-                out.push(*other);
-                tail
-            }
-        };
-    }
-}
-
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+    out
 }
 
 /// The line with its first word replaced. Words are what blanks separate; a
 /// line whose first word is the request itself is left alone.
-pub fn with_client<'a>(line: &'a [u8], client: &[u8]) -> Cow<'a, [u8]> {
+pub(super) fn with_client<'a>(line: &'a [u8], client: &[u8]) -> Cow<'a, [u8]> {
     match line.iter().position(|byte| matches!(byte, b' ' | b'"')) {
         Some(end) if line.get(end) == Some(&b' ') => {
             [client, line.get(end..).unwrap_or_default()].concat().into()

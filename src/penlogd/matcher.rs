@@ -4,6 +4,7 @@
 use super::entries::RecentRequests;
 use super::line;
 use crate::message;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// What has happened so far.
@@ -39,7 +40,7 @@ impl Matcher {
     }
 
     /// These lines are written.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.lines.clear();
     }
 
@@ -70,22 +71,22 @@ impl Matcher {
 
     fn web_servers_line(&mut self, from: IpAddr, line: &[u8]) {
         self.counts.lines += 1;
-        match self.recent.find(from, &line::request_forms(line)) {
+        let line = match self.recent.find(from, &line::request_forms(line)) {
             Some(client) => {
                 self.counts.found += 1;
-                let line = line::with_client(line, client);
-                self.lines.extend(&*message::harmless(&line));
+                line::with_client(line, client)
             }
             None => {
                 message::debug(1, || format!("{from}: no client for {}", shown(line)));
-                self.lines.extend(&*message::harmless(line));
+                line.into()
             }
-        }
+        };
+        self.lines.extend(&*message::harmless(&line));
         self.lines.push(b'\n');
     }
 
     /// How it goes, in a line.
-    pub fn report(&self) -> String {
+    pub(super) fn report(&self) -> String {
         let Counts { requests, lines, found, discarded } = self.counts;
         format!(
             "{requests} requests from pens, {} kept, {discarded} lines discarded; \
@@ -95,7 +96,7 @@ impl Matcher {
     }
 }
 
-fn shown(line: &[u8]) -> std::borrow::Cow<'_, str> {
+fn shown(line: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(line)
 }
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Opens the sockets.
-pub fn open(listen: &Listen) -> Result<Vec<UdpSocket>, String> {
+pub(super) fn open(listen: &Listen) -> Result<Vec<UdpSocket>, String> {
     match listen {
         Listen::Everywhere(port) => everywhere(*port),
         Listen::At(all) => at(all),
@@ -62,7 +62,7 @@ fn everywhere(port: u16) -> Result<Vec<UdpSocket>, String> {
 }
 
 /// Starts a thread for each socket.
-pub fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Event>) -> Result<(), String> {
+pub(super) fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Event>) -> Result<(), String> {
     for socket in sockets {
         let queue = queue.clone();
         thread::Builder::new()
