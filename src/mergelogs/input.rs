@@ -81,6 +81,10 @@ impl Input {
             self.line.pop();
         } else {
             self.more = count == HELD;
+            // Only a CR at the end of a line is passed on as it is.
+            if let (true, Some(last @ b'\r')) = (self.more, self.line.last_mut()) {
+                *last = b'.';
+            }
         }
         Ok(count > 0)
     }
