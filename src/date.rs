@@ -1,25 +1,24 @@
-//! Dates and times in UTC.
-//!
-//! The arithmetic is done by hand: the calendar is the Gregorian one, and
-//! neither the host's time zone nor a table of zones is of any use here.
+//! Dates of the Gregorian calendar in UTC, from and to seconds since 1970. The
+//! host's time zone has no influence on them.
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// From the day of 1 January 1970.
+/// The days of the week from that of 1 January 1970, which was a Thursday.
 const WEEK: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
-/// Seconds of a day.
+/// Seconds in a day. UTC as computers count it has no leap seconds.
 pub(crate) const DAY: i64 = 86_400;
-/// Days of 400 years, after which the calendar repeats.
+/// Days in 400 years, after which the calendar repeats.
 const ERA: i64 = 146_097;
-/// Days from 1 March of the year 0, where eras start, to 1 January 1970.
+/// Days from 1 March of the year 0, when the first 400 years start, to 1 January
+/// 1970.
 const EPOCH: i64 = 719_468;
 
-/// A second in UTC.
+/// A date and time of day, in UTC.
 pub(crate) struct DateTime {
     pub(crate) year: i64,
-    /// From 1.
+    /// 1 is January.
     pub(crate) month: i64,
     pub(crate) day: i64,
     pub(crate) hour: i64,
@@ -28,7 +27,7 @@ pub(crate) struct DateTime {
 }
 
 impl DateTime {
-    /// Of seconds since 1970.
+    /// Converts seconds since 1970.
     pub(crate) fn utc(time: i64) -> DateTime {
         let (year, month, day) = civil_from_days(time.div_euclid(DAY));
         let second = time.rem_euclid(DAY);
@@ -36,7 +35,7 @@ impl DateTime {
         DateTime { year, month, day, hour, minute, second }
     }
 
-    /// `Jan`
+    /// The English name in three letters, as in `Jan`.
     pub(crate) fn month_name(&self) -> &'static str {
         name(&MONTHS, self.month - 1)
     }
@@ -47,17 +46,17 @@ fn name(names: &[&'static str], index: i64) -> &'static str {
     name.copied().unwrap_or_default()
 }
 
-/// The number, from 1, of a month named like `Jan`, in whichever case.
+/// Finds a month by its name, as in `Jan`, in upper or lower case; 1 is January.
 pub(crate) fn month(name: &[u8]) -> Option<i64> {
     let mut months = (1..).zip(&MONTHS);
     Some(months.find(|(_, month)| month.as_bytes().eq_ignore_ascii_case(name))?.0)
 }
 
-/// Days since 1970 of a day of the Gregorian calendar.
+/// Converts a date to days since 1970.
 ///
-/// The year is taken to start in March, so that a leap day is its last day: the
-/// months before it then have their lengths in a pattern that repeats each five
-/// months, 153 days.
+/// The computation starts years in March, so that a leap day is the last day of
+/// its year. The lengths of the months then repeat every five months, which
+/// have 153 days.
 pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -68,13 +67,14 @@ pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * ERA + day_of_era - EPOCH
 }
 
-/// The other way round: year, month from 1, day from 1.
+/// Converts days since 1970 to the year, the month and the day.
 pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH;
     let era = days.div_euclid(ERA);
     let day_of_era = days.rem_euclid(ERA);
-    // Without the leap days before it, each year has 365: one is in each 4
-    // years (1,461 days), none in each 100th (36,524), one at the era's end.
+    // Without leap days, every year has 365 days. There is one leap day in 4
+    // years (1,461 days), none in every 100th year (36,524 days), and one in
+    // every 400th.
     let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / (ERA - 1);
     let year_of_era = (day_of_era - leap_days) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -85,7 +85,7 @@ pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`: seconds since 1970 as HTTP writes them
+/// Writes seconds since 1970 as HTTP does, `Sun, 06 Nov 1994 08:49:37 GMT`
 /// (RFC 9110, 5.6.7).
 pub(crate) fn http(time: u64) -> String {
     let time = i64::try_from(time).unwrap_or_default();

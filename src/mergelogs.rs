@@ -1,14 +1,14 @@
-//! Merges the logs of web servers behind a pen, and puts in the clients' own
-//! addresses.
+//! mergelogs merges the logs of the web servers behind a pen into one, and puts
+//! the clients in.
 //!
 //! Behind a load balancer a web server's log says that every request came from
-//! the balancer. Pen's log knows the clients. So the web servers' lines are
-//! merged in the order of time (`date`), each is looked up in pen's log by
-//! server, request (`line`) and time, and its client replaced by the one found
-//! there.
+//! the balancer, but pen's log knows the clients. So the web servers' lines are
+//! merged in the order of time (`date`). Each is looked up in pen's log by
+//! server, request (`line`) and time, and its first word is replaced by the
+//! client found there.
 //!
-//! Everything streams: in memory is a line of each log, and of pen's log what
-//! lies close in time to the newest of them (`window`).
+//! Memory is bounded: it holds one line of each web server's log, and the part
+//! of pen's log that is close in time to the newest of these lines (`window`).
 
 mod date;
 mod input;
@@ -28,15 +28,15 @@ use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
 use window::Window;
 
-/// Bytes written at once.
+/// Bytes that are gathered for one write.
 const BUFFER: usize = 256 * 1024;
 
-/// Most bytes of a line in a message about it.
+/// Longest part of a line in a message, in bytes.
 const SHOWN: usize = 300;
 
-/// Why merging ended early.
+/// Why merging ended before the end of the logs.
 enum MergeError {
-    /// Whoever reads the output has seen enough.
+    /// The reader of the output closed it, which is no error.
     OutputClosed,
     Failed(String),
 }
@@ -47,7 +47,7 @@ impl From<String> for MergeError {
     }
 }
 
-/// The program. `words` are its arguments.
+/// Runs mergelogs with the arguments `words`.
 pub fn main(words: &[OsString]) -> ExitCode {
     let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
     match run(words, &input::open, out) {
@@ -59,21 +59,22 @@ pub fn main(words: &[OsString]) -> ExitCode {
     }
 }
 
-/// What the program does, with logs that `open` gives by their names.
+/// Does what `words` ask for, with logs that `open` opens by their names. The
+/// error names the word or the file that is wrong.
 pub fn run(words: &[OsString], open: &OpenLog, mut out: impl Write) -> Result<(), String> {
     let result = match options::read(words) {
         Ok(Invocation::Print(text)) => write(&mut out, text.as_bytes()),
         Ok(Invocation::Run(options)) => merge(&options, open, &mut out),
         Err(why) => Err(MergeError::Failed(why)),
     };
-    // What was merged until something failed is shown.
+    // The lines that were merged before a failure are written, too.
     match result.and(out.flush().map_err(cannot_write)) {
         Ok(()) | Err(MergeError::OutputClosed) => Ok(()),
         Err(MergeError::Failed(why)) => Err(why),
     }
 }
 
-/// Opens a log.
+/// A function that opens a log by its name.
 pub type OpenLog<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
 
 fn cannot_write(e: io::Error) -> MergeError {
@@ -87,25 +88,26 @@ fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
     out.write_all(bytes).map_err(cannot_write)
 }
 
-/// Writes what is another one's.
+/// Writes a part of a log, with dots for control characters.
 fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
     write(out, &message::harmless(bytes))
 }
 
-/// One line on standard error.
+/// Writes one line to standard error.
 fn say(text: &str) {
     let line = format!("mergelogs: {}\n", message::printable(text));
-    // Nobody to tell if it fails.
+    // If this fails, there is nobody to tell.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// The log of a web server.
+/// A web server's log and what was parsed of its next line.
 struct WebLog {
     input: Input,
     server: LogHost,
-    /// What was found in the line; nothing if it is none of a web server's.
+    /// Nothing if the next line is not in the common or combined form.
     positions: Option<Positions>,
-    /// Of the newest line that has one: a line without a time stays behind it.
+    /// The time of the next line, in seconds since 1970. A line without one has
+    /// the time of the line before it, so it stays behind that.
     time: i64,
     ended: bool,
 }
@@ -118,7 +120,7 @@ impl WebLog {
         Ok(log)
     }
 
-    /// Goes on to the next line that is not empty.
+    /// Reads the next line, except empty ones, or sets `ended`.
     fn next(&mut self) -> Result<(), String> {
         while self.input.next()? {
             let line = self.input.line();
@@ -135,7 +137,7 @@ impl WebLog {
         Ok(())
     }
 
-    /// Says what becomes of the line.
+    /// Reports what becomes of the next line.
     fn say(&self, what: &str) {
         let line = self.input.line();
         let line = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
@@ -143,7 +145,7 @@ impl WebLog {
     }
 }
 
-/// What all lines need on their way out.
+/// What writing a line needs, and the counts for `-d`.
 struct Merger<'a, W> {
     window: Window,
     debug: usize,
@@ -161,8 +163,8 @@ fn merge(options: &Options, open: &OpenLog, out: &mut impl Write) -> Result<(), 
     let mut logs: Vec<_> = logs.collect::<Result<_, _>>()?;
     let debug = options.debug;
     let mut merger = Merger { window, debug, lines: 0, found: 0, malformed: 0, out };
-    // The oldest next line comes first; of the same age, that of the log named
-    // first.
+    // The oldest of the logs' next lines is written first. Of equally old ones,
+    // that of the log named first is.
     while let Some(log) = logs.iter_mut().filter(|log| !log.ended).min_by_key(|log| log.time) {
         merger.put(log)?;
         log.next()?;
@@ -172,7 +174,7 @@ fn merge(options: &Options, open: &OpenLog, out: &mut impl Write) -> Result<(), 
 }
 
 impl<W: Write> Merger<'_, W> {
-    /// Writes a line out, with its client if that is known.
+    /// Writes the log's next line.
     fn put(&mut self, log: &mut WebLog) -> Result<(), MergeError> {
         self.lines += 1;
         match log.positions {
@@ -180,7 +182,7 @@ impl<W: Write> Merger<'_, W> {
             None => {
                 self.malformed += 1;
                 if self.debug >= 2 {
-                    log.say("no log line");
+                    log.say("not a log line");
                 }
                 copy(self.out, log.input.line())?;
             }

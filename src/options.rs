@@ -52,12 +52,12 @@ impl<A> Spec<A> {
     }
 }
 
-/// What a command line asks for.
+/// What a program does about its command line.
 #[derive(Debug)]
 pub enum Invocation<Plan> {
-    /// Print this and end well.
+    /// It prints this text and exits with status 0.
     Print(String),
-    /// Run like this.
+    /// It runs with these settings.
     Run(Plan),
 }
 

@@ -1,9 +1,11 @@
-//! The text of a request in logs. pen and a web server write the same request
-//! differently: pen writes a dot for what is not printable ASCII (the C program
-//! writes the byte), a web server writes `\xe9`, `\t`, `\"` and `\\`. So both
-//! are brought to the form with dots before they are compared.
+//! The text of a request in logs.
+//!
+//! pen and a web server write the same request differently. pen writes a dot
+//! for each byte that is not printable ASCII (the C pen writes the byte), and a
+//! web server writes `\xe9`, `\t`, `\"` or `\\`. To be compared, both are
+//! brought to the form with dots.
 
-/// The byte as pen's log has it: a dot for what is not printable ASCII.
+/// Replaces a byte that is not printable ASCII by a dot, as pen's log does.
 pub(crate) fn dotted(byte: u8) -> u8 {
     match byte {
         b' '..=b'~' => byte,
@@ -11,8 +13,8 @@ pub(crate) fn dotted(byte: u8) -> u8 {
     }
 }
 
-/// What stands between the first quote and the next that is not escaped, or the
-/// end of a text that was cut; and whether that next quote is there.
+/// Finds the first quoted text. It ends before the next quote without a
+/// backslash, or where a line was cut; `true` if that quote is there.
 pub(crate) fn quoted(text: &[u8]) -> Option<(&[u8], bool)> {
     let start = text.iter().position(|byte| *byte == b'"')? + 1;
     let text = text.get(start..)?;
@@ -28,9 +30,9 @@ pub(crate) fn quoted(text: &[u8]) -> Option<(&[u8], bool)> {
     }
 }
 
-/// The byte that an escape stands for, and what follows it, if `text` begins
-/// with one of those of Apache (`\"`, `\\`, `\t` and the like, `\xhh`) and of
-/// nginx (`\xHH`).
+/// Decodes the escape at the front of `text`, if there is one, and returns its
+/// byte and the rest. Apache escapes with `\"`, `\\`, letters as in C (`\t`) and
+/// `\xhh`, nginx with `\xHH`.
 pub(crate) fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let (escape, rest) = text.strip_prefix(b"\\")?.split_first()?;

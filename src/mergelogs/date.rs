@@ -1,9 +1,9 @@
-//! Dates of web-server logs, `09/Sep/2001:03:46:40 +0200`, from and to seconds
-//! since 1970. A line says itself how far it is from UTC, and output is in UTC.
+//! Dates in web servers' logs, `09/Sep/2001:03:46:40 +0200`. They are read in
+//! any zone and written in UTC.
 
 use crate::date::{self, DAY, DateTime};
 
-/// Takes a number of at most `digits` digits from the front.
+/// Removes a number of at most `digits` digits from the front of `text`.
 fn number(text: &mut &[u8], digits: usize) -> Option<i64> {
     let count = text.iter().take(digits);
     let count = count.take_while(|byte| byte.is_ascii_digit()).count();
@@ -13,16 +13,16 @@ fn number(text: &mut &[u8], digits: usize) -> Option<i64> {
     (count > 0).then(|| number.iter().fold(0, add))
 }
 
-/// Takes such a number and the byte that must follow it.
+/// Removes such a number, and the byte `end` that must follow it.
 fn number_before(end: u8, text: &mut &[u8], digits: usize) -> Option<i64> {
     let number = number(text, digits)?;
     *text = text.strip_prefix(&[end])?;
     Some(number)
 }
 
-/// Reads the date at the front of `text`, up to its `]`: the seconds since 1970
-/// and how long the date is. Without a zone it is UTC; fractions of a second
-/// are read and left out.
+/// Reads the date at the front of `text`, which must end before a `]`. Returns
+/// it in seconds since 1970, and its length in bytes. A date without a zone is
+/// in UTC; fractions of a second are ignored.
 pub(super) fn parse(text: &[u8]) -> Option<(i64, usize)> {
     let mut rest = text;
     let day = number_before(b'/', &mut rest, 2)?;
@@ -44,7 +44,7 @@ pub(super) fn parse(text: &[u8]) -> Option<(i64, usize)> {
         }
         None => 0,
     };
-    // 60 is a leap second.
+    // A leap second has the number 60.
     if rest.first() != Some(&b']') || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -56,7 +56,8 @@ pub(super) fn parse(text: &[u8]) -> Option<(i64, usize)> {
     Some((time, text.len() - rest.len()))
 }
 
-/// `+0200`: seconds ahead of UTC.
+/// Removes a zone like `+0200` from the front of `text`. Returns how many
+/// seconds it is ahead of UTC.
 fn seconds_ahead(text: &mut &[u8]) -> Option<i64> {
     let (sign, digits) = text.split_first()?;
     let sign = match sign {
@@ -71,7 +72,7 @@ fn seconds_ahead(text: &mut &[u8]) -> Option<i64> {
     good.then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
-/// `09/Sep/2001:01:46:40 +0000`
+/// Writes seconds since 1970 like `09/Sep/2001:01:46:40 +0000`.
 pub(super) fn utc(time: i64) -> String {
     let utc = DateTime::utc(time);
     let (day, month, year) = (utc.day, utc.month_name(), utc.year);

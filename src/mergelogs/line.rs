@@ -1,29 +1,29 @@
-//! A line of a web server's log, common or combined form, and the key under
-//! which its request is found in pen's log.
+//! Parses a web server's log line in the common or combined form, and makes the
+//! key under which its request is found in pen's log.
 
 use super::date;
 use crate::request_text::{self, dotted};
 
-/// Bytes of a request in pen's log; the rest is cut off there.
+/// pen logs this many bytes of a request.
 pub(super) const REQUEST: usize = 100;
 
-/// Where in a line is what matters here.
+/// Positions in a line, in bytes, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Positions {
-    /// The end of the first word, the client.
+    /// The end of the first word, which is the client.
     pub(super) client_end: usize,
-    /// The date between its brackets.
+    /// The start and the end of the date, without its brackets.
     pub(super) date: (usize, usize),
-    /// The date in seconds since 1970.
+    /// The same date in seconds since 1970.
     pub(super) time: i64,
 }
 
-/// Finds the client and the date. Nothing if a line has neither: that is no
-/// log line.
+/// Finds the client and the date. Returns `None` if the line does not have
+/// both.
 pub(super) fn positions(line: &[u8]) -> Option<Positions> {
     let client_end = line.iter().position(|byte| *byte == b' ')?;
     let mut from = client_end;
-    // A user's name may have brackets too, so try each one.
+    // A user's name may contain brackets, so this tries each one.
     loop {
         let rest = line.get(from..)?;
         from += 1 + rest.iter().position(|byte| *byte == b'[')?;
@@ -33,22 +33,23 @@ pub(super) fn positions(line: &[u8]) -> Option<Positions> {
     }
 }
 
-/// The first quoted word of what follows the date, as it is written there. A
-/// line that is cut off ends it too, if as much of it is left as pen logs.
+/// The first quoted text behind the date, which is the request, as the web
+/// server wrote it. A line that ends before the second quote must have as much
+/// of the request as pen logs.
 pub(super) fn request(rest: &[u8]) -> Option<&[u8]> {
     let (text, is_closed) = request_text::quoted(rest)?;
-    // Four bytes (\xhh) at most stand for one.
+    // The web server may have written up to four bytes (`\xhh`) for one.
     (is_closed || text.len() >= 4 * REQUEST).then_some(text)
 }
 
-/// The key of a request as pen has logged it, or a web server that escapes
-/// nothing.
+/// The key of a request in pen's log, or in that of a web server that does not
+/// escape.
 pub(super) fn plain_key(request: &[u8]) -> Vec<u8> {
     request.iter().take(REQUEST).map(|byte| dotted(*byte)).collect()
 }
 
-/// The key of a request as web servers log it: with `\"`, `\\`, `\xhh` and the
-/// like. A carriage return or line feed is where pen ends the line.
+/// The key of a request in the log of a web server that escapes. It ends before
+/// a CR or LF, as in pen's log.
 pub(super) fn escaped_key(mut request: &[u8]) -> Vec<u8> {
     let mut key = Vec::new();
     while key.len() < REQUEST {

@@ -1,4 +1,5 @@
-//! The command line of mergelogs.
+//! mergelogs' command line. Parsing and the usage text come from one table of
+//! options.
 
 use super::input::STDIN;
 use super::peer::LogHost;
@@ -6,33 +7,34 @@ use crate::options::{self, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
 
-/// What to merge, and how.
+/// What the command line sets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
-    /// Pen's log.
+    /// The name of pen's log.
     pub(super) pen_log: String,
-    /// Seconds that an entry of pen's log may be away from a line; nothing: any
-    /// number.
+    /// How many seconds an entry of pen's log may be away from a line; without
+    /// a limit all of pen's log is searched.
     pub(super) jitter: Option<i64>,
-    /// Seconds to subtract from the times in pen's log.
+    /// Seconds that are subtracted from the times in pen's log.
     pub(super) shift: i64,
-    /// How much to say.
+    /// How often `-d` was given: 1 reports the counts, 2 also lines that are
+    /// not in pen's log, 3 also those that are.
     pub(super) debug: usize,
-    /// The web servers' logs.
+    /// The web servers' logs; there is at least one.
     pub(super) logs: Vec<Operand>,
 }
 
-/// `server:logfile`
+/// An operand `server:logfile`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Operand {
     pub(super) server: LogHost,
     pub(super) file: String,
 }
 
-/// Seconds, unless `-j` says otherwise.
+/// The jitter without `-j`, in seconds.
 const JITTER: i64 = 600;
 
-/// What an option says.
+/// The options, by what they mean.
 #[derive(Clone, Copy)]
 enum MergeOption {
     PenLog,
@@ -46,36 +48,46 @@ enum MergeOption {
 
 /// All options, in the order of the usage text.
 const TABLE: &[Spec<MergeOption>] = &[
-    Spec::letter("p", "penlog", "pen's log; - is standard input", MergeOption::PenLog),
-    Spec::letter("c", "", "search all of pen's log, however far away in time", MergeOption::Whole),
-    Spec::letter("d", "", "say what happens; repeat for more", MergeOption::Debug),
+    Spec::letter(
+        "p",
+        "penlog",
+        "the file with pen's log; - is standard input",
+        MergeOption::PenLog,
+    ),
+    Spec::letter(
+        "c",
+        "",
+        "search all of pen's log for each line, whatever the times",
+        MergeOption::Whole,
+    ),
+    Spec::letter("d", "", "report the counts; -dd and -ddd also report lines", MergeOption::Debug),
     Spec::letter(
         "j",
         "seconds",
-        "search pen's log so far to either side of a line [600]",
+        "search pen's log this long before and after a line [600]",
         MergeOption::Jitter,
     ),
     Spec::letter("t", "seconds", "subtract this from the times in pen's log", MergeOption::Shift),
-    Spec::long("help", "", "this text", MergeOption::Help),
-    Spec::long("version", "", "the version", MergeOption::Version),
+    Spec::long("help", "", "show this text", MergeOption::Help),
+    Spec::long("version", "", "show the version", MergeOption::Version),
 ];
 
 const VERSION: &str = concat!("mergelogs (pen) ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// The usage text.
 fn usage() -> String {
     let mut text = String::from(
         "usage: mergelogs -p penlog [-cd] [-j seconds] [-t seconds] server:logfile ...\n\n",
     );
     text.push_str(&options::list(TABLE));
     text.push_str(
-        "  server                a web server's address, as in pen's log; IPv6 better as [address]\n  \
-           logfile               its log, in the common or combined form; - is standard input\n",
+        "  server                a web server's address, as in pen's log; IPv6 best as [address]\n  \
+           logfile               its log, in the common or combined format; - is standard input\n",
     );
     text
 }
 
-/// Reads the command line.
+/// Reads the command line without opening anything. An error names the word
+/// that is wrong.
 pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
     let (given, operands) = options::split("mergelogs", TABLE, words)?;
     let mut pen_log = None;
@@ -95,7 +107,7 @@ pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
             MergeOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
         }
     }
-    // pen quirk: not knowing how to call it is no failure.
+    // pen quirk: a call without a log shows the usage and is no failure.
     if operands.is_empty() {
         return Ok(Invocation::Print(usage()));
     }
@@ -111,8 +123,8 @@ pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
     Ok(Invocation::Run(Options { pen_log, jitter: (!whole).then_some(jitter), shift, debug, logs }))
 }
 
-/// `server:logfile`. The first colon splits, but an IPv6 address stays whole:
-/// it is in brackets, or as much of the word as reads as one.
+/// Splits `server:logfile` at the first colon. An IPv6 address stays whole: it
+/// is in brackets, or else the longest part before a colon that is an address.
 fn operand(word: &str) -> Result<Operand, String> {
     let bracketed = word.strip_prefix('[').and_then(|w| w.split_once("]:"));
     let is_ip = |(server, _): &(&str, &str)| server.parse::<Ipv6Addr>().is_ok();

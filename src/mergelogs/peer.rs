@@ -1,14 +1,14 @@
-//! A client or server as logs name it.
+//! The name of a client or server in a log.
 
 use crate::message;
 use std::fmt;
 use std::net::IpAddr;
 
-/// An address, or whatever else stands where one is expected: `unix`, the path
-/// of a socket, a host name.
+/// An IP address or any other word in its place: `unix`, the path of a socket,
+/// a host name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum LogHost {
-    /// An IPv4-mapped IPv6 address is that IPv4 address.
+    /// An IPv4-mapped IPv6 address is stored as IPv4.
     Inet(IpAddr),
     Other(Box<[u8]>),
 }
@@ -22,12 +22,13 @@ impl LogHost {
         }
     }
 
-    /// As it is written to the log.
+    /// Writes the name to a log, with dots for control characters.
     pub(super) fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
         match self {
             LogHost::Inet(ip) => write!(out, "{ip}"),
             LogHost::Other(text) => match text.split_last() {
-                // Here is no line's end.
+                // `harmless` keeps a CR at the end of a line, but the line goes
+                // on here.
                 Some((b'\r', rest)) => {
                     out.write_all(&message::harmless(rest))?;
                     out.write_all(b".")

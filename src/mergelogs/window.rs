@@ -1,6 +1,5 @@
-//! The part of pen's log that is held in memory: what lies no further than the
-//! jitter from the newest line of the web servers, in an index by server and
-//! request.
+//! The part of pen's log that is in memory: entries whose time is within the
+//! jitter of the newest web-server line, in an index by server and request.
 
 use super::input::Input;
 use super::line;
@@ -8,51 +7,55 @@ use super::peer::LogHost;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-/// Reading stops after so many entries in a row that lie beyond the window.
-/// Not after the first: a single one with a wrong time would hide the rest.
+/// Reading stops after this many entries in a row that are newer than the
+/// window. A single one may just have a wrong time and must not hide the
+/// entries behind it.
 const AHEAD: usize = 1000;
 
-/// What stands for a server and request in the index: a hash of 128 bits, which
-/// takes less memory than the request. Its keys are this run's own, so nobody
-/// can make two requests meet; that two of ten million meet by chance has a
-/// likelihood of 10^-25.
+/// A hash of server and request, which takes less memory than the request. The
+/// hash keys are random, so nobody can choose two requests with the same hash.
+/// With 128 bits, two of ten million requests have the same one with a
+/// probability of about 10^-25.
 type RequestHash = (u64, u64);
 
-/// A request in pen's log.
+/// A request in pen's log; `time` is in seconds since 1970.
 struct LogEntry {
     time: i64,
     client: LogHost,
 }
 
-/// The window.
+/// The entries in memory, and the log that more are read from.
 pub(super) struct Window {
     input: Input,
     servers: HashSet<LogHost>,
-    /// How far from a line an entry may be. Nothing: any distance, and
-    /// everything is held.
+    /// How many seconds an entry may be away from a line. Without a limit, all
+    /// entries stay in memory.
     jitter: Option<i64>,
-    /// Subtracted from the times in pen's log.
+    /// Seconds that are subtracted from the times in pen's log.
     shift: i64,
     hashers: (RandomState, RandomState),
-    /// Entries in the order of time, and if that is the same, of reading.
+    /// The entries of a request are in the order of time, and equally old ones
+    /// in that of pen's log.
     index: HashMap<RequestHash, Vec<LogEntry>>,
-    /// The newest time asked for.
+    /// The time of the newest line that was looked up.
     newest: Option<i64>,
-    /// Where old entries were last cleared away.
+    /// Entries before this time have been removed.
     cleared: i64,
-    /// Times of the entries read last, all of them beyond the window.
+    /// The times of the entries that were read last, if all of them are newer
+    /// than the window.
     ahead: VecDeque<i64>,
-    /// Where an entry came that is older than the one before it.
+    /// Requests whose entries must be sorted again, because one was read after
+    /// a newer one.
     disordered: HashSet<RequestHash>,
     ended: bool,
-    // Counts for the curious (`-d`).
+    // The counts that `-d` reports.
     lines: u64,
     malformed: u64,
     elsewhere: u64,
 }
 
 impl Window {
-    /// For requests to these servers.
+    /// Makes an empty window for the requests to these servers.
     pub(super) fn new(
         input: Input,
         servers: HashSet<LogHost>,
@@ -77,7 +80,8 @@ impl Window {
         }
     }
 
-    /// Moves the window on to a line of this time. It never moves back.
+    /// Moves the window forward to a line of this time, and reads pen's log up
+    /// to its end.
     pub(super) fn advance(&mut self, time: i64) -> Result<(), String> {
         if self.newest.is_some_and(|newest| newest >= time) {
             return Ok(());
@@ -98,8 +102,8 @@ impl Window {
                 None => {}
             }
         }
-        // Once for all that was read: one by one it would take for ever with
-        // logs that were joined.
+        // Each is sorted once, after reading. Inserting late entries one by one
+        // would take quadratic time with logs that were joined.
         for hash in self.disordered.drain() {
             if let Some(entries) = self.index.get_mut(&hash) {
                 entries.sort_by_key(|entry| entry.time);
@@ -108,9 +112,8 @@ impl Window {
         Ok(())
     }
 
-    /// Forgets entries before `floor`. As that means to look at all, it is done
-    /// only when a good part of them may be old: the window is never more than
-    /// an eighth too long.
+    /// Removes entries before `floor`. As this looks at all requests, it waits
+    /// until a quarter of the jitter, an eighth of the window, has passed.
     fn clear(&mut self, floor: i64) {
         let Some(jitter) = self.jitter else { return };
         if floor.saturating_sub(self.cleared) <= jitter / 4 {
@@ -124,8 +127,8 @@ impl Window {
         });
     }
 
-    /// Reads a line of pen's log, `client time server request`. The time, if it
-    /// is one.
+    /// Reads a line of pen's log and stores it if it is in the window. Returns
+    /// its time, or `None` if the line is malformed or the log has ended.
     fn read(&mut self, floor: i64) -> Result<Option<i64>, String> {
         if !self.input.next()? {
             self.ended = true;
@@ -145,7 +148,8 @@ impl Window {
         } else if time >= floor {
             let entry = LogEntry { time, client: LogHost::new(fields.client) };
             let hash = self.hash(&server, &line::plain_key(fields.request));
-            // Most requests come only once within the window.
+            // Most requests occur once in the window. A Vec that starts with
+            // room for four takes 257 instead of 171 MB for a million entries.
             let entries = self.index.entry(hash).or_insert_with(|| Vec::with_capacity(1));
             if entries.last().is_some_and(|last| last.time > time) {
                 self.disordered.insert(hash);
@@ -155,7 +159,7 @@ impl Window {
         Ok(Some(time))
     }
 
-    /// What was read so far, in a line.
+    /// The counts in one line.
     pub(super) fn summary(&self) -> String {
         format!(
             "{}: {} lines: {} no entries, {} of other servers",
@@ -166,8 +170,9 @@ impl Window {
         )
     }
 
-    /// The client whose request to this server was nearest to this time, and
-    /// how much later it was; of two equally near the earlier one.
+    /// Finds the entry of this server and request that is nearest in time, of
+    /// two equally near ones the earlier. Returns its client, and how many
+    /// seconds later than `time` it is.
     pub(super) fn find(
         &self,
         server: &LogHost,
@@ -176,7 +181,7 @@ impl Window {
     ) -> Option<(&LogHost, i64)> {
         let found = self.nearest(server, &line::escaped_key(request), time);
         if found.is_none() && request.contains(&b'\\') {
-            // Perhaps this web server writes requests down as they are.
+            // This web server may not escape.
             return self.nearest(server, &line::plain_key(request), time);
         }
         found
@@ -209,7 +214,6 @@ impl Window {
     }
 }
 
-/// The words of a line of pen's log.
 struct Fields<'a> {
     client: &'a [u8],
     time: i64,
@@ -217,7 +221,7 @@ struct Fields<'a> {
     request: &'a [u8],
 }
 
-/// `client time server request`
+/// Splits a line of pen's log, `client time server request`.
 fn fields(line: &[u8]) -> Option<Fields<'_>> {
     let mut words = line.splitn(4, |byte| *byte == b' ');
     let client = words.next().filter(|client| !client.is_empty())?;

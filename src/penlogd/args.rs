@@ -1,5 +1,5 @@
-//! penlogd's command line: one table of options, from which parsing and the
-//! usage text come.
+//! penlogd's command line. Parsing and the usage text come from one table of
+//! options.
 
 use crate::addr::{self, Endpoint};
 use crate::options::{self, Invocation, Spec};
@@ -7,40 +7,41 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Requests of pens that are kept unless told otherwise.
+/// How many requests of pens penlogd remembers without `-n`.
 const REQUESTS: usize = 1000;
 
-/// Where to listen.
+/// The addresses to listen on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// Every address of this host.
+    /// Listen on this port of all addresses, IPv4 and IPv6.
     Everywhere(u16),
-    /// These, never none.
+    /// Listen on these addresses of one host; there is at least one.
     At(Vec<SocketAddr>),
 }
 
-/// How to run.
+/// What the command line sets.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Where to listen.
+    /// Where datagrams are received.
     pub listen: Listen,
-    /// Do not go into the background.
+    /// penlogd stays in the foreground.
     pub foreground: bool,
-    /// How much to say.
+    /// How often `-d` was given: 1 names lines that found no client or were
+    /// malformed.
     pub debug: u32,
-    /// New root directory.
+    /// The directory to chroot to.
     pub jail: Option<PathBuf>,
-    /// Where lines go; else to standard output.
+    /// The log file; without one, lines go to standard output.
     pub log: Option<PathBuf>,
-    /// How many requests of pens to keep.
+    /// How many requests of pens penlogd remembers, at least 1.
     pub requests: usize,
-    /// Where the process number goes.
+    /// The file that gets the process number.
     pub pid_file: Option<PathBuf>,
-    /// Whom to run as.
+    /// The name or number of the user to run as.
     pub user: Option<String>,
 }
 
-/// What the letter of an option stands for.
+/// The options, by what they mean.
 #[derive(Clone, Copy)]
 pub enum PenlogdOption {
     /// `-b`
@@ -67,26 +68,35 @@ pub enum PenlogdOption {
 
 /// All options, in the order of the usage text.
 pub const TABLE: &[Spec<PenlogdOption>] = &[
+    Spec::letter("b", "", "ignored: every line is written at once", PenlogdOption::Buffer),
     Spec::letter(
-        "b",
+        "d",
         "",
-        "accepted, without effect: every line is written at once",
-        PenlogdOption::Buffer,
+        "report lines that find no client or are malformed",
+        PenlogdOption::Debug,
     ),
-    Spec::letter("d", "", "say more; repeat for more still", PenlogdOption::Debug),
     Spec::letter("f", "", "stay in the foreground", PenlogdOption::Foreground),
-    Spec::letter("j", "dir", "run in this directory as root (chroot)", PenlogdOption::Jail),
-    Spec::letter("l", "file", "append to this file [standard output]", PenlogdOption::Log),
-    Spec::letter("n", "number", "requests of pens to keep [1000]", PenlogdOption::Requests),
-    Spec::letter("p", "file", "write the process number to a file", PenlogdOption::PidFile),
+    Spec::letter("j", "dir", "chroot to this directory", PenlogdOption::Jail),
+    Spec::letter(
+        "l",
+        "file",
+        "append the lines to this file [standard output]",
+        PenlogdOption::Log,
+    ),
+    Spec::letter(
+        "n",
+        "number",
+        "remember this many requests of pens [1000]",
+        PenlogdOption::Requests,
+    ),
+    Spec::letter("p", "file", "write the process number to this file", PenlogdOption::PidFile),
     Spec::letter("u", "user", "run as this user, by name or number", PenlogdOption::User),
-    Spec::long("help", "", "this text", PenlogdOption::Help),
-    Spec::long("version", "", "the version", PenlogdOption::Version),
+    Spec::long("help", "", "show this text", PenlogdOption::Help),
+    Spec::long("version", "", "show the version", PenlogdOption::Version),
 ];
 
 const VERSION: &str = concat!("penlogd ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// The usage text.
 fn usage() -> String {
     let mut text = String::from("usage: penlogd [options] [host:]port\n\n");
     text.push_str(&options::list(TABLE));
@@ -98,7 +108,8 @@ fn usage() -> String {
     text
 }
 
-/// Reads the command line. Opens nothing.
+/// Reads the command line without opening anything; host names are resolved. An
+/// error names the word that is wrong.
 pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
     let (given, operands) = options::split("penlogd", TABLE, words)?;
     let mut plan = Plan {
@@ -129,7 +140,7 @@ pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
         }
     }
     match operands.as_slice() {
-        // pen quirk: not knowing how to call it is no failure.
+        // pen quirk: a call without a port shows the usage and is no failure.
         [] => return Ok(Invocation::Print(usage())),
         [word] => plan.listen = listen(word)?,
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
@@ -137,7 +148,7 @@ pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
     Ok(Invocation::Run(plan))
 }
 
-/// A port alone means IPv4 and IPv6.
+/// A port without a host stands for all addresses, IPv4 and IPv6.
 fn listen(word: &str) -> Result<Listen, String> {
     let endpoint = addr::endpoint(word)?;
     match (endpoint.port(), endpoint) {

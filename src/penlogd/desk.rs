@@ -1,7 +1,8 @@
-//! The thread that does the work: it takes the datagrams in the order in which
-//! they came, keeps what pens say and writes what web servers say.
+//! The collector is the thread that does penlogd's work: it takes the datagrams
+//! in the order in which they arrived, remembers pens' requests and writes web
+//! servers' lines to the log.
 //!
-//! It alone has the requests and the log, so nothing here is locked.
+//! No other thread uses the requests or the log, so neither needs a lock.
 
 use super::matcher::Matcher;
 use crate::files;
@@ -15,36 +16,38 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// As long as more datagrams wait, lines are gathered up to so many bytes for
-/// one write.
+/// While more datagrams are waiting, lines are gathered for one write until
+/// they have this many bytes.
 const BATCH: usize = 64 * 1024;
 
-/// What the thread is told.
+/// What the collector is to do next.
 pub(super) enum Event {
-    /// This came from there.
+    /// Handle a datagram that this address sent.
     Datagram(IpAddr, Vec<u8>),
-    /// Open the log again.
+    /// Open the log again, because it was rotated.
     Reopen,
-    /// Say how it goes.
+    /// Report the counts to the operator.
     Report,
-    /// Answer when all before this is done: whether it went well to the end.
+    /// Write all lines that arrived before, then answer whether the reader of
+    /// the output is still there.
     Stop(SyncSender<bool>),
 }
 
-/// What the thread has.
+/// The collector's state.
 pub(super) struct Collector {
     matcher: Matcher,
-    /// Where the lines go.
+    /// The log or standard output.
     file: File,
-    /// The file's; nothing for standard output.
+    /// The log's path; standard output has none.
     path: Option<PathBuf>,
-    /// How the last write failed.
+    /// Why the last write failed, if it did.
     failure: Option<ErrorKind>,
 }
 
 impl Collector {
-    /// With room for so many requests of pens. Opens the log, or takes standard
-    /// output as it is now.
+    /// Opens the log, or duplicates standard output if there is no path.
+    /// `requests` is how many requests of pens to remember. The error names the
+    /// file and the OS error.
     pub(super) fn open(requests: usize, path: Option<&Path>) -> Result<Collector, String> {
         let file = match path {
             Some(path) => append(path).map_err(|why| format!("-l {why}"))?,
@@ -57,7 +60,7 @@ impl Collector {
         Ok(Collector { matcher, file, path, failure: None })
     }
 
-    /// The thread's life.
+    /// Handles events until all senders of the queue have gone.
     pub(super) fn work(&mut self, queue: &Receiver<Event>) {
         while let Ok(first) = queue.recv() {
             for event in iter::once(first).chain(queue.try_iter()) {
@@ -81,7 +84,8 @@ impl Collector {
         }
     }
 
-    /// After rotation. If that fails, what was open stays.
+    /// Opens the log again after it was rotated. If that fails, lines still go
+    /// to the old file.
     fn reopen(&mut self) {
         let Some(path) = &self.path else {
             return;
@@ -93,9 +97,10 @@ impl Collector {
         }
     }
 
-    /// Writes what was gathered. The first failure after a success is told.
-    /// When the reader of standard output has gone, there is nothing left to do
-    /// here, and whoever started penlogd sees it by the status.
+    /// Writes the gathered lines; they are lost if that fails. A failure is
+    /// reported when it is not the same as the last write's. When the reader of
+    /// standard output has gone, penlogd ends, and its exit status tells
+    /// whoever started it.
     fn write(&mut self) {
         if self.matcher.lines().is_empty() {
             return;

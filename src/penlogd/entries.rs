@@ -1,16 +1,17 @@
-//! The last requests that pens passed on, found by server and request.
+//! The last requests that pens reported, found by server and request.
 //!
-//! A look-up takes the same time however many requests there are: an index leads
-//! from server and request to the newest one that has both. A request that
-//! leaves the ring takes its place in the index with it, unless a newer one has
-//! taken that place.
+//! The requests are in a ring. An index leads from the server and the request
+//! to the newest of those that are equal, so a look-up takes the same time
+//! however many there are. When the oldest request leaves the ring, it leaves
+//! the index too, unless a newer one has replaced it there.
 //!
-//! pen cuts a request so that its datagram has 1024 bytes. How much of the
-//! request that leaves depends on how long the addresses are: some 990 bytes.
-//! Requests that may be cut have an index of their own, with what is left of them,
-//! and their lengths are counted. A request of a web server is looked up whole and,
-//! if it is that long, cut to each of these lengths: a few in practice, as many
-//! as there are lengths of addresses. The newest of what was found wins.
+//! pen cuts a request so that its datagram has at most 1024 bytes. That leaves
+//! about 990 bytes of the request, depending on the lengths of the addresses.
+//! Requests that may have been cut are indexed apart from the whole ones, and
+//! the ring counts their lengths. A web server's request is looked up whole
+//! and, if it is long enough, cut to each of these lengths. In practice they
+//! are few, as many as there are lengths of addresses. The newest request that
+//! was found is the one.
 
 use super::line::PenRequest;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -23,19 +24,22 @@ struct RecentRequest {
     cut: bool,
 }
 
-/// A ring of requests.
+/// The ring and its index.
 pub(super) struct RecentRequests {
     max: usize,
     ring: VecDeque<RecentRequest>,
-    /// The number of the ring's first request. Numbers go up for ever.
+    /// The number of the oldest request in the ring. Each new request gets the
+    /// next number.
     first: u64,
     newest: HashMap<Arc<[u8]>, u64>,
-    /// How many requests in the ring were cut to this length of key.
+    /// How many requests in the ring may have been cut, by the length of their
+    /// keys.
     cuts: BTreeMap<usize, usize>,
 }
 
-/// What a request is found by: whether it may be cut, the 16 bytes of the
-/// server's address, the text. So a request cut shorter is the key cut shorter.
+/// The key in the index: a byte that tells cut requests from whole ones, the 16
+/// bytes of the server's address, the request. The request is last, so cutting
+/// the key cuts the request.
 fn key(cut: bool, server: IpAddr, text: &[u8]) -> Vec<u8> {
     let address = match server {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -45,7 +49,7 @@ fn key(cut: bool, server: IpAddr, text: &[u8]) -> Vec<u8> {
 }
 
 impl RecentRequests {
-    /// A ring of at most `max` requests, which are one at least.
+    /// Makes an empty ring for at most `max` requests, or for 1 if `max` is 0.
     pub(super) fn new(max: usize) -> RecentRequests {
         RecentRequests {
             max: max.max(1),
@@ -56,12 +60,12 @@ impl RecentRequests {
         }
     }
 
-    /// How many there are.
+    /// How many requests are in the ring.
     pub(super) fn count(&self) -> usize {
         self.ring.len()
     }
 
-    /// Adds one; the oldest makes room for it.
+    /// Adds a request. If the ring is full, the oldest leaves.
     pub(super) fn add(&mut self, request: &PenRequest) {
         if self.ring.len() >= self.max {
             self.remove_oldest();
@@ -91,8 +95,8 @@ impl RecentRequests {
         }
     }
 
-    /// The client whose request to this server was one of `texts`, the newest
-    /// of several.
+    /// The client that sent the newest request to this server that is one of
+    /// `texts`.
     pub(super) fn find(&self, server: IpAddr, texts: &[Vec<u8>]) -> Option<&[u8]> {
         let numbers = texts.iter().filter_map(|text| {
             let (whole, cut) = (key(false, server, text), key(true, server, text));

@@ -1,37 +1,39 @@
-//! The lines that come in: what pen says about a request, and where in a web
-//! server's line the request is. Pure.
+//! Parses the two kinds of lines that penlogd receives: reports of pens, and
+//! log lines of web servers. Nothing here does I/O.
 
 use crate::request_text;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// Bytes of the longest line that pen sends, without the newline: its datagram
-/// has at most 1024. A line of this length may be a cut one.
+/// Longest line that pen sends, in bytes without the newline: pen's datagrams
+/// have at most 1024 bytes. A line of this length may have been cut.
 pub(super) const LONGEST: usize = 1023;
-/// Most bytes of the client's and of the server's name. An address takes 45,
-/// and the scope of a link-local one some more.
+/// Longest name of a client or server, in bytes. An IPv6 address takes up to
+/// 45, and a link-local one has a scope behind it.
 const LONGEST_NAME: usize = 64;
 
-/// A request that pen passed on.
+/// A request that pen reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PenRequest<'a> {
-    /// Who asked, as pen wrote it.
+    /// The client, as pen wrote it.
     pub(super) client: &'a [u8],
-    /// Which server got it.
+    /// The server that pen passed the request to.
     pub(super) server: IpAddr,
-    /// Its first line, with dots.
+    /// The first line of the request, with dots for what is not printable
+    /// ASCII.
     pub(super) text: Vec<u8>,
-    /// Whether it may go on behind that.
+    /// The request may have been longer than this.
     pub(super) cut: bool,
 }
 
-/// Whether a line comes from a pen. What does not, comes from a web server.
+/// Tells a pen's report from a web server's log line.
 pub(super) fn is_from_pen(line: &[u8]) -> bool {
     line.starts_with(b"+ ")
 }
 
-/// Reads `+ client server request`. `None` if it is none, or if no web server
-/// can ever ask for it: the request is empty, the server a Unix socket.
+/// Parses `+ client server request`. Returns `None` if the line is malformed,
+/// and also if no web server can log such a request: it is empty, or the server
+/// is a Unix socket.
 pub(super) fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
     let mut parts = line.strip_prefix(b"+ ")?.splitn(3, |byte| *byte == b' ');
     let client = parts.next()?;
@@ -44,28 +46,28 @@ pub(super) fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
         return None;
     }
     let server = std::str::from_utf8(server).ok()?;
-    // The scope of a link-local address means nothing on another host.
+    // Another host's name of its interface says nothing here.
     let server = server.split('%').next().unwrap_or_default();
     let server: IpAddr = server.parse().ok()?;
     let text = dotted(text.get(..LONGEST).unwrap_or(text).trim_ascii());
     if text.is_empty() {
         return None;
     }
-    // What is short because of its blanks was not cut: lengths without end
-    // would each have to be looked up.
+    // A line can be full of blanks and its request short. It counts as whole:
+    // each length of cut requests costs a look-up.
     let cut = line.len() >= LONGEST && text.len() >= LONGEST - 3 * LONGEST_NAME;
     Some(PenRequest { client, server: server.to_canonical(), text, cut })
 }
 
-/// The request in a web server's line, in the forms in which pen may have
-/// written it: with the web server's escapes undone, as it stands (some do not
-/// escape), and where the HTTP version is missing, with one. None if there is
-/// no request.
+/// The request in a web server's line, in every form in which pen may have
+/// reported it: with the web server's escapes undone; as it stands, because
+/// some web servers do not escape; and with an HTTP version, if it has none. A
+/// line without a request has no form.
 pub(super) fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
     let Some((quoted, _)) = request_text::quoted(line) else {
         return Vec::new();
     };
-    // Blanks alone are left out: of the others pen has made dots already.
+    // Other white space than blanks is a dot in pen's report, so it stays.
     let form = |text: &[u8]| dotted(text).trim_ascii().to_vec();
     let mut forms = vec![form(&unescaped(quoted))];
     if quoted.contains(&b'\\') {
@@ -80,7 +82,7 @@ pub(super) fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// Whether a request ends with ` HTTP/` and something.
+/// Tells whether the last word of a request is an HTTP version.
 fn has_version(text: &[u8]) -> bool {
     let last = text.rsplit(|byte| *byte == b' ').next();
     last.is_some_and(|word| word.starts_with(b"HTTP/"))
@@ -100,8 +102,8 @@ fn unescaped(mut text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The line with its first word replaced. Words are what blanks separate; a
-/// line whose first word is the request itself is left alone.
+/// Replaces the first word of the line, which ends at a blank. A line whose
+/// first word contains the request's quote stays as it is.
 pub(super) fn with_client<'a>(line: &'a [u8], client: &[u8]) -> Cow<'a, [u8]> {
     match line.iter().position(|byte| matches!(byte, b' ' | b'"')) {
         Some(end) if line.get(end) == Some(&b' ') => {

@@ -1,5 +1,5 @@
-//! What becomes of a datagram: what a pen says is kept, a web server's line gets
-//! its client.
+//! Handles the lines of a datagram: it remembers what a pen reports, and puts
+//! the client into a web server's log line.
 
 use super::entries::RecentRequests;
 use super::line;
@@ -7,7 +7,7 @@ use crate::message;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// What has happened so far.
+/// How many lines of each kind there were.
 #[derive(Default)]
 struct Counts {
     requests: u64,
@@ -16,16 +16,16 @@ struct Counts {
     discarded: u64,
 }
 
-/// Puts the clients in.
+/// The remembered requests, and the log lines that are ready to be written.
 pub struct Matcher {
     recent: RecentRequests,
     counts: Counts,
-    /// Web servers' lines that are done.
     lines: Vec<u8>,
 }
 
 impl Matcher {
-    /// With room for so many requests of pens.
+    /// Makes a matcher that remembers so many requests of pens as `requests`
+    /// says.
     pub fn new(requests: usize) -> Matcher {
         Matcher {
             recent: RecentRequests::new(requests),
@@ -34,17 +34,18 @@ impl Matcher {
         }
     }
 
-    /// The web servers' lines so far, each with its newline.
+    /// The web servers' lines that were handled since [`Matcher::clear`], each
+    /// with its newline.
     pub fn lines(&self) -> &[u8] {
         &self.lines
     }
 
-    /// These lines are written.
+    /// Forgets the lines, after they were written.
     pub(super) fn clear(&mut self) {
         self.lines.clear();
     }
 
-    /// Each line of a datagram counts for itself. Empty ones are no lines.
+    /// Handles each line of a datagram by itself; empty ones are skipped.
     pub fn datagram(&mut self, from: IpAddr, data: &[u8]) {
         let lines = data.split(|byte| *byte == b'\n');
         for line in lines.filter(|line| !line.is_empty()) {
@@ -64,7 +65,9 @@ impl Matcher {
             }
             None => {
                 self.counts.discarded += 1;
-                message::debug(1, || format!("{from}: discarding {}", shown(line)));
+                message::debug(1, || {
+                    format!("{from}: ignoring a malformed report: {}", shown(line))
+                });
             }
         }
     }
@@ -77,7 +80,7 @@ impl Matcher {
                 line::with_client(line, client)
             }
             None => {
-                message::debug(1, || format!("{from}: no client for {}", shown(line)));
+                message::debug(1, || format!("{from}: no client found for: {}", shown(line)));
                 line.into()
             }
         };
@@ -85,7 +88,7 @@ impl Matcher {
         self.lines.push(b'\n');
     }
 
-    /// How it goes, in a line.
+    /// The counts in one line, for the operator.
     pub(super) fn report(&self) -> String {
         let Counts { requests, lines, found, discarded } = self.counts;
         format!(
