@@ -37,6 +37,7 @@
 //! | the control client | [`penctl`] |
 //! | one log for several web servers | [`penlog`], [`penlogd`] |
 //! | the web servers' logs with pen's clients in them | [`mergelogs`] |
+//! | requests as logs have them; dates in UTC | `request_text`, `date` |
 //! | system calls | [`sys`], the only room where the compiler has to trust us |
 //!
 //! # Invariants
@@ -72,6 +73,7 @@ pub mod control;
 pub mod control_socket;
 pub mod crowd;
 pub mod daemon;
+mod date;
 pub mod facts;
 pub mod files;
 pub mod flows;
@@ -89,6 +91,7 @@ pub mod penlogd;
 pub mod process;
 pub mod relay;
 pub mod report;
+mod request_text;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -1,16 +1,16 @@
-//! Merges the logs of web servers behind a pen, and puts in the clients' own
-//! addresses.
+//! mergelogs merges the logs of the web servers behind a pen into one, and puts
+//! the clients in.
 //!
 //! Behind a load balancer a web server's log says that every request came from
-//! the balancer. Pen's log knows the clients. So the web servers' lines are
-//! merged in the order of time (`date`), each is looked up in pen's log by
-//! server, request (`line`) and time, and its client replaced by the one found
-//! there.
+//! the balancer, but pen's log knows the clients. So the web servers' lines are
+//! merged in the order of time (`date`). Each is looked up in pen's log by
+//! server, request (`line`) and time, and its first word is replaced by the
+//! client found there.
 //!
-//! Everything streams: in memory is a line of each log, and of pen's log what
-//! lies close in time to the newest of them (`window`).
+//! Memory is bounded: it holds one line of each web server's log, and the part
+//! of pen's log that is close in time to the newest of these lines (`window`).
 
-pub(crate) mod date;
+mod date;
 mod input;
 mod line;
 mod options;
@@ -18,37 +18,36 @@ mod peer;
 mod window;
 
 use crate::message;
+use crate::options::Invocation;
 use input::Input;
-use line::Places;
-use options::{Operand, Options, Task};
-use peer::Peer;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use line::Positions;
+use options::{Operand, Options};
+use peer::LogHost;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
 use window::Window;
 
-/// Bytes written at once.
+/// Bytes that are gathered for one write.
 const BUFFER: usize = 256 * 1024;
 
-/// Most bytes of a line in a message about it.
-const TOLD: usize = 300;
+/// Longest part of a line in a message, in bytes.
+const SHOWN: usize = 300;
 
-/// Why merging ended early.
-enum End {
-    /// Whoever reads the output has seen enough.
-    Closed,
+/// Why merging ended before the end of the logs.
+enum MergeError {
+    /// The reader of the output closed it, which is no error.
+    OutputClosed,
     Failed(String),
 }
 
-impl From<String> for End {
-    fn from(why: String) -> End {
-        End::Failed(why)
+impl From<String> for MergeError {
+    fn from(why: String) -> MergeError {
+        MergeError::Failed(why)
     }
 }
 
-/// The program. `words` are its arguments.
+/// Runs mergelogs with the arguments `words`.
 pub fn main(words: &[OsString]) -> ExitCode {
     let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
     match run(words, &input::open, out) {
@@ -60,90 +59,95 @@ pub fn main(words: &[OsString]) -> ExitCode {
     }
 }
 
-/// What the program does, with logs that `open` gives by their names.
-pub fn run(words: &[OsString], open: &Open, mut out: impl Write) -> Result<(), String> {
+/// Does what `words` ask for, with logs that `open` opens by their names. The
+/// error names the word or the file that is wrong.
+pub fn run(words: &[OsString], open: &OpenLog, mut out: impl Write) -> Result<(), String> {
     let result = match options::read(words) {
-        Ok(Task::Print(text)) => write(&mut out, text.as_bytes()),
-        Ok(Task::Merge(options)) => merge(&options, open, &mut out),
-        Err(why) => Err(End::Failed(why)),
+        Ok(Invocation::Print(text)) => write(&mut out, text.as_bytes()),
+        Ok(Invocation::Run(options)) => merge(&options, open, &mut out),
+        Err(why) => Err(MergeError::Failed(why)),
     };
-    // What was merged until something failed is shown.
+    // The lines that were merged before a failure are written, too.
     match result.and(out.flush().map_err(cannot_write)) {
-        Ok(()) | Err(End::Closed) => Ok(()),
-        Err(End::Failed(why)) => Err(why),
+        Ok(()) | Err(MergeError::OutputClosed) => Ok(()),
+        Err(MergeError::Failed(why)) => Err(why),
     }
 }
 
-/// Opens a log.
-pub type Open<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
+/// A function that opens a log by its name.
+pub type OpenLog<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
 
-fn cannot_write(e: io::Error) -> End {
+fn cannot_write(e: io::Error) -> MergeError {
     match e.kind() {
-        io::ErrorKind::BrokenPipe => End::Closed,
-        _ => End::Failed(format!("standard output: cannot write: {e}")),
+        io::ErrorKind::BrokenPipe => MergeError::OutputClosed,
+        _ => MergeError::Failed(format!("standard output: cannot write: {e}")),
     }
 }
 
-fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), End> {
+fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
     out.write_all(bytes).map_err(cannot_write)
 }
 
-/// Writes what is another one's.
-fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), End> {
+/// Writes a part of a log, with dots for control characters.
+fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
     write(out, &message::harmless(bytes))
 }
 
-/// One line on standard error.
+/// Writes one line to standard error.
 fn say(text: &str) {
     let line = format!("mergelogs: {}\n", message::printable(text));
-    // Nobody to tell if it fails.
+    // If this fails, there is nobody to tell.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// The log of a web server.
-struct Source {
+/// A web server's log and what was parsed of its next line.
+struct WebLog {
     input: Input,
-    server: Peer,
-    number: u32,
-    /// What was found in the line; nothing if it is none of a web server's.
-    places: Option<Places>,
-    /// Of the newest line that has one: a line without a time stays behind it.
+    server: LogHost,
+    /// Nothing if the next line is not in the common or combined form.
+    positions: Option<Positions>,
+    /// The time of the next line, in seconds since 1970. A line without one has
+    /// the time of the line before it, so it stays behind that.
     time: i64,
+    ended: bool,
 }
 
-impl Source {
-    fn open(log: &Operand, open: &Open, window: &mut Window) -> Result<Source, String> {
-        Ok(Source {
-            input: Input::open(&log.file, open)?,
-            server: log.server.clone(),
-            number: window.watch(&log.server),
-            places: None,
-            time: i64::MIN,
-        })
+impl WebLog {
+    fn open(log: &Operand, open: &OpenLog) -> Result<WebLog, String> {
+        let (input, server) = (Input::open(&log.file, open)?, log.server.clone());
+        let mut log = WebLog { input, server, positions: None, time: i64::MIN, ended: false };
+        log.next()?;
+        Ok(log)
     }
 
-    /// Goes on to the next line that is not empty. False at the end.
-    fn next(&mut self) -> Result<bool, String> {
+    /// Reads the next line, except empty ones, or sets `ended`.
+    fn next(&mut self) -> Result<(), String> {
         while self.input.next()? {
             let line = self.input.line();
             if matches!(line, b"" | b"\r") {
                 continue;
             }
-            self.places = line::places(line);
-            if let Some(places) = self.places {
-                self.time = places.time;
+            self.positions = line::positions(line);
+            if let Some(positions) = self.positions {
+                self.time = positions.time;
             }
-            return Ok(true);
+            return Ok(());
         }
-        Ok(false)
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Reports what becomes of the next line.
+    fn say(&self, what: &str) {
+        let line = self.input.line();
+        let line = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
+        say(&format!("{}: {what}: {line}", self.input.name()));
     }
 }
 
-/// What all lines need on their way out.
+/// What writing a line needs, and the counts for `-d`.
 struct Merger<'a, W> {
     window: Window,
-    dates: date::Writer,
-    key: Vec<u8>,
     debug: usize,
     lines: u64,
     found: u64,
@@ -151,80 +155,70 @@ struct Merger<'a, W> {
     out: &'a mut W,
 }
 
-fn merge(options: &Options, open: &Open, out: &mut impl Write) -> Result<(), End> {
+fn merge(options: &Options, open: &OpenLog, out: &mut impl Write) -> Result<(), MergeError> {
     let pen_log = Input::open(&options.pen_log, open)?;
-    let mut window = Window::new(pen_log, options.jitter, options.shift);
-    let mut sources = Vec::new();
-    // The oldest next line comes first; of the same age, that of the log named
-    // first.
-    let mut queue = BinaryHeap::new();
-    for (index, log) in options.logs.iter().enumerate() {
-        let mut source = Source::open(log, open, &mut window)?;
-        if source.next()? {
-            queue.push(Reverse((source.time, index)));
-        }
-        sources.push(source);
-    }
-    let mut merger = Merger {
-        window,
-        dates: date::Writer::default(),
-        key: Vec::new(),
-        debug: options.debug,
-        lines: 0,
-        found: 0,
-        malformed: 0,
-        out,
-    };
-    while let Some(Reverse((_, index))) = queue.pop() {
-        let Some(source) = sources.get_mut(index) else {
-            continue;
-        };
-        merger.put(source)?;
-        if source.next()? {
-            queue.push(Reverse((source.time, index)));
-        }
+    let servers = options.logs.iter().map(|log| log.server.clone()).collect();
+    let window = Window::new(pen_log, servers, options.jitter, options.shift);
+    let logs = options.logs.iter().map(|log| WebLog::open(log, open));
+    let mut logs: Vec<_> = logs.collect::<Result<_, _>>()?;
+    let debug = options.debug;
+    let mut merger = Merger { window, debug, lines: 0, found: 0, malformed: 0, out };
+    // The oldest of the logs' next lines is written first. Of equally old ones,
+    // that of the log named first is.
+    while let Some(log) = logs.iter_mut().filter(|log| !log.ended).min_by_key(|log| log.time) {
+        merger.put(log)?;
+        log.next()?;
     }
     merger.sum_up();
     Ok(())
 }
 
 impl<W: Write> Merger<'_, W> {
-    /// Writes a line out, with its client if that is known.
-    fn put(&mut self, source: &mut Source) -> Result<(), End> {
+    /// Writes the log's next line.
+    fn put(&mut self, log: &mut WebLog) -> Result<(), MergeError> {
         self.lines += 1;
-        match source.places {
-            Some(places) => self.put_request(source, places)?,
+        match log.positions {
+            Some(positions) => self.put_request(log, positions)?,
             None => {
                 self.malformed += 1;
-                tell(self.debug, 2, source, || "no log line".to_owned());
-                copy(self.out, source.input.line())?;
+                if self.debug >= 2 {
+                    log.say("not a log line");
+                }
+                copy(self.out, log.input.line())?;
             }
         }
-        source.input.copy_rest(|piece| copy(self.out, piece))?;
+        while let Some(piece) = log.input.next_piece()? {
+            copy(self.out, piece)?;
+        }
         write(self.out, b"\n")
     }
 
-    fn put_request(&mut self, source: &Source, places: Places) -> Result<(), End> {
-        let line = source.input.line();
-        let piece = |from, to| line.get(from..to).unwrap_or_default();
-        let (date, date_end) = places.date;
-        let rest = piece(date_end, line.len());
-        self.window.advance(places.time)?;
-        let number = source.number;
-        let client = match find(&self.window, &mut self.key, number, rest, places.time) {
+    fn put_request(&mut self, log: &WebLog, positions: Positions) -> Result<(), MergeError> {
+        let Positions { client_end, date: (date, date_end), time } = positions;
+        let line = log.input.line();
+        let between = line.get(client_end..date).unwrap_or_default();
+        let rest = line.get(date_end..).unwrap_or_default();
+        self.window.advance(time)?;
+        let request = line::request(rest);
+        let found = request.and_then(|request| self.window.find(&log.server, request, time));
+        let client = match found {
             Some((client, later)) => {
                 self.found += 1;
-                tell(self.debug, 3, source, || format!("{client} in pen's log at {later:+} s"));
+                if self.debug >= 3 {
+                    log.say(&format!("{client} in pen's log at {later:+} s"));
+                }
                 client
             }
             None => {
-                tell(self.debug, 2, source, || "not in pen's log".to_owned());
-                &source.server
+                if self.debug >= 2 {
+                    log.say("not in pen's log");
+                }
+                &log.server
             }
         };
         client.write(self.out).map_err(cannot_write)?;
-        copy(self.out, piece(places.client_end, date))?;
-        write(self.out, self.dates.utc(places.time))?;
+        copy(self.out, between)?;
+        write(self.out, date::utc(time).as_bytes())?;
         copy(self.out, rest)
     }
 
@@ -237,33 +231,5 @@ impl<W: Write> Merger<'_, W> {
             ));
             say(&self.window.summary());
         }
-    }
-}
-
-/// The client of a line whose part behind the date is `rest`.
-fn find<'a>(
-    window: &'a Window,
-    key: &mut Vec<u8>,
-    server: u32,
-    rest: &[u8],
-    time: i64,
-) -> Option<(&'a Peer, i64)> {
-    let request = line::request(rest)?;
-    line::escaped_key(request, key);
-    let found = window.find(server, key, time);
-    if found.is_none() && request.contains(&b'\\') {
-        // Perhaps this web server writes requests down as they are.
-        line::plain_key(request, key);
-        return window.find(server, key, time);
-    }
-    found
-}
-
-/// Says what becomes of a line to those who want to know that much.
-fn tell(debug: usize, level: usize, source: &Source, what: impl FnOnce() -> String) {
-    if debug >= level {
-        let line = source.input.line();
-        let line = String::from_utf8_lossy(line.get(..TOLD).unwrap_or(line));
-        say(&format!("{}: {}: {line}", source.input.name(), what()));
     }
 }

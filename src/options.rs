@@ -52,6 +52,15 @@ impl<A> Spec<A> {
     }
 }
 
+/// What a program does about its command line.
+#[derive(Debug)]
+pub enum Invocation<Plan> {
+    /// It prints this text and exits with status 0.
+    Print(String),
+    /// It runs with these settings.
+    Run(Plan),
+}
+
 /// Options in the order in which they were given, with their values, and the
 /// operands.
 pub type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);

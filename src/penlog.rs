@@ -1,8 +1,8 @@
-//! The log sender: each line of standard input goes as one datagram to a
-//! penlogd. A web server writes its log to it through a pipe.
+//! penlog sends each line of its standard input to a penlogd, as one UDP
+//! datagram. A web server writes its log into it through a pipe.
 //!
-//! Whatever happens to the network or to penlogd, the pipe is read: a web
-//! server whose log pipe breaks or fills up stands still. So a line that cannot
+//! A web server whose log pipe fills up or breaks stops serving, so penlog
+//! reads on whatever happens to the network or to penlogd. A line that cannot
 //! be sent is lost.
 
 use crate::addr;
@@ -11,14 +11,14 @@ use std::io::{self, BufRead, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
-/// Most bytes of a datagram, the newline included; longer lines are cut. Few
-/// log lines come near, and the BSDs send at most 9216 bytes unless told
-/// otherwise (sysctl net.inet.udp.maxdgram).
-pub const DATAGRAM: usize = 8192;
+/// Longest datagram in bytes, with the newline; penlog cuts longer lines. The
+/// BSDs send at most 9216 bytes by default (sysctl net.inet.udp.maxdgram), and
+/// log lines are rarely so long.
+pub(crate) const MAX_DATAGRAM: usize = 8192;
 
 const USAGE: &str = "usage: penlog server port [my_ip]";
 
-/// The program. `words` are its arguments.
+/// Runs penlog with the arguments `words`, until the end of standard input.
 pub fn main(words: &[String]) -> ExitCode {
     let (server, port, source) = match words {
         [word] if word == "--help" => {
@@ -43,14 +43,15 @@ pub fn main(words: &[String]) -> ExitCode {
     process::finish("penlog", result)
 }
 
-/// From where to where.
+/// A socket that is bound to the address to send from, and the penlogd's
+/// address.
 struct Route {
     socket: UdpSocket,
     to: SocketAddr,
 }
 
-/// Finds the first address of `server` that there is a way to, from the
-/// address `source` if there is one.
+/// Takes the first address of `server` that a route leads to, from the address
+/// `source` if that is given. The error names the word and the reason.
 fn open(server: &str, port: &str, source: Option<&str>) -> Result<Route, String> {
     let port = match addr::port(port)? {
         0 => return Err(format!("{port}: expected a port from 1 to 65535")),
@@ -78,22 +79,22 @@ fn open(server: &str, port: &str, source: Option<&str>) -> Result<Route, String>
     })
 }
 
-/// A socket to send from. Connecting one, which sends nothing, shows whether
-/// there is a way; the one that is used stays unconnected, because it then
-/// hears nothing of datagrams that were refused, and follows when this host's
-/// address changes.
+/// Binds a socket to send from. The first socket is connected, which sends
+/// nothing, to find out whether there is a route. The second one, which is
+/// used, stays unconnected: a connected socket reports earlier datagrams that
+/// were refused, and keeps its own address when the host's address changes.
 fn bind(from: SocketAddr, to: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::bind(from)?.connect(to)?;
     UdpSocket::bind(from)
 }
 
-/// Sends line by line until the end of `input`.
+/// Sends line by line until the end of `input`. An error is one of reading.
 fn send_all(input: &mut impl BufRead, route: &Route) -> io::Result<()> {
     let mut line = Vec::new();
     let mut well = true;
     while read_line(input, &mut line)? {
         let result = route.socket.send_to(&line, route.to);
-        // The first failure after a success is told.
+        // Only the first failure after a success is reported.
         if let (Err(e), true) = (&result, well) {
             let _ = writeln!(io::stderr(), "penlog: {}: cannot send: {e}", route.to);
         }
@@ -102,8 +103,8 @@ fn send_all(input: &mut impl BufRead, route: &Route) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a line into `line`, with its newline, which it gets if the input ends
-/// without one. Of a line that is too long for a datagram the rest is left out.
+/// Reads a line into `line`. The line ends with a newline, even if the input
+/// ends without one. What does not fit into a datagram is skipped. Returns
 /// `false` at the end of the input.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
@@ -116,7 +117,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
         };
         let end = data.iter().position(|byte| *byte == b'\n');
         let count = end.unwrap_or(data.len());
-        let room = (DATAGRAM - 1).saturating_sub(line.len());
+        let room = (MAX_DATAGRAM - 1).saturating_sub(line.len());
         line.extend(data.iter().take(count.min(room)));
         begun |= !data.is_empty();
         let ended = end.is_some() || data.is_empty();
@@ -155,12 +156,12 @@ mod tests {
 
     #[test]
     fn long_lines_are_cut() {
-        for length in [DATAGRAM - 1, DATAGRAM, DATAGRAM + 1, 100_000] {
+        for length in [MAX_DATAGRAM - 1, MAX_DATAGRAM, MAX_DATAGRAM + 1, 100_000] {
             let mut data = vec![b'x'; length];
             data.extend(b"\nnext\n");
             let all = lines(4096, &data);
             assert_eq!(all.len(), 2);
-            assert_eq!(all[0].len(), DATAGRAM);
+            assert_eq!(all[0].len(), MAX_DATAGRAM);
             assert!(all[0].ends_with(b"x\n"));
             assert_eq!(all[1], b"next\n");
         }

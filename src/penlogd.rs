@@ -1,15 +1,21 @@
-//! The log collector. Behind a pen, every request that a web server logs seems
-//! to come from pen's host. pens send what they passed on to whom (`-l
-//! host:port`), web servers send their log lines ([`crate::penlog`]), and here
-//! each line's first word is replaced by the client who made that request.
+//! penlogd writes one access log for all web servers behind a pen.
 //!
-//! Datagrams go from the sockets' threads ([`sockets`]) through a queue to the
-//! one thread ([`desk`]) that knows the requests ([`entries`]), puts the clients
-//! in ([`matcher`]) and writes the log; [`line`](mod@line) takes lines apart.
+//! To these web servers every request seems to come from pen's host. So pen
+//! reports which client's request it passed to which server (`-l host:port`),
+//! the web servers send their log lines through penlog ([`crate::penlog`]), and
+//! penlogd replaces the first word of each log line by the client that made the
+//! request.
 //!
-//! Whoever can send datagrams here can write to the log.
+//! A thread for each socket (`sockets`) queues the datagrams for a single
+//! thread (`desk`). That one remembers the requests (`entries`), puts the
+//! clients in ([`matcher`]) and writes the log. `line` parses both kinds of
+//! lines.
+//!
+//! UDP senders are not authenticated: whoever can reach the port can write to
+//! the log.
 
 use crate::message;
+use crate::options::Invocation;
 use crate::process::{self, Parent, PidFile};
 use crate::sys::{Signal, Signals};
 use crate::users;
@@ -20,90 +26,90 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub mod args;
-pub mod desk;
-pub mod entries;
-pub mod line;
+mod desk;
+mod entries;
+mod line;
 pub mod matcher;
-pub mod sockets;
+mod sockets;
 
-use args::{Plan, Task};
-use desk::{Desk, Note, Output};
+use args::Plan;
+use desk::{Collector, Event};
 
-/// Datagrams that may wait to be worked on: the kernel's own queue is short,
-/// some hundred lines on Linux.
+/// Datagrams that may wait for the collector. The kernel's own queue holds only
+/// a few hundred log lines on Linux.
 const QUEUE: usize = 4096;
 
-/// How long the working thread may be busy when it is wanted.
+/// How long the main thread waits for a collector that is busy.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The program: reads the command line, runs, and says why it could not.
+/// Runs penlogd with the arguments `words`. Returns success after TERM or INT,
+/// failure if penlogd could not start or the reader of its output has gone.
 pub fn main(words: &[OsString]) -> ExitCode {
     let result = match args::read(words) {
-        Ok(Task::Print(text)) => {
+        Ok(Invocation::Print(text)) => {
             process::print(&text);
             Ok(())
         }
-        Ok(Task::Run(plan)) => process::start(plan.foreground, |parent| run(&plan, parent)),
+        Ok(Invocation::Run(plan)) => process::start(plan.foreground, |parent| run(&plan, parent)),
         Err(why) => Err(why),
     };
     process::finish("penlogd", result)
 }
 
-/// Opens everything, in the order in which pen does, and runs until told to
-/// stop.
+/// Opens everything in the same order as pen, and runs until a signal says
+/// stop. The error is empty if the reason has been reported already.
 fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
     message::set_debug(plan.debug);
     message::timestamp(0); // reads the time zone while its file can be seen
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     let user = plan.user.as_deref().map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
-    let inlets = sockets::open(&plan.listen)?;
+    let sockets = sockets::open(&plan.listen)?;
     parent.open_syslog(c"penlogd");
     process::drop_privileges(user, plan.jail.as_deref())?;
-    // pen quirk: in the background, too, standard output gets the lines.
-    let output = Output::open(plan.log.as_deref())?;
+    // pen quirk: standard output gets the lines even in the background.
+    let mut collector = Collector::open(plan.requests, plan.log.as_deref())?;
     let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let (queue, notes) = mpsc::sync_channel(QUEUE);
-    let mut desk = Desk::new(plan.entries, output);
+    let (queue, events) = mpsc::sync_channel(QUEUE);
     thread::Builder::new()
-        .name("desk".to_owned())
-        .spawn(move || desk.work(&notes))
-        .map_err(|e| format!("cannot start the working thread: {e}"))?;
-    sockets::start(inlets, &queue)?;
+        .name("collect".to_owned())
+        .spawn(move || collector.work(&events))
+        .map_err(|e| format!("cannot start the collector thread: {e}"))?;
+    sockets::start(sockets, &queue)?;
     parent.release()?;
     message::say(concat!("penlogd ", env!("CARGO_PKG_VERSION"), " starting"));
     serve_signals(&queue, &signals);
     message::say("penlogd is stopping");
     let (done, answer) = mpsc::sync_channel(1);
-    put(&queue, Note::Stop(done));
+    put(&queue, Event::Stop(done));
     let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
     drop(pid_file);
-    // What went wrong was said when it did.
+    // The collector reported the failure when it happened.
     if well { Ok(()) } else { Err(String::new()) }
 }
 
-/// Answers signals until one says stop.
-fn serve_signals(queue: &SyncSender<Note>, signals: &Signals) {
+/// Passes signals on to the collector, until one of them says stop.
+fn serve_signals(queue: &SyncSender<Event>, signals: &Signals) {
     loop {
-        let note = match signals.wait() {
+        let event = match signals.wait() {
             Ok(Signal::Stop) => return,
-            Ok(Signal::Reload) => Note::Reopen,
-            Ok(Signal::Report) => Note::Report,
+            Ok(Signal::Reload) => Event::Reopen,
+            Ok(Signal::Report) => Event::Report,
             Err(e) => return message::say(format_args!("cannot wait for signals: {e}")),
         };
-        put(queue, note);
+        put(queue, event);
     }
 }
 
-/// Queues what is not a datagram. A disk that hangs must not hang the caller,
-/// who answers signals.
-fn put(queue: &SyncSender<Note>, mut note: Note) {
+/// Queues an event other than a datagram. It does not wait for ever: a disk
+/// that hangs must not keep the main thread from seeing signals.
+fn put(queue: &SyncSender<Event>, mut event: Event) {
     let end = Instant::now() + PATIENCE;
     loop {
-        match queue.try_send(note) {
+        match queue.try_send(event) {
             Ok(()) => return,
-            Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
-            Err(_) => return message::say("the working thread does not take anything"),
+            Err(TrySendError::Full(back)) if Instant::now() < end => event = back,
+            Err(_) => return message::say("the collector thread does not respond"),
         }
         thread::sleep(Duration::from_millis(10));
     }

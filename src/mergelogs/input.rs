@@ -1,28 +1,28 @@
-//! Reading a log line by line, of any length, in bounded memory.
+//! Reads a log line by line, in bounded memory however long the lines are.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-/// The name that stands for standard input.
+/// This file name stands for standard input.
 pub(super) const STDIN: &str = "-";
 
-/// Most bytes of a line that are held; the rest of a longer one is only passed
-/// through.
+/// Longest part of a line that is held in memory, in bytes. The rest of a
+/// longer line is copied piece by piece.
 pub(super) const HELD: usize = 64 * 1024;
 
-/// Bytes read at once.
+/// Bytes that are read at once.
 const BUFFER: usize = 64 * 1024;
 
-/// A log being read.
+/// A log that is being read, and its current line.
 pub(super) struct Input {
     name: String,
     reader: BufReader<Box<dyn Read>>,
     line: Vec<u8>,
-    /// The line goes on behind what is held of it.
+    /// The current line is longer than `line`.
     more: bool,
 }
 
-/// Opens a file, or takes standard input.
+/// Opens a file, or standard input for the name `-`.
 pub(super) fn open(name: &str) -> io::Result<Box<dyn Read>> {
     Ok(match name {
         STDIN => Box::new(io::stdin()),
@@ -31,8 +31,8 @@ pub(super) fn open(name: &str) -> io::Result<Box<dyn Read>> {
 }
 
 impl Input {
-    /// A log that `open` opens.
-    pub(super) fn open(name: &str, open: &super::Open) -> Result<Input, String> {
+    /// Opens a log with `open`. The error names the log and the OS error.
+    pub(super) fn open(name: &str, open: &super::OpenLog) -> Result<Input, String> {
         let reader = open(name).map_err(|e| format!("{name}: cannot open: {e}"))?;
         Ok(Input::new(name, reader))
     }
@@ -46,17 +46,17 @@ impl Input {
         }
     }
 
-    /// Its name.
+    /// The log's name, as the command line has it.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The line, without its line feed, as far as it is held.
+    /// The current line without its newline, up to [`HELD`] bytes of it.
     pub(super) fn line(&self) -> &[u8] {
         &self.line
     }
 
-    /// Goes on to the next line. False at the end.
+    /// Goes to the next line. Returns `false` at the end of the log.
     pub(super) fn next(&mut self) -> Result<bool, String> {
         if self.more {
             let skipped = self.reader.skip_until(b'\n');
@@ -65,18 +65,14 @@ impl Input {
         self.read()
     }
 
-    /// Writes out what is not held of a long line.
-    pub(super) fn copy_rest(
-        &mut self,
-        mut write: impl FnMut(&[u8]) -> Result<(), super::End>,
-    ) -> Result<(), super::End> {
-        while self.more && self.read()? {
-            write(&self.line)?;
-        }
-        Ok(())
+    /// The next piece of a line that is longer than [`HELD`], or `None` at its
+    /// end.
+    pub(super) fn next_piece(&mut self) -> Result<Option<&[u8]>, String> {
+        Ok((self.more && self.read()?).then_some(&self.line))
     }
 
-    /// Reads a line, or the next piece of one.
+    /// Reads a line, or a piece of one if it is long. Returns `false` at the
+    /// end of the log.
     fn read(&mut self) -> Result<bool, String> {
         self.line.clear();
         self.more = false;
@@ -87,6 +83,10 @@ impl Input {
             self.line.pop();
         } else {
             self.more = count == HELD;
+            // A CR stays a CR only at the end of a line.
+            if let (true, Some(last @ b'\r')) = (self.more, self.line.last_mut()) {
+                *last = b'.';
+            }
         }
         Ok(count > 0)
     }
@@ -134,11 +134,9 @@ mod tests {
                 let mut input = input(text.as_bytes());
                 assert!(input.next().unwrap());
                 let mut copy = input.line().to_vec();
-                let write = |piece: &[u8]| {
+                while let Some(piece) = input.next_piece().unwrap() {
                     copy.extend_from_slice(piece);
-                    Ok(())
-                };
-                assert!(input.copy_rest(write).is_ok());
+                }
                 assert_eq!(copy, long.as_bytes());
                 assert_eq!(input.next().unwrap(), end.contains("next"));
             }

@@ -1,100 +1,71 @@
-//! A line of a web server's log, common or combined form, and the key under
-//! which its request is found in pen's log.
+//! Parses a web server's log line in the common or combined form, and makes the
+//! key under which its request is found in pen's log.
 
 use super::date;
+use crate::request_text::{self, dotted};
 
-/// Bytes of a request in pen's log; the rest is cut off there.
+/// pen logs this many bytes of a request.
 pub(super) const REQUEST: usize = 100;
 
-/// Where in a line is what matters here.
+/// Positions in a line, in bytes, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Places {
-    /// The end of the first word, the client.
+pub(super) struct Positions {
+    /// The end of the first word, which is the client.
     pub(super) client_end: usize,
-    /// The date between its brackets.
+    /// The start and the end of the date, without its brackets.
     pub(super) date: (usize, usize),
-    /// The date in seconds since 1970.
+    /// The same date in seconds since 1970.
     pub(super) time: i64,
 }
 
-/// Finds the client and the date. Nothing if a line has neither: that is no
-/// log line.
-pub(super) fn places(line: &[u8]) -> Option<Places> {
+/// Finds the client and the date. Returns `None` if the line does not have
+/// both.
+pub(super) fn positions(line: &[u8]) -> Option<Positions> {
     let client_end = line.iter().position(|byte| *byte == b' ')?;
     let mut from = client_end;
-    // A user's name may have brackets too, so try each one.
+    // A user's name may contain brackets, so this tries each one.
     loop {
         let rest = line.get(from..)?;
         from += 1 + rest.iter().position(|byte| *byte == b'[')?;
         if let Some((time, length)) = date::parse(line.get(from..)?) {
-            return Some(Places { client_end, date: (from, from + length), time });
+            return Some(Positions { client_end, date: (from, from + length), time });
         }
     }
 }
 
-/// The first quoted word of what follows the date, as it is written there. A
-/// line that is cut off ends it too, if as much of it is left as pen logs.
+/// The first quoted text behind the date, which is the request, as the web
+/// server wrote it. A line that ends before the second quote must have as much
+/// of the request as pen logs.
 pub(super) fn request(rest: &[u8]) -> Option<&[u8]> {
-    let open = rest.iter().position(|byte| *byte == b'"')?;
-    let text = rest.get(open + 1..)?;
-    let mut escaped = false;
-    let is_end = |byte: &u8| {
-        let end = *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-        end
-    };
-    match text.iter().position(is_end) {
-        Some(end) => text.get(..end),
-        // Four bytes (\xhh) at most stand for one.
-        None => (text.len() >= 4 * REQUEST).then_some(text),
-    }
+    let (text, is_closed) = request_text::quoted(rest)?;
+    // The web server may have written up to four bytes (`\xhh`) for one.
+    (is_closed || text.len() >= 4 * REQUEST).then_some(text)
 }
 
-/// The key of a request as pen has logged it, or a web server that escapes
-/// nothing.
-pub(super) fn plain_key(request: &[u8], key: &mut Vec<u8>) {
-    key.clear();
-    key.extend(request.iter().take(REQUEST).map(|byte| dotted(*byte)));
+/// The key of a request in pen's log, or in that of a web server that does not
+/// escape.
+pub(super) fn plain_key(request: &[u8]) -> Vec<u8> {
+    request.iter().take(REQUEST).map(|byte| dotted(*byte)).collect()
 }
 
-/// The key of a request as web servers log it: with `\"`, `\\`, `\xhh` and the
-/// like. A carriage return or line feed is where pen ends the line.
-pub(super) fn escaped_key(mut request: &[u8], key: &mut Vec<u8>) {
-    key.clear();
+/// The key of a request in the log of a web server that escapes. It ends before
+/// a CR or LF, as in pen's log.
+pub(super) fn escaped_key(mut request: &[u8]) -> Vec<u8> {
+    let mut key = Vec::new();
     while key.len() < REQUEST {
         let byte;
-        (byte, request) = match request {
-            [] => return,
-            [b'\\', b'x', high, low, rest @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
-                (hex(*high) << 4 | hex(*low), rest)
-            }
-            [b'\\', b'n' | b'r', ..] => return,
-            [b'\\', b'a' | b'b' | b'e' | b'f' | b't' | b'v', rest @ ..] => (b'\t', rest),
-            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => (*byte, rest),
+        (byte, request) = match (request_text::unescape(request), request) {
+            (Some(unescaped), _) => unescaped,
+            (None, [b'\\', b'e', rest @ ..]) => (b'\x1b', rest),
+            (None, [b'\\', byte, rest @ ..] | [byte, rest @ ..]) => (*byte, rest),
+            (None, []) => break,
         };
         if matches!(byte, b'\r' | b'\n') {
-            return;
+            break;
         }
         key.push(dotted(byte));
     }
-}
-
-/// The value of a hexadecimal digit.
-fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20).wrapping_sub(b'a' - 10),
-    }
-}
-
-/// Pen logs a dot for what is not printable ASCII.
-fn dotted(byte: u8) -> u8 {
-    match byte {
-        b' '..=b'~' => byte,
-        _ => b'.',
-    }
+    key
 }
 
 #[cfg(test)]
@@ -107,15 +78,15 @@ mod tests {
     fn client_and_date_are_found() {
         for before in ["192.0.2.1 - - ", "192.0.2.1 - John Doe ", "host ", " ", "h - a[b "] {
             let line = format!("{before}[{DATE}] \"GET / HTTP/1.0\" 200 1");
-            let found = places(line.as_bytes()).unwrap();
+            let found = positions(line.as_bytes()).unwrap();
             assert_eq!(found.time, 1_000_000_000);
             assert_eq!(found.client_end, before.find(' ').unwrap());
             assert_eq!(line[found.date.0..found.date.1], *DATE);
         }
         for line in ["", "garbage", "h - - [", "h - - [x] \"GET /\"", "[", " "] {
-            assert_eq!(places(line.as_bytes()), None, "{line}");
+            assert_eq!(positions(line.as_bytes()), None, "{line}");
         }
-        assert_eq!(places(format!("[{DATE}] x").as_bytes()), None, "no client");
+        assert_eq!(positions(format!("[{DATE}] x").as_bytes()), None, "no client");
     }
 
     #[test]
@@ -136,11 +107,8 @@ mod tests {
     }
 
     fn keys(request: &[u8]) -> (String, String) {
-        let (mut plain, mut escaped) = (b"old".to_vec(), b"old".to_vec());
-        plain_key(request, &mut plain);
-        escaped_key(request, &mut escaped);
         let text = |key| String::from_utf8(key).unwrap();
-        (text(plain), text(escaped))
+        (text(plain_key(request)), text(escaped_key(request)))
     }
 
     #[test]

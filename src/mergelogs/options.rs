@@ -1,94 +1,94 @@
-//! The command line of mergelogs.
+//! mergelogs' command line. Parsing and the usage text come from one table of
+//! options.
 
 use super::input::STDIN;
-use super::peer::Peer;
-use crate::options;
+use super::peer::LogHost;
+use crate::options::{self, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
 
-/// What the command line asks for.
-#[derive(Debug)]
-pub(super) enum Task {
-    /// Print this and end well.
-    Print(String),
-    /// Merge.
-    Merge(Options),
-}
-
-/// What to merge, and how.
+/// What the command line sets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Options {
-    /// Pen's log.
+    /// The name of pen's log.
     pub(super) pen_log: String,
-    /// Seconds that an entry of pen's log may be away from a line; nothing: any
-    /// number.
+    /// How many seconds an entry of pen's log may be away from a line; without
+    /// a limit all of pen's log is searched.
     pub(super) jitter: Option<i64>,
-    /// Seconds to subtract from the times in pen's log.
+    /// Seconds that are subtracted from the times in pen's log.
     pub(super) shift: i64,
-    /// How much to say.
+    /// How often `-d` was given: 1 reports the counts, 2 also lines that are
+    /// not in pen's log, 3 also those that are.
     pub(super) debug: usize,
-    /// The web servers' logs.
+    /// The web servers' logs; there is at least one.
     pub(super) logs: Vec<Operand>,
 }
 
-/// `server:logfile`
+/// An operand `server:logfile`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Operand {
-    pub(super) server: Peer,
+    pub(super) server: LogHost,
     pub(super) file: String,
 }
 
-/// Seconds, unless `-j` says otherwise.
+/// The jitter without `-j`, in seconds.
 const JITTER: i64 = 600;
 
-/// What an option says.
+/// The options, by what they mean.
 #[derive(Clone, Copy)]
-enum Action {
+enum MergeOption {
     PenLog,
     Whole,
     Debug,
     Jitter,
     Shift,
-    Text(fn() -> String),
+    Help,
+    Version,
 }
 
-type Spec = options::Spec<Action>;
-
 /// All options, in the order of the usage text.
-const TABLE: &[Spec] = &[
-    Spec::letter("p", "penlog", "pen's log; - is standard input", Action::PenLog),
-    Spec::letter("c", "", "search all of pen's log, however far away in time", Action::Whole),
-    Spec::letter("d", "", "say what happens; repeat for more", Action::Debug),
+const TABLE: &[Spec<MergeOption>] = &[
+    Spec::letter(
+        "p",
+        "penlog",
+        "the file with pen's log; - is standard input",
+        MergeOption::PenLog,
+    ),
+    Spec::letter(
+        "c",
+        "",
+        "search all of pen's log for each line, whatever the times",
+        MergeOption::Whole,
+    ),
+    Spec::letter("d", "", "report the counts; -dd and -ddd also report lines", MergeOption::Debug),
     Spec::letter(
         "j",
         "seconds",
-        "search pen's log so far to either side of a line [600]",
-        Action::Jitter,
+        "search pen's log this long before and after a line [600]",
+        MergeOption::Jitter,
     ),
-    Spec::letter("t", "seconds", "subtract this from the times in pen's log", Action::Shift),
-    Spec::long("help", "", "this text", Action::Text(usage)),
-    Spec::long("version", "", "the version", Action::Text(version)),
+    Spec::letter("t", "seconds", "subtract this from the times in pen's log", MergeOption::Shift),
+    Spec::long("help", "", "show this text", MergeOption::Help),
+    Spec::long("version", "", "show the version", MergeOption::Version),
 ];
 
-fn version() -> String {
-    format!("mergelogs (pen) {}\n", env!("CARGO_PKG_VERSION"))
-}
+const VERSION: &str = concat!("mergelogs (pen) ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// The usage text.
 fn usage() -> String {
     let mut text = String::from(
         "usage: mergelogs -p penlog [-cd] [-j seconds] [-t seconds] server:logfile ...\n\n",
     );
     text.push_str(&options::list(TABLE));
     text.push_str(
-        "  server                a web server's address, as in pen's log; IPv6 better as [address]\n  \
-           logfile               its log, in the common or combined form; - is standard input\n",
+        "  server                a web server's address, as in pen's log; IPv6 best as [address]\n  \
+           logfile               its log, in the common or combined format; - is standard input\n",
     );
     text
 }
 
-/// Reads the command line.
-pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
+/// Reads the command line without opening anything. An error names the word
+/// that is wrong.
+pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
     let (given, operands) = options::split("mergelogs", TABLE, words)?;
     let mut pen_log = None;
     let (mut jitter, mut shift, mut whole, mut debug) = (JITTER, 0, false, 0);
@@ -98,17 +98,18 @@ pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
             _ => Err(format!("{} {word}: expected a number of seconds", spec.name())),
         };
         match spec.action {
-            Action::Jitter => jitter = seconds(0)?,
-            Action::Shift => shift = seconds(i64::MIN)?,
-            Action::Whole => whole = true,
-            Action::Debug => debug += 1,
-            Action::PenLog => pen_log = Some(word),
-            Action::Text(make) => return Ok(Task::Print(make())),
+            MergeOption::Jitter => jitter = seconds(0)?,
+            MergeOption::Shift => shift = seconds(i64::MIN)?,
+            MergeOption::Whole => whole = true,
+            MergeOption::Debug => debug += 1,
+            MergeOption::PenLog => pen_log = Some(word),
+            MergeOption::Help => return Ok(Invocation::Print(usage())),
+            MergeOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
         }
     }
-    // pen quirk: not knowing how to call it is no failure.
+    // pen quirk: a call without a log shows the usage and is no failure.
     if operands.is_empty() {
-        return Ok(Task::Print(usage()));
+        return Ok(Invocation::Print(usage()));
     }
     let Some(pen_log) = pen_log else {
         return Err("no pen log given, expected -p penlog".to_owned());
@@ -119,11 +120,11 @@ pub(super) fn read(words: &[OsString]) -> Result<Task, String> {
     if files.filter(|file| *file == STDIN).count() > 1 {
         return Err("-: standard input can be read only once".to_owned());
     }
-    Ok(Task::Merge(Options { pen_log, jitter: (!whole).then_some(jitter), shift, debug, logs }))
+    Ok(Invocation::Run(Options { pen_log, jitter: (!whole).then_some(jitter), shift, debug, logs }))
 }
 
-/// `server:logfile`. The first colon splits, but an IPv6 address stays whole:
-/// it is in brackets, or as much of the word as reads as one.
+/// Splits `server:logfile` at the first colon. An IPv6 address stays whole: it
+/// is in brackets, or else the longest part before a colon that is an address.
 fn operand(word: &str) -> Result<Operand, String> {
     let bracketed = word.strip_prefix('[').and_then(|w| w.split_once("]:"));
     let is_ip = |(server, _): &(&str, &str)| server.parse::<Ipv6Addr>().is_ok();
@@ -132,7 +133,7 @@ fn operand(word: &str) -> Result<Operand, String> {
     let split = bracketed.or_else(|| splits.find(is_ip)).or_else(|| word.split_once(':'));
     match split {
         Some((server, file)) if !server.is_empty() && !file.is_empty() => {
-            Ok(Operand { server: Peer::new(server.as_bytes()), file: file.to_owned() })
+            Ok(Operand { server: LogHost::new(server.as_bytes()), file: file.to_owned() })
         }
         _ => Err(format!("{word}: expected server:logfile")),
     }
@@ -148,7 +149,7 @@ mod tests {
 
     fn merge(line: &str) -> Options {
         match read(&words(line)) {
-            Ok(Task::Merge(options)) => options,
+            Ok(Invocation::Run(options)) => options,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -164,7 +165,7 @@ mod tests {
     fn options_and_operands_mix() {
         let options = merge("10.0.0.1:a -dp x -d -j5 [::1]:b:c -p y -t -3600 h:-");
         let log = |server: &str, file: &str| Operand {
-            server: Peer::new(server.as_bytes()),
+            server: LogHost::new(server.as_bytes()),
             file: file.to_owned(),
         };
         let logs = vec![log("10.0.0.1", "a"), log("::1", "b:c"), log("h", "-")];
@@ -190,7 +191,7 @@ mod tests {
             ("/run/web.sock:a", "/run/web.sock", "a"),
         ] {
             let found = operand(word).unwrap();
-            assert_eq!(found.server, Peer::new(server.as_bytes()), "{word}");
+            assert_eq!(found.server, LogHost::new(server.as_bytes()), "{word}");
             assert_eq!(found.file, file, "{word}");
         }
     }
@@ -230,7 +231,7 @@ mod tests {
             ("--version", "mergelogs (pen) "),
         ] {
             match read(&words(line)) {
-                Ok(Task::Print(text)) => assert!(text.contains(part), "{text}"),
+                Ok(Invocation::Print(text)) => assert!(text.contains(part), "{text}"),
                 other => panic!("{line}: {other:?}"),
             }
         }

@@ -1,33 +1,34 @@
-//! A client or server as logs name it.
+//! The name of a client or server in a log.
 
 use crate::message;
 use std::fmt;
 use std::net::IpAddr;
 
-/// An address, or whatever else stands where one is expected: `unix`, the path
-/// of a socket, a host name.
+/// An IP address or any other word in its place: `unix`, the path of a socket,
+/// a host name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peer {
-    /// An IPv4-mapped IPv6 address is that IPv4 address.
+pub(super) enum LogHost {
+    /// An IPv4-mapped IPv6 address is stored as IPv4.
     Inet(IpAddr),
     Other(Box<[u8]>),
 }
 
-impl Peer {
-    pub(super) fn new(text: &[u8]) -> Peer {
+impl LogHost {
+    pub(super) fn new(text: &[u8]) -> LogHost {
         let ip = std::str::from_utf8(text).ok().and_then(|t| t.parse().ok());
         match ip {
-            Some(ip) => Peer::Inet(IpAddr::to_canonical(&ip)),
-            None => Peer::Other(text.into()),
+            Some(ip) => LogHost::Inet(IpAddr::to_canonical(&ip)),
+            None => LogHost::Other(text.into()),
         }
     }
 
-    /// As it is written to the log.
+    /// Writes the name to a log, with dots for control characters.
     pub(super) fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
         match self {
-            Peer::Inet(ip) => write!(out, "{ip}"),
-            Peer::Other(text) => match text.split_last() {
-                // Here is no line's end.
+            LogHost::Inet(ip) => write!(out, "{ip}"),
+            LogHost::Other(text) => match text.split_last() {
+                // `harmless` keeps a CR at the end of a line, but the line goes
+                // on here.
                 Some((b'\r', rest)) => {
                     out.write_all(&message::harmless(rest))?;
                     out.write_all(b".")
@@ -38,11 +39,11 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for LogHost {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Peer::Inet(ip) => ip.fmt(f),
-            Peer::Other(text) => String::from_utf8_lossy(text).fmt(f),
+            LogHost::Inet(ip) => ip.fmt(f),
+            LogHost::Other(text) => String::from_utf8_lossy(text).fmt(f),
         }
     }
 }
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peers_are_written_as_they_were() {
+    fn hosts_are_written_as_they_were() {
         for (text, expected) in [
             ("192.0.2.1", "192.0.2.1"),
             ("2001:db8::1", "2001:db8::1"),
@@ -61,17 +62,17 @@ mod tests {
             ("unix", "unix"),
             ("010.0.0.1", "010.0.0.1"),
         ] {
-            let peer = Peer::new(text.as_bytes());
+            let host = LogHost::new(text.as_bytes());
             let mut out = Vec::new();
-            peer.write(&mut out).unwrap();
+            host.write(&mut out).unwrap();
             assert_eq!(out, expected.as_bytes());
-            assert_eq!(peer.to_string(), expected);
+            assert_eq!(host.to_string(), expected);
         }
         let mut out = Vec::new();
-        Peer::new(b"\xff").write(&mut out).unwrap();
+        LogHost::new(b"\xff").write(&mut out).unwrap();
         assert_eq!(out, b"\xff");
         out.clear();
-        Peer::new(b"a\rb\r").write(&mut out).unwrap();
+        LogHost::new(b"a\rb\r").write(&mut out).unwrap();
         assert_eq!(out, b"a.b.");
     }
 }

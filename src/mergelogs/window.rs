@@ -1,85 +1,87 @@
-//! The part of pen's log that is held in memory: what lies no further than the
-//! jitter from the newest line of the web servers, in an index by server and
-//! request.
+//! The part of pen's log that is in memory: entries whose time is within the
+//! jitter of the newest web-server line, in an index by server and request.
 
 use super::input::Input;
 use super::line;
-use super::peer::Peer;
+use super::peer::LogHost;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-/// Reading stops after so many entries in a row that lie beyond the window.
-/// Not after the first: a single one with a wrong time would hide the rest.
+/// Reading stops after this many entries in a row that are newer than the
+/// window. A single one may just have a wrong time and must not hide the
+/// entries behind it.
 const AHEAD: usize = 1000;
 
-/// What stands for a server and request in the index: a hash of 128 bits, which
-/// takes less memory than the request. Its keys are this run's own, so nobody
-/// can make two requests meet; that two of ten million meet by chance has a
-/// likelihood of 10^-25.
-type Print = (u64, u64);
+/// A hash of server and request, which takes less memory than the request. The
+/// hash keys are random, so nobody can choose two requests with the same hash.
+/// With 128 bits, two of ten million requests have the same one with a
+/// probability of about 10^-25.
+type RequestHash = (u64, u64);
 
-/// A request in pen's log.
-struct Entry {
+/// A request in pen's log; `time` is in seconds since 1970.
+struct LogEntry {
     time: i64,
-    client: Peer,
+    client: LogHost,
 }
 
-/// The window.
+/// The entries in memory, and the log that more are read from.
 pub(super) struct Window {
     input: Input,
-    servers: HashMap<Peer, u32>,
-    /// How far from a line an entry may be. Nothing: any distance, and
-    /// everything is held.
+    servers: HashSet<LogHost>,
+    /// How many seconds an entry may be away from a line. Without a limit, all
+    /// entries stay in memory.
     jitter: Option<i64>,
-    /// Subtracted from the times in pen's log.
+    /// Seconds that are subtracted from the times in pen's log.
     shift: i64,
-    hashes: (RandomState, RandomState),
-    /// Entries in the order of time, and if that is the same, of reading.
-    index: HashMap<Print, Vec<Entry>>,
-    /// The newest time asked for.
+    hashers: (RandomState, RandomState),
+    /// The entries of a request are in the order of time, and equally old ones
+    /// in that of pen's log.
+    index: HashMap<RequestHash, Vec<LogEntry>>,
+    /// The time of the newest line that was looked up.
     newest: Option<i64>,
-    /// Where old entries were last cleared away.
+    /// Entries before this time have been removed.
     cleared: i64,
-    /// Times of the entries read last, all of them beyond the window.
+    /// The times of the entries that were read last, if all of them are newer
+    /// than the window.
     ahead: VecDeque<i64>,
-    /// Where an entry came that is older than the one before it.
-    disordered: HashSet<Print>,
+    /// Requests whose entries must be sorted again, because one was read after
+    /// a newer one.
+    disordered: HashSet<RequestHash>,
     ended: bool,
-    key: Vec<u8>,
-    // Counts for the curious (`-d`).
+    // The counts that `-d` reports.
     lines: u64,
     malformed: u64,
     elsewhere: u64,
 }
 
 impl Window {
-    pub(super) fn new(input: Input, jitter: Option<i64>, shift: i64) -> Window {
+    /// Makes an empty window for the requests to these servers.
+    pub(super) fn new(
+        input: Input,
+        servers: HashSet<LogHost>,
+        jitter: Option<i64>,
+        shift: i64,
+    ) -> Window {
         Window {
             input,
-            servers: HashMap::new(),
+            servers,
             jitter,
             shift,
-            hashes: Default::default(),
+            hashers: Default::default(),
             index: HashMap::new(),
             newest: None,
             cleared: i64::MIN,
             ahead: VecDeque::new(),
             disordered: HashSet::new(),
             ended: false,
-            key: Vec::new(),
             lines: 0,
             malformed: 0,
             elsewhere: 0,
         }
     }
 
-    /// Requests to this server will be asked for: by the number it gets.
-    pub(super) fn watch(&mut self, server: &Peer) -> u32 {
-        let number = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
-        *self.servers.entry(server.clone()).or_insert(number)
-    }
-
-    /// Moves the window on to a line of this time. It never moves back.
+    /// Moves the window forward to a line of this time, and reads pen's log up
+    /// to its end.
     pub(super) fn advance(&mut self, time: i64) -> Result<(), String> {
         if self.newest.is_some_and(|newest| newest >= time) {
             return Ok(());
@@ -100,19 +102,18 @@ impl Window {
                 None => {}
             }
         }
-        // Once for all that was read: one by one it would take for ever with
-        // logs that were joined.
-        for print in self.disordered.drain() {
-            if let Some(entries) = self.index.get_mut(&print) {
+        // Each is sorted once, after reading. Inserting late entries one by one
+        // would take quadratic time with logs that were joined.
+        for hash in self.disordered.drain() {
+            if let Some(entries) = self.index.get_mut(&hash) {
                 entries.sort_by_key(|entry| entry.time);
             }
         }
         Ok(())
     }
 
-    /// Forgets entries before `floor`. As that means to look at all, it is done
-    /// only when a good part of them may be old: the window is never more than
-    /// an eighth too long.
+    /// Removes entries before `floor`. As this looks at all requests, it waits
+    /// until a quarter of the jitter, an eighth of the window, has passed.
     fn clear(&mut self, floor: i64) {
         let Some(jitter) = self.jitter else { return };
         if floor.saturating_sub(self.cleared) <= jitter / 4 {
@@ -122,18 +123,12 @@ impl Window {
         self.index.retain(|_, entries| {
             let old = entries.partition_point(|entry| entry.time < floor);
             entries.drain(..old);
-            if entries.len() < entries.capacity() / 4 {
-                entries.shrink_to_fit();
-            }
             !entries.is_empty()
         });
-        if self.index.len() < self.index.capacity() / 8 {
-            self.index.shrink_to_fit();
-        }
     }
 
-    /// Reads a line of pen's log, `client time server request`. The time, if it
-    /// is one.
+    /// Reads a line of pen's log and stores it if it is in the window. Returns
+    /// its time, or `None` if the line is malformed or the log has ended.
     fn read(&mut self, floor: i64) -> Result<Option<i64>, String> {
         if !self.input.next()? {
             self.ended = true;
@@ -147,26 +142,24 @@ impl Window {
             return Ok(None);
         };
         let time = fields.time.saturating_sub(self.shift);
-        let Some(server) = self.servers.get(&Peer::new(fields.server)) else {
+        let server = LogHost::new(fields.server);
+        if !self.servers.contains(&server) {
             self.elsewhere += 1;
-            return Ok(Some(time));
-        };
-        if time >= floor {
-            line::plain_key(fields.request, &mut self.key);
-            let entry = Entry { time, client: Peer::new(fields.client) };
-            let print = print(&self.hashes, *server, &self.key);
-            // Most requests come only once within the window.
-            let entries = self.index.entry(print);
-            let entries = entries.or_insert_with(|| Vec::with_capacity(1));
+        } else if time >= floor {
+            let entry = LogEntry { time, client: LogHost::new(fields.client) };
+            let hash = self.hash(&server, &line::plain_key(fields.request));
+            // Most requests occur once in the window. A Vec that starts with
+            // room for four takes 257 instead of 171 MB for a million entries.
+            let entries = self.index.entry(hash).or_insert_with(|| Vec::with_capacity(1));
             if entries.last().is_some_and(|last| last.time > time) {
-                self.disordered.insert(print);
+                self.disordered.insert(hash);
             }
             entries.push(entry);
         }
         Ok(Some(time))
     }
 
-    /// What was read so far, in a line.
+    /// The counts in one line.
     pub(super) fn summary(&self) -> String {
         format!(
             "{}: {} lines: {} no entries, {} of other servers",
@@ -177,14 +170,29 @@ impl Window {
         )
     }
 
-    /// The client whose request to this server was nearest to this time, and
-    /// how much later it was; of two equally near the earlier one.
-    pub(super) fn find(&self, server: u32, key: &[u8], time: i64) -> Option<(&Peer, i64)> {
-        let entries = self.index.get(&print(&self.hashes, server, key))?;
+    /// Finds the entry of this server and request that is nearest in time, of
+    /// two equally near ones the earlier. Returns its client, and how many
+    /// seconds later than `time` it is.
+    pub(super) fn find(
+        &self,
+        server: &LogHost,
+        request: &[u8],
+        time: i64,
+    ) -> Option<(&LogHost, i64)> {
+        let found = self.nearest(server, &line::escaped_key(request), time);
+        if found.is_none() && request.contains(&b'\\') {
+            // This web server may not escape.
+            return self.nearest(server, &line::plain_key(request), time);
+        }
+        found
+    }
+
+    fn nearest(&self, server: &LogHost, key: &[u8], time: i64) -> Option<(&LogHost, i64)> {
+        let entries = self.index.get(&self.hash(server, key))?;
         let after = entries.partition_point(|entry| entry.time < time);
         let next = entries.get(after);
         let before = after.checked_sub(1).and_then(|at| entries.get(at));
-        let distance = |entry: &Entry| entry.time.abs_diff(time);
+        let distance = |entry: &LogEntry| entry.time.abs_diff(time);
         let nearest = match (before, next) {
             (Some(before), Some(next)) if distance(before) > distance(next) => next,
             (Some(before), _) => {
@@ -199,14 +207,13 @@ impl Window {
         };
         near.then_some((&nearest.client, nearest.time.saturating_sub(time)))
     }
+
+    fn hash(&self, server: &LogHost, key: &[u8]) -> RequestHash {
+        let (first, second) = &self.hashers;
+        (first.hash_one((server, key)), second.hash_one((server, key)))
+    }
 }
 
-fn print(hashes: &(RandomState, RandomState), server: u32, key: &[u8]) -> Print {
-    let key = (server, key);
-    (hashes.0.hash_one(key), hashes.1.hash_one(key))
-}
-
-/// The words of a line of pen's log.
 struct Fields<'a> {
     client: &'a [u8],
     time: i64,
@@ -214,7 +221,7 @@ struct Fields<'a> {
     request: &'a [u8],
 }
 
-/// `client time server request`
+/// Splits a line of pen's log, `client time server request`.
 fn fields(line: &[u8]) -> Option<Fields<'_>> {
     let mut words = line.splitn(4, |byte| *byte == b' ');
     let client = words.next().filter(|client| !client.is_empty())?;
@@ -229,12 +236,15 @@ mod tests {
 
     const SERVER: &str = "192.0.2.1";
 
-    fn window(jitter: Option<i64>, shift: i64, log: &str) -> (Window, u32) {
+    fn host(name: &str) -> LogHost {
+        LogHost::new(name.as_bytes())
+    }
+
+    fn window(jitter: Option<i64>, shift: i64, log: &str) -> Window {
         let log = std::io::Cursor::new(log.as_bytes().to_vec());
         let input = Input::new("pen.log", Box::new(log));
-        let mut window = Window::new(input, jitter, shift);
-        let server = window.watch(&Peer::new(SERVER.as_bytes()));
-        (window, server)
+        let servers = [SERVER, "0:0::2", "unix"].map(host).into();
+        Window::new(input, servers, jitter, shift)
     }
 
     /// Entries of the same request at these times, of a client each.
@@ -249,7 +259,7 @@ mod tests {
 
     fn find(window: &mut Window, time: i64) -> Option<(String, i64)> {
         window.advance(time).unwrap();
-        let (client, later) = window.find(0, b"R", time)?;
+        let (client, later) = window.find(&host(SERVER), b"R", time)?;
         Some((client.to_string(), later))
     }
 
@@ -259,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_nearest_is_found() {
-        let (mut window, _) = window(Some(100), 0, &log(&[10, 20, 20, 31, 30]));
+        let mut window = window(Some(100), 0, &log(&[10, 20, 20, 31, 30]));
         for (time, client, later) in [
             (0, "client0", 10),
             (10, "client0", 0),
@@ -286,10 +296,10 @@ mod tests {
             (i64::MAX, i64::MIN + 10, None),
             (i64::MAX, i64::MIN + 11, found("client0", i64::MAX)),
         ] {
-            let (mut window, _) = window(Some(jitter), 0, &log(&[10]));
+            let mut window = window(Some(jitter), 0, &log(&[10]));
             assert_eq!(find(&mut window, time), client, "{jitter} {time}");
         }
-        let (mut window, _) = window(None, 0, &log(&[10]));
+        let mut window = window(None, 0, &log(&[10]));
         assert_eq!(find(&mut window, 1_000_000), found("client0", -999_990));
     }
 
@@ -297,7 +307,7 @@ mod tests {
     fn times_are_shifted() {
         for (shift, later) in [(3, 7), (-3, 13), (i64::MIN, i64::MAX), (i64::MAX, 11)] {
             let time = if shift == i64::MAX { i64::MIN } else { 0 };
-            let (mut window, _) = window(None, shift, &log(&[10]));
+            let mut window = window(None, shift, &log(&[10]));
             assert_eq!(find(&mut window, time), found("client0", later), "{shift}");
         }
     }
@@ -305,7 +315,7 @@ mod tests {
     #[test]
     fn old_entries_are_forgotten() {
         let times: Vec<_> = (0..100_000).collect();
-        let (mut window, _) = window(Some(100), 0, &log(&times));
+        let mut window = window(Some(100), 0, &log(&times));
         for time in 0..100_000 {
             assert_eq!(find(&mut window, time).unwrap().1, 0);
             assert!(held(&window) <= 200 + 25 + AHEAD + 1, "{}", held(&window));
@@ -317,14 +327,14 @@ mod tests {
 
     #[test]
     fn what_is_out_of_the_window_already_is_not_held() {
-        let (mut window, _) = window(Some(100), 0, &log(&[1; 10_000]));
+        let mut window = window(Some(100), 0, &log(&[1; 10_000]));
         assert_eq!(find(&mut window, 1_000), None);
         assert_eq!(held(&window), 0);
     }
 
     #[test]
     fn late_lines_are_found_too() {
-        let (mut window, _) = window(Some(100), 0, &log(&[0, 50, 100]));
+        let mut window = window(Some(100), 0, &log(&[0, 50, 100]));
         assert_eq!(find(&mut window, 100), found("client2", 0));
         assert_eq!(find(&mut window, 10), found("client0", -10));
     }
@@ -332,7 +342,7 @@ mod tests {
     #[test]
     fn joined_logs_are_put_in_order() {
         let times: Vec<_> = (0..50_000).chain(0..50_000).chain(7..9).collect();
-        let (mut window, _) = window(None, 0, &log(&times));
+        let mut window = window(None, 0, &log(&times));
         for time in [0, 7, 49_999] {
             assert_eq!(find(&mut window, time), found(&format!("client{time}"), 0));
         }
@@ -343,7 +353,7 @@ mod tests {
 
     #[test]
     fn one_wrong_time_hides_nothing() {
-        let (mut window, _) = window(Some(10), 0, &log(&[1, i64::MAX, 2, 30, 3, 40]));
+        let mut window = window(Some(10), 0, &log(&[1, i64::MAX, 2, 30, 3, 40]));
         for (time, client) in [(3, "client4"), (31, "client3"), (40, "client5")] {
             assert_eq!(find(&mut window, time).unwrap().0, client);
         }
@@ -354,7 +364,7 @@ mod tests {
         let text = "\n\u{0} \n a\nc x s R\nc 1\nc 1 192.0.2.1\n 1 192.0.2.1 R\n\
                     c 99999999999999999999 192.0.2.1 R\nother 1 192.0.2.9 R\n\
                     good 1 192.0.2.1 R\r\n";
-        let (mut window, _) = window(None, 0, text);
+        let mut window = window(None, 0, text);
         assert_eq!(find(&mut window, 1), found("good", 0));
         assert_eq!(held(&window), 1);
         let summary = window.summary();
@@ -364,17 +374,17 @@ mod tests {
     #[test]
     fn servers_and_requests_are_kept_apart() {
         let text = "a 1 192.0.2.1 R\nb 1 ::2 R\nc 1 unix R\nd 1 192.0.2.1 RR\n";
-        let (mut window, first) = window(None, 0, text);
-        let second = window.watch(&Peer::new(b"0:0::2"));
-        let third = window.watch(&Peer::new(b"unix"));
-        assert_eq!(window.watch(&Peer::new(b"::ffff:192.0.2.1")), first);
+        let mut window = window(None, 0, text);
         window.advance(1).unwrap();
-        for (server, request, client) in
-            [(first, "R", "a"), (second, "R", "b"), (third, "R", "c"), (first, "RR", "d")]
-        {
-            let (found, _) = window.find(server, request.as_bytes(), 1).unwrap();
-            assert_eq!(found, &Peer::new(client.as_bytes()));
+        for (server, request, client) in [
+            ("::ffff:192.0.2.1", "R", "a"),
+            ("::2", "R", "b"),
+            ("unix", "R", "c"),
+            (SERVER, "RR", "d"),
+        ] {
+            let (found, _) = window.find(&host(server), request.as_bytes(), 1).unwrap();
+            assert_eq!(found, &host(client));
         }
-        assert_eq!(window.find(second, b"RR", 1), None);
+        assert_eq!(window.find(&host("::2"), b"RR", 1), None);
     }
 }

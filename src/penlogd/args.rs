@@ -1,141 +1,103 @@
-//! penlogd's command line: one table of options, from which parsing and the
-//! usage text come.
+//! penlogd's command line. Parsing and the usage text come from one table of
+//! options.
 
 use crate::addr::{self, Endpoint};
-use crate::options;
+use crate::options::{self, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Requests of pens that are kept unless told otherwise.
-const ENTRIES: usize = 1000;
+/// How many requests of pens penlogd remembers without `-n`.
+const REQUESTS: usize = 1000;
 
-/// What the command line asks for.
-pub enum Task {
-    /// Print this and end well.
-    Print(String),
-    /// Run like this.
-    Run(Plan),
-}
-
-/// Where to listen.
+/// The addresses to listen on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// Every address of this host.
+    /// Listen on this port of all addresses, IPv4 and IPv6.
     Everywhere(u16),
-    /// These, never none.
+    /// Listen on these addresses of one host; there is at least one.
     At(Vec<SocketAddr>),
 }
 
-/// How to run.
+/// What the command line sets.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Where to listen.
+    /// Where datagrams are received.
     pub listen: Listen,
-    /// Do not go into the background.
+    /// penlogd stays in the foreground.
     pub foreground: bool,
-    /// How much to say.
+    /// How often `-d` was given: 1 names lines that found no client or were
+    /// malformed.
     pub debug: u32,
-    /// New root directory.
+    /// The directory to chroot to.
     pub jail: Option<PathBuf>,
-    /// Where lines go; else to standard output.
+    /// The log file; without one, lines go to standard output.
     pub log: Option<PathBuf>,
-    /// How many requests of pens to keep.
-    pub entries: usize,
-    /// Where the process number goes.
+    /// How many requests of pens penlogd remembers, at least 1.
+    pub requests: usize,
+    /// The file that gets the process number.
     pub pid_file: Option<PathBuf>,
-    /// Whom to run as.
+    /// The name or number of the user to run as.
     pub user: Option<String>,
 }
 
-type Complaint = Result<(), String>;
-
-/// What an option does.
-pub enum Action {
-    /// Changes the plan.
-    Flag(fn(&mut Plan)),
-    /// Changes the plan by its value, or says what is wrong with that.
-    Value(fn(&mut Plan, &str) -> Complaint),
-    /// Prints a text.
-    Text(fn() -> String),
+/// The options, by what they mean.
+#[derive(Clone, Copy)]
+pub enum PenlogdOption {
+    /// `-b`
+    Buffer,
+    /// `-d`
+    Debug,
+    /// `-f`
+    Foreground,
+    /// `-j`
+    Jail,
+    /// `-l`
+    Log,
+    /// `-n`
+    Requests,
+    /// `-p`
+    PidFile,
+    /// `-u`
+    User,
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
 }
 
-/// An option of the table.
-pub type Spec = options::Spec<Action>;
-
 /// All options, in the order of the usage text.
-pub const TABLE: &[Spec] = &[
-    Spec::letter(
-        "b",
-        "",
-        "accepted, without effect: every line is written at once",
-        Action::Flag(|_| {}),
-    ),
+pub const TABLE: &[Spec<PenlogdOption>] = &[
+    Spec::letter("b", "", "ignored: every line is written at once", PenlogdOption::Buffer),
     Spec::letter(
         "d",
         "",
-        "say more; repeat for more still",
-        Action::Flag(|plan| plan.debug = plan.debug.saturating_add(1)),
+        "report lines that find no client or are malformed",
+        PenlogdOption::Debug,
     ),
-    Spec::letter("f", "", "stay in the foreground", Action::Flag(|plan| plan.foreground = true)),
-    Spec::letter(
-        "j",
-        "dir",
-        "run in this directory as root (chroot)",
-        Action::Value(|plan, word| {
-            plan.jail = Some(word.into());
-            Ok(())
-        }),
-    ),
+    Spec::letter("f", "", "stay in the foreground", PenlogdOption::Foreground),
+    Spec::letter("j", "dir", "chroot to this directory", PenlogdOption::Jail),
     Spec::letter(
         "l",
         "file",
-        "append to this file [standard output]",
-        Action::Value(|plan, word| {
-            plan.log = Some(word.into());
-            Ok(())
-        }),
+        "append the lines to this file [standard output]",
+        PenlogdOption::Log,
     ),
     Spec::letter(
         "n",
         "number",
-        "requests of pens to keep [1000]",
-        Action::Value(|plan, word| {
-            plan.entries = match word.parse() {
-                Ok(number) if number >= 1 => number,
-                _ => return Err("expected a number of at least 1".to_owned()),
-            };
-            Ok(())
-        }),
+        "remember this many requests of pens [1000]",
+        PenlogdOption::Requests,
     ),
-    Spec::letter(
-        "p",
-        "file",
-        "write the process number to a file",
-        Action::Value(|plan, word| {
-            plan.pid_file = Some(word.into());
-            Ok(())
-        }),
-    ),
-    Spec::letter(
-        "u",
-        "user",
-        "run as this user, by name or number",
-        Action::Value(|plan, word| {
-            plan.user = Some(word.to_owned());
-            Ok(())
-        }),
-    ),
-    Spec::long("help", "", "this text", Action::Text(usage)),
-    Spec::long("version", "", "the version", Action::Text(version)),
+    Spec::letter("p", "file", "write the process number to this file", PenlogdOption::PidFile),
+    Spec::letter("u", "user", "run as this user, by name or number", PenlogdOption::User),
+    Spec::long("help", "", "show this text", PenlogdOption::Help),
+    Spec::long("version", "", "show the version", PenlogdOption::Version),
 ];
 
-fn version() -> String {
-    format!("penlogd {}\n", env!("CARGO_PKG_VERSION"))
-}
+const VERSION: &str = concat!("penlogd ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// The usage text.
-pub fn usage() -> String {
+fn usage() -> String {
     let mut text = String::from("usage: penlogd [options] [host:]port\n\n");
     text.push_str(&options::list(TABLE));
     text.push_str(
@@ -146,8 +108,9 @@ pub fn usage() -> String {
     text
 }
 
-/// Reads the command line. Opens nothing.
-pub fn read(words: &[OsString]) -> Result<Task, String> {
+/// Reads the command line without opening anything; host names are resolved. An
+/// error names the word that is wrong.
+pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
     let (given, operands) = options::split("penlogd", TABLE, words)?;
     let mut plan = Plan {
         listen: Listen::At(Vec::new()),
@@ -155,29 +118,37 @@ pub fn read(words: &[OsString]) -> Result<Task, String> {
         debug: 0,
         jail: None,
         log: None,
-        entries: ENTRIES,
+        requests: REQUESTS,
         pid_file: None,
         user: None,
     };
     for (spec, word) in given {
         match spec.action {
-            Action::Flag(action) => action(&mut plan),
-            Action::Value(action) => {
-                action(&mut plan, &word).map_err(|why| format!("{} {word}: {why}", spec.name()))?
-            }
-            Action::Text(text) => return Ok(Task::Print(text())),
+            PenlogdOption::Buffer => {}
+            PenlogdOption::Debug => plan.debug = plan.debug.saturating_add(1),
+            PenlogdOption::Foreground => plan.foreground = true,
+            PenlogdOption::Jail => plan.jail = Some(word.into()),
+            PenlogdOption::Log => plan.log = Some(word.into()),
+            PenlogdOption::Requests => match word.parse() {
+                Ok(number) if number >= 1 => plan.requests = number,
+                _ => return Err(format!("-n {word}: expected a number of at least 1")),
+            },
+            PenlogdOption::PidFile => plan.pid_file = Some(word.into()),
+            PenlogdOption::User => plan.user = Some(word),
+            PenlogdOption::Help => return Ok(Invocation::Print(usage())),
+            PenlogdOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
         }
     }
     match operands.as_slice() {
-        // pen quirk: not knowing how to call it is no failure.
-        [] => return Ok(Task::Print(usage())),
+        // pen quirk: a call without a port shows the usage and is no failure.
+        [] => return Ok(Invocation::Print(usage())),
         [word] => plan.listen = listen(word)?,
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
     }
-    Ok(Task::Run(plan))
+    Ok(Invocation::Run(plan))
 }
 
-/// A port alone means IPv4 and IPv6.
+/// A port without a host stands for all addresses, IPv4 and IPv6.
 fn listen(word: &str) -> Result<Listen, String> {
     let endpoint = addr::endpoint(word)?;
     match (endpoint.port(), endpoint) {
@@ -194,14 +165,15 @@ fn listen(word: &str) -> Result<Listen, String> {
 mod tests {
     use super::*;
 
-    fn task(line: &str) -> Result<Task, String> {
+    fn task(line: &str) -> Result<Invocation<Plan>, String> {
         let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
         read(&words)
     }
 
     #[test]
     fn everything_is_read() {
-        let Ok(Task::Run(plan)) = task("-fd -b 10000 -d -j/jail -l log -n 5 -n7 -p pid -u www")
+        let Ok(Invocation::Run(plan)) =
+            task("-fd -b 10000 -d -j/jail -l log -n 5 -n7 -p pid -u www")
         else {
             panic!("does not run");
         };
@@ -211,7 +183,7 @@ mod tests {
             debug: 2,
             jail: Some("/jail".into()),
             log: Some("log".into()),
-            entries: 7,
+            requests: 7,
             pid_file: Some("pid".into()),
             user: Some("www".to_owned()),
         };
@@ -255,10 +227,10 @@ mod tests {
             [("", "usage: penlogd"), ("--help", "--version"), ("--version", "penlogd ")]
         {
             match task(line) {
-                Ok(Task::Print(text)) => assert!(text.contains(part), "{text}"),
+                Ok(Invocation::Print(text)) => assert!(text.contains(part), "{text}"),
                 _ => panic!("{line}"),
             }
         }
-        assert!(usage().contains(&format!("[{ENTRIES}]")));
+        assert!(usage().contains(&format!("[{REQUESTS}]")));
     }
 }

@@ -1,7 +1,8 @@
-//! The thread that does the work: it takes the datagrams in the order in which
-//! they came, keeps what pens say and writes what web servers say.
+//! The collector is the thread that does penlogd's work: it takes the datagrams
+//! in the order in which they arrived, remembers pens' requests and writes web
+//! servers' lines to the log.
 //!
-//! It alone has the entries and the log, so nothing here is locked.
+//! No other thread uses the requests or the log, so neither needs a lock.
 
 use super::matcher::Matcher;
 use crate::files;
@@ -9,38 +10,45 @@ use crate::message;
 use crate::sys;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::iter;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// As long as more datagrams wait, lines are gathered up to so many bytes for
-/// one write.
+/// While more datagrams are waiting, lines are gathered for one write until
+/// they have this many bytes.
 const BATCH: usize = 64 * 1024;
 
-/// What the thread is told.
-pub enum Note {
-    /// This came from there.
+/// What the collector is to do next.
+pub(super) enum Event {
+    /// Handle a datagram that this address sent.
     Datagram(IpAddr, Vec<u8>),
-    /// Open the log again.
+    /// Open the log again, because it was rotated.
     Reopen,
-    /// Say how it goes.
+    /// Report the counts to the operator.
     Report,
-    /// Answer when all before this is done: whether it went well to the end.
+    /// Write all lines that arrived before, then answer whether the reader of
+    /// the output is still there.
     Stop(SyncSender<bool>),
 }
 
-/// Where the lines go.
-pub struct Output {
+/// The collector's state.
+pub(super) struct Collector {
+    matcher: Matcher,
+    /// The log or standard output.
     file: File,
-    /// Nothing for standard output.
+    /// The log's path; standard output has none.
     path: Option<PathBuf>,
-    well: bool,
+    /// Why the last write failed, if it did.
+    failure: Option<ErrorKind>,
 }
 
-impl Output {
-    /// Opens the log, or takes standard output as it is now.
-    pub fn open(path: Option<&Path>) -> Result<Output, String> {
+impl Collector {
+    /// Opens the log, or duplicates standard output if there is no path.
+    /// `requests` is how many requests of pens to remember. The error names the
+    /// file and the OS error.
+    pub(super) fn open(requests: usize, path: Option<&Path>) -> Result<Collector, String> {
         let file = match path {
             Some(path) => append(path).map_err(|why| format!("-l {why}"))?,
             None => {
@@ -48,106 +56,79 @@ impl Output {
                 File::from(fd.map_err(|e| format!("standard output: {e}"))?)
             }
         };
-        let (path, well) = (path.map(Path::to_owned), true);
-        Ok(Output { file, path, well })
+        let (matcher, path) = (Matcher::new(requests), path.map(Path::to_owned));
+        Ok(Collector { matcher, file, path, failure: None })
     }
 
-    /// After rotation. If that fails, what was open stays.
-    fn reopen(&mut self) {
-        let Some(path) = &self.path else {
-            return;
-        };
-        message::say("opening the log again on HUP");
-        match append(path) {
-            Ok(file) => (self.file, self.well) = (file, true),
-            Err(why) => message::say(why),
-        }
-    }
-
-    /// Writes whole lines. The first failure after a success is told; one that
-    /// stays for good is returned.
-    fn write(&mut self, lines: &[u8]) -> Result<(), String> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let Err(e) = self.file.write_all(lines) else {
-            self.well = true;
-            return Ok(());
-        };
-        let name = match &self.path {
-            Some(path) => path.display().to_string(),
-            None => "standard output".to_owned(),
-        };
-        let why = format!("{name}: cannot write: {e}");
-        if self.path.is_none() && e.kind() == ErrorKind::BrokenPipe {
-            return Err(why);
-        }
-        if std::mem::take(&mut self.well) {
-            message::say(why);
-        }
-        Ok(())
-    }
-}
-
-fn append(path: &Path) -> Result<File, String> {
-    let file = files::append(path);
-    file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
-}
-
-/// The thread's own.
-pub struct Desk {
-    matcher: Matcher,
-    output: Output,
-    failed: bool,
-}
-
-impl Desk {
-    /// With room for so many requests of pens.
-    pub fn new(entries: usize, output: Output) -> Desk {
-        Desk { matcher: Matcher::new(entries), output, failed: false }
-    }
-
-    /// The thread's life.
-    pub fn work(&mut self, queue: &Receiver<Note>) {
-        while let Ok(mut note) = queue.recv() {
-            loop {
-                match note {
-                    Note::Datagram(from, data) => self.matcher.datagram(from, &data),
-                    other => {
+    /// Handles events until all senders of the queue have gone.
+    pub(super) fn work(&mut self, queue: &Receiver<Event>) {
+        while let Ok(first) = queue.recv() {
+            for event in iter::once(first).chain(queue.try_iter()) {
+                match event {
+                    Event::Datagram(from, data) => self.matcher.datagram(from, &data),
+                    Event::Report => message::say(self.matcher.report()),
+                    Event::Reopen => {
                         self.write();
-                        match other {
-                            Note::Reopen => self.output.reopen(),
-                            Note::Report => message::say(self.matcher.report()),
-                            Note::Stop(done) => drop(done.try_send(!self.failed)),
-                            Note::Datagram(..) => {}
-                        }
+                        self.reopen();
+                    }
+                    Event::Stop(done) => {
+                        self.write();
+                        let _ = done.try_send(!self.reader_has_gone());
                     }
                 }
                 if self.matcher.lines().len() >= BATCH {
                     self.write();
-                }
-                match queue.try_recv() {
-                    Ok(next) => note = next,
-                    Err(_) => break,
                 }
             }
             self.write();
         }
     }
 
-    /// Writes what was gathered. When the reader of standard output has gone,
-    /// there is nothing left to do here, and whoever started penlogd sees it by
-    /// the status.
+    /// Opens the log again after it was rotated. If that fails, lines still go
+    /// to the old file.
+    fn reopen(&mut self) {
+        let Some(path) = &self.path else {
+            return;
+        };
+        message::say("opening the log again on HUP");
+        match append(path) {
+            Ok(file) => (self.file, self.failure) = (file, None),
+            Err(why) => message::say(why),
+        }
+    }
+
+    /// Writes the gathered lines; they are lost if that fails. A failure is
+    /// reported when it is not the same as the last write's. When the reader of
+    /// standard output has gone, penlogd ends, and its exit status tells
+    /// whoever started it.
     fn write(&mut self) {
-        if !self.failed {
-            if let Err(why) = self.output.write(self.matcher.lines()) {
-                message::say(why);
-                self.failed = true;
+        if self.matcher.lines().is_empty() {
+            return;
+        }
+        let result = self.file.write_all(self.matcher.lines());
+        self.matcher.clear();
+        let Err(e) = result else {
+            self.failure = None;
+            return;
+        };
+        if self.failure.replace(e.kind()) != Some(e.kind()) {
+            let path = self.path.as_ref().map(|path| path.display().to_string());
+            let name = path.unwrap_or_else(|| "standard output".to_owned());
+            message::say(format_args!("{name}: cannot write: {e}"));
+            if self.reader_has_gone() {
                 sys::ask_to_stop();
             }
         }
-        self.matcher.clear();
     }
+
+    fn reader_has_gone(&self) -> bool {
+        self.path.is_none() && self.failure == Some(ErrorKind::BrokenPipe)
+    }
+}
+
+fn append(path: &Path) -> Result<File, String> {
+    let file = files::append(path);
+    file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
 }
 
 #[cfg(test)]
@@ -162,27 +143,23 @@ mod tests {
         std::env::temp_dir().join(name)
     }
 
-    fn desk(path: &Path) -> Desk {
-        Desk::new(10, Output::open(Some(path)).unwrap())
-    }
-
     #[test]
     fn the_log_is_opened_again() {
         let (path, old) = (path("log"), path("log.1"));
-        let mut desk = desk(&path);
-        let (queue, notes) = mpsc::sync_channel(10);
-        let worker = std::thread::spawn(move || desk.work(&notes));
-        queue.send(Note::Datagram(WEB, b"one".to_vec())).unwrap();
+        let mut collector = Collector::open(10, Some(&path)).unwrap();
+        let (queue, events) = mpsc::sync_channel(10);
+        let worker = std::thread::spawn(move || collector.work(&events));
+        queue.send(Event::Datagram(WEB, b"one".to_vec())).unwrap();
         let wait = || {
             let (done, answer) = mpsc::sync_channel(1);
-            queue.send(Note::Stop(done)).unwrap();
+            queue.send(Event::Stop(done)).unwrap();
             answer.recv().unwrap()
         };
         assert!(wait());
         std::fs::rename(&path, &old).unwrap();
-        queue.send(Note::Reopen).unwrap();
-        queue.send(Note::Datagram(WEB, b"two".to_vec())).unwrap();
-        queue.send(Note::Report).unwrap();
+        queue.send(Event::Reopen).unwrap();
+        queue.send(Event::Datagram(WEB, b"two".to_vec())).unwrap();
+        queue.send(Event::Report).unwrap();
         assert!(wait());
         drop(queue);
         worker.join().unwrap();
@@ -194,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_be_opened_is_named() {
-        let why = Output::open(Some(Path::new("/nonexistent/log"))).err();
+        let why = Collector::open(10, Some(Path::new("/nonexistent/log"))).err();
         assert!(why.unwrap().starts_with("-l /nonexistent/log: "));
     }
 }

@@ -1,165 +1,110 @@
-//! The lines that come in: what pen says about a request, and where in a web
-//! server's line the request is. Pure.
-//!
-//! Both sides write the same request differently. pen writes a dot for what is
-//! not printable ASCII (the C program writes the byte), a web server writes
-//! `\xe9`, `\t`, `\"` and `\\`. So both are brought to the form with dots
-//! before they are compared.
+//! Parses the two kinds of lines that penlogd receives: reports of pens, and
+//! log lines of web servers. Nothing here does I/O.
 
+use crate::request_text;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// Bytes of the longest line that pen sends, without the newline: its datagram
-/// has at most 1024. A line of this length may be a cut one.
-pub const LONGEST: usize = 1023;
-/// Most bytes of the client's and of the server's name. An address takes 45,
-/// and the scope of a link-local one some more.
-const NAME: usize = 64;
+/// Longest line that pen sends, in bytes without the newline: pen's datagrams
+/// have at most 1024 bytes. A line of this length may have been cut.
+pub(super) const LONGEST: usize = 1023;
+/// Longest name of a client or server, in bytes. An IPv6 address takes up to
+/// 45, and a link-local one has a scope behind it.
+const LONGEST_NAME: usize = 64;
 
-/// A request that pen passed on.
+/// A request that pen reported.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// Who asked, as pen wrote it.
-    pub client: &'a [u8],
-    /// Which server got it.
-    pub server: IpAddr,
-    /// Its first line, with dots.
-    pub text: Vec<u8>,
-    /// Whether it may go on behind that.
-    pub cut: bool,
+pub(super) struct PenRequest<'a> {
+    /// The client, as pen wrote it.
+    pub(super) client: &'a [u8],
+    /// The server that pen passed the request to.
+    pub(super) server: IpAddr,
+    /// The first line of the request, with dots for what is not printable
+    /// ASCII.
+    pub(super) text: Vec<u8>,
+    /// The request may have been longer than this.
+    pub(super) cut: bool,
 }
 
-/// Whether a line comes from a pen. What does not, comes from a web server.
-pub fn is_pens(line: &[u8]) -> bool {
+/// Tells a pen's report from a web server's log line.
+pub(super) fn is_from_pen(line: &[u8]) -> bool {
     line.starts_with(b"+ ")
 }
 
-/// Reads `+ client server request`. `None` if it is none, or if no web server
-/// can ever ask for it: the request is empty, the server a Unix socket.
-pub fn request(line: &[u8]) -> Option<Request<'_>> {
+/// Parses `+ client server request`. Returns `None` if the line is malformed,
+/// and also if no web server can log such a request: it is empty, or the server
+/// is a Unix socket.
+pub(super) fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
     let mut parts = line.strip_prefix(b"+ ")?.splitn(3, |byte| *byte == b' ');
     let client = parts.next()?;
     let server = parts.next()?;
     let text = parts.next()?;
     let is_name = |name: &[u8]| {
-        (1..=NAME).contains(&name.len()) && name.iter().all(|byte| byte.is_ascii_graphic())
+        (1..=LONGEST_NAME).contains(&name.len()) && name.iter().all(|byte| byte.is_ascii_graphic())
     };
     if !is_name(client) || !is_name(server) {
         return None;
     }
     let server = std::str::from_utf8(server).ok()?;
-    // The scope of a link-local address means nothing on another host.
+    // Another host's name of its interface says nothing here.
     let server = server.split('%').next().unwrap_or_default();
     let server: IpAddr = server.parse().ok()?;
     let text = dotted(text.get(..LONGEST).unwrap_or(text).trim_ascii());
     if text.is_empty() {
         return None;
     }
-    // What is short because of its blanks was not cut: lengths without end
-    // would each have to be looked up.
-    let cut = line.len() >= LONGEST && text.len() >= LONGEST - 3 * NAME;
-    Some(Request { client, server: server.to_canonical(), text, cut })
+    // A line can be full of blanks and its request short. It counts as whole:
+    // each length of cut requests costs a look-up.
+    let cut = line.len() >= LONGEST && text.len() >= LONGEST - 3 * LONGEST_NAME;
+    Some(PenRequest { client, server: server.to_canonical(), text, cut })
 }
 
-/// The request in a web server's line, in the forms in which pen may have
-/// written it: with the web server's escapes undone, as it stands (some do not
-/// escape), and where the HTTP version is missing, with one. None if there is
-/// no request.
-pub fn requests(line: &[u8]) -> Vec<Vec<u8>> {
-    let Some(quoted) = quoted(line) else {
+/// The request in a web server's line, in every form in which pen may have
+/// reported it: with the web server's escapes undone; as it stands, because
+/// some web servers do not escape; and with an HTTP version, if it has none. A
+/// line without a request has no form.
+pub(super) fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
+    let Some((quoted, _)) = request_text::quoted(line) else {
         return Vec::new();
     };
-    // Blanks alone are left out: of the others pen has made dots already.
+    // Other white space than blanks is a dot in pen's report, so it stays.
     let form = |text: &[u8]| dotted(text).trim_ascii().to_vec();
     let mut forms = vec![form(&unescaped(quoted))];
     if quoted.contains(&b'\\') {
         forms.push(form(quoted));
     }
-    let words = forms.iter().filter(|form| !has_version(form));
-    let versions = words.flat_map(|form| {
-        let with = |version: &[u8]| [form, version].concat();
-        [with(b" HTTP/1.1"), with(b" HTTP/1.0")]
-    });
-    let versions: Vec<_> = versions.collect();
-    forms.extend(versions);
+    for form in forms.clone() {
+        if !has_version(&form) {
+            forms.push([&form[..], b" HTTP/1.1"].concat());
+            forms.push([&form[..], b" HTTP/1.0"].concat());
+        }
+    }
     forms
 }
 
-/// Whether a request ends with ` HTTP/` and something.
+/// Tells whether the last word of a request is an HTTP version.
 fn has_version(text: &[u8]) -> bool {
     let last = text.rsplit(|byte| *byte == b' ').next();
     last.is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
-/// What stands between the first quote and the next that is not escaped, or
-/// the end of a line that was cut.
-fn quoted(line: &[u8]) -> Option<&[u8]> {
-    let start = line.iter().position(|byte| *byte == b'"')? + 1;
-    let rest = line.get(start..)?;
-    let mut escaped = false;
-    let end = rest.iter().position(|byte| match byte {
-        _ if escaped => {
-            escaped = false;
-            false
-        }
-        b'\\' => {
-            escaped = true;
-            false
-        }
-        byte => *byte == b'"',
-    });
-    Some(rest.get(..end.unwrap_or(rest.len())).unwrap_or_default())
-}
-
-/// What is not printable ASCII becomes a dot, as in pen's log.
 fn dotted(text: &[u8]) -> Vec<u8> {
-    let dot = |byte: &u8| match byte {
-        b' '..=b'~' => *byte,
-        _ => b'.',
-    };
-    text.iter().map(dot).collect()
+    text.iter().map(|byte| request_text::dotted(*byte)).collect()
 }
 
-/// Undoes the escapes of Apache (`\"`, `\\`, `\t` and the like, `\xhh`) and of
-/// nginx (`\xHH`).
-fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'\\') {
-        return text.into();
+fn unescaped(mut text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some((first, rest)) = text.split_first() {
+        let byte;
+        (byte, text) = request_text::unescape(text).unwrap_or((*first, rest));
+        out.push(byte);
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    loop {
-        rest = match rest {
-            [] => return out.into(),
-            [b'\\', b'x', high, low, tail @ ..] if hex(*high, *low).is_some() => {
-                out.extend(hex(*high, *low));
-                tail
-            }
-            [b'\\', quoted @ (b'"' | b'\\'), tail @ ..] => {
-                out.push(*quoted);
-                tail
-            }
-            // A control character, which becomes a dot whichever it is.
-            [b'\\', b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v', tail @ ..] => {
-                out.push(0);
-                tail
-            }
-            [other, tail @ ..] => {
-                out.push(*other);
-                tail
-            }
-        };
-    }
+    out
 }
 
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
-}
-
-/// The line with its first word replaced. Words are what blanks separate; a
-/// line whose first word is the request itself is left alone.
-pub fn with_client<'a>(line: &'a [u8], client: &[u8]) -> Cow<'a, [u8]> {
+/// Replaces the first word of the line, which ends at a blank. A line whose
+/// first word contains the request's quote stays as it is.
+pub(super) fn with_client<'a>(line: &'a [u8], client: &[u8]) -> Cow<'a, [u8]> {
     match line.iter().position(|byte| matches!(byte, b' ' | b'"')) {
         Some(end) if line.get(end) == Some(&b' ') => {
             [client, line.get(end..).unwrap_or_default()].concat().into()
@@ -173,21 +118,21 @@ mod tests {
     use super::*;
 
     fn forms(line: &str) -> Vec<String> {
-        let all = requests(line.as_bytes()).into_iter();
+        let all = request_forms(line.as_bytes()).into_iter();
         all.map(|form| String::from_utf8(form).unwrap()).collect()
     }
 
     #[test]
     fn pens_lines() {
         let line = b"+ 192.0.2.7 ::ffff:192.0.2.1 GET /\xe9\" HTTP/1.0\r";
-        let want = Request {
+        let want = PenRequest {
             client: b"192.0.2.7",
             server: [192, 0, 2, 1].into(),
             text: b"GET /.\" HTTP/1.0".to_vec(),
             cut: false,
         };
-        assert_eq!(request(line), Some(want));
-        let v6 = request(b"+ unix fe80::1%eth0 x").unwrap();
+        assert_eq!(pen_request(line), Some(want));
+        let v6 = pen_request(b"+ unix fe80::1%eth0 x").unwrap();
         assert_eq!(v6.server, "fe80::1".parse::<IpAddr>().unwrap());
     }
 
@@ -208,7 +153,7 @@ mod tests {
             "+ \u{7} 192.0.2.1 GET /",
             &long,
         ] {
-            assert_eq!(request(line.as_bytes()), None, "{line}");
+            assert_eq!(pen_request(line.as_bytes()), None, "{line}");
         }
     }
 
@@ -216,14 +161,14 @@ mod tests {
     fn full_datagrams_may_be_cut_ones() {
         let mut line = b"+ 192.0.2.7 192.0.2.1 ".to_vec();
         line.resize(LONGEST - 1, b'x');
-        assert!(!request(&line).unwrap().cut);
+        assert!(!pen_request(&line).unwrap().cut);
         line.push(b'x');
-        assert!(request(&line).unwrap().cut);
+        assert!(pen_request(&line).unwrap().cut);
         line.truncate(300);
         line.resize(LONGEST, b' ');
-        assert!(!request(&line).unwrap().cut);
+        assert!(!pen_request(&line).unwrap().cut);
         line.resize(5000, b'x');
-        assert_eq!(request(&line).unwrap().text.len(), LONGEST);
+        assert_eq!(pen_request(&line).unwrap().text.len(), LONGEST);
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! What becomes of a datagram: what a pen says is kept, a web server's line gets
-//! its client.
+//! Handles the lines of a datagram: it remembers what a pen reports, and puts
+//! the client into a web server's log line.
 
-use super::entries::Entries;
+use super::entries::RecentRequests;
 use super::line;
 use crate::message;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// What has happened so far.
+/// How many lines of each kind there were.
 #[derive(Default)]
 struct Counts {
     requests: u64,
@@ -15,35 +16,40 @@ struct Counts {
     discarded: u64,
 }
 
-/// Puts the clients in.
+/// The remembered requests, and the log lines that are ready to be written.
 pub struct Matcher {
-    entries: Entries,
+    recent: RecentRequests,
     counts: Counts,
-    /// Web servers' lines that are done.
     lines: Vec<u8>,
 }
 
 impl Matcher {
-    /// With room for so many requests of pens.
-    pub fn new(entries: usize) -> Matcher {
-        Matcher { entries: Entries::new(entries), counts: Counts::default(), lines: Vec::new() }
+    /// Makes a matcher that remembers so many requests of pens as `requests`
+    /// says.
+    pub fn new(requests: usize) -> Matcher {
+        Matcher {
+            recent: RecentRequests::new(requests),
+            counts: Counts::default(),
+            lines: Vec::new(),
+        }
     }
 
-    /// The web servers' lines so far, each with its newline.
+    /// The web servers' lines that were handled since [`Matcher::clear`], each
+    /// with its newline.
     pub fn lines(&self) -> &[u8] {
         &self.lines
     }
 
-    /// These lines are written.
-    pub fn clear(&mut self) {
+    /// Forgets the lines, after they were written.
+    pub(super) fn clear(&mut self) {
         self.lines.clear();
     }
 
-    /// Each line of a datagram counts for itself. Empty ones are no lines.
+    /// Handles each line of a datagram by itself; empty ones are skipped.
     pub fn datagram(&mut self, from: IpAddr, data: &[u8]) {
         let lines = data.split(|byte| *byte == b'\n');
         for line in lines.filter(|line| !line.is_empty()) {
-            if line::is_pens(line) {
+            if line::is_from_pen(line) {
                 self.pens_line(from, line);
             } else {
                 self.web_servers_line(from, line);
@@ -52,46 +58,48 @@ impl Matcher {
     }
 
     fn pens_line(&mut self, from: IpAddr, line: &[u8]) {
-        match line::request(line) {
+        match line::pen_request(line) {
             Some(request) => {
                 self.counts.requests += 1;
-                self.entries.add(&request);
+                self.recent.add(&request);
             }
             None => {
                 self.counts.discarded += 1;
-                message::debug(1, || format!("{from}: discarding {}", shown(line)));
+                message::debug(1, || {
+                    format!("{from}: ignoring a malformed report: {}", shown(line))
+                });
             }
         }
     }
 
     fn web_servers_line(&mut self, from: IpAddr, line: &[u8]) {
         self.counts.lines += 1;
-        match self.entries.find(from, &line::requests(line)) {
+        let line = match self.recent.find(from, &line::request_forms(line)) {
             Some(client) => {
                 self.counts.found += 1;
-                let line = line::with_client(line, client);
-                self.lines.extend(&*message::harmless(&line));
+                line::with_client(line, client)
             }
             None => {
-                message::debug(1, || format!("{from}: no client for {}", shown(line)));
-                self.lines.extend(&*message::harmless(line));
+                message::debug(1, || format!("{from}: no client found for: {}", shown(line)));
+                line.into()
             }
-        }
+        };
+        self.lines.extend(&*message::harmless(&line));
         self.lines.push(b'\n');
     }
 
-    /// How it goes, in a line.
-    pub fn report(&self) -> String {
+    /// The counts in one line, for the operator.
+    pub(super) fn report(&self) -> String {
         let Counts { requests, lines, found, discarded } = self.counts;
         format!(
             "{requests} requests from pens, {} kept, {discarded} lines discarded; \
              {lines} lines from web servers, {found} with their client",
-            self.entries.count()
+            self.recent.count()
         )
     }
 }
 
-fn shown(line: &[u8]) -> std::borrow::Cow<'_, str> {
+fn shown(line: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(line)
 }
 

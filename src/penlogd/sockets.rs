@@ -1,18 +1,19 @@
-//! Where datagrams come in: one socket or two, each with a thread that does
-//! nothing but take them in, as the kernel holds few of them.
+//! penlogd's sockets. Each has a thread that only receives, because the kernel
+//! queues few datagrams.
 
 use super::args::Listen;
-use super::desk::Note;
+use super::desk::Event;
 use crate::message;
-use crate::penlog::DATAGRAM;
+use crate::penlog::MAX_DATAGRAM;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
-/// Opens the sockets.
-pub fn open(listen: &Listen) -> Result<Vec<UdpSocket>, String> {
+/// Opens the sockets. The error names each address that could not be bound, one
+/// to a line.
+pub(super) fn open(listen: &Listen) -> Result<Vec<UdpSocket>, String> {
     match listen {
         Listen::Everywhere(port) => everywhere(*port),
         Listen::At(all) => at(all),
@@ -23,7 +24,7 @@ fn bind(addr: SocketAddr) -> Result<UdpSocket, String> {
     UdpSocket::bind(addr).map_err(|e| format!("{addr}: cannot listen: {e}"))
 }
 
-/// All addresses of a name that can be bound.
+/// Binds all addresses of a name that can be bound; one is enough.
 fn at(all: &[SocketAddr]) -> Result<Vec<UdpSocket>, String> {
     let (mut sockets, mut complaints) = (Vec::new(), Vec::new());
     for addr in all {
@@ -39,20 +40,20 @@ fn at(all: &[SocketAddr]) -> Result<Vec<UdpSocket>, String> {
     Ok(sockets)
 }
 
-/// IPv4 and IPv6. On some systems an IPv6 socket takes IPv4 datagrams too and
-/// then there cannot be an IPv4 socket beside it, on others it does not; which
-/// it is turns out here.
+/// Binds the port for IPv4 and IPv6. On some systems an IPv6 socket receives
+/// IPv4 as well, and then no IPv4 socket can have the same port; on others each
+/// needs its own. So this tries.
 fn everywhere(port: u16) -> Result<Vec<UdpSocket>, String> {
     let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
     let (v4, v6) = (SocketAddr::new(v4, port), SocketAddr::new(v6, port));
-    // If this cannot be had, somebody else has the port.
+    // If this fails, another program has the port.
     let first = bind(v4)?;
     if let Ok(second) = bind(v6) {
         return Ok(vec![first, second]);
     }
     drop(first);
     match bind(v6) {
-        // Only the IPv4 socket was in its way: it takes both.
+        // Only our own IPv4 socket was in the way, so this one receives both.
         Ok(both) => Ok(vec![both]),
         Err(why) => {
             message::debug(1, || format!("no IPv6: {why}"));
@@ -61,8 +62,8 @@ fn everywhere(port: u16) -> Result<Vec<UdpSocket>, String> {
     }
 }
 
-/// Starts a thread for each socket.
-pub fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Note>) -> Result<(), String> {
+/// Starts a receiving thread for each socket.
+pub(super) fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Event>) -> Result<(), String> {
     for socket in sockets {
         let queue = queue.clone();
         thread::Builder::new()
@@ -73,22 +74,22 @@ pub fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Note>) -> Result<(), St
     Ok(())
 }
 
-/// Takes in datagrams for ever. What is behind the longest that penlog sends
-/// is left out.
-fn receive(socket: &UdpSocket, queue: &SyncSender<Note>) {
-    let mut buffer = [0; DATAGRAM];
+/// Queues datagrams until the collector has gone. What is longer than penlog's
+/// longest datagram is cut.
+fn receive(socket: &UdpSocket, queue: &SyncSender<Event>) {
+    let mut buffer = [0; MAX_DATAGRAM];
     loop {
         match socket.recv_from(&mut buffer) {
             Ok((count, from)) => {
                 let data = buffer.get(..count).unwrap_or_default().to_vec();
-                if queue.send(Note::Datagram(from.ip(), data)).is_err() {
+                if queue.send(Event::Datagram(from.ip(), data)).is_err() {
                     return; // nobody takes them any more
                 }
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => {
                 message::say_seldom(format_args!("cannot receive: {e}"));
-                // Whatever it is, it may last.
+                // The failure may last, so the thread does not spin.
                 thread::sleep(Duration::from_millis(100));
             }
         }
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn both_families_arrive() {
         let (port, sockets) = on_a_free_port();
-        let (queue, notes) = std::sync::mpsc::sync_channel(10);
+        let (queue, events) = std::sync::mpsc::sync_channel(10);
         start(sockets, &queue).unwrap();
         let mut hosts = vec!["127.0.0.1"];
         if UdpSocket::bind("[::1]:0").is_ok() {
@@ -124,8 +125,8 @@ mod tests {
         for host in hosts {
             let socket = UdpSocket::bind((host, 0)).unwrap();
             socket.send_to(host.as_bytes(), (host, port)).unwrap();
-            let note = notes.recv_timeout(Duration::from_secs(20)).unwrap();
-            let Note::Datagram(from, data) = note else {
+            let event = events.recv_timeout(Duration::from_secs(20)).unwrap();
+            let Event::Datagram(from, data) = event else {
                 panic!("not a datagram");
             };
             let host: std::net::IpAddr = host.parse().unwrap();

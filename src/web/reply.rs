@@ -1,6 +1,6 @@
 //! HTTP replies. Pure.
 
-use crate::mergelogs::date;
+use crate::date;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

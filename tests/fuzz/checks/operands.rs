@@ -6,7 +6,8 @@
 
 use super::harmless;
 use pen::addr::{self, Endpoint, Host, ServerSpec};
-use pen::penlogd::args::{self, Listen, Task};
+use pen::options::Invocation;
+use pen::penlogd::args::{self, Listen};
 use pen::server::Server;
 use pen::settings::LogTarget;
 use std::ffi::OsString;
@@ -51,8 +52,8 @@ fn server(word: &str) {
 
 fn listen(word: &str) {
     let read = |word: &str| match args::read(&[OsString::from("--"), word.into()]) {
-        Ok(Task::Run(plan)) => Ok(plan.listen),
-        Ok(Task::Print(text)) => panic!("{text}"),
+        Ok(Invocation::Run(plan)) => Ok(plan.listen),
+        Ok(Invocation::Print(text)) => panic!("{text}"),
         Err(why) => Err(why),
     };
     match addr::endpoint(word) {

@@ -177,3 +177,19 @@ fn bad_options_are_errors() {
         }
     }
 }
+
+/// A long line goes out in pieces, and only the last one's CR ends the line.
+#[test]
+fn long_lines_cannot_pretend() {
+    if better(&OTHERS_LINES) {
+        return;
+    }
+    let around = web_line("192.0.2.1", 0, "").trim_end().len();
+    for length in [65_534, 65_535, 65_536] {
+        let start = web_line("192.0.2.1", 0, &"x".repeat(length - around));
+        let start = start.trim_end();
+        let logs = Logs::with("", format!("{start}\r198.51.100.7 -\n"));
+        let want = format!("{start}.198.51.100.7 -\n");
+        assert!(logs.merged("-p pen 192.0.2.1:web") == want, "{length}");
+    }
+}
