@@ -9,6 +9,7 @@ use crate::config;
 use crate::connections::Look;
 use crate::files;
 use crate::listen::Listener;
+use crate::loops;
 use crate::message;
 use crate::report;
 use crate::server::{Server, Table};
@@ -18,6 +19,7 @@ use crate::sys::{self, Kind, Place};
 use crate::web;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What came of a command: the reply, or a one-line complaint. Neither has a
@@ -293,7 +295,8 @@ fn listen(pen: &Pen, word: String) -> Outcome {
         if settings.listen.as_ref() == Some(&word) {
             return Ok(format!("{word}\n"));
         }
-        pen.open_door(Listener::open(&word, settings.start.kind, settings.backlog)?);
+        loops::refuse_listening(pen, &addr::endpoint(&word)?)?;
+        open_at(pen, &settings, &word)?;
     } else {
         addr::endpoint(&word)?;
     }
@@ -319,6 +322,7 @@ fn last_resort(
 ) -> Outcome {
     if let Some(word) = word {
         let spec = addr::server(&word, default_port(pen))?;
+        loops::refuse(pen, &spec.host, spec.port).map_err(|why| format!("{word}: {why}"))?;
         let new = (spec.host != Host::Empty).then(|| Server::new(spec));
         *slot(&mut pen.servers.table()) = new;
         return Ok(String::new());
@@ -346,6 +350,12 @@ fn server(pen: &Pen, index: usize, changes: &[Change]) -> Outcome {
         }
     }
     let default_port = default_port(pen).unwrap_or(0);
+    if host.is_some() || port.is_some() {
+        let now = pen.servers.table().servers.get(index).map(|s| (s.host.clone(), s.port));
+        let (now, now_port) = now.unwrap_or((Arc::default(), default_port));
+        loops::refuse(pen, host.as_ref().unwrap_or(&now), port.unwrap_or(now_port))
+            .map_err(|why| format!("server {index}: {why}"))?;
+    }
     let mut table = pen.servers.table();
     table.fill(index, default_port);
     let Some(server) = table.servers.get_mut(index) else {
@@ -437,8 +447,13 @@ pub fn open_log(pen: &Pen) -> Result<(), String> {
 pub fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
+    open_at(pen, &settings, word)
+}
+
+fn open_at(pen: &Pen, settings: &Settings, word: &str) -> Result<(), String> {
     let listener = Listener::open(word, settings.start.kind, settings.backlog)?;
-    message::debug(1, || format!("listening on {}", listener.address));
+    message::debug(1, || format!("listening on {}", listener.at));
+    pen.set(|s| s.own = Some(listener.at.clone()));
     pen.open_door(listener);
     Ok(())
 }

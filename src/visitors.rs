@@ -89,7 +89,7 @@ pub fn open(door: &Door, what: &str, word: &str, owner: Option<&User>) -> Result
             })?
         }
     };
-    message::debug(1, || format!("{what}: listening on {}", listener.address));
+    message::debug(1, || format!("{what}: listening on {}", listener.at));
     door.open(listener);
     Ok(())
 }
