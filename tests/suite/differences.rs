@@ -94,6 +94,10 @@ differences! {
         "refused connect",
         "closes the client",
         "server blacklisted, next one tried";
+    UNIX_QUEUE:
+        "Unix-socket server whose queue is full",
+        "closes the client",
+        "waited for, as long as a connect may take";
     ADDRESSES:
         "a name with several addresses",
         "first one",

@@ -1,8 +1,10 @@
 //! pen is stopped and goes on (SIGSTOP and SIGCONT, a container's pause, a
 //! debugger that looks): that cuts waits short, and is nobody's failure.
 
+use crate::differences::UNIX_QUEUE;
 use crate::harness::{
-    At, Backend, Client, Dir, Place, Starter, Status, full_queue, program, same_pattern, wait_until,
+    At, Backend, Client, Dir, Place, Starter, Status, better, full_queue, program, same_pattern,
+    wait_until,
 };
 use std::fs;
 use std::io::{Read, Write};
@@ -54,21 +56,22 @@ fn a_connect_goes_on() {
     let server = thread::spawn(move || {
         loop {
             let mut stream = listener.accept().unwrap().0;
-            let mut word = String::new();
             // Those that only filled the queue have nothing to say.
-            if stream.read_to_string(&mut word).is_ok() && !word.is_empty() {
-                return stream.write_all(format!("{word}!").as_bytes()).unwrap();
+            if stream.read(&mut [0; 100]).is_ok_and(|count| count > 0) {
+                return stream.write_all(b"welcome").unwrap();
             }
         }
     });
     client.send("hello");
-    client.end_sending();
-    assert_eq!(client.rest(), b"hello!");
+    assert_eq!(client.receive(7), b"welcome");
     server.join().unwrap();
 }
 
 #[test]
 fn a_connect_to_a_unix_socket_begins_anew() {
+    if better(&UNIX_QUEUE) {
+        return;
+    }
     let (place, dir) = (Place::new(), Dir::new());
     let letter = Backend::letter(place.at(), 'A');
     let path = At::Unix(dir.file("slow"));

@@ -110,8 +110,8 @@ fn a_service_in_the_background() {
         .directory(dir.path())
         .args(["-p", "pen.pid"])
         .listen_word(name.clone())
-        .operand(format!("{}:{}", addr.ip(), addr.port()))
         .operand(format!("[::1]:{name}"))
+        .operand(format!("{}:{}", addr.ip(), addr.port()))
         .start_in_background(&dir.file("pen.pid"));
     wait_until("it listens", || pen.at.is_listening());
     assert_eq!(Client::new(&pen.at).letter(), "A");
