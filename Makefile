@@ -30,9 +30,12 @@
 #                   TARGET=arm64, armv7, mips, mipsel or a Rust target: for
 #                   another processor than this one
 # make static-test  build them and run all tests with them (as root: all)
-# make cross-test   run all tests for arm64, armv7, mips and mipsel, or for
-#                   TARGET alone, under qemu (a quarter of an hour)
+# make cross-test   run all tests for arm64 (with musl and with glibc:
+#                   arm64-gnu), armv7, mips and mipsel, or for TARGET alone,
+#                   under qemu (twenty minutes)
 # make check-bsd    type-check for FreeBSD, OpenBSD and NetBSD
+# make check-numbers  compare what src/sys says of all these systems with what
+#                   the libc crate says
 #
 # make browser-test   the page of the web interface in a real browser (Debian:
 #                     chromium, chromium-driver, python3); BROWSER=search runs
@@ -66,7 +69,7 @@ SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/fuzz/*.sh tests/soak/*.sh tes
 BUILT = "$${CARGO_TARGET_DIR:-target}"
 FROM = $(BUILT)/release
 
-# What static and cross-test build for; this machine, and all four, if empty.
+# What static and cross-test build for; this machine, and all five, if empty.
 TARGET =
 
 all:
@@ -133,6 +136,9 @@ cross-test:
 check-bsd:
 	@CARGO="$(CARGO)" tests/static/check-bsd.sh
 
+check-numbers:
+	@CARGO="$(CARGO)" tests/static/check-numbers.sh
+
 browser-test:
 	$(CARGO) build --locked --bin pen
 	@if command -v python3 >/dev/null; then \
@@ -162,4 +168,4 @@ clean:
 	$(CARGO) clean
 
 .PHONY: all test lint compat demo bench soak races chaos fuzz browser-test static \
-	static-test cross-test check-bsd install uninstall clean
+	static-test cross-test check-bsd check-numbers install uninstall clean

@@ -273,6 +273,16 @@ pub fn endpoint(word: &str) -> Result<Endpoint, String> {
     Ok(Endpoint::Inet(all))
 }
 
+/// The first address alone, for messages.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Endpoint::Unix(path) => path.display().fmt(f),
+            Endpoint::Inet(all) => all.first().map_or(Ok(()), |first| first.fmt(f)),
+        }
+    }
+}
+
 impl Endpoint {
     /// The port that servers without one of their own use.
     pub fn port(&self) -> Option<u16> {

@@ -4,8 +4,9 @@
 //! A UDP socket connects at once and says nothing about the server; it makes
 //! the kernel deliver that server's datagrams and refusals, and no others.
 
-use crate::addr::Host;
+use crate::addr::{Endpoint, Host};
 use crate::client::Client;
+use crate::loops;
 use crate::server::Lease;
 use crate::settings::Settings;
 use crate::sys::{self, Kind, Place};
@@ -15,10 +16,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Lowest port that a system gives to clients (Linux; the BSDs begin higher).
-const EPHEMERAL: u16 = 32768;
+use std::time::{Duration, Instant};
 
 /// How long a Unix datagram server may take to make room for a datagram.
 const UNIX_PATIENCE: Duration = Duration::from_millis(100);
@@ -52,6 +50,13 @@ pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<St
     Ok(stream(socket))
 }
 
+fn is_own(settings: &Settings, addr: SocketAddr) -> bool {
+    match &settings.own {
+        Some(Endpoint::Inet(own)) => own.iter().any(|own| loops::is_own(*own, addr)),
+        _ => false,
+    }
+}
+
 /// Tries every address.
 fn inet(
     all: &[SocketAddr],
@@ -66,6 +71,7 @@ fn inet(
         let mut addr = *addr;
         addr.set_port(port);
         result = match kind {
+            _ if is_own(settings, addr) => Err(io::Error::other(loops::WHY)),
             Kind::Stream => tcp(addr, from, settings.timeout),
             Kind::Datagram => udp(addr, from),
         };
@@ -115,6 +121,7 @@ impl Source {
         if let Source::Clients(_) = self {
             sys::allow_any_source(socket, place)?;
         }
+        sys::share_ports(socket);
         sys::bind_to(socket, place)
     }
 }
@@ -149,8 +156,14 @@ fn udp(addr: SocketAddr, from: Source) -> io::Result<TcpStream> {
     let place = Place::Inet(addr);
     let socket = TcpStream::from(sys::socket_for(place, Kind::Datagram)?);
     from.bind(&socket, addr)?;
-    sys::connect_to(&socket, place)?;
-    Ok(socket)
+    match sys::connect_to(&socket, place) {
+        Ok(_) => Ok(socket),
+        // It waits for nobody: this is how Linux says that no port is free.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::AddrNotAvailable.into())
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// A Unix datagram socket, TCP only by name. A server that does not read holds
@@ -165,50 +178,53 @@ fn unix_datagram(path: &Path) -> io::Result<TcpStream> {
 }
 
 fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<TcpStream> {
+    let end = Instant::now() + limit;
     let place = Place::Inet(addr);
     let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
     from.bind(&socket, addr)?;
-    if cfg!(target_os = "linux") {
-        connect_patiently(&socket, place, limit)?;
-    } else {
-        socket.set_nonblocking(true)?;
-        if !sys::connect_to(&socket, place)? {
-            if !sys::wait_writable(&socket, limit)? {
-                return Err(late(limit));
-            }
-            if let Some(error) = socket.take_error()? {
-                return Err(error);
-            }
+    // On Linux the send timeout bounds a blocking connect, too, which takes half
+    // the system calls of a non-blocking one. It stays: whoever writes tries again.
+    const BLOCKS: bool = cfg!(target_os = "linux");
+    match BLOCKS {
+        true => socket.set_write_timeout(Some(limit))?,
+        false => socket.set_nonblocking(true)?,
+    }
+    if !sys::connect_to(&socket, place)? {
+        if !sys::wait_writable(&socket, end.saturating_duration_since(Instant::now()))? {
+            return Err(late(limit));
         }
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+    }
+    if !BLOCKS {
         socket.set_nonblocking(false)?;
     }
     // A port that nobody listens on may be given to this very socket, which
     // then is connected to itself.
-    if addr.port() >= EPHEMERAL && socket.local_addr().ok() == Some(addr) {
+    let local = socket.local_addr().ok().filter(|local| local.port() == addr.port());
+    if local.is_some() && local == socket.peer_addr().ok() {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(socket)
 }
 
-/// A Unix socket's connect waits only for room in the server's queue.
+/// A Unix socket's connect waits only for room in the server's queue, and
+/// begins anew when that is cut short.
 fn unix(path: &Path, limit: Duration) -> io::Result<TcpStream> {
+    let end = Instant::now() + limit;
     let place = Place::Unix(path);
     // Only the name says TCP: a stream socket is a stream socket.
     let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
-    connect_patiently(&socket, place, limit)?;
-    Ok(socket)
-}
-
-/// Connects a blocking socket. On Linux the send timeout bounds that too, which
-/// takes half the system calls of a non-blocking connect. It stays: whoever writes
-/// tries again.
-fn connect_patiently(socket: &TcpStream, place: Place, limit: Duration) -> io::Result<()> {
-    socket.set_write_timeout(Some(limit))?;
-    match sys::connect_to(socket, place) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(late(limit)),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(late(limit)),
-        Err(e) => Err(e),
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        socket.set_write_timeout(Some(left.max(Duration::from_millis(1))))?;
+        match sys::connect_to(&socket, place) {
+            Ok(true) => return Ok(socket),
+            Ok(false) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(late(limit)),
+            Err(e) => return Err(e),
+        }
     }
 }
 

@@ -259,8 +259,13 @@ pub fn open_log(pen: &Pen) -> Result<(), String> {
 pub fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
+    open_at(pen, &settings, word)
+}
+
+fn open_at(pen: &Pen, settings: &Settings, word: &str) -> Result<(), String> {
     let listener = Listener::open(word, settings.start.kind, settings.backlog)?;
-    message::debug(1, || format!("listening on {}", listener.address));
+    message::debug(1, || format!("listening on {}", listener.at));
+    pen.set(|s| s.own = Some(listener.at.clone()));
     pen.open_door(listener);
     Ok(())
 }

@@ -3,12 +3,14 @@
 //!
 //! What any daemon does as a process is in [`process`].
 
+use crate::addr;
 use crate::args::{self, Task};
 use crate::budget::Budget;
 use crate::control;
 use crate::control_socket;
 use crate::idle;
 use crate::listen;
+use crate::loops;
 use crate::message;
 use crate::process::{self, Parent, PidFile};
 use crate::report;
@@ -23,6 +25,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
@@ -43,9 +46,13 @@ pub fn main(words: &[OsString]) -> ExitCode {
 
 /// What `--check` looks at behind the command line.
 fn check(pen: &Pen) -> Result<(), String> {
-    let start = &pen.settings().start;
+    let settings = pen.settings();
+    let start = &settings.start;
     if let Some(word) = &start.user {
         users::find(word)?;
+    }
+    if let Some(word) = &settings.listen {
+        loops::refuse_listening(pen, &addr::endpoint(word)?)?;
     }
     match &start.jail {
         Some(jail) if !jail.is_dir() => Err(format!("-j {}: no such directory", jail.display())),
@@ -65,6 +72,9 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     let user = start.user.as_deref().map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
     control::open_listener(&pen)?;
+    if let Some(own) = &pen.settings().own {
+        loops::refuse_listening(&pen, own)?;
+    }
     let side_doors =
         [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web.door)];
     for (what, word, door) in side_doors {
@@ -122,6 +132,10 @@ fn prepare(pen: &Pen) {
 }
 
 fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
+    // Clients' threads are started as they come, and when one cannot be they
+    // wait. If not even one can be now, they would wait for ever.
+    let first = pen.workers.claim().fill(1, Duration::ZERO);
+    first.map_err(|e| format!("cannot start a thread for clients: {e}"))?;
     let spawn = |name: &str, work: fn(&Arc<Pen>)| {
         let pen = Arc::clone(pen);
         let thread = thread::Builder::new().name(name.to_owned());

@@ -27,8 +27,6 @@ pub use spot::{Spot, know_root};
 const ATTEMPTS: usize = 16;
 /// How long the reader of a pipe may take for a whole report.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Open (2): there is nobody at the other end of a pipe. The same everywhere.
-const ENXIO: i32 = 6;
 
 /// Reads a file of at most so many bytes. Does not wait for whoever writes to a
 /// pipe if it has to be `regular`.
@@ -83,7 +81,7 @@ fn open_or_make(spot: &Spot, how: i32, may_wait: bool) -> io::Result<File> {
                     result => return result,
                 }
             }
-            Err(e) if e.raw_os_error() == Some(ENXIO) && may_wait && spot.is_own() => {
+            Err(e) if e.raw_os_error() == Some(sys::ENXIO) && may_wait && spot.is_own() => {
                 return spot.open(how);
             }
             Err(e) => return Err(e),
@@ -151,6 +149,8 @@ fn write_beside(spot: &Spot, old: Option<&Metadata>, data: &[u8]) -> io::Result<
         .map(|old| PermissionsExt::from_mode(old.mode() & 0o777));
     let result = file
         .write_all(data)
+        // Or else a crash of the system may leave the new name on an empty file.
+        .and_then(|()| file.sync_data())
         .and_then(|()| mode.map_or(Ok(()), |mode| file.set_permissions(mode)))
         .and_then(|()| sys::rename_in(&spot.dir, &temporary, &spot.name));
     if result.is_err() {

@@ -8,10 +8,11 @@
 
 use crate::balance::Target;
 use crate::session::Connection;
+use crate::stats::Counter;
 use crate::sys::{Here, Peer};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub struct Key {
 pub struct Flow {
     /// Which datagrams are its.
     pub key: Key,
-    touched: AtomicUsize,
+    touched: Counter,
     over: AtomicBool,
     kept: Mutex<Kept>,
 }
@@ -74,20 +75,20 @@ impl Flow {
     pub fn new(key: Key, refused_by: Vec<Target>) -> Flow {
         Flow {
             key,
-            touched: AtomicUsize::new(0),
+            touched: Counter::default(),
             over: AtomicBool::new(false),
             kept: Mutex::new(Kept { refused_by, ..Kept::default() }),
         }
     }
 
     /// A datagram came or went, at this moment by [`Flows::now`].
-    pub fn touch(&self, now: usize) {
-        self.touched.store(now, Relaxed);
+    pub fn touch(&self, now: u64) {
+        self.touched.set(now);
     }
 
     /// When the last one did.
-    pub fn touched(&self) -> usize {
-        self.touched.load(Relaxed)
+    pub fn touched(&self) -> u64 {
+        self.touched.get()
     }
 
     /// Keeps a datagram that is about to be sent; `false` if the flow is over.
@@ -159,7 +160,7 @@ pub fn copy(data: &[u8], mut room: Vec<u8>) -> Vec<u8> {
 #[derive(Debug, Default)]
 pub struct Flows {
     table: Mutex<Table>,
-    clock: AtomicUsize,
+    clock: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -172,8 +173,8 @@ struct Table {
 
 impl Flows {
     /// A moment later than all before: time, counted in datagrams.
-    pub fn tick(&self) -> usize {
-        self.clock.fetch_add(1, Relaxed).wrapping_add(1)
+    pub fn tick(&self) -> u64 {
+        self.clock.add(1).wrapping_add(1)
     }
 
     /// How many there are.
@@ -263,7 +264,7 @@ struct Ages(BinaryHeap<Reverse<Age>>);
 
 #[derive(Debug)]
 struct Age {
-    touched: usize,
+    touched: u64,
     flow: Arc<Flow>,
 }
 
@@ -327,7 +328,7 @@ impl Ages {
 mod tests {
     use super::*;
 
-    fn flow(port: u16, touched: usize) -> Arc<Flow> {
+    fn flow(port: u16, touched: u64) -> Arc<Flow> {
         let peer = Peer::Inet(([127, 0, 0, 1], port).into());
         let flow = Flow::new(Key { peer, here: None }, Vec::new());
         flow.touch(touched);
@@ -344,9 +345,21 @@ mod tests {
         all[0].touch(9);
         all[2].touch(7);
         all[1].over.store(true, Relaxed);
-        let order: Vec<usize> =
+        let order: Vec<u64> =
             std::iter::from_fn(|| ages.pop()).map(|flow| flow.touched()).collect();
         assert_eq!(order, [4, 7, 9]);
+    }
+
+    #[test]
+    fn the_clock_goes_on_where_a_word_ends() {
+        let flows = Flows::default();
+        flows.clock.set(u64::from(u32::MAX));
+        let mut ages = Ages::default();
+        let old = flow(1, 5);
+        let new = flow(2, flows.tick());
+        [&new, &old].into_iter().for_each(|flow| ages.push(Arc::clone(flow)));
+        assert_eq!(ages.pop().map(|flow| flow.touched()), Some(5));
+        assert!(new.touched() > u64::from(u32::MAX));
     }
 
     #[test]

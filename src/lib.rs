@@ -26,6 +26,7 @@
 //! | configuration files; how files are written where others can write, too | [`config`], [`files`] |
 //! | X-Forwarded-For | [`http`] |
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
+//! | servers that are pen itself | [`loops`] |
 //! | who may have how many descriptors | [`budget`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |
 //! | what is known at a moment; how scripts see it | [`facts`], [`report`] |
@@ -82,6 +83,7 @@ pub mod idle;
 pub mod idlers;
 pub mod listen;
 pub mod log;
+pub mod loops;
 pub mod mergelogs;
 pub mod message;
 pub mod options;

@@ -34,8 +34,8 @@ const DATAGRAM_ROOM: u32 = 4 << 20;
 pub struct Listener {
     socket: Socket,
     path: Option<SocketPath>,
-    /// The address for messages and reports, with the port the kernel chose.
-    pub address: String,
+    /// Where it is, with the port the kernel chose.
+    pub at: Endpoint,
 }
 
 enum Socket {
@@ -104,7 +104,7 @@ impl Listener {
         let socket = sys::listening_socket(place, kind, backlog)?;
         // Only asked for its name: a socket is a socket.
         let socket = UdpSocket::from(socket);
-        let address = socket.local_addr()?.to_string();
+        let address = socket.local_addr()?;
         let socket = match kind {
             Kind::Stream => {
                 // Never blocks, so that a client who left again cannot hold
@@ -127,7 +127,7 @@ impl Listener {
                 }
             }
         };
-        Ok(Listener { socket, path: None, address })
+        Ok(Listener { socket, path: None, at: Endpoint::Inet(vec![address]) })
     }
 
     fn unix(path: &Path, kind: Kind, backlog: u32) -> io::Result<Listener> {
@@ -151,7 +151,7 @@ impl Listener {
         Ok(Listener {
             socket,
             path: Some(SocketPath::new(path)?),
-            address: path.display().to_string(),
+            at: Endpoint::Unix(path.to_owned()),
         })
     }
 

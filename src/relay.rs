@@ -162,11 +162,10 @@ fn copy_some(mut source: &File, sink: &mut Sink) -> io::Result<bool> {
     }
 }
 
-/// Whether a write is to be tried again: a signal came, or the receiver has not
-/// made room within the time that the connect had, see [`crate::connect`].
+/// Whether a write is to be tried again: the receiver has not made room within
+/// the time that the connect had, see [`crate::connect`].
 fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, WouldBlock};
-    matches!(error.kind(), Interrupted | WouldBlock)
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Reads what the sender still sends and throws it away, so that neither end

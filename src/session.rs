@@ -184,7 +184,7 @@ impl Connection {
         let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get());
         if let Some(flow) = &self.flow {
             // A datagram may be empty.
-            moved = moved.wrapping_add(flow.touched() as u64);
+            moved = moved.wrapping_add(flow.touched());
         }
         self.seen.quiet_for(moved, now)
     }

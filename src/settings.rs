@@ -2,6 +2,7 @@
 //! settings that were in force when it came: a change makes a new copy.
 
 use crate::acl::{self, Acl};
+use crate::addr::Endpoint;
 use crate::balance::Modes;
 use crate::sys::Kind;
 use std::fmt;
@@ -137,6 +138,8 @@ pub struct Settings {
     pub exit_enabled: bool,
     /// Where to listen, as given.
     pub listen: Option<String>,
+    /// Where pen listens, as it turned out; nothing before it does.
+    pub own: Option<Endpoint>,
     /// Control address, as given.
     pub control: Option<String>,
     /// Address of the web interface, with a host.
@@ -192,6 +195,7 @@ impl Default for Settings {
             web_stats: None,
             exit_enabled: false,
             listen: None,
+            own: None,
             control: None,
             web: None,
             web_password: None,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A count of bytes that only grows. 64 bits on every system: where the
-/// processor has no 64-bit atomics (mips), a lock stands in.
+/// A count that only grows. 64 bits on every system: where the processor has
+/// no 64-bit atomics (mips), a lock stands in.
 #[derive(Default)]
 pub struct Counter(Cell);
 
@@ -14,9 +14,14 @@ type Cell = std::sync::Mutex<u64>;
 
 #[cfg(target_has_atomic = "64")]
 impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+    /// Adds `n`; the count before that.
+    pub fn add(&self, n: u64) -> u64 {
+        self.0.fetch_add(n, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Sets it to a later count.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The count so far.
@@ -27,10 +32,17 @@ impl Counter {
 
 #[cfg(not(target_has_atomic = "64"))]
 impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
+    /// Adds `n`; the count before that.
+    pub fn add(&self, n: u64) -> u64 {
         let mut count = crate::lock(&self.0);
+        let before = *count;
         *count = count.wrapping_add(n);
+        before
+    }
+
+    /// Sets it to a later count.
+    pub fn set(&self, n: u64) {
+        *crate::lock(&self.0) = n;
     }
 
     /// The count so far.

@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_long, c_uint, c_void};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -32,7 +32,9 @@ pub use layout::{Kind, LocalTime, Resource, Side, Signal};
 use memory::{Patient, patiently};
 pub use memory::{has_memory, start_thread_leaving};
 use number::*;
-pub use number::{O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SEARCH_DIR, O_WRONLY};
+pub use number::{
+    ENXIO, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SEARCH_DIR, O_WRONLY,
+};
 pub use own::*;
 use place::RawAddr;
 pub use place::{Peer, Place};
@@ -49,6 +51,7 @@ unsafe extern "C" {
     fn renameat(dir: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int;
     fn unlinkat(dir: c_int, name: *const c_char, flags: c_int) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
+    safe fn sysconf(name: c_int) -> c_long;
     safe fn geteuid() -> c_uint;
     safe fn getegid() -> c_uint;
     safe fn seteuid(uid: c_uint) -> c_int;
@@ -131,6 +134,19 @@ fn check_size(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
+/// Calls again for as long as the call is cut short (EINTR). That takes no
+/// signal handler: on Linux a stop that ends (SIGCONT, the cgroup freezer) or a
+/// tracer that comes does it to every wait on a socket that has a time limit
+/// (signal(7)), and says nothing about the peer.
+fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 /// The pthread functions return their error.
 fn check_error(error: c_int) -> io::Result<()> {
     match error {
@@ -194,7 +210,6 @@ pub fn raise_limit(resource: Resource) -> io::Result<u64> {
 pub fn batch_scheduling() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
-        const SCHED_BATCH: c_int = 3;
         let param = SchedParam([0; 12]); // priority 0, all that BATCH allows
         // SAFETY: this thread's handle, and a zeroed parameter block at least
         // as large as the C library's.
@@ -212,7 +227,8 @@ pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int) -> io::Result<File> {
     let name = CString::new(name.as_bytes())?;
     // SAFETY: the name ends with a 0 and is only read; the mode is an int, as
     // variadic functions take it.
-    let fd = check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, MODE) })?;
+    let open = || check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, MODE) });
+    let fd = again(open)?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
@@ -234,7 +250,8 @@ pub fn remove_in(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
 
 // --- threads ---------------------------------------------------------------
 
-/// Starts a thread that nobody waits for. Leaner than std's: that gives each
+/// Starts a thread that nobody waits for, with a stack of so many bytes, or more
+/// where the system wants that. Leaner than std's: that gives each
 /// thread a signal stack, two memory maps more of the 65,530 that Linux allows
 /// a process, and ends the process when they cannot be had.
 pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -250,6 +267,7 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
     let mut thread = 0;
     // SAFETY: `attr` is at least as large and aligned as pthread_attr_t.
     check_error(unsafe { pthread_attr_init(&mut attr) })?;
+    let stack = allowed_stack(stack);
     // SAFETY: initialised above; a size below the system's least is refused.
     let mut result = check_error(unsafe { pthread_attr_setstacksize(&mut attr, stack) });
     if result.is_ok() {
@@ -327,7 +345,7 @@ impl Signals {
     pub fn wait(&self) -> io::Result<Signal> {
         let mut signal: c_int = 0;
         // SAFETY: a valid set and a place for the number.
-        check_error(unsafe { sigwait(&self.0, &mut signal) })?;
+        again(|| check_error(unsafe { sigwait(&self.0, &mut signal) }))?;
         Ok(match signal {
             SIGHUP => Signal::Reload,
             SIGUSR1 => Signal::Report,
@@ -387,8 +405,10 @@ fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
     check(unsafe { bind(fd, raw.bytes.as_ptr().cast(), raw.len) }).map(drop)
 }
 
-/// Connects `socket`. If it is non-blocking, `Ok(false)` says that the
-/// connect goes on: see [`wait_writable`].
+/// Connects `socket`. `Ok(false)`: the connect is not done yet, as the socket
+/// is non-blocking, its time limit has passed, or the wait was cut short (see
+/// [`again`]). That of TCP goes on by itself, see [`wait_writable`]; that of a
+/// Unix socket does not.
 pub fn connect_to(socket: impl AsFd, place: Place) -> io::Result<bool> {
     let raw = place.raw()?;
     let fd = socket.as_fd().as_raw_fd();
@@ -397,6 +417,7 @@ pub fn connect_to(socket: impl AsFd, place: Place) -> io::Result<bool> {
     match check(done) {
         Ok(_) => Ok(true),
         Err(e) if e.raw_os_error() == Some(EINPROGRESS) => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(false),
         Err(e) => Err(e),
     }
 }
@@ -416,8 +437,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
     let from = name.bytes.as_mut_ptr().cast();
     // SAFETY: both buffers live through the call, with their lengths.
-    let len = unsafe { recvfrom(fd, to, room, MSG_DONTWAIT, from, &mut name.len) };
-    let len = check_size(len)?;
+    let len =
+        again(|| check_size(unsafe { recvfrom(fd, to, room, MSG_DONTWAIT, from, &mut name.len) }))?;
     let from = name.peer()?;
     let to = None;
     Ok(Received { len, from, to })
@@ -436,8 +457,7 @@ pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receive
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `header` points to buffers that live through the call, with
     // their lengths.
-    let len = unsafe { recvmsg(fd, &mut header, MSG_DONTWAIT) };
-    let len = check_size(len)?;
+    let len = again(|| check_size(unsafe { recvmsg(fd, &mut header, MSG_DONTWAIT) }))?;
     name.len = header.namelen;
     let from = name.peer()?;
     let to = control.destination(header.controllen);
@@ -449,8 +469,7 @@ pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
     let fd = socket.as_fd().as_raw_fd();
     let (from, len) = (data.as_ptr().cast(), data.len());
     // SAFETY: pointer and length describe `data`; there is no address.
-    let done = unsafe { sendto(fd, from, len, 0, std::ptr::null(), 0) };
-    check_size(done)
+    again(|| check_size(unsafe { sendto(fd, from, len, 0, std::ptr::null(), 0) }))
 }
 
 /// Sends one datagram to `to`; from the address `from`, if there are several.
@@ -475,13 +494,13 @@ pub fn send_to(socket: impl AsFd, data: &[u8], to: &Peer, from: Option<Here>) ->
         header.controllen = control.len as ControlLen;
         // SAFETY: `header` points to buffers that live through the call, with
         // their lengths; sendmsg only reads them.
-        unsafe { sendmsg(fd, &header, flags) }
+        again(|| check_size(unsafe { sendmsg(fd, &header, flags) }))
     } else {
         let (to, from) = (name.bytes.as_ptr().cast(), data.as_ptr().cast());
         // SAFETY: both buffers live through the call, with their lengths.
-        unsafe { sendto(fd, from, data.len(), flags, to, name.len) }
+        again(|| check_size(unsafe { sendto(fd, from, data.len(), flags, to, name.len) }))
     };
-    check_size(done).map(drop)
+    done.map(drop)
 }
 
 /// One poll(2): whether any of the sockets is ready. Waits so many

@@ -14,6 +14,7 @@ use crate::command::{Command, Timer};
 use crate::control;
 use crate::listen::Listener;
 use crate::log::Output;
+use crate::loops;
 use crate::message;
 use crate::server::Server;
 use crate::server::edit::{Edit, LONGEST};
@@ -86,7 +87,7 @@ impl<'a> Transaction<'a> {
         match &mut command {
             Command::Nothing => return Ok(()),
             Command::Server(index, changes) => {
-                return self.servers.entry(*index).or_default().add(changes);
+                return self.servers.entry(*index).or_default().add(changes, place);
             }
             Command::Emergency(Some(word)) => {
                 self.emergency = Some(self.last_resort(word)?);
@@ -152,6 +153,9 @@ impl<'a> Transaction<'a> {
             true => 0,
             false => self.port().unwrap_or(0),
         };
+        if let Err(why) = self.refuse_loops(&opened, port) {
+            return (String::new(), vec![why]);
+        }
         let replies = loop {
             if let Some(replies) = self.swap(port) {
                 break replies;
@@ -196,6 +200,33 @@ impl<'a> Transaction<'a> {
             }
         }
         Ok(opened)
+    }
+
+    /// Refuses servers that are where pen itself listens. Before it runs, it may
+    /// still be told to listen somewhere else.
+    fn refuse_loops(&self, opened: &Opened, port: u16) -> Result<(), String> {
+        let settings = self.pen.settings();
+        let new = opened.listener.as_ref().map(|listener| &listener.at);
+        let Some(own) = new.or(settings.own.as_ref()) else {
+            return Ok(());
+        };
+        // Looked at without the lock, as that may take system calls.
+        let mut moved = Vec::new();
+        for (index, edit) in &self.servers {
+            let moves = edit.moves(self.pen.servers.table().servers.get(*index), port);
+            moved.extend(moves.map(|moves| (*index, moves)));
+        }
+        for (index, (place, host, port)) in moved {
+            loops::refuse(own, &host, port).map_err(|why| format!("{place}server {index}: {why}"))?;
+        }
+        for server in [&self.emergency, &self.abuse].into_iter().flatten().flatten() {
+            loops::refuse(own, &server.host, server.port)
+                .map_err(|why| format!("{}: {why}", server.operand()))?;
+        }
+        match new {
+            Some(own) => loops::refuse_listening(self.pen, own),
+            None => Ok(()),
+        }
     }
 
     /// Exchanges settings and servers in one step, unless somebody else has

@@ -89,7 +89,7 @@ pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, 
             })?
         }
     };
-    message::debug(1, || format!("{what}: listening on {}", listener.address));
+    message::debug(1, || format!("{what}: listening on {}", listener.at));
     Ok(listener)
 }
 

@@ -3,6 +3,7 @@
 use super::Server;
 use crate::addr::{self, Host, ServerSpec};
 use crate::command::Change;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What several commands change in one server; what none of them names stays
@@ -18,12 +19,19 @@ pub struct Edit {
     acl: Option<usize>,
     /// Seconds from the moment of the edit.
     blacklist: Option<u64>,
+    /// Where the last command stands that moves it, as complaints begin.
+    place: String,
 }
 
 impl Edit {
     /// Adds what one command changes, and looks its names up. The address
-    /// counts before the port, in whatever order they are given.
-    pub fn add(&mut self, changes: &[Change]) -> Result<(), String> {
+    /// counts before the port, in whatever order they are given. `place` is
+    /// where the command stands.
+    pub fn add(&mut self, changes: &[Change], place: impl Fn() -> String) -> Result<(), String> {
+        let moves = |change: &Change| matches!(change, Change::Address(_) | Change::Port(_));
+        if changes.iter().any(moves) {
+            self.place = place();
+        }
         for change in changes {
             if let Change::Address(word) = change {
                 let host = addr::host(word)?;
@@ -47,6 +55,21 @@ impl Edit {
             }
         }
         Ok(())
+    }
+
+    /// Where the server is to be, if that changes, and where the command stands
+    /// that says so. `old` is the server as it is, `port` that of a new one.
+    pub fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
+        if self.host.is_none() && self.port.is_none() {
+            return None;
+        }
+        let host = match (&self.host, old) {
+            (Some(host), _) => Arc::new(host.clone()),
+            (None, Some(old)) => Arc::clone(&old.host),
+            (None, None) => Arc::default(),
+        };
+        let port = self.port.or(old.map(|old| old.port)).unwrap_or(port);
+        Some((&self.place, host, port))
     }
 
     /// Changes the server. Its connections and counts stay.

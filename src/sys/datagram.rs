@@ -1,39 +1,14 @@
-//! Datagrams with their addresses: the structures of `sendmsg` and `recvmsg`,
-//! and the control messages that say which of this host's addresses a datagram
-//! came to or goes out from. No unsafe code.
+//! Datagrams with their addresses: the control messages of `sendmsg` and
+//! `recvmsg`, which say which of this host's addresses a datagram came to or
+//! goes out from. No unsafe code.
 //!
 //! Sources: RFC 3542 (IPv6), ip(7) on Linux, ip(4) on the BSDs.
 
-use super::number::{IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, IPV6_RECVPKTINFO};
+use super::layout::{ControlLen, IoVec, MsgHdr};
+use super::number::{IP_DESTINATION, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, IPV6_RECVPKTINFO};
 use super::place::{Peer, Place, chunk, put};
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::c_int;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-#[cfg(target_os = "linux")]
-pub(super) type ControlLen = usize;
-#[cfg(not(target_os = "linux"))]
-pub(super) type ControlLen = c_uint;
-#[cfg(target_os = "linux")]
-type PartCount = usize;
-#[cfg(not(target_os = "linux"))]
-type PartCount = c_int;
-
-#[repr(C)]
-pub(super) struct IoVec {
-    pub(super) base: *mut c_void,
-    pub(super) len: usize,
-}
-
-#[repr(C)]
-pub(super) struct MsgHdr {
-    pub(super) name: *mut c_void,
-    pub(super) namelen: c_uint,
-    pub(super) iov: *mut IoVec,
-    pub(super) iovlen: PartCount,
-    pub(super) control: *mut c_void,
-    pub(super) controllen: ControlLen,
-    pub(super) flags: c_int,
-}
 
 impl MsgHdr {
     /// Without addresses.
@@ -91,24 +66,20 @@ impl Default for Control {
 /// The option that makes a socket tell destinations.
 pub(super) fn destination_option(place: Place) -> Option<(c_int, c_int)> {
     match place {
-        Place::Inet(SocketAddr::V4(_)) => Some((IPPROTO_IP, v4::TELL)),
+        Place::Inet(SocketAddr::V4(_)) => Some((IPPROTO_IP, IP_DESTINATION)),
         Place::Inet(SocketAddr::V6(_)) => Some((IPPROTO_IPV6, IPV6_RECVPKTINFO)),
         Place::Unix(_) => None,
     }
 }
 
-/// IPv4 has a structure with interface, address and header address on Linux
-/// (IP_PKTINFO), the address alone on the BSDs (IP_RECVDSTADDR, which is
-/// IP_SENDSRCADDR as well).
+/// Where the address is in the data of [`IP_DESTINATION`], and how much that is.
 #[cfg(target_os = "linux")]
 mod v4 {
-    pub(super) const TELL: i32 = 8;
     pub(super) const ADDRESS: usize = 4;
     pub(super) const SIZE: usize = 12;
 }
 #[cfg(not(target_os = "linux"))]
 mod v4 {
-    pub(super) const TELL: i32 = 7;
     pub(super) const ADDRESS: usize = 0;
     pub(super) const SIZE: usize = 4;
 }
@@ -120,7 +91,7 @@ impl Control {
         let (level, kind, size) = match here.ip {
             IpAddr::V4(ip) => {
                 put(&mut control.bytes, HEAD + v4::ADDRESS, &ip.octets());
-                (IPPROTO_IP, v4::TELL, v4::SIZE)
+                (IPPROTO_IP, IP_DESTINATION, v4::SIZE)
             }
             IpAddr::V6(ip) => {
                 put(&mut control.bytes, HEAD, &ip.octets());
@@ -144,7 +115,7 @@ impl Control {
         let level = c_int::from_ne_bytes(chunk(all, LENGTH)?);
         let kind = c_int::from_ne_bytes(chunk(all, LENGTH + 4)?);
         let (ip, interface): (IpAddr, u32) = match (level, kind) {
-            (IPPROTO_IP, v4::TELL) => {
+            (IPPROTO_IP, IP_DESTINATION) => {
                 let ip: [u8; 4] = chunk(all, HEAD + v4::ADDRESS)?;
                 (Ipv4Addr::from(ip).into(), 0)
             }

@@ -1,11 +1,9 @@
 //! The C library's types, as far as they cross the border, and what they are
 //! called outside. No unsafe code.
 
-#[cfg(not(target_os = "linux"))]
-use std::ffi::c_uint;
 #[cfg(any(target_os = "linux", all(target_env = "gnu", target_pointer_width = "32")))]
 use std::ffi::c_ulong;
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 
 // The 32-bit C libraries differ in the width of two types.
 #[cfg(all(target_env = "gnu", target_pointer_width = "32"))]
@@ -29,6 +27,32 @@ pub(super) type ModeT = u32;
 pub(super) type GroupCount = usize;
 #[cfg(not(target_os = "linux"))]
 pub(super) type GroupCount = c_int;
+
+#[cfg(target_os = "linux")]
+pub(super) type ControlLen = usize;
+#[cfg(not(target_os = "linux"))]
+pub(super) type ControlLen = c_uint;
+#[cfg(target_os = "linux")]
+pub(super) type PartCount = usize;
+#[cfg(not(target_os = "linux"))]
+pub(super) type PartCount = c_int;
+
+#[repr(C)]
+pub(super) struct IoVec {
+    pub(super) base: *mut c_void,
+    pub(super) len: usize,
+}
+
+#[repr(C)]
+pub(super) struct MsgHdr {
+    pub(super) name: *mut c_void,
+    pub(super) namelen: c_uint,
+    pub(super) iov: *mut IoVec,
+    pub(super) iovlen: PartCount,
+    pub(super) control: *mut c_void,
+    pub(super) controllen: ControlLen,
+    pub(super) flags: c_int,
+}
 
 /// Large enough for every system's `sigset_t` (Linux has the largest, 128).
 #[repr(C, align(8))]

@@ -1,5 +1,6 @@
 //! Numbers that differ between systems, from their C headers. mips has its
-//! own on Linux. No code.
+//! own on Linux. No code. `make check-numbers` compares them with the libc
+//! crate's.
 
 use std::ffi::c_int;
 
@@ -24,6 +25,8 @@ pub(super) const IPPROTO_IPV6: c_int = 41;
 /// Too many open files, in this process and in the system; the same everywhere.
 pub(super) const EMFILE: i32 = 24;
 pub(super) const ENFILE: i32 = 23;
+/// There is nobody at the other end of a pipe (`open`); the same everywhere.
+pub const ENXIO: i32 = 6;
 
 #[cfg(all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64"))))]
 mod system {
@@ -86,6 +89,8 @@ mod inet {
     pub(crate) const MSG_DONTWAIT: c_int = 0x40;
     pub(crate) const IPV6_RECVPKTINFO: c_int = 49;
     pub(crate) const IPV6_PKTINFO: c_int = 50;
+    /// IP_PKTINFO: a structure with interface, address and header address.
+    pub(crate) const IP_DESTINATION: c_int = 8;
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -94,6 +99,8 @@ mod inet {
     pub(crate) const MSG_DONTWAIT: c_int = 0x80;
     pub(crate) const IPV6_RECVPKTINFO: c_int = 36;
     pub(crate) const IPV6_PKTINFO: c_int = 46;
+    /// IP_RECVDSTADDR, which is IP_SENDSRCADDR as well: the address alone.
+    pub(crate) const IP_DESTINATION: c_int = 7;
 }
 pub(super) use inet::*;
 
@@ -120,6 +127,32 @@ pub(super) const LINGER2: Option<Name> = Some((6, 8));
 /// There is no such option.
 #[cfg(not(target_os = "linux"))]
 pub(super) const LINGER2: Option<Name> = None;
+
+/// IP_BIND_ADDRESS_NO_PORT, for IPv6 sockets, too.
+#[cfg(target_os = "linux")]
+pub(super) const BIND_WITHOUT_PORT: Option<Name> = Some((IPPROTO_IP, 24));
+/// There is no such option.
+#[cfg(not(target_os = "linux"))]
+pub(super) const BIND_WITHOUT_PORT: Option<Name> = None;
+
+/// What `sysconf` calls the smallest stack of a thread.
+pub(super) const SC_THREAD_STACK_MIN: c_int = if cfg!(target_os = "linux") {
+    75
+} else if cfg!(target_os = "freebsd") {
+    93
+} else if cfg!(target_os = "netbsd") {
+    59
+} else {
+    89 // OpenBSD
+};
+
+#[cfg(target_os = "linux")]
+pub(super) const SCHED_BATCH: c_int = 3;
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(super) const M_MMAP_THRESHOLD: c_int = -3;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(super) const M_ARENA_MAX: c_int = -8;
 
 #[cfg(target_os = "linux")]
 pub(super) const AF_INET6: c_int = 10;
@@ -167,8 +200,9 @@ pub const O_NOFOLLOW: c_int = match OPEN {
 };
 const O_DIRECTORY: c_int = match OPEN {
     System::OtherLinux => 0o40000,
-    System::Linux | System::NetBsd => 0o200000,
+    System::Linux => 0o200000,
     System::FreeBsd | System::OpenBsd => 0x20000,
+    System::NetBsd => 0x200000,
 };
 /// A directory, for what is in it: neither its list nor a link to it (`open`).
 /// O_PATH and O_SEARCH need no permission to read it; OpenBSD has neither.

@@ -1,13 +1,26 @@
 //! What a process says of itself and changes of itself. No unsafe code.
 
 use super::layout::ModeT;
-use super::number::SIGTERM;
-use super::{check, getegid, geteuid, kill, setegid, seteuid, setsid, umask};
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use super::number::{M_ARENA_MAX, M_MMAP_THRESHOLD};
+use super::number::{SC_THREAD_STACK_MIN, SIGTERM};
+use super::{check, getegid, geteuid, kill, setegid, seteuid, setsid, sysconf, umask};
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use super::{malloc_trim, mallopt};
 use std::ffi::c_int;
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+
+/// A stack's size in bytes, made as large as the system's least, which is
+/// 16 KiB for glibc on x86-64, 128 KiB on arm64 and others, and a multiple of
+/// the largest page there is (64 KiB on arm64).
+pub(super) fn allowed_stack(size: usize) -> usize {
+    const PAGE: usize = 64 << 10;
+    const LEAST: usize = 128 << 10; // where nobody says
+    static ANSWER: OnceLock<usize> = OnceLock::new();
+    let least = ANSWER.get_or_init(|| sysconf(SC_THREAD_STACK_MIN).try_into().unwrap_or(LEAST));
+    size.max(*least).next_multiple_of(PAGE)
+}
 
 /// Leaves the terminal: a session of its own.
 pub fn new_session() -> io::Result<()> {
@@ -64,8 +77,6 @@ pub fn ask_to_stop() {
 pub fn return_memory_from(size: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        const M_MMAP_THRESHOLD: c_int = -3;
-        const M_ARENA_MAX: c_int = -8;
         mallopt(M_MMAP_THRESHOLD, c_int::try_from(size).unwrap_or(c_int::MAX));
         mallopt(M_ARENA_MAX, 2);
     }
@@ -92,4 +103,17 @@ pub fn return_memory() {
 pub fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     malloc_trim(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stack_is_too_small_for_the_system() {
+        let (send, receive) = std::sync::mpsc::channel();
+        super::super::start_thread(1, move || send.send(7).unwrap()).unwrap();
+        assert_eq!(receive.recv(), Ok(7));
+        assert_eq!(allowed_stack(300 << 10) % (64 << 10), 0);
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::datagram::destination_option;
 use super::number::{
-    EMFILE, ENFILE, ENOBUFS, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE, SO_RCVBUF,
-    SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
+    BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE,
+    SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
 };
 use super::place::{Place, RawAddr, any_source_option};
 use super::{Kind, bind_raw, bind_to, check, listen, set_number, shutdown, socket_for};
@@ -22,6 +22,16 @@ pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
     match any_source_option(place) {
         Some((level, name)) => set_number(socket, level, name, 1),
         None => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Lets a bind of `socket` to port 0 choose the address alone: the port is
+/// chosen by the connect, which can share it among all the peers there are. Else
+/// each port is good for one connection, to whomever. Linux only (since 4.2);
+/// without it there are fewer ports.
+pub fn share_ports(socket: impl AsFd) {
+    if let Some((level, name)) = BIND_WITHOUT_PORT {
+        let _ = set_number(socket, level, name, 1);
     }
 }
 
@@ -74,7 +84,9 @@ pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
 /// Whether `error` says that this host has run out of something (descriptors,
 /// memory, ports), which is no fault of the peer's.
 pub fn is_exhausted(error: &io::Error) -> bool {
-    is_starved(error) || error.kind() == io::ErrorKind::AddrNotAvailable
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable};
+    // Without a free port bind says the first, connect the second.
+    is_starved(error) || matches!(error.kind(), AddrInUse | AddrNotAvailable)
 }
 
 /// Whether it is descriptors or memory, which others of this host may give back
@@ -84,13 +96,17 @@ pub fn is_starved(error: &io::Error) -> bool {
         || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// A bound socket that shares its port (SO_REUSEADDR and SO_REUSEPORT) as
-/// pen's always have; a stream socket accepts. On datagram sockets `backlog`
-/// means nothing.
+/// A bound socket that shares its port with others of the same user
+/// (SO_REUSEPORT), as pen's always have; a stream socket accepts, and that a
+/// connection of before has not been forgotten yet is no reason to fail
+/// (SO_REUSEADDR). On datagram sockets, which wait for nothing, that would let
+/// any user have the port, too, and `backlog` means nothing.
 pub fn listening_socket(place: Place, kind: Kind, backlog: u32) -> io::Result<OwnedFd> {
     let socket = socket_for(place, kind)?;
     if let Place::Inet(_) = place {
-        set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
+        if kind == Kind::Stream {
+            set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
+        }
         set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
     }
     bind_to(&socket, place)?;

@@ -1,7 +1,7 @@
-//! What happens to pen itself: it is killed, its control port is flooded, its
+//! What happens to pen itself: it is killed or stopped, its control port is flooded, its
 //! clock is set.
 
-use crate::harness::{At, Dir, Place, Starter, pattern, wait_until};
+use crate::harness::{At, Dir, Place, Starter, full_queue, pattern, wait_until};
 use crate::row::{Extent, Found, Row, Scene, Window};
 use crate::server::Server;
 use crate::talk::STARTING;
@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 4] = [
+pub(crate) const ROWS: [Row; 5] = [
     Row { name: "kill-9", fault: "pen killed (kill -9), started again on its port", run: kill_9 },
+    Row { name: "paused", fault: "pen stopped (SIGSTOP) and continued", run: paused },
     Row { name: "control", fault: "control port flooded", run: control },
     Row {
         name: "clock-tracking",
@@ -61,6 +62,40 @@ fn kill_9(extent: &Extent) -> Found {
         scene.recover_from(from);
     }
     Ok(scene.end(|failure| windows.iter().any(|window| window.has(failure))))
+}
+
+/// Forced: nothing. A fourth server's queue is full, so that connects are being
+/// made whenever pen is stopped; they end when they have taken their second, and
+/// no server fails for any other reason.
+fn paused(extent: &Extent) -> Found {
+    let mut full = None;
+    let mut scene = Scene::new(USUAL, |starter, place| {
+        let full = full.insert(place.addr());
+        starter.args(["-r", "-b", "0", "-t", "1"]).operand(full.to_string())
+    });
+    let full = full.unwrap();
+    // pen must not be in that queue itself.
+    scene.pen.ask("server 3 blacklist 10");
+    let _queue = full_queue(full);
+    let before = scene.pen.messages().len();
+    let mut signals = Signals::new();
+    for round in 0..extent.times(20, 5) {
+        // That it fails is news again, and somebody goes there.
+        scene.pen.ask("server 3 blacklist 0");
+        pass(Duration::from_millis(300));
+        scene.fault();
+        signals.send("STOP", scene.pen.pid());
+        pass(Duration::from_millis(if round % 5 == 0 { 2000 } else { 50 }));
+        signals.send("CONT", scene.pen.pid());
+        scene.recover_from(Instant::now());
+    }
+    let messages = scene.pen.messages();
+    let downs = messages.iter().skip(before).filter(|line| line.contains(" is down for "));
+    let strange = downs.filter(|line| !line.ends_with("no answer within 1 s")).cloned();
+    let strange: Vec<String> = strange.collect();
+    let mut outcome = scene.end(|_| false);
+    outcome.faults.extend(strange);
+    Ok(outcome)
 }
 
 /// Silent control connections.

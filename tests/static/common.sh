@@ -24,6 +24,7 @@ run_cargo() {
 triple() {
     case $1 in
         x86-64 | x86_64 | amd64) echo x86_64-unknown-linux-musl ;;
+        arm64-gnu) echo aarch64-unknown-linux-gnu ;;
         arm64 | aarch64) echo aarch64-unknown-linux-musl ;;
         armv7 | armv7l) echo armv7-unknown-linux-musleabihf ;;
         mips) echo mips-unknown-linux-musl ;;

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 
 /// What comes of `--check` with these words and a good pair of operands.
 fn check(words: &[&str]) -> (i32, String, String) {
-    run([&["--check"], words, &["127.0.0.1:9", "127.0.0.1:9"]].concat())
+    run([&["--check"], words, &["127.0.0.1:9", "127.0.0.2:9"]].concat())
 }
 
 /// A pen with these options that serves, and says this once for each.

@@ -94,6 +94,10 @@ differences! {
         "refused connect",
         "closes the client",
         "server blacklisted, next one tried";
+    UNIX_QUEUE:
+        "Unix-socket server whose queue is full",
+        "closes the client",
+        "waited for, as long as a connect may take";
     ADDRESSES:
         "a name with several addresses",
         "first one",
@@ -122,6 +126,22 @@ differences! {
         "server at address or port 0",
         "closes clients, or connects to this host",
         "an empty slot";
+    OWN_ADDRESS:
+        "a server that is pen's own listening address",
+        "connects to itself until `-x` is reached",
+        "refused at the start and by commands, passed over if it becomes one";
+    SELF_CONNECT:
+        "a dead server on this host whose port the kernel gives to the connection itself",
+        "the client hears itself",
+        "refused";
+    UDP_PORT:
+        "port of `-U`",
+        "any local user can take it, and its datagrams",
+        "shared with the same user alone";
+    OWN_PORTS:
+        "`source` with two servers, twelve ports",
+        "12 connections, then none for a minute",
+        "24, and again";
     HASH_V6:
         "hash of an IPv6 address",
         "last byte",

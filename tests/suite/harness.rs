@@ -11,6 +11,7 @@ mod datagrams;
 mod etc;
 mod files;
 mod name_server;
+mod namespace;
 mod place;
 mod process;
 mod servers;
@@ -25,6 +26,7 @@ pub(crate) use datagrams::{Asker, LONGEST, Responder, free_datagram_port, respon
 pub(crate) use etc::{own_etc, with_etc};
 pub(crate) use files::{Dir, pattern, same_pattern};
 pub(crate) use name_server::{NAME, NameServer, answer, query};
+pub(crate) use namespace::{Namespace, ip};
 pub(crate) use place::{Place, Port};
 pub(crate) use process::{Status, errors_when_left, finish, refused, run};
 pub(crate) use servers::{Backend, full_queue, letters, stale_socket};

@@ -7,25 +7,11 @@
 
 use crate::differences::TRANSPARENT;
 use crate::harness::{
-    Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, better, is_root,
+    Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, better, ip, is_root,
     letters, query, refused, skipped, wait_until,
 };
 use std::net::Ipv4Addr;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-/// `ip` with the words of a line; what it says if it fails.
-pub(crate) fn ip(line: &str) -> Result<(), String> {
-    let output = Command::new("ip").args(line.split(' ')).output();
-    let output = output.map_err(|e| format!("ip: {e}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => {
-            let error = String::from_utf8_lossy(&output.stderr);
-            Err(format!("ip {line}: {}", error.trim()))
-        }
-    }
-}
 
 /// The namespaces, removed when this goes.
 struct Net {
@@ -203,6 +189,6 @@ fn without_the_right_it_is_refused() {
     assert_eq!(reply.lines().count(), 1, "{reply}");
     // It changes nothing.
     assert_eq!(pen.letter(), "A");
-    let words = ["-O", "transparent", "127.0.0.1:9", "127.0.0.1:9"];
+    let words = ["-O", "transparent", "127.0.0.1:9", "127.0.0.2:9"];
     refused(&[user, &words].concat(), &["transparent"]);
 }

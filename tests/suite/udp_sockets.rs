@@ -1,14 +1,15 @@
 //! UDP (`-U`): where pen listens and where servers are: wildcard addresses,
 //! IPv6, Unix sockets, and moves.
 
-use crate::differences::{FAILED_START, IMPOSSIBLE, UDP_KINDS, UDP_WILDCARD};
+use crate::differences::{FAILED_START, IMPOSSIBLE, UDP_KINDS, UDP_PORT, UDP_WILDCARD};
 use crate::harness::{
-    Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, free_datagram_port, refused,
-    responders, skipped, wait_until,
+    Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, finish, free_datagram_port,
+    refused, responders, skipped, wait_until,
 };
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 
 /// A few questions and answers.
 fn talks(client: &Asker) {
@@ -288,4 +289,47 @@ fn an_address_that_is_taken_is_refused() {
     let taken = UdpSocket::bind(place.addr()).unwrap();
     let word = taken.local_addr().unwrap().to_string();
     refused(&["-U", &word, "127.0.0.1:9"], &[&word, "cannot listen"]);
+}
+
+/// Tries to bind this address in the ways that there are, as this user and, if
+/// that is root, as another one. Says what was not refused.
+const TAKERS: &str = r"
+import os, socket, sys
+ip, port = sys.argv[1], int(sys.argv[2])
+def take(*options):
+    taker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in options:
+        taker.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        taker.bind((ip, port))
+        print('taken', options, os.getuid())
+    except OSError:
+        pass
+take(socket.SO_REUSEADDR)
+if os.getuid() == 0:
+    os.setuid(65534)
+    take(socket.SO_REUSEADDR)
+    take(socket.SO_REUSEPORT)
+    take(socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+";
+
+#[test]
+fn nobody_else_gets_the_port() {
+    if better(&UDP_PORT) {
+        return;
+    }
+    if Command::new("python3").arg("--version").output().is_err() {
+        return skipped("no python3, which tries to take it");
+    }
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let pen = Starter::datagrams(&place).servers(&servers).start();
+    let at = pen.at.inet();
+    let mut python = Command::new("python3");
+    python.args(["-c", TAKERS, &at.ip().to_string(), &at.port().to_string()]);
+    let output = finish(python);
+    let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
+    assert_eq!((text(&output.stdout), text(&output.stderr)), Default::default());
+    assert!(output.status.success());
+    assert_eq!(pen.asker_letters(3), "AAA");
 }

@@ -77,14 +77,16 @@ fn services_by_name() {
     let backend = Backend::letter(place.at(), 'A');
     let pen = Starter::at(port.at())
         .listen_word(name.clone())
-        .operand(format!("127.0.0.1:{name}"))
-        .operand(format!("127.0.0.1:{number}"))
-        .operand("127.0.0.1".to_owned())
+        .operand(format!("[::1]:{name}"))
+        .operand(format!("[::1]:{number}"))
+        .operand("[::1]".to_owned())
         .control(place.at())
         .start();
-    let mut wanted = vec![("127.0.0.1".to_owned(), number); 3];
+    let mut wanted = vec![("::1".to_owned(), number); 3];
     assert_eq!(addresses(&pen.ask("servers")), wanted);
-    // It listens on all addresses, and so no server can have that port here.
+    for index in [0, 2] {
+        assert_eq!(pen.ask(&format!("server {index} blacklist 60")), "");
+    }
     let addr = backend.at.inet();
     let to = format!("address {} port {}", addr.ip(), addr.port());
     pen.ask(&format!("server 1 {to}"));
@@ -108,7 +110,7 @@ fn a_service_in_the_background() {
         .directory(dir.path())
         .args(["-p", "pen.pid"])
         .listen_word(name.clone())
-        .operand(format!("localhost:{name}"))
+        .operand(format!("[::1]:{name}"))
         .operand(format!("{}:{}", addr.ip(), addr.port()))
         .start_in_background(&dir.file("pen.pid"));
     wait_until("it listens", || pen.at.is_listening());
