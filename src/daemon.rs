@@ -72,7 +72,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
         let Some(word) = word else { continue };
         match visitors::check(&settings) {
             Ok(()) => visitors::open(door, what, word, user.as_ref())?,
-            Err(why) => message::say(format_args!("{what} {word}: {why}")),
+            Err(why) => message::warn(format_args!("{what} {word}: {why}")),
         }
     }
     parent.open_syslog(c"pen");
@@ -84,14 +84,17 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     if let Some(path) = &start.pid_file {
         left.pid_file = Some(PidFile::write(path)?);
     }
+    message::start_writer()?;
     start_threads(&pen)?;
     pen.enter(Phase::Running);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
     serve_signals(&pen, &signals);
     message::say("pen is stopping");
-    pen.log.flush();
-    drop(left);
+    process::end(move || {
+        pen.log.flush();
+        drop(left);
+    });
     Ok(())
 }
 
@@ -112,13 +115,13 @@ fn prepare(pen: &Pen) {
             let suffice = budget.connections(0);
             let max = pen.connections.max();
             if max > suffice {
-                message::say(format_args!(
+                message::warn(format_args!(
                     "{files} open files suffice for {suffice} connections, not {max} (-x): \
                      further clients wait; see ulimit -n"
                 ));
             }
         }
-        Err(e) => message::say(format_args!("cannot raise the limit on open files: {e}")),
+        Err(e) => message::error(format_args!("cannot raise the limit on open files: {e}")),
     }
 }
 
@@ -159,14 +162,14 @@ fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
         }
     });
     if let Err(e) = spawned {
-        message::say(format_args!("cannot start the signals thread: {e}"));
+        message::error(format_args!("cannot start the signals thread: {e}"));
     }
     loop {
         match signals.wait() {
             Ok(Signal::Stop) => return,
             Ok(signal) => drop(queue.try_send(signal)),
             Err(e) => {
-                message::say(format_args!("cannot wait for signals: {e}"));
+                message::error(format_args!("cannot wait for signals: {e}"));
                 return;
             }
         }
@@ -182,7 +185,7 @@ fn reload(pen: &Pen) {
         results.push(config::read(pen, path));
     }
     for why in results.into_iter().filter_map(Result::err) {
-        why.lines().for_each(message::say);
+        why.lines().for_each(message::error);
     }
 }
 
@@ -191,10 +194,10 @@ fn report(pen: &Pen) {
     match &pen.settings().web_stats {
         Some(path) => {
             if let Err(why) = control::write_page(path, &report::html(pen)) {
-                message::say(why);
+                message::error(why);
             }
         }
-        None => report::text(pen).lines().for_each(message::say),
+        None => message::say_lines(report::text(pen)),
     }
 }
 

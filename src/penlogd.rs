@@ -69,17 +69,21 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
         .name("desk".to_owned())
         .spawn(move || desk.work(&notes))
         .map_err(|e| format!("cannot start the working thread: {e}"))?;
+    message::start_writer()?;
     sockets::start(inlets, &queue)?;
     parent.release()?;
     message::say(concat!("penlogd ", env!("CARGO_PKG_VERSION"), " starting"));
     serve_signals(&queue, &signals);
     message::say("penlogd is stopping");
-    let (done, answer) = mpsc::sync_channel(1);
-    put(&queue, Note::Stop(done));
-    let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
-    drop(pid_file);
+    let well = process::end(move || {
+        let (done, answer) = mpsc::sync_channel(1);
+        put(&queue, Note::Stop(done));
+        let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
+        drop(pid_file);
+        well
+    });
     // What went wrong was said when it did.
-    if well { Ok(()) } else { Err(String::new()) }
+    if well.unwrap_or(false) { Ok(()) } else { Err(String::new()) }
 }
 
 /// Answers signals until one says stop.
@@ -89,7 +93,7 @@ fn serve_signals(queue: &SyncSender<Note>, signals: &Signals) {
             Ok(Signal::Stop) => return,
             Ok(Signal::Reload) => Note::Reopen,
             Ok(Signal::Report) => Note::Report,
-            Err(e) => return message::say(format_args!("cannot wait for signals: {e}")),
+            Err(e) => return message::error(format_args!("cannot wait for signals: {e}")),
         };
         put(queue, note);
     }
@@ -103,7 +107,7 @@ fn put(queue: &SyncSender<Note>, mut note: Note) {
         match queue.try_send(note) {
             Ok(()) => return,
             Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
-            Err(_) => return message::say("the working thread does not take anything"),
+            Err(_) => return message::error("the working thread does not take anything"),
         }
         thread::sleep(Duration::from_millis(10));
     }

@@ -349,18 +349,20 @@ pub fn local_time(unix: u64) -> LocalTime {
     LocalTime::from(&tm)
 }
 
-/// Connects to the system log under this name, facility user. Before chroot.
+/// Connects to the system log under this name, facility daemon. Before chroot.
 pub fn open_syslog(name: &'static CStr) {
     // SAFETY: the name is static, as openlog keeps the pointer.
-    unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_USER) }
+    unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_DAEMON) }
 }
 
-/// Writes one line to the system log, at priority "notice".
-pub fn write_syslog(text: &str) {
+/// Writes one line to the system log at a level from 0 (emergency) to 7
+/// (debug). Waits as long as the log's socket is full; connects again to a log
+/// that was restarted.
+pub fn write_syslog(level: u8, text: &str) {
     let format: &CStr = c"%s";
     let text = CString::new(text.replace('\0', ".")).unwrap_or_default();
     // SAFETY: the format takes exactly the one string that is given.
-    unsafe { syslog(LOG_NOTICE, format.as_ptr(), text.as_ptr()) }
+    unsafe { syslog(level.into(), format.as_ptr(), text.as_ptr()) }
 }
 
 // --- sockets ---------------------------------------------------------------

@@ -60,7 +60,7 @@ impl Output {
         message::say("opening the log again on HUP");
         match append(path) {
             Ok(file) => (self.file, self.well) = (file, true),
-            Err(why) => message::say(why),
+            Err(why) => message::error(why),
         }
     }
 
@@ -83,7 +83,7 @@ impl Output {
             return Err(why);
         }
         if std::mem::take(&mut self.well) {
-            message::say(why);
+            message::error(why);
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Desk {
     fn write(&mut self) {
         if !self.failed {
             if let Err(why) = self.output.write(self.matcher.lines()) {
-                message::say(why);
+                message::error(why);
                 self.failed = true;
                 sys::ask_to_stop();
             }

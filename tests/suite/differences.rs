@@ -259,8 +259,16 @@ differences! {
 
     SYSLOG:
         "messages in the system log",
-        "priority debug",
-        "priority notice, with the process number";
+        "facility user, priority debug",
+        "facility daemon, priority by what they say, with the process number";
+    JOURNAL:
+        "messages with `-f` under systemd",
+        "no priority, a second time stamp",
+        "with a priority, without the time";
+    UNREAD:
+        "messages that nobody reads",
+        "stop all traffic",
+        "are dropped and counted";
     DEBUG_TERM:
         "TERM with `-ddd`",
         "may hang it",

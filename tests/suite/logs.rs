@@ -108,6 +108,25 @@ fn send(from: Ipv4Addr, to: SocketAddr, datagrams: &[&[u8]]) {
 const WEB_LINE: &[u8] = b"192.0.2.1 - - [now] \"GET / HTTP/1.0\" 200 1\n";
 
 #[test]
+fn messages_that_nobody_reads_stop_no_lines() {
+    if better(&UNREAD) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let (at, log) = (place.at(2), dir.file("log"));
+    let mut command = Command::new(program("penlogd"));
+    command.args(["-df", "-l"]).arg(&log).arg(place_word(at));
+    let _daemon = Daemon::unread(command.stdin(Stdio::null()));
+    wait_for_port(at);
+    for count in 1..=300 {
+        // No pen has told of it, and that is said.
+        send(place.ip(3), at, &[WEB_LINE]);
+        lines(&log, count);
+    }
+    // And it ends when it is told to.
+}
+
+#[test]
 fn odd_datagrams_harm_nothing() {
     if better(&PENLOGD_ODD) {
         return;
