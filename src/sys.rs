@@ -205,14 +205,13 @@ pub fn batch_scheduling() -> io::Result<()> {
 
 // --- files -----------------------------------------------------------------
 
-/// Opens `name` in an open directory. A file that is made is for its owner to
-/// write and for others to read, if the umask lets them.
-pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int) -> io::Result<File> {
-    const MODE: c_uint = 0o644;
+/// Opens `name` in an open directory. A file that is made gets this mode, as
+/// far as the umask lets it.
+pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int, mode: c_uint) -> io::Result<File> {
     let name = CString::new(name.as_bytes())?;
     // SAFETY: the name ends with a 0 and is only read; the mode is an int, as
     // variadic functions take it.
-    let fd = check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, MODE) })?;
+    let fd = check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, mode) })?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { File::from_raw_fd(fd) })
 }

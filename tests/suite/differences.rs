@@ -76,6 +76,10 @@ differences! {
         "pid file, log and configuration with umask 0",
         "everybody can write to them",
         "the owner alone can";
+    LOG_MODE:
+        "logs that are made (`-l`)",
+        "everybody can read them",
+        "owner and group can";
     DEVICE:
         "`-p` with a device",
         "removed at the end",
