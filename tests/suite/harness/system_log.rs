@@ -5,10 +5,10 @@ use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// A root directory for pen with a `/dev/log` in it, to which nobody listens
-/// but the test, when it does.
+/// A root directory for pen with a `/dev/log` in it, from which only the test
+/// reads, when it does.
 pub(crate) struct SystemLog {
     jail: Dir,
     socket: UnixDatagram,
@@ -37,7 +37,13 @@ impl SystemLog {
     /// Starts a pen in the background that has this log.
     pub(crate) fn start(&self, starter: Starter) -> Background {
         let words = ["-j", self.jail.path().to_str().unwrap(), "-p", "/pid"];
-        starter.args(words).start_in_background(&self.jail.file("pid"))
+        let mut starter = starter.args(words);
+        // pen connects to that one before it changes the root.
+        let real = Path::new("/dev/log");
+        if real.exists() {
+            starter = starter.mounted(&self.jail.file("dev/log"), real);
+        }
+        starter.start_in_background(&self.jail.file("pid"))
     }
 
     /// The next message, as it was sent.
