@@ -164,6 +164,10 @@ differences! {
         "half-closed connections",
         "may lose data; `idle_timeout` passes them by",
         "whole; they time out like others";
+    CONTROL_GROUP:
+        "`-x` in a container with too little memory",
+        "nothing is said",
+        "a warning at the start";
     DESCRIPTORS:
         "out of descriptors",
         "ends, or spins",
