@@ -96,7 +96,7 @@ impl Draft {
                 action(self, word).map_err(|why| format!("{name} {}", addr::within(word, &why)))
             }
             Action::Obsolete => {
-                message::say(format_args!("{name} is obsolete and ignored"));
+                message::warn(format_args!("{name} is obsolete and ignored"));
                 Ok(())
             }
             Action::Tls => Err(format!(

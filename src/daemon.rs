@@ -6,6 +6,7 @@
 use crate::addr;
 use crate::args::{self, Task};
 use crate::budget::Budget;
+use crate::cgroup;
 use crate::control;
 use crate::control_socket;
 use crate::idle;
@@ -14,6 +15,7 @@ use crate::loops;
 use crate::message;
 use crate::process::{self, Parent, PidFile};
 use crate::report;
+use crate::settings::Settings;
 use crate::state::{Pen, Phase};
 use crate::sys::{self, Kind, Resource, Signal, Signals};
 use crate::udp;
@@ -81,7 +83,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
         let Some(word) = word else { continue };
         match visitors::check(&settings) {
             Ok(()) => door.open(visitors::listen(what, word, user.as_ref())?),
-            Err(why) => message::say(format_args!("{what} {word}: {why}")),
+            Err(why) => message::warn(format_args!("{what} {word}: {why}")),
         }
     }
     parent.open_syslog(c"pen");
@@ -93,14 +95,17 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     if let Some(path) = &start.pid_file {
         left.pid_file = Some(PidFile::write(path)?);
     }
+    message::start_writer()?;
     start_threads(&pen)?;
     pen.enter(Phase::Running);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
     serve_signals(&pen, &signals);
     message::say("pen is stopping");
-    pen.log.flush();
-    drop(left);
+    process::end(move || {
+        pen.log.flush();
+        drop(left);
+    });
     Ok(())
 }
 
@@ -121,13 +126,39 @@ fn prepare(pen: &Pen) {
             let suffice = budget.connections(0);
             let max = pen.connections.max();
             if max > suffice {
-                message::say(format_args!(
+                message::warn(format_args!(
                     "{files} open files suffice for {suffice} connections, not {max} (-x): \
                      further clients wait; see ulimit -n"
                 ));
             }
         }
-        Err(e) => message::say(format_args!("cannot raise the limit on open files: {e}")),
+        Err(e) => message::error(format_args!("cannot raise the limit on open files: {e}")),
+    }
+    check_memory(&pen.settings(), pen.connections.max());
+}
+
+/// KiB of memory that a thread takes on the whole machine, the kernel's part
+/// included: half a connection, of which 9,000 idle ones took 110 to 140 KiB
+/// each (`make bench`, "the whole machine").
+const THREAD_KIB: u64 = 70;
+
+/// Warns if the control group, such as a container, has too little memory for
+/// as many connections as there may be.
+fn check_memory(settings: &Settings, max: usize) {
+    let Some(bytes) = cgroup::memory_limit() else {
+        return;
+    };
+    let each = match settings.start.kind {
+        Kind::Stream => 2 * THREAD_KIB,
+        Kind::Datagram => THREAD_KIB,
+    };
+    let suffice = bytes / (each * 1024);
+    if u64::try_from(max).is_ok_and(|max| max > suffice) {
+        let mib = bytes >> 20;
+        message::warn(format_args!(
+            "{mib} MiB of memory (control group) suffice for {suffice} idle connections, \
+             not {max} (-x); see LIMITS in pen(1)"
+        ));
     }
 }
 
@@ -172,14 +203,14 @@ fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
         }
     });
     if let Err(e) = spawned {
-        message::say(format_args!("cannot start the signals thread: {e}"));
+        message::error(format_args!("cannot start the signals thread: {e}"));
     }
     loop {
         match signals.wait() {
             Ok(Signal::Stop) => return,
             Ok(signal) => drop(queue.try_send(signal)),
             Err(e) => {
-                message::say(format_args!("cannot wait for signals: {e}"));
+                message::error(format_args!("cannot wait for signals: {e}"));
                 return;
             }
         }
@@ -192,7 +223,7 @@ fn reload(pen: &Pen) {
     message::say("reloading on HUP");
     let results = [control::open_log(pen), control::configure(pen)];
     for why in results.into_iter().filter_map(Result::err) {
-        why.lines().for_each(message::say);
+        why.lines().for_each(message::error);
     }
 }
 
@@ -201,10 +232,10 @@ fn report(pen: &Pen) {
     match &pen.settings().web_stats {
         Some(path) => {
             if let Err(why) = control::write_page(path, &report::html(pen)) {
-                message::say(why);
+                message::error(why);
             }
         }
-        None => report::text(pen).lines().for_each(message::say),
+        None => message::say_lines(report::text(pen)),
     }
 }
 

@@ -45,11 +45,17 @@ pub fn read(path: &Path, regular: bool, most: u64) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Opens a file to be written at its end, made if need be. Waits for nobody:
-/// a pipe must have a reader.
+/// The mode of files that pen makes: the owner may write, everybody may read.
+const MODE: u32 = 0o644;
+/// The mode of logs that pen makes. They have in them what clients send, which
+/// is passwords in IMAP, LDAP and some requests of HTTP.
+const LOG_MODE: u32 = 0o640;
+
+/// Opens a log to be written at its end, made if need be for the owner to write
+/// and the group to read. Waits for nobody: a pipe must have a reader.
 pub fn append(path: &Path) -> io::Result<File> {
     let spot = Spot::find(path)?;
-    let file = open_or_make(&spot, sys::O_APPEND, false)?;
+    let file = open_or_make(&spot, sys::O_APPEND, LOG_MODE, false)?;
     // Opened without waiting; written to like any file.
     let socket = UnixStream::from(OwnedFd::from(file));
     let _ = socket.set_nonblocking(false);
@@ -60,7 +66,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 /// it is.
 pub fn in_place(path: &Path) -> io::Result<(Spot, File)> {
     let spot = Spot::find(path)?;
-    let file = open_or_make(&spot, 0, true)?;
+    let file = open_or_make(&spot, 0, MODE, true)?;
     if file.metadata()?.is_file() {
         file.set_len(0)?;
     }
@@ -69,20 +75,20 @@ pub fn in_place(path: &Path) -> io::Result<(Spot, File)> {
 
 /// Opens it without waiting; a pipe that nobody but root and pen's user can have
 /// made is waited for until somebody reads it, as ever, if it `may_wait`.
-fn open_or_make(spot: &Spot, how: i32, may_wait: bool) -> io::Result<File> {
+fn open_or_make(spot: &Spot, how: i32, mode: u32, may_wait: bool) -> io::Result<File> {
     spot.is_no_strange_link()?;
     let how = how | sys::O_WRONLY;
     for _ in 0..ATTEMPTS {
-        match spot.open(how | sys::O_NONBLOCK) {
+        match spot.open(how | sys::O_NONBLOCK, 0) {
             Ok(file) => return check(spot, &file).map(|_| file),
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                match spot.open(how | sys::O_CREAT | sys::O_EXCL) {
+                match spot.open(how | sys::O_CREAT | sys::O_EXCL, mode) {
                     Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                     result => return result,
                 }
             }
             Err(e) if e.raw_os_error() == Some(sys::ENXIO) && may_wait && spot.is_own() => {
-                return spot.open(how);
+                return spot.open(how, 0);
             }
             Err(e) => return Err(e),
         }
@@ -120,7 +126,7 @@ pub fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
     // Only looked at; nothing there and a strange link are the same.
     let old = spot.look().filter(|old| !old.is_symlink());
     if spot.leaves_to_kernel() || old.as_ref().is_some_and(|old| is_special(&spot, old)) {
-        let file = open_or_make(&spot, 0, false)?;
+        let file = open_or_make(&spot, 0, MODE, false)?;
         return write_within(PATIENCE, file, data);
     }
     match write_beside(&spot, old.as_ref(), data) {
@@ -166,7 +172,7 @@ fn temporary(spot: &Spot) -> io::Result<(OsString, File)> {
         let number = RandomState::new().build_hasher().finish();
         let name = OsString::from(format!(".pen-{number:016x}.tmp"));
         let flags = sys::O_WRONLY | sys::O_CREAT | sys::O_EXCL | sys::O_NOFOLLOW;
-        result = sys::open_at(&spot.dir, &name, flags).map(|file| (name, file));
+        result = sys::open_at(&spot.dir, &name, flags, MODE).map(|file| (name, file));
         if !matches!(&result, Err(e) if e.kind() == ErrorKind::AlreadyExists) {
             break;
         }

@@ -27,7 +27,7 @@
 //! | X-Forwarded-For | [`http`] |
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
 //! | servers that are pen itself | [`loops`] |
-//! | who may have how many descriptors | [`budget`] |
+//! | who may have how many descriptors; how much memory there is | [`budget`], [`cgroup`] |
 //! | who is connected, who is idle | [`connections`], [`idle`] |
 //! | what is known at a moment; how scripts see it | [`facts`], [`report`] |
 //! | the web interface | [`web`] |
@@ -65,6 +65,7 @@ pub mod addr;
 pub mod args;
 pub mod balance;
 pub mod budget;
+pub mod cgroup;
 pub mod client;
 pub mod command;
 pub mod config;

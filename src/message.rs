@@ -1,5 +1,6 @@
 //! Messages for the operator: in the foreground on standard error with the
-//! local time, in the background to the system log.
+//! local time, in the background to the system log. They wait in a [`queue`]
+//! until a thread of their own writes them.
 //!
 //! `fatal:` lines come from [`crate::process`] alone and only at the start;
 //! `drop:` lines say why one connection was lost, some a second at most.
@@ -7,10 +8,16 @@
 use crate::sys;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
-use std::sync::Mutex;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+mod queue;
+pub use queue::{flush, start_writer};
 
 static TO_SYSLOG: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicU32 = AtomicU32::new(0);
@@ -44,23 +51,102 @@ pub fn timestamp(unix: u64) -> String {
     )
 }
 
-/// One line to the operator. Control characters come out escaped.
-pub fn say(text: impl fmt::Display) {
-    let text = printable(&text.to_string());
-    if TO_SYSLOG.load(Relaxed) {
-        sys::write_syslog(&text);
-    } else {
-        // One write, so that lines of two threads do not mix. Nobody to tell
-        // if it fails.
-        let line = format!("{}: {text}\n", timestamp(unix_time()));
-        let _ = std::io::stderr().write_all(line.as_bytes());
+/// How much a message matters. The numbers are syslog's (RFC 5424, 6.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// pen itself cannot do something.
+    Error = 3,
+    /// A server or a connection has failed.
+    Warning = 4,
+    /// All is well: start, stop, a server that is up again.
+    Notice = 5,
+    /// One connection, with `-d`.
+    Info = 6,
+    /// Details, with `-dd` and more.
+    Debug = 7,
+}
+
+/// One line, or several that belong together.
+struct Message {
+    level: Level,
+    /// Seconds since 1970.
+    time: u64,
+    /// Without control characters, except the ends of lines.
+    text: String,
+}
+
+impl Message {
+    fn new(level: Level, text: String) -> Message {
+        Message { level, time: unix_time(), text }
     }
+
+    /// Bytes of memory.
+    fn size(&self) -> usize {
+        size_of::<Message>().saturating_add(self.text.len())
+    }
+
+    /// Writes it, however long its reader lets that take.
+    fn write(&self) -> io::Result<()> {
+        let to_syslog = TO_SYSLOG.load(Relaxed);
+        for text in self.text.lines() {
+            if to_syslog {
+                sys::write_syslog(self.level as u8, text);
+                continue;
+            }
+            let line = match journal_prefix(self.level) {
+                Some(prefix) => format!("{prefix}{text}\n"),
+                None => format!("{}: {text}\n", timestamp(self.time)),
+            };
+            // One write, so that lines of two processes do not mix.
+            io::stderr().write_all(line.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// `<3>` and the like, if standard error is the journal's, which has the time
+/// itself (systemd.exec(5): `JOURNAL_STREAM`; sd-daemon(3): the prefixes).
+pub fn journal_prefix(level: Level) -> Option<String> {
+    static IS_JOURNAL: OnceLock<bool> = OnceLock::new();
+    let is_journal = IS_JOURNAL.get_or_init(|| {
+        let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+        let file = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+        let meta = file.and_then(|file| file.metadata());
+        meta.is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
+    });
+    is_journal.then(|| format!("<{}>", level as u8))
+}
+
+/// One line to the operator, at this level. Control characters come out
+/// escaped.
+pub fn at(level: Level, text: impl fmt::Display) {
+    queue::put(Message::new(level, printable(&text.to_string())));
+}
+
+/// One line that says that all is well, or what was asked.
+pub fn say(text: impl fmt::Display) {
+    at(Level::Notice, text);
+}
+
+/// The same with several lines, which stay together.
+pub fn say_lines(text: String) {
+    queue::put(Message::new(Level::Notice, printable_lines(text)));
+}
+
+/// One line about a server or a connection that has failed.
+pub fn warn(text: impl fmt::Display) {
+    at(Level::Warning, text);
+}
+
+/// One line about what pen itself cannot do.
+pub fn error(text: impl fmt::Display) {
+    at(Level::Error, text);
 }
 
 /// A line for those who asked for it with `-d`; made only if wanted.
 pub fn debug(level: u32, text: impl FnOnce() -> String) {
     if debugging(level) {
-        say(text());
+        at(if level > 1 { Level::Debug } else { Level::Info }, text());
     }
 }
 
@@ -157,9 +243,9 @@ pub fn say_seldom(text: impl fmt::Display) {
         std::mem::take(&mut seldom.unsaid)
     };
     if unsaid > 0 {
-        say(format_args!("{unsaid} more messages like these were left out"));
+        warn(format_args!("{unsaid} more messages like these were left out"));
     }
-    say(text);
+    warn(text);
 }
 
 /// Something that goes on: it is said when it begins, and then once a minute.
@@ -173,7 +259,7 @@ impl Trouble {
         let minute = Duration::from_secs(60);
         if self.0.is_none_or(|said| now.saturating_duration_since(said) >= minute) {
             self.0 = Some(now);
-            say(text);
+            warn(text);
         }
     }
 }

@@ -75,17 +75,21 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
         .name("collect".to_owned())
         .spawn(move || collector.work(&events))
         .map_err(|e| format!("cannot start the collector thread: {e}"))?;
+    message::start_writer()?;
     sockets::start(sockets, &queue)?;
     parent.release()?;
     message::say(concat!("penlogd ", env!("CARGO_PKG_VERSION"), " starting"));
     serve_signals(&queue, &signals);
     message::say("penlogd is stopping");
-    let (done, answer) = mpsc::sync_channel(1);
-    put(&queue, Event::Stop(done));
-    let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
-    drop(pid_file);
+    let well = process::end(move || {
+        let (done, answer) = mpsc::sync_channel(1);
+        put(&queue, Event::Stop(done));
+        let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
+        drop(pid_file);
+        well
+    });
     // The collector reported the failure when it happened.
-    if well { Ok(()) } else { Err(String::new()) }
+    if well.unwrap_or(false) { Ok(()) } else { Err(String::new()) }
 }
 
 /// Passes signals on to the collector, until one of them says stop.
@@ -95,7 +99,7 @@ fn serve_signals(queue: &SyncSender<Event>, signals: &Signals) {
             Ok(Signal::Stop) => return,
             Ok(Signal::Reload) => Event::Reopen,
             Ok(Signal::Report) => Event::Report,
-            Err(e) => return message::say(format_args!("cannot wait for signals: {e}")),
+            Err(e) => return message::error(format_args!("cannot wait for signals: {e}")),
         };
         put(queue, event);
     }
@@ -109,7 +113,7 @@ fn put(queue: &SyncSender<Event>, mut event: Event) {
         match queue.try_send(event) {
             Ok(()) => return,
             Err(TrySendError::Full(back)) if Instant::now() < end => event = back,
-            Err(_) => return message::say("the collector thread does not respond"),
+            Err(_) => return message::error("the collector thread does not respond"),
         }
         thread::sleep(Duration::from_millis(10));
     }

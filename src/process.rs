@@ -6,7 +6,7 @@
 //! and when, is its own.
 
 use crate::files::{self, Spot};
-use crate::message;
+use crate::message::{self, Level};
 use crate::sys::{self, Side};
 use crate::users::User;
 use std::ffi::CStr;
@@ -15,6 +15,12 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long the end may take: a request log on a disk that hangs has 2 seconds
+/// of them.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// The end of `main`: what went wrong, on standard error, and the status. An
 /// empty text has been said before.
@@ -24,9 +30,30 @@ pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
     };
     for line in why.lines() {
         let line = message::printable(line);
-        let _ = writeln!(std::io::stderr(), "{program}: fatal: {line}");
+        let prefix = message::journal_prefix(Level::Error).unwrap_or_default();
+        let _ = writeln!(std::io::stderr(), "{prefix}{program}: fatal: {line}");
     }
     ExitCode::FAILURE
+}
+
+/// Does what is left to do before the process ends, and waits until the last
+/// messages are written, 3 seconds at most: a disk, a terminal or a system log
+/// may hang, so this is done by a thread of its own. `None` if the work is not
+/// done by then.
+pub fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let limit = Instant::now() + ENDING;
+    let (done, result) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("end".to_owned());
+    let spawned = thread.spawn(move || {
+        let _ = done.send(work());
+        message::flush();
+        drop(done);
+    });
+    spawned.ok()?;
+    let value = result.recv_timeout(ENDING).ok();
+    // Nothing more comes; this ends when the thread does.
+    let _ = result.recv_timeout(limit.saturating_duration_since(Instant::now()));
+    value
 }
 
 /// To standard output. A reader that left early is no error.
@@ -95,8 +122,8 @@ impl Parent {
             return Ok(());
         };
         let gone = |e| format!("cannot report to the starting process: {e}");
-        sys::replace_stdio(&null).map_err(gone)?;
         message::use_syslog();
+        sys::replace_stdio(&null).map_err(gone)?;
         line.write_all(&[1]).map_err(gone)
     }
 }
@@ -143,7 +170,7 @@ impl Drop for PidFile {
     fn drop(&mut self) {
         if let Some(Err(e)) = self.spot.as_ref().map(Spot::remove) {
             let path = self.path.display();
-            message::say(format_args!("{path}: cannot remove the pid file: {e}"));
+            message::error(format_args!("{path}: cannot remove the pid file: {e}"));
         }
     }
 }

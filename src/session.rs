@@ -7,7 +7,7 @@ use crate::connect::{self, Stream};
 use crate::connections::Slot;
 use crate::flows::Flow;
 use crate::idle::Seen;
-use crate::message;
+use crate::message::{self, Level};
 use crate::relay::{self, Direction};
 use crate::server::{Lease, Request, Search};
 use crate::settings::{Fastclose, Settings};
@@ -215,7 +215,7 @@ impl Connection {
             };
         }
         let (client, server) = (self.client, self.lease.name());
-        message::say(format_args!("{client}, {server}: {direction:?}: {text}"));
+        message::at(Level::Debug, format_args!("{client}, {server}: {direction:?}: {text}"));
     }
 }
 
@@ -391,7 +391,7 @@ pub fn blame(lease: &Lease, settings: &Settings, error: &io::Error) {
         message::say_seldom(format_args!("cannot connect to {name}: {error}"));
     } else if news {
         let seconds = settings.blacklist.as_secs();
-        message::say(format_args!("{name} is down for {seconds} s: {error}"));
+        message::warn(format_args!("{name} is down for {seconds} s: {error}"));
     }
 }
 

@@ -220,14 +220,13 @@ pub fn batch_scheduling() -> io::Result<()> {
 
 // --- files -----------------------------------------------------------------
 
-/// Opens `name` in an open directory. A file that is made is for its owner to
-/// write and for others to read, if the umask lets them.
-pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int) -> io::Result<File> {
-    const MODE: c_uint = 0o644;
+/// Opens `name` in an open directory. A file that is made gets this mode, as
+/// far as the umask lets it.
+pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int, mode: c_uint) -> io::Result<File> {
     let name = CString::new(name.as_bytes())?;
     // SAFETY: the name ends with a 0 and is only read; the mode is an int, as
     // variadic functions take it.
-    let open = || check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, MODE) });
+    let open = || check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, mode) });
     let fd = again(open)?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { File::from_raw_fd(fd) })
@@ -367,18 +366,20 @@ pub fn local_time(unix: u64) -> LocalTime {
     LocalTime::from(&tm)
 }
 
-/// Connects to the system log under this name, facility user. Before chroot.
+/// Connects to the system log under this name, facility daemon. Before chroot.
 pub fn open_syslog(name: &'static CStr) {
     // SAFETY: the name is static, as openlog keeps the pointer.
-    unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_USER) }
+    unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_DAEMON) }
 }
 
-/// Writes one line to the system log, at priority "notice".
-pub fn write_syslog(text: &str) {
+/// Writes one line to the system log at a level from 0 (emergency) to 7
+/// (debug). Waits as long as the log's socket is full; connects again to a log
+/// that was restarted.
+pub fn write_syslog(level: u8, text: &str) {
     let format: &CStr = c"%s";
     let text = CString::new(text.replace('\0', ".")).unwrap_or_default();
     // SAFETY: the format takes exactly the one string that is given.
-    unsafe { syslog(LOG_NOTICE, format.as_ptr(), text.as_ptr()) }
+    unsafe { syslog(level.into(), format.as_ptr(), text.as_ptr()) }
 }
 
 // --- sockets ---------------------------------------------------------------

@@ -120,7 +120,7 @@ pub const TABLE: &[Spec] = &[
     }),
     value("m", "number", "connections accepted in a round; without effect [100]", |_, v| {
         if number::<i64>(v, i64::MIN)? < 1 {
-            message::say(format_args!("-m {v}: too low, 1 is used"));
+            message::warn(format_args!("-m {v}: too low, 1 is used"));
         }
         Ok(())
     }),
@@ -132,7 +132,7 @@ pub const TABLE: &[Spec] = &[
     value("q", "number", "clients that may wait to be accepted [500]", |d, v| {
         let mut backlog: u32 = number(v, 0)?;
         if backlog < 50 {
-            message::say(format_args!("-q {v}: too low, 50 is used"));
+            message::warn(format_args!("-q {v}: too low, 50 is used"));
             backlog = 50;
         }
         d.set(|s| s.backlog = backlog);

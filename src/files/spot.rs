@@ -80,7 +80,7 @@ impl Spot {
             let is_last = parts.is_empty();
             let way = match is_last {
                 true => Err(ErrorKind::NotADirectory.into()),
-                false => sys::open_at(&spot.dir, &part, sys::O_SEARCH_DIR),
+                false => sys::open_at(&spot.dir, &part, sys::O_SEARCH_DIR, 0),
             };
             let why = match way {
                 Ok(dir) => {
@@ -192,10 +192,11 @@ impl Spot {
         }
     }
 
-    /// Opens it; a link put there in the meantime is an error.
-    pub(super) fn open(&self, flags: i32) -> io::Result<File> {
+    /// Opens it, or makes it with this mode; a link put there in the meantime
+    /// is an error.
+    pub(super) fn open(&self, flags: i32, mode: u32) -> io::Result<File> {
         let stay = if self.magic { 0 } else { sys::O_NOFOLLOW };
-        sys::open_at(&self.dir, &self.name, flags | stay)
+        sys::open_at(&self.dir, &self.name, flags | stay, mode)
     }
 
     /// What is there now. For a choice that harms nobody if it is wrong: others

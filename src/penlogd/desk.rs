@@ -93,7 +93,7 @@ impl Collector {
         message::say("opening the log again on HUP");
         match append(path) {
             Ok(file) => (self.file, self.failure) = (file, None),
-            Err(why) => message::say(why),
+            Err(why) => message::error(why),
         }
     }
 
@@ -114,7 +114,7 @@ impl Collector {
         if self.failure.replace(e.kind()) != Some(e.kind()) {
             let path = self.path.as_ref().map(|path| path.display().to_string());
             let name = path.unwrap_or_else(|| "standard output".to_owned());
-            message::say(format_args!("{name}: cannot write: {e}"));
+            message::error(format_args!("{name}: cannot write: {e}"));
             if self.reader_has_gone() {
                 sys::ask_to_stop();
             }

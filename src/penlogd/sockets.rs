@@ -36,7 +36,7 @@ fn at(all: &[SocketAddr]) -> Result<Vec<UdpSocket>, String> {
     if sockets.is_empty() {
         return Err(complaints.join("\n"));
     }
-    complaints.iter().for_each(message::say);
+    complaints.iter().for_each(message::warn);
     Ok(sockets)
 }
 

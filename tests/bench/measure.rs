@@ -81,6 +81,12 @@ pub(crate) fn rss_kib(pid: u32) -> f64 {
     tree(pid).into_iter().filter_map(rss).sum()
 }
 
+/// KiB of memory that this machine could still give (proc(5), `MemAvailable`).
+pub(crate) fn available_kib() -> f64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    number_after(&text, "MemAvailable:").unwrap_or(0.0)
+}
+
 /// Processes that wanted a processor, on average over the last minute.
 pub(crate) fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();

@@ -44,8 +44,10 @@ pub(crate) fn count(site: &Site, who: Who) -> usize {
 }
 
 /// Memory after the start; with connections on which nothing was sent yet;
-/// with the same after one request on each. Each must answer once more
-/// afterwards. Also returns the peer that had them.
+/// with the same after one request on each, beside what the whole machine has
+/// less than with the same number straight to the back ends: the kernel's part
+/// is larger than the peer's. Each must answer once more afterwards. Also
+/// returns the peer that had them.
 pub(crate) fn memory(site: &Site, who: Who) -> Result<(Vec<(Row, f64)>, Peer), String> {
     let mut found = Vec::new();
     if matches!(who, Who::Ours | Who::CPen) {
@@ -53,14 +55,23 @@ pub(crate) fn memory(site: &Site, who: Who) -> Result<(Vec<(Row, f64)>, Peer), S
         found.push((Row::MemoryStart, rss(&plain) / 1024.0));
     }
     let count = count(site, who);
+    let direct = site.start(Who::Direct, Behind::Web, &[])?;
+    let available = machine();
+    let mut idle = Idle::open(direct.address, count)?;
+    idle.ask()?;
+    let straight = available - machine();
+    drop(idle);
     let peer = start_with_room(site, who)?;
     let before = rss(&peer);
     let each = |now: f64| (now - before) / count as f64;
     found.push((Row::MemoryBefore, before / 1024.0));
+    let available = machine();
     let mut idle = Idle::open(peer.address, count)?;
     found.push((Row::MemoryQuiet, each(settled(&peer))));
     idle.ask()?;
     found.push((Row::MemoryIdle, each(settled(&peer))));
+    let through = available - machine();
+    found.push((Row::MemoryMachine, (through - straight) / count as f64));
     idle.ask()?;
     found.push((Row::Answering, count as f64));
     Ok((found, peer))
@@ -81,12 +92,22 @@ pub(crate) fn rss(peer: &Peer) -> f64 {
 /// client before the load balancer has taken it, and what is quiet for a second
 /// may be given back.
 fn settled(peer: &Peer) -> f64 {
+    steady(|| rss(peer), 200.0)
+}
+
+/// KiB that the machine could still give, once that has settled.
+fn machine() -> f64 {
+    steady(measure::available_kib, 10_000.0)
+}
+
+/// A figure once it changes by this part of it at most.
+fn steady(look: impl Fn() -> f64, part: f64) -> f64 {
     let end = Instant::now() + SETTLING;
-    let (mut before, mut steady) = (rss(peer), 0);
+    let (mut before, mut steady) = (look(), 0);
     while steady < STEADY && Instant::now() < end {
         thread::sleep(Duration::from_millis(150));
-        let now = rss(peer);
-        steady = if (now - before).abs() <= now / 200.0 { steady + 1 } else { 0 };
+        let now = look();
+        steady = if (now - before).abs() <= now / part { steady + 1 } else { 0 };
         before = now;
     }
     before

@@ -40,6 +40,7 @@ pub(crate) enum Row {
     MemoryBefore,
     MemoryQuiet,
     MemoryIdle,
+    MemoryMachine,
     Answering,
     MemoryAfter,
     Start,
@@ -98,7 +99,7 @@ impl Row {
         all.extend([Row::TableRate, Row::TableEmpty, Row::Strangers]);
         all.extend([Row::Unseen, Row::Seen]);
         all.extend([Row::MemoryStart, Row::MemoryBefore, Row::MemoryQuiet]);
-        all.extend([Row::MemoryIdle, Row::Answering, Row::MemoryAfter]);
+        all.extend([Row::MemoryIdle, Row::MemoryMachine, Row::Answering, Row::MemoryAfter]);
         all.push(Row::Start);
         all.extend(growth::rows());
         all
@@ -137,6 +138,7 @@ impl Row {
             Row::MemoryBefore => "  before the idle connections, MiB".to_owned(),
             Row::MemoryQuiet => "  each that was never used, KiB more".to_owned(),
             Row::MemoryIdle => "  each after a request, KiB more".to_owned(),
+            Row::MemoryMachine => "  the whole machine, KiB for each".to_owned(),
             Row::Answering => "  idle connections that still answer".to_owned(),
             Row::MemoryAfter => "  a minute after them, MiB".to_owned(),
             Row::Start => "start to first client served, ms".to_owned(),

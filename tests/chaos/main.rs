@@ -11,7 +11,7 @@
 //! | `server`, `talk` | both ends of a conversation |
 //! | `traffic` | many clients; who failed, how long anybody waited |
 //! | `row`, `table` | a row and what it shows |
-//! | `servers`, `clients`, `room`, `files`, `program` | the faults |
+//! | `servers`, `clients`, `room`, `files`, `messages`, `program` | the faults |
 //!
 //! `CHAOS=short` takes a minute; `CHAOS_ONLY=killed,slow` does these rows
 //! alone, by the names that are shown when one is not known.
@@ -20,6 +20,7 @@
 
 mod clients;
 mod files;
+mod messages;
 mod program;
 mod room;
 mod row;
@@ -59,7 +60,14 @@ fn main() -> ExitCode {
 }
 
 fn rows() -> Vec<&'static Row> {
-    let all = [&servers::ROWS[..], &clients::ROWS, &room::ROWS, &files::ROWS, &program::ROWS];
+    let all = [
+        &servers::ROWS[..],
+        &clients::ROWS,
+        &room::ROWS,
+        &files::ROWS,
+        &messages::ROWS,
+        &program::ROWS,
+    ];
     all.into_iter().flatten().collect()
 }
 

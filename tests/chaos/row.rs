@@ -4,7 +4,7 @@
 use crate::harness::{At, PATIENCE, Pen, Place, Starter, wait_for};
 use crate::server::Server;
 use crate::talk::Failure;
-use crate::traffic::{Mix, Traffic, USUAL};
+use crate::traffic::{Mix, Report, Traffic, USUAL};
 use crate::world::World;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -64,6 +64,24 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) fn is_clean(&self) -> bool {
         self.failed == 0 && self.lost == 0 && self.faults.is_empty()
+    }
+
+    /// Counts what came of conversations. `forced` says of each failure whether
+    /// the fault forces it.
+    pub(crate) fn count(&mut self, report: &Report, forced: impl Fn(&Failure) -> bool) {
+        self.done += report.done;
+        for failure in &report.failures {
+            // Other bytes than were sent: nothing forces that.
+            if forced(failure) && !failure.is_wrong {
+                self.forced += 1;
+                continue;
+            }
+            self.failed += 1;
+            self.lost += failure.missing;
+            if self.failed <= SHOWN {
+                eprintln!("  failed: {failure:?}");
+            }
+        }
     }
 
     /// Notes what must be and is not.
@@ -192,32 +210,21 @@ impl Scene {
     /// Ends the traffic and then pen, with a look at what is left. `forced`
     /// says of each failure whether the fault forces it.
     pub(crate) fn end(self, forced: impl Fn(&Failure) -> bool) -> Outcome {
+        self.end_timed(forced).0
+    }
+
+    /// The same, and how long pen took to end.
+    pub(crate) fn end_timed(self, forced: impl Fn(&Failure) -> bool) -> (Outcome, Duration) {
         let mut report = self.traffic.stop();
-        for result in self.others {
-            match result {
-                Ok(()) => report.done += 1,
-                Err(failure) => report.failures.push(failure),
-            }
-        }
+        report.add(self.others);
         let mut outcome = Outcome {
             times: self.times,
             in_flight: self.in_flight / self.times.max(1),
-            done: report.done,
             recovery: self.recovery,
             ..Outcome::default()
         };
-        for failure in &report.failures {
-            // Other bytes than were sent: nothing forces that.
-            if forced(failure) && !failure.is_wrong {
-                outcome.forced += 1;
-                continue;
-            }
-            outcome.failed += 1;
-            outcome.lost += failure.missing;
-            if outcome.failed <= SHOWN {
-                eprintln!("  failed: {failure:?}");
-            }
-        }
+        outcome.count(&report, forced);
+        let mut told = Instant::now();
         let (pen, count) = (self.pen, self.servers.len());
         let looked = catch_unwind(AssertUnwindSafe(|| {
             wait_for(PATIENCE, "no connection is left on a server", || {
@@ -226,12 +233,14 @@ impl Scene {
             wait_for(PATIENCE, "no descriptor is left over", || {
                 open_files(pen.pid()) <= self.idle_files
             });
+            told = Instant::now();
             drop(pen);
         }));
+        let ending = told.elapsed();
         if let Err(why) = looked {
             outcome.faults.push(reason(&*why));
         }
-        outcome
+        (outcome, ending)
     }
 }
 

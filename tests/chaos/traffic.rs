@@ -91,6 +91,18 @@ pub(crate) struct Report {
     pub(crate) failures: Vec<Failure>,
 }
 
+impl Report {
+    /// Adds what came of conversations beside the traffic.
+    pub(crate) fn add(&mut self, results: Vec<Result<(), Failure>>) {
+        for result in results {
+            match result {
+                Ok(()) => self.done += 1,
+                Err(failure) => self.failures.push(failure),
+            }
+        }
+    }
+}
+
 impl Traffic {
     /// Starts them, and waits until everybody has been served once.
     pub(crate) fn start(to: SocketAddr, mix: Mix) -> Traffic {

@@ -76,6 +76,10 @@ differences! {
         "pid file, log and configuration with umask 0",
         "everybody can write to them",
         "the owner alone can";
+    LOG_MODE:
+        "logs that are made (`-l`)",
+        "everybody can read them",
+        "owner and group can";
     DEVICE:
         "`-p` with a device",
         "removed at the end",
@@ -180,6 +184,10 @@ differences! {
         "half-closed connections",
         "may lose data; `idle_timeout` passes them by",
         "whole; they time out like others";
+    CONTROL_GROUP:
+        "`-x` in a container with too little memory",
+        "nothing is said",
+        "a warning at the start";
     DESCRIPTORS:
         "out of descriptors",
         "ends, or spins",
@@ -299,8 +307,16 @@ differences! {
 
     SYSLOG:
         "messages in the system log",
-        "priority debug",
-        "priority notice, with the process number";
+        "facility user, priority debug",
+        "facility daemon, priority by what they say, with the process number";
+    JOURNAL:
+        "messages with `-f` under systemd",
+        "no priority, a second time stamp",
+        "with a priority, without the time";
+    UNREAD:
+        "messages that nobody reads",
+        "stop all traffic",
+        "are dropped and counted";
     DEBUG_TERM:
         "TERM with `-ddd`",
         "may hang it",

@@ -16,6 +16,7 @@ mod place;
 mod process;
 mod servers;
 mod starter;
+mod system_log;
 mod verdict;
 mod web;
 
@@ -28,9 +29,10 @@ pub(crate) use files::{Dir, pattern, same_pattern};
 pub(crate) use name_server::{NAME, NameServer, answer, query};
 pub(crate) use namespace::{Namespace, ip};
 pub(crate) use place::{Place, Port};
-pub(crate) use process::{Status, errors_when_left, finish, refused, run};
+pub(crate) use process::{Status, errors_when_left, finish, full_output, refused, run};
 pub(crate) use servers::{Backend, full_queue, letters, stale_socket};
 pub(crate) use starter::Starter;
+pub(crate) use system_log::SystemLog;
 pub(crate) use verdict::{aside, better, c_program, compared, known, skipped, worse};
 pub(crate) use web::{Answer, ask_web, curl, get};
 

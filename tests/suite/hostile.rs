@@ -321,15 +321,35 @@ fn files_are_nobody_elses_to_write_whatever_the_umask() {
         .under("umask 0")
         .args(words("-p", &dir.file("pid")))
         .args(words("-l", &dir.file("log")))
+        .args(words("-w", &dir.file("page")))
         .control(place.at())
         .server(&place.at())
         .start();
     pen.ask(&format!("write {}", dir.file("cfg").display()));
-    let mode = if worse(&UMASK) { 0o666 } else { 0o644 };
-    for name in ["pid", "log", "cfg"] {
+    pen.ask("status");
+    // Of all these only the log has in it what clients have sent.
+    for (name, ours) in [("pid", 0o644), ("log", 0o640), ("cfg", 0o644), ("page", 0o644)] {
+        let mode = if worse(&UMASK) { 0o666 } else { ours };
         let meta = fs::metadata(dir.file(name)).unwrap();
         assert_eq!(meta.mode() & 0o777, mode, "{name}");
     }
+}
+
+#[test]
+fn the_mode_of_a_log_that_is_there_stays() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let log = dir.file("log");
+    fs::write(&log, "").unwrap();
+    fs::set_permissions(&log, Permissions::from_mode(0o604)).unwrap();
+    let pen = Starter::new(&place)
+        .args(words("-l", &log))
+        .server(&place.at())
+        .expect("reloading on HUP")
+        .start();
+    pen.signal("HUP");
+    pen.says("reloading on HUP");
+    drop(pen);
+    assert_eq!(fs::metadata(&log).unwrap().mode() & 0o777, 0o604);
 }
 
 /// A container's log.

@@ -1,11 +1,13 @@
 //! Running out of descriptors, threads and memory, and giving threads back.
 
-use crate::differences::{DESCRIPTORS, PENDING, UDP_MANY, WORK};
+use crate::differences::{CONTROL_GROUP, DESCRIPTORS, PENDING, UDP_MANY, WORK};
 use crate::harness::{
     Asker, Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
     responders, same_pattern, skipped, wait_for, wait_until, worse,
 };
+use std::fs;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -48,6 +50,50 @@ fn with_few_descriptors_clients_wait() {
         clients.push(client);
     }
     assert_eq!(servers[0].count(), room + 10);
+}
+
+/// A control group that may have so much memory, as a container may. Removed
+/// when it goes, which is after pen has ended.
+struct Group(PathBuf);
+
+impl Group {
+    /// `None` where that cannot be had.
+    fn new(bytes: &str) -> Option<Group> {
+        // Version 1, or 2.
+        for (top, file) in [("memory", "memory.limit_in_bytes"), ("", "memory.max")] {
+            let top = Path::new("/sys/fs/cgroup").join(top);
+            let group = Group(top.join(format!("pen-suite-{}", std::process::id())));
+            if fs::create_dir(&group.0).is_ok() && fs::write(group.0.join(file), bytes).is_ok() {
+                return Some(group);
+            }
+        }
+        skipped("no control group with a memory limit can be made");
+        None
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_control_group_with_too_little_memory_is_told() {
+    if better(&CONTROL_GROUP) {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let Some(group) = Group::new("67108864") else { return };
+    let inside = format!("echo 0 >{}/cgroup.procs", group.0.display());
+    let starter = || Starter::new(&place).under(&inside).servers(&servers);
+    let told = "64 MiB of memory (control group) suffice for 468 idle connections, not 500 (-x)";
+    let pen = starter().expect(told).start();
+    pen.says(told);
+    assert_eq!(pen.letter(), "A");
+    drop(pen);
+    drop(starter().args(["-x", "468"]).start());
 }
 
 /// Control connections and idlers have descriptors of their own: no client is

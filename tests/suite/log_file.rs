@@ -1,6 +1,6 @@
 //! The request log (`-l`): its lines, its rotation, over UDP.
 
-use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, UDP_LOG};
+use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, UDP_LOG, UNREAD};
 use crate::harness::{
     Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, wait_until, worse,
 };
@@ -168,6 +168,28 @@ fn the_last_lines_are_written_before_the_end() {
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(text.lines().count(), LINES);
     assert_eq!(pen.wait().code(), Some(0));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_stops_nobody() {
+    if better(&UNREAD) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let pipe = dir.file("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let _both = File::options().read(true).write(true).open(&pipe);
+    let mut pen =
+        Starter::new(&place).args(["-l", pipe.to_str().unwrap()]).server(&echo.at).start();
+    let client = pen.connect();
+    for _ in 0..1500 {
+        client.send([b'x'; 100]);
+        client.receive(100);
+    }
+    pen.signal("TERM");
+    assert!(pen.wait().success());
 }
 
 #[test]

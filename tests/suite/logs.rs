@@ -9,6 +9,7 @@ use crate::harness::{better, is_c_pen, program, skipped, worse};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -106,6 +107,35 @@ fn send(from: Ipv4Addr, to: SocketAddr, datagrams: &[&[u8]]) {
 
 /// What a web server logs.
 const WEB_LINE: &[u8] = b"192.0.2.1 - - [now] \"GET / HTTP/1.0\" 200 1\n";
+
+#[test]
+fn a_log_that_penlogd_makes_is_not_for_everybody() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let log = dir.file("log");
+    let _daemon = penlogd(place.at(2), &log, &[]);
+    wait_until("the log is there", || log.exists());
+    let mode = fs::metadata(&log).unwrap().permissions().mode();
+    assert_eq!(mode & 0o007, if worse(&LOG_MODE) { 0o004 } else { 0 });
+}
+
+#[test]
+fn messages_that_nobody_reads_stop_no_lines() {
+    if better(&UNREAD) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let (at, log) = (place.at(2), dir.file("log"));
+    let mut command = Command::new(program("penlogd"));
+    command.args(["-df", "-l"]).arg(&log).arg(place_word(at));
+    let _daemon = Daemon::unread(command.stdin(Stdio::null()));
+    wait_for_port(at);
+    for count in 1..=300 {
+        // No pen has told of it, and that is said.
+        send(place.ip(3), at, &[WEB_LINE]);
+        lines(&log, count);
+    }
+    // And it ends when it is told to.
+}
 
 #[test]
 fn odd_datagrams_harm_nothing() {

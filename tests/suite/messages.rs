@@ -1,13 +1,12 @@
 //! Messages: on standard error with the local time, in the background to the
 //! system log, and what `-ddd` shows.
 
-use crate::differences::{DEBUG_TERM, SYSLOG};
+use crate::differences::{DEBUG_TERM, JOURNAL, SYSLOG, UNREAD};
 use crate::harness::{
-    Backend, Client, Dir, PATIENCE, Place, Starter, better, is_c_pen, is_root, letters, skipped,
-    wait_until, worse,
+    Backend, Background, Client, Dir, Place, Responder, Starter, SystemLog, better, is_c_pen,
+    letters, pen_program, wait_until, worse,
 };
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The seconds of the day in `2026-11-22 22:02:11: text`.
@@ -39,42 +38,185 @@ fn they_have_the_local_time() {
 
 #[test]
 fn in_the_background_they_go_to_the_system_log() {
-    if !is_root() {
-        return skipped("only root can have a /dev/log of its own");
-    }
-    let (place, jail) = (Place::new(), Dir::new());
+    let place = Place::new();
+    let Some(log) = SystemLog::new() else { return };
     let servers = letters(&place, 1);
-    std::fs::create_dir(jail.file("dev")).unwrap();
-    let log = UnixDatagram::bind(jail.file("dev/log")).unwrap();
-    log.set_read_timeout(Some(PATIENCE)).unwrap();
-    let permissions = PermissionsExt::from_mode(0o666);
-    std::fs::set_permissions(jail.file("dev/log"), permissions).unwrap();
-    let pid_file = jail.file("pid");
     // Otherwise the C program says nothing.
     let debug: &[&str] = if is_c_pen() { &["-d"] } else { &[] };
-    let pen = Starter::new(&place)
-        .args(["-j", jail.path().to_str().unwrap(), "-p", "/pid"])
-        .args(debug)
-        .servers(&servers)
-        .start_in_background(&pid_file);
+    let pen = log.start(Starter::new(&place).args(debug).servers(&servers));
     // `<priority>Mmm dd hh:mm:ss ident: text`
     let ident = match worse(&SYSLOG) {
         true => "pen: ".to_owned(),
         false => format!("pen[{}]: ", pen.pid),
     };
-    // The facility is user; then debug, or notice.
-    let priority = if is_c_pen() { "<15>" } else { "<13>" };
+    // Facility user, debug; facility daemon, notice.
+    let priority = if is_c_pen() { "<15>" } else { "<29>" };
     pen.signal("HUP");
-    let mut buffer = [0; 2000];
-    let mut message = String::new();
-    wait_until("HUP is told", || {
-        let count = log.recv(&mut buffer).unwrap();
-        message = String::from_utf8_lossy(&buffer[..count]).into_owned();
-        message.contains("HUP")
-    });
+    let message = log.find("HUP");
     let rest = message.strip_prefix(priority);
     let rest = rest.and_then(|rest| rest.get("Nov 22 22:02:11 ".len()..));
     assert!(rest.unwrap().starts_with(&ident), "{message}");
+}
+
+/// Starts a pen that says more. On the command line that would begin before
+/// the parent has left.
+fn start_with_debug(log: &SystemLog, place: &Place, starter: Starter, level: u8) -> Background {
+    let control = place.at();
+    let pen = log.start(starter.control(control.clone()));
+    let client = Client::new(&control);
+    client.send(format!("debug {level}\n"));
+    assert_eq!(client.rest(), format!("{level}\n").as_bytes());
+    pen
+}
+
+/// How much messages matter, as RFC 5424 has it; the facility is daemon.
+#[test]
+fn each_has_its_level() {
+    if better(&SYSLOG) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let Some(log) = SystemLog::new() else { return };
+    let page = dir.path().to_str().unwrap();
+    let server = Backend::letter(place.at(), 'A');
+    let starter = Starter::new(&place).args(["-w", page, "-b", "1"]).server(&server.at);
+    let pen = start_with_debug(&log, &place, starter, 1);
+    let expect = |level: u32, text: &str| {
+        let message = log.find(text);
+        assert!(message.starts_with(&format!("<{}>", 3 * 8 + level)), "{message}");
+    };
+    let (error, warning, notice, info) = (3, 4, 5, 6);
+    expect(notice, " starting");
+    let client = Client::new(&pen.at);
+    assert_eq!(client.letter(), "A");
+    expect(info, " connected to ");
+    drop(client);
+    expect(info, ": closed, ");
+    let at = server.at.clone();
+    drop(server);
+    assert!(Client::new(&pen.at).ends());
+    expect(warning, " is down for 1 s: ");
+    expect(warning, "drop: ");
+    let _server = Backend::letter(at, 'A');
+    wait_until("the server is tried again", || !Client::new(&pen.at).letter().is_empty());
+    expect(notice, " is up again");
+    // The jail has no such directory.
+    pen.signal("USR1");
+    expect(error, "cannot write the report");
+    pen.signal("TERM");
+    expect(notice, "pen is stopping");
+}
+
+/// systemd.exec(5): device and inode of the journal's stream. sd-daemon(3):
+/// what begins a line. The journal has the time itself.
+#[test]
+fn under_systemd_they_have_a_level_and_no_time() {
+    if better(&JOURNAL) {
+        return;
+    }
+    let place = Place::new();
+    let servers = [place.at()];
+    let stream = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)";
+    for (stream, is_journal) in [(stream, true), (&format!("{stream}1"), false)] {
+        let starter = Starter::new(&place).under(stream).server(&servers[0]);
+        let pen = starter.expect(" is down for ").expect("drop: ").start();
+        assert!(pen.connect().ends());
+        pen.says("drop: ");
+        for line in pen.messages() {
+            let level = if line.contains("pen 0.") { "<5>pen" } else { "<4>" };
+            assert_eq!(line.starts_with(level), is_journal, "{line}");
+            assert_eq!(time_of(&line).is_none(), is_journal, "{line}");
+        }
+    }
+    let output = Command::new("sh")
+        .args(["-c", &format!("{stream}; exec \"$0\" -x none"), pen_program().to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .output();
+    let text = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(text.starts_with("<3>pen: fatal: "), "{text}");
+}
+
+/// More than pen keeps for who reads its messages, with `-ddd`.
+fn say_much(client: &Client) {
+    for _ in 0..400 {
+        client.send([b'x'; 1024]);
+        client.receive(1024);
+    }
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_stops_nobody() {
+    if better(&UNREAD) {
+        return;
+    }
+    let place = Place::new();
+    let echo = Backend::echo(place.at());
+    let mut pen = Starter::new(&place).args(["-ddd"]).server(&echo.at).expect("").start();
+    pen.leave_unread(true);
+    say_much(&pen.connect());
+    pen.leave_unread(false);
+    pen.says(" messages were lost");
+    let client = pen.connect();
+    client.send("hello\n");
+    client.receive(6);
+    pen.says("68 65 6c 6c 6f 0a");
+    pen.leave_unread(true);
+    say_much(&client);
+    pen.signal("TERM");
+    assert!(pen.wait().success());
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_stops_no_datagrams() {
+    if better(&UNREAD) {
+        return;
+    }
+    let place = Place::new();
+    let server = Responder::echo(place.at());
+    let pen = Starter::datagrams(&place).args(["-ddd"]).server(&server.at).expect("").start();
+    pen.leave_unread(true);
+    let text = "x".repeat(1024);
+    for _ in 0..400 {
+        assert_eq!(pen.asker().ask(&text), text);
+    }
+    pen.leave_unread(false);
+    pen.says(" messages were lost");
+}
+
+#[test]
+fn a_system_log_that_nobody_reads_stops_nobody() {
+    if better(&UNREAD) {
+        return;
+    }
+    let place = Place::new();
+    let Some(log) = SystemLog::new() else { return };
+    let echo = Backend::echo(place.at());
+    let starter = Starter::new(&place).server(&echo.at);
+    let pen = start_with_debug(&log, &place, starter, 3);
+    say_much(&Client::new(&pen.at));
+    let lost = log.find(" messages were lost");
+    assert!(lost.starts_with("<28>"), "{lost}");
+    pen.signal("HUP");
+    log.find("reloading on HUP");
+    say_much(&Client::new(&pen.at));
+    pen.signal("TERM");
+    wait_until("pen ends", || !pen.is_running());
+}
+
+#[test]
+fn a_system_log_that_was_restarted_is_found_again() {
+    let place = Place::new();
+    let Some(mut log) = SystemLog::new() else { return };
+    let servers = letters(&place, 1);
+    let debug: &[&str] = if is_c_pen() { &["-d"] } else { &[] };
+    let pen = log.start(Starter::new(&place).args(debug).servers(&servers));
+    for _ in 0..2 {
+        pen.signal("HUP");
+        log.find("HUP");
+        log.restart();
+    }
+    pen.signal("HUP");
+    log.find("HUP");
 }
 
 /// What `-ddd` says of a line that is sent and comes back.

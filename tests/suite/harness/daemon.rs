@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub(crate) struct Pen {
     control: Option<At>,
     child: Child,
     messages: Arc<Mutex<Vec<String>>>,
+    unread: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
     expected: Vec<&'static str>,
     /// Not ours: it may say what it wants.
@@ -35,13 +37,18 @@ impl Pen {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let kept = Arc::clone(&messages);
+        let unread = Arc::new(AtomicBool::new(false));
+        let is_unread = Arc::clone(&unread);
         let reader = thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 kept.lock().unwrap().push(line);
+                while is_unread.load(SeqCst) {
+                    thread::sleep(Duration::from_millis(5));
+                }
             }
         });
-        let mut pen =
-            Pen { at, control, child, messages, reader: Some(reader), expected, is_strange };
+        let reader = Some(reader);
+        let mut pen = Pen { at, control, child, messages, unread, reader, expected, is_strange };
         wait_until("pen starts", || {
             if let Some(status) = pen.child.try_wait().unwrap() {
                 panic!("pen ended at its start, {status}");
@@ -93,6 +100,12 @@ impl Pen {
     /// The messages so far.
     pub(crate) fn messages(&self) -> Vec<String> {
         self.messages.lock().unwrap().clone()
+    }
+
+    /// From now on nobody reads what pen says, so that the pipe fills up; or
+    /// somebody does again.
+    pub(crate) fn leave_unread(&self, unread: bool) {
+        self.unread.store(unread, SeqCst);
     }
 
     pub(crate) fn has_said(&self, text: &str) -> bool {
@@ -147,6 +160,7 @@ impl Pen {
             }
             thread::sleep(Duration::from_millis(2));
         };
+        self.leave_unread(false);
         let _ = self.reader.take().map(JoinHandle::join);
         let usual = [" starting", "pen is stopping"];
         let expected = || usual.iter().chain(&self.expected);

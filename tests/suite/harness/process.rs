@@ -2,7 +2,9 @@
 
 use super::{Dir, PATIENCE, pen_program};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -36,6 +38,16 @@ pub(super) fn signal(pid: u32, name: &str) {
     let mut command = Command::new("kill");
     let status = command.args(["-s", name, &pid.to_string()]).status();
     assert!(status.unwrap().success(), "kill -s {name} {pid}");
+}
+
+/// A standard error that is full from the start, and its other end, which
+/// nobody reads.
+pub(crate) fn full_output() -> (Stdio, UnixStream) {
+    let (mut stream, end) = UnixStream::pair().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    while stream.write(&[b'.'; 100]).is_ok() {}
+    stream.set_nonblocking(false).unwrap();
+    (OwnedFd::from(stream).into(), end)
 }
 
 /// Runs a command to its end, and on for as long as any process holds its

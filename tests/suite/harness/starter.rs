@@ -127,6 +127,13 @@ impl Starter {
         self.through(["chroot", root.to_str().unwrap()])
     }
 
+    /// With a file in place of another one, for this pen alone.
+    pub(crate) fn mounted(self, file: &Path, over: &Path) -> Starter {
+        let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+        let [file, over] = [file, over].map(|path| path.to_str().unwrap());
+        self.through(["unshare", "--mount", "sh", "-c", script, "sh", file, over])
+    }
+
     /// By way of a program that becomes it, so that the process is the same.
     fn through<const N: usize>(mut self, words: [&str; N]) -> Starter {
         self.through = words.map(str::to_owned).to_vec();

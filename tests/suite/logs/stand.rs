@@ -1,10 +1,11 @@
 //! What these tests stand on: daemons, directories, senders.
 
-use crate::harness::{Port, is_c_pen, program};
+use crate::harness::{Port, full_output, is_c_pen, program};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -97,6 +98,7 @@ pub(super) struct Daemon {
     pub(super) child: Child,
     messages: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
+    _unread: Option<UnixStream>,
 }
 
 impl Daemon {
@@ -111,13 +113,20 @@ impl Daemon {
                 kept.lock().unwrap().push(line);
             }
         });
-        let mut daemon = Daemon { child, messages, reader: Some(reader) };
+        let mut daemon = Daemon { child, messages, reader: Some(reader), _unread: None };
         wait_until("it starts", || {
             let ended = daemon.child.try_wait().unwrap();
             assert!(ended.is_none(), "{:?}", daemon.messages.lock());
             is_c_pen() || daemon.has_said(" starting")
         });
         daemon
+    }
+
+    /// One whose standard error is full, and read by nobody.
+    pub(super) fn unread(command: &mut Command) -> Daemon {
+        let (stderr, end) = full_output();
+        let child = command.stderr(stderr).spawn().unwrap();
+        Daemon { child, messages: Arc::default(), reader: None, _unread: Some(end) }
     }
 
     pub(super) fn has_said(&self, text: &str) -> bool {
@@ -146,7 +155,7 @@ impl Drop for Daemon {
             signal(self.child.id(), "TERM");
             assert!(self.wait().success());
         }
-        self.reader.take().unwrap().join().unwrap();
+        self.reader.take().map(JoinHandle::join).transpose().unwrap();
     }
 }
 
