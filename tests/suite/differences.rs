@@ -179,7 +179,7 @@ differences! {
     HTTP:
         "`-H`",
         "GET, POST and HEAD, one read at a time",
-        "every request of a connection, in pieces or not; an X-Forwarded-For of the client's is added to";
+        "every request of a connection, in pieces or not; pen's X-Forwarded-For comes last, whatever the client sent";
     DUMMY:
         "`dummy` without servers",
         "a crash",
