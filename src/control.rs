@@ -305,7 +305,7 @@ fn listen(pen: &Pen, word: String) -> Outcome {
 fn log(pen: &Pen, word: &str) -> Outcome {
     let target = LogTarget::parse(word);
     if pen.is_running() {
-        pen.log.open(&target)?;
+        pen.log.open(&target, false)?;
     }
     pen.set(|s| s.log = Some(target));
     Ok(format!("{word}\n"))
@@ -428,7 +428,7 @@ pub fn write_page(path: &Path, page: &str) -> Result<(), String> {
 /// Opens what a running pen has open, at start or after HUP.
 pub fn open_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().log {
-        Some(target) => pen.log.open(target),
+        Some(target) => pen.log.open(target, !pen.is_running()),
         None => Ok(()),
     }
 }

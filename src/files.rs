@@ -30,10 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Open (2): there is nobody at the other end of a pipe. The same everywhere.
 const ENXIO: i32 = 6;
 
-/// Opens a file to be written at its end, made if need be.
-pub fn append(path: &Path) -> io::Result<File> {
+/// Opens a file to be written at its end, made if need be. A pipe that nobody
+/// reads is waited for if it `may_wait`: at the start, where nothing else is
+/// held up by that.
+pub fn append(path: &Path, may_wait: bool) -> io::Result<File> {
     let spot = Spot::find(path)?;
-    let file = open_or_make(&spot, sys::O_APPEND, true)?;
+    let file = open_or_make(&spot, sys::O_APPEND, may_wait)?;
     // Opened without waiting; written to like any file.
     let socket = UnixStream::from(OwnedFd::from(file));
     let _ = socket.set_nonblocking(false);

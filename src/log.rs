@@ -70,8 +70,8 @@ impl Log {
     }
 
     /// Opens the log, or opens it again after rotation. If that fails, what
-    /// was open stays.
-    pub fn open(&self, target: &LogTarget) -> Result<(), String> {
+    /// was open stays. A pipe is waited for if it `may_wait` ([`files::append`]).
+    pub fn open(&self, target: &LogTarget, may_wait: bool) -> Result<(), String> {
         match target {
             LogTarget::Network(word) => {
                 let socket = network(word)?;
@@ -82,7 +82,7 @@ impl Log {
                 }
             }
             LogTarget::File(path) => {
-                let file = files::append(path);
+                let file = files::append(path, may_wait);
                 let file =
                     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))?;
                 self.start()?;
@@ -333,9 +333,9 @@ mod tests {
         let log = Log::new();
         let put = |data: &[u8]| log.request(Client::Unix, &Host::Empty, data);
         put(b"nowhere");
-        log.open(&LogTarget::File(path(1))).unwrap();
+        log.open(&LogTarget::File(path(1)), false).unwrap();
         put(b"one");
-        log.open(&LogTarget::File(path(2))).unwrap();
+        log.open(&LogTarget::File(path(2)), false).unwrap();
         put(b"two");
         put(b"three");
         log.flush();
@@ -346,7 +346,7 @@ mod tests {
         };
         assert_eq!((lines(1), lines(2)), (1, 2));
         let nowhere = LogTarget::File("/nonexistent/log".into());
-        assert!(log.open(&nowhere).unwrap_err().starts_with("/nonexistent/log"));
+        assert!(log.open(&nowhere, false).unwrap_err().starts_with("/nonexistent/log"));
         log.close();
         put(b"four");
         assert_eq!(log.lost(), 0);

@@ -42,7 +42,7 @@ impl Output {
     /// Opens the log, or takes standard output as it is now.
     pub fn open(path: Option<&Path>) -> Result<Output, String> {
         let file = match path {
-            Some(path) => append(path).map_err(|why| format!("-l {why}"))?,
+            Some(path) => append(path, true).map_err(|why| format!("-l {why}"))?,
             None => {
                 let fd = io::stdout().as_fd().try_clone_to_owned();
                 File::from(fd.map_err(|e| format!("standard output: {e}"))?)
@@ -58,7 +58,7 @@ impl Output {
             return;
         };
         message::say("opening the log again on HUP");
-        match append(path) {
+        match append(path, false) {
             Ok(file) => (self.file, self.well) = (file, true),
             Err(why) => message::say(why),
         }
@@ -89,8 +89,8 @@ impl Output {
     }
 }
 
-fn append(path: &Path) -> Result<File, String> {
-    let file = files::append(path);
+fn append(path: &Path, may_wait: bool) -> Result<File, String> {
+    let file = files::append(path, may_wait);
     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
 }
 

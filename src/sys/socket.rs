@@ -84,14 +84,21 @@ pub fn is_starved(error: &io::Error) -> bool {
         || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// A bound socket that shares its port (SO_REUSEADDR and SO_REUSEPORT) as
-/// pen's always have; a stream socket accepts. On datagram sockets `backlog`
-/// means nothing.
-pub fn listening_socket(place: Place, kind: Kind, backlog: u32) -> io::Result<OwnedFd> {
+/// A bound socket that may share its port with other processes
+/// (SO_REUSEPORT), as the C pen's always do; a stream socket accepts. On
+/// datagram sockets `backlog` means nothing.
+pub fn listening_socket(
+    place: Place,
+    kind: Kind,
+    backlog: u32,
+    is_shared: bool,
+) -> io::Result<OwnedFd> {
     let socket = socket_for(place, kind)?;
     if let Place::Inet(_) = place {
         set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
-        set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
+        if is_shared {
+            set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
+        }
     }
     bind_to(&socket, place)?;
     if kind == Kind::Stream {

@@ -76,6 +76,10 @@ differences! {
         "pid file, log and configuration with umask 0",
         "everybody can write to them",
         "the owner alone can";
+    OTHER_PID_FILE:
+        "pid file that another pen has written over",
+        "removed at the end",
+        "stays";
     DEVICE:
         "`-p` with a device",
         "removed at the end",
@@ -186,6 +190,10 @@ differences! {
         "the page";
 
     // Control.
+    SHARED_CONTROL:
+        "two pens with the same `-C`",
+        "answer in turn",
+        "the second does not start";
     WRONG_COMMAND:
         "wrong control command",
         "silent, 0, or a crash",
@@ -252,6 +260,10 @@ differences! {
         "control characters in requests",
         "go into the log",
         "dots";
+    LOG_PIPE:
+        "a pipe that nobody reads as the log, on HUP",
+        "everything waits for a reader",
+        "an error, the old log stays";
     LOG_BUFFER:
         "lines of the request log",
         "wait for a full buffer, HUP or the end",

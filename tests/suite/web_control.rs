@@ -7,6 +7,7 @@ use crate::harness::{
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const USER: &str = "admin:open sesame";
@@ -210,6 +211,11 @@ fn a_password_that_is_taken_away() {
         let reply = stand.pen.ask(&format!("web_password {}", stand.file.display()));
         assert!(reply.contains(part), "{reply}");
     }
+    // A pipe, which nobody is waited for to write to.
+    fs::remove_file(&stand.file).unwrap();
+    assert!(Command::new("mkfifo").arg(&stand.file).status().unwrap().success());
+    let reply = stand.pen.ask(&format!("web_password {}", stand.file.display()));
+    assert!(reply.contains("no regular file"), "{reply}");
     assert_eq!(curl(&["-u", "other:one", &stand.url("/")]).status, 200);
     assert_eq!(stand.pen.ask("no web_password"), "");
     let status = get(&stand.web, "/status.json");
