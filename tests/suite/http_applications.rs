@@ -62,13 +62,18 @@ fn cgi(dir: &Path) {
 
 fn python(place: &Place) -> Option<Server> {
     const APPLICATION: &str = "\
-import sys
-from wsgiref.simple_server import make_server
+import socketserver, sys
+from wsgiref.simple_server import WSGIServer, make_server
+class Server(WSGIServer):
+    def server_bind(self): # without looking up its own name
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address
+        self.setup_environ()
 def sees(seen, start):
     names = ['HTTP_X_FORWARDED_FOR', 'HTTP_X_FORWARDED_PROTO']
     start('200 OK', [('Content-Type', 'text/plain')])
     return [('SEES %s|%s\\n' % tuple(seen.get(name) for name in names)).encode()]
-make_server(sys.argv[1], int(sys.argv[2]), sees).serve_forever()
+make_server(sys.argv[1], int(sys.argv[2]), sees, Server).serve_forever()
 ";
     start(place, &["python3"], |_, at| {
         let at = at.inet();
@@ -77,6 +82,11 @@ make_server(sys.argv[1], int(sys.argv[2]), sees).serve_forever()
 }
 
 fn busybox(place: &Place) -> Option<Server> {
+    let list = Command::new("busybox").arg("--list").output();
+    if list.is_ok_and(|list| !String::from_utf8_lossy(&list.stdout).contains("httpd\n")) {
+        skipped("busybox has no httpd");
+        return None;
+    }
     start(place, &["busybox"], |dir, at| {
         cgi(dir);
         let dir = dir.to_str().unwrap();
