@@ -250,7 +250,7 @@ pub fn write_page(path: &Path, page: &str) -> Result<(), String> {
 /// Opens what a running pen has open, at start or after HUP.
 pub fn open_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().log {
-        Some(target) => pen.log.switch(Output::open(target)?),
+        Some(target) => pen.log.switch(Output::open(target, !pen.is_running())?),
         None => Ok(()),
     }
 }

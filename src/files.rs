@@ -52,10 +52,11 @@ const MODE: u32 = 0o644;
 const LOG_MODE: u32 = 0o640;
 
 /// Opens a log to be written at its end, made if need be for the owner to write
-/// and the group to read. Waits for nobody: a pipe must have a reader.
-pub fn append(path: &Path) -> io::Result<File> {
+/// and the group to read. A pipe that nobody reads is waited for if it
+/// `may_wait`: at the start, where nothing else is held up by that.
+pub fn append(path: &Path, may_wait: bool) -> io::Result<File> {
     let spot = Spot::find(path)?;
-    let file = open_or_make(&spot, sys::O_APPEND, LOG_MODE, false)?;
+    let file = open_or_make(&spot, sys::O_APPEND, LOG_MODE, may_wait)?;
     // Opened without waiting; written to like any file.
     let socket = UnixStream::from(OwnedFd::from(file));
     let _ = socket.set_nonblocking(false);

@@ -80,15 +80,26 @@ impl Drop for SocketPath {
 }
 
 impl Listener {
-    /// Listens at an address as given on the command line.
+    /// Listens at an address as given on the command line. Another process may
+    /// listen there, too.
     pub fn open(word: &str, kind: Kind, backlog: u32) -> Result<Listener, String> {
+        Listener::open_as(word, kind, backlog, true)
+    }
+
+    /// Listens there alone: two processes that shared a port would answer in
+    /// turn, and neither would know. A Unix socket is for its owner alone.
+    pub fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
+        Listener::open_as(word, Kind::Stream, backlog, false)
+    }
+
+    fn open_as(word: &str, kind: Kind, backlog: u32, is_shared: bool) -> Result<Listener, String> {
         match addr::endpoint(word)? {
-            Endpoint::Unix(path) => Listener::unix(&path, kind, backlog)
+            Endpoint::Unix(path) => Listener::unix(&path, kind, backlog, is_shared)
                 .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
             Endpoint::Inet(all) => {
                 let mut result = Err(String::new());
                 for at in all {
-                    result = Listener::inet(at, kind, backlog)
+                    result = Listener::inet(at, kind, backlog, is_shared)
                         .map_err(|e| format!("{word}: cannot listen on {at}: {e}"));
                     if result.is_ok() {
                         break;
@@ -99,9 +110,9 @@ impl Listener {
         }
     }
 
-    fn inet(at: SocketAddr, kind: Kind, backlog: u32) -> io::Result<Listener> {
+    fn inet(at: SocketAddr, kind: Kind, backlog: u32, is_shared: bool) -> io::Result<Listener> {
         let place = Place::Inet(at);
-        let socket = sys::listening_socket(place, kind, backlog)?;
+        let socket = sys::listening_socket(place, kind, backlog, is_shared)?;
         // Only asked for its name: a socket is a socket.
         let socket = UdpSocket::from(socket);
         let address = socket.local_addr()?;
@@ -130,16 +141,26 @@ impl Listener {
         Ok(Listener { socket, path: None, at: Endpoint::Inet(vec![address]) })
     }
 
-    fn unix(path: &Path, kind: Kind, backlog: u32) -> io::Result<Listener> {
+    fn unix(path: &Path, kind: Kind, backlog: u32, is_shared: bool) -> io::Result<Listener> {
         match fs::symlink_metadata(path) {
-            Ok(meta) if meta.file_type().is_socket() => Spot::find(path)?.remove()?,
+            Ok(meta) if meta.file_type().is_socket() => {
+                if !is_shared && is_in_use(path) {
+                    return Err(ErrorKind::AddrInUse.into());
+                }
+                Spot::find(path)?.remove()?;
+            }
             Ok(_) => {
                 let why = "there is a file that is not a socket";
                 return Err(io::Error::new(ErrorKind::AlreadyExists, why));
             }
             Err(_) => {}
         }
-        let socket = sys::listening_socket(Place::Unix(path), kind, backlog)?;
+        let socket = || sys::listening_socket(Place::Unix(path), kind, backlog, is_shared);
+        let socket = match is_shared {
+            true => socket()?,
+            // Nothing else in there: the mask is the whole process's.
+            false => sys::with_umask(0o177, socket)?,
+        };
         let socket = match kind {
             Kind::Stream => {
                 let socket = UnixListener::from(socket);
@@ -184,6 +205,19 @@ impl Listener {
         }
         Ok((socket, peer))
     }
+}
+
+/// Whether somebody listens at a Unix socket's path, and does not just have left
+/// it behind.
+fn is_in_use(path: &Path) -> bool {
+    let place = Place::Unix(path);
+    let asked = sys::socket_for(place, Kind::Stream).and_then(|socket| {
+        let socket = UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        sys::connect_to(&socket, place)
+    });
+    // It would block where the queue is full.
+    asked.is_ok() || asked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
 }
 
 impl Listener {

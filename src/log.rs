@@ -53,11 +53,12 @@ pub enum Output {
 }
 
 impl Output {
-    /// Opens a log, or opens it again after rotation. Names may be looked up.
-    pub fn open(target: &LogTarget) -> Result<Output, String> {
+    /// Opens a log, or opens it again after rotation. Names may be looked up; a
+    /// pipe is waited for if it `may_wait` ([`files::append`]).
+    pub fn open(target: &LogTarget, may_wait: bool) -> Result<Output, String> {
         match target {
             LogTarget::Network(word) => network(word).map(Output::Network),
-            LogTarget::File(path) => files::append(path)
+            LogTarget::File(path) => files::append(path, may_wait)
                 .map(Output::File)
                 .map_err(|e| format!("{}: cannot open the log: {e}", path.display())),
         }
@@ -348,9 +349,9 @@ mod tests {
         let log = Log::new();
         let put = |data: &[u8]| log.request(Client::Unix, &Host::Empty, data);
         put(b"nowhere");
-        log.switch(Output::open(&LogTarget::File(path(1))).unwrap()).unwrap();
+        log.switch(Output::open(&LogTarget::File(path(1)), false).unwrap()).unwrap();
         put(b"one");
-        log.switch(Output::open(&LogTarget::File(path(2))).unwrap()).unwrap();
+        log.switch(Output::open(&LogTarget::File(path(2)), false).unwrap()).unwrap();
         put(b"two");
         put(b"three");
         log.flush();
@@ -361,7 +362,7 @@ mod tests {
         };
         assert_eq!((lines(1), lines(2)), (1, 2));
         let nowhere = LogTarget::File("/nonexistent/log".into());
-        let why = Output::open(&nowhere).err().unwrap();
+        let why = Output::open(&nowhere, false).err().unwrap();
         assert!(why.starts_with("/nonexistent/log"), "{why}");
         log.close();
         put(b"four");

@@ -144,7 +144,8 @@ pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), St
     Ok(())
 }
 
-/// The file with the process number; dropping it removes the file.
+/// The file with the process number; dropping it removes the file, unless
+/// another process has written its own number there.
 pub struct PidFile {
     path: PathBuf,
     /// Where it is, whatever has become of the path. Nothing if it is none that
@@ -168,7 +169,9 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if let Some(Err(e)) = self.spot.as_ref().map(Spot::remove) {
+        let ours = std::process::id().to_string();
+        let spot = self.spot.take().filter(|spot| spot.has(ours.as_bytes()));
+        if let Some(Err(e)) = spot.as_ref().map(Spot::remove) {
             let path = self.path.display();
             message::error(format_args!("{path}: cannot remove the pid file: {e}"));
         }

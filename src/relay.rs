@@ -6,7 +6,7 @@
 
 use crate::client::Client;
 use crate::connect::Stream;
-use crate::http::{End, Tracker};
+use crate::http::{Answers, End, Tracker};
 use crate::message;
 use crate::session::Connection;
 use crate::settings::Fastclose;
@@ -71,6 +71,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         failed: false,
         burst: 0,
         http: rewriter(connection, direction),
+        answers: answers(connection, direction),
     };
     let result = loop {
         let source = Arc::clone(connection.source(direction));
@@ -205,38 +206,42 @@ struct Sink<'a> {
     /// Bytes since this thread let others run.
     burst: usize,
     /// Puts headers into HTTP requests, as long as it is HTTP.
-    http: Option<Box<Rewriter>>,
+    http: Option<Box<Rewriter<'a>>>,
+    /// Looks at the answers to these, as long as one may change the protocol.
+    answers: Option<Box<Answers<'a>>>,
 }
 
 /// A tracker, and the room for what it makes of one read.
-struct Rewriter {
-    tracker: Tracker,
+struct Rewriter<'a> {
+    tracker: Tracker<'a>,
     out: Vec<u8>,
 }
 
 /// What changes the bytes of this direction, if anything does.
-fn rewriter(connection: &Connection, direction: Direction) -> Option<Box<Rewriter>> {
-    let wanted = connection.http && direction == Direction::Up;
-    wanted.then(|| {
-        Box::new(Rewriter {
-            tracker: Tracker::new(match connection.client {
-                Client::Inet(ip) => ip.to_string(),
-                // What the header has for a client without an address.
-                Client::Unix => "unknown".to_owned(),
-            }),
-            out: Vec::new(),
-        })
-    })
+fn rewriter(connection: &Connection, direction: Direction) -> Option<Box<Rewriter<'_>>> {
+    let exchange = connection.http.as_deref().filter(|_| direction == Direction::Up)?;
+    let client = match connection.client {
+        Client::Inet(ip) => ip.to_string(),
+        // What the header has for a client without an address.
+        Client::Unix => "unknown".to_owned(),
+    };
+    Some(Box::new(Rewriter { tracker: Tracker::new(&client, exchange), out: Vec::new() }))
 }
 
-impl Sink<'_> {
+/// What looks at the bytes of this direction, if anything does.
+fn answers(connection: &Connection, direction: Direction) -> Option<Box<Answers<'_>>> {
+    let exchange = connection.http.as_deref().filter(|_| direction == Direction::Down)?;
+    Some(Box::new(Answers::new(exchange)))
+}
+
+impl<'a> Sink<'a> {
     /// Writes what the tracker has made of the data, and lets it go when there
     /// is nothing left for it to do.
-    fn rewrite(&mut self, mut http: Box<Rewriter>, data: &[u8]) -> io::Result<()> {
+    fn rewrite(&mut self, mut http: Box<Rewriter<'a>>, data: &[u8]) -> io::Result<()> {
         http.out.clear();
-        let before = http.tracker.added();
+        let taken = data.len() + http.tracker.held();
         http.tracker.feed(data, &mut http.out);
-        self.connection.added(http.tracker.added() - before);
+        self.connection.rewrote(taken - http.tracker.held(), http.out.len());
         let result = self.pass(&http.out);
         match http.tracker.end() {
             None => self.http = Some(http),
@@ -299,6 +304,9 @@ impl Write for Sink<'_> {
 
     fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
         self.connection.note(self.direction, data);
+        if !self.answers.as_mut().is_none_or(|answers| answers.see(data)) {
+            self.answers = None;
+        }
         match self.http.take() {
             None => self.pass(data),
             Some(http) => self.rewrite(http, data),

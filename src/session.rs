@@ -6,6 +6,7 @@ use crate::client::{Client, Visit};
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
 use crate::flows::Flow;
+use crate::http::Exchange;
 use crate::idle::Seen;
 use crate::message::{self, Level};
 use crate::relay::{self, Direction};
@@ -59,9 +60,10 @@ pub struct Connection {
     pub flow: Option<Arc<Flow>>,
     /// Which side ends it alone.
     pub fastclose: Fastclose,
-    /// Whether HTTP requests get X-Forwarded-For.
-    pub http: bool,
-    /// Bytes that this put in: sent to the server, but not by the client.
+    /// What is known of its requests, if these get X-Forwarded-For.
+    pub http: Option<Box<Exchange>>,
+    /// Bytes sent to the server, but not by the client; less those that the
+    /// server was not to see. Wraps below 0.
     added: Counter,
     sent_up: Counter,
     sent_down: Counter,
@@ -93,7 +95,7 @@ impl Connection {
             client: server.client,
             flow,
             fastclose: settings.fastclose,
-            http: settings.http,
+            http: settings.http.then(Box::default),
             added: Counter::default(),
             sent_up: Counter::default(),
             sent_down: Counter::default(),
@@ -122,16 +124,20 @@ impl Connection {
         self.sent(direction).add(n as u64);
     }
 
-    /// Bytes that were put in on the way up.
-    pub fn added(&self, n: u64) {
-        self.added.add(n);
+    /// On the way up, `client` bytes are about to be sent as `server` bytes.
+    pub fn rewrote(&self, client: usize, server: usize) {
+        self.added.add((server as u64).wrapping_sub(client as u64));
     }
 
     /// Bytes that came from the sender of this direction so far.
     pub fn received(&self, direction: Direction) -> u64 {
         let sent = self.sent(direction).get();
         match direction {
-            Direction::Up => sent.saturating_sub(self.added.get()),
+            // Below 0: what was put in has not been sent yet.
+            Direction::Up => match sent.wrapping_sub(self.added.get()) {
+                count if count > u64::MAX / 2 => 0,
+                count => count,
+            },
             Direction::Down => sent,
         }
     }

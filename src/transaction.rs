@@ -185,7 +185,7 @@ impl<'a> Transaction<'a> {
         }
         let settings = self.pen.settings();
         if let Some(Asked { what: Some(target), place }) = &self.log {
-            opened.log = Some(Output::open(target).map_err(|why| format!("{place}{why}"))?);
+            opened.log = Some(Output::open(target, false).map_err(|why| format!("{place}{why}"))?);
         }
         if let Some(Asked { what: Some(word), place }) = &self.web {
             if settings.web.as_ref() != Some(word) {

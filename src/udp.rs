@@ -265,7 +265,7 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
             connection.moved(Direction::Up, data.len());
             if !datagram.refused_by.is_empty() {
                 // The client has sent it once.
-                connection.added(data.len() as u64);
+                connection.rewrote(0, data.len());
             }
         }
         // It had to make room at this very moment.

@@ -12,7 +12,7 @@ use crate::listen::{Door, Entrance, Listener};
 use crate::message;
 use crate::settings::Settings;
 use crate::state::Pen;
-use crate::sys::{self, Kind};
+use crate::sys;
 use crate::users::User;
 use crate::workers;
 use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
@@ -67,10 +67,7 @@ pub fn check(settings: &Settings) -> Result<(), &'static str> {
 /// Root makes the socket and gives it away only where nobody can put another
 /// file in its place meanwhile. Elsewhere it is made with the owner's rights.
 pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
-    let listen = || {
-        let listener = || Listener::open(word, Kind::Stream, BACKLOG);
-        sys::with_umask(0o177, listener).map_err(|why| format!("{what} {why}"))
-    };
+    let listen = || Listener::open_alone(word, BACKLOG).map_err(|why| format!("{what} {why}"));
     let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
     let owner = owner.filter(|_| crate::addr::is_path(word));
     let is_fixed = || Spot::find(word.as_ref()).is_ok_and(|spot| spot.is_fixed());

@@ -35,11 +35,8 @@ pub use secret::Secret;
 /// The least time from one request to the next, but for a few at once.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How long a wrong password takes.
+/// How long a wrong password takes, of whomever.
 const PENALTY: Duration = Duration::from_secs(1);
-
-/// How many clients whose password was wrong are remembered.
-const SUSPECTS: usize = 64;
 
 static DESK: Desk = Desk {
     name: "web",
@@ -60,21 +57,22 @@ pub struct Web {
     /// random numbers may be out of sight after chroot.
     token: Option<String>,
     secret: Mutex<Option<Arc<Secret>>>,
-    /// Whose password was wrong, and until when they have to wait.
-    suspects: Mutex<Vec<(Client, Instant)>>,
+    /// When the next password is looked at.
+    next_guess: Mutex<Instant>,
     shelf: facts::Shelf,
 }
 
 impl Web {
     /// Closed.
     pub fn new() -> io::Result<Web> {
+        let now = Instant::now();
         Ok(Web {
             door: Door::new()?,
-            started: Instant::now(),
+            started: now,
             start_time: message::unix_time(),
             token: secret::token().ok(),
             secret: Mutex::default(),
-            suspects: Mutex::default(),
+            next_guess: Mutex::new(now),
             shelf: facts::Shelf::default(),
         })
     }
@@ -101,23 +99,20 @@ impl Web {
         self.secret().map(|secret| secret.user.clone())
     }
 
-    /// How much longer a client has to wait, as its password was wrong.
-    fn suspended(&self, client: Client) -> Option<Instant> {
-        let suspects = crate::lock(&self.suspects);
-        let found = suspects.iter().find(|suspect| suspect.0 == client);
-        found.map(|suspect| suspect.1).filter(|end| *end > Instant::now())
-    }
-
-    /// A client's password was wrong; it has to wait until then.
-    fn suspend(&self, client: Client) -> Instant {
-        let end = Instant::now() + PENALTY;
-        let mut suspects = crate::lock(&self.suspects);
-        suspects.retain(|suspect| suspect.0 != client);
-        if suspects.len() >= SUSPECTS {
-            suspects.remove(0);
+    /// Whether a password is right, or when it can be looked at: a wrong one is
+    /// the only one for a second, whoever they come from, so that many at once
+    /// find it no sooner.
+    fn judge(&self, is_right: impl FnOnce() -> bool) -> Result<bool, Instant> {
+        let now = Instant::now();
+        let mut next = crate::lock(&self.next_guess);
+        if *next > now {
+            return Err(*next);
         }
-        suspects.push((client, end));
-        end
+        let is_right = is_right();
+        if !is_right {
+            *next = now + PENALTY;
+        }
+        Ok(is_right)
     }
 }
 
@@ -183,8 +178,9 @@ fn read_head(visit: &Visit, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
             Some([]) => return Err(Some(400)),
             Some(fresh) => fresh,
         };
+        let seen = data.len();
         data.extend_from_slice(fresh);
-        if let Some(end) = request::end(data)? {
+        if let Some(end) = request::end(data, seen)? {
             return Ok(end);
         }
     }
@@ -266,22 +262,20 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
 }
 
 /// Whether a request has the password; `None` if nobody waits any more to hear
-/// that. A wrong one costs a moment, and so does the next one of that client,
-/// right or wrong; others are not held up.
+/// that.
 fn has_password(pen: &Pen, visit: &Visit, request: &Request, secret: &Secret) -> Option<bool> {
     let Some(field) = request.authorization else {
         return Some(false);
     };
-    let client = visit.client;
-    if let Some(end) = pen.web.suspended(client) {
-        visit.drain(end).then_some(())?;
+    loop {
+        match pen.web.judge(|| secret.is_in(field)) {
+            Ok(true) => return Some(true),
+            Ok(false) => break,
+            Err(turn) => visit.drain(turn).then_some(())?,
+        }
     }
-    if secret.is_in(field) {
-        return Some(true);
-    }
-    message::say_seldom(format_args!("{client}: web: wrong password"));
-    let end = pen.web.suspend(client);
-    visit.drain(end).then_some(false)
+    message::say_seldom(format_args!("{}: web: wrong password", visit.client));
+    visit.drain(Instant::now() + PENALTY).then_some(false)
 }
 
 /// How many of something a query wants.
@@ -331,16 +325,16 @@ mod tests {
     }
 
     #[test]
-    fn suspects_wait_and_are_few() {
+    fn one_wrong_password_a_second() {
         let web = Web::new().unwrap();
-        let client = |n: u8| Client::Inet([127, 0, 0, n].into());
-        for n in 0..=64 {
-            assert_eq!(web.suspended(client(n)), None);
-            let end = web.suspend(client(n));
-            assert_eq!(web.suspended(client(n)), Some(end));
-        }
-        assert_eq!(web.suspended(client(0)), None);
-        web.suspend(client(64));
-        assert_eq!(crate::lock(&web.suspects).len(), SUSPECTS);
+        assert_eq!([web.judge(|| true), web.judge(|| true)], [Ok(true); 2]);
+        let start = Instant::now();
+        assert_eq!(web.judge(|| false), Ok(false));
+        let next = *crate::lock(&web.next_guess);
+        assert!(next >= start + PENALTY);
+        // Not even looked at.
+        assert_eq!(web.judge(|| unreachable!()), Err(next));
+        *crate::lock(&web.next_guess) = start;
+        assert_eq!(web.judge(|| true), Ok(true));
     }
 }

@@ -3,7 +3,7 @@
 use crate::sys;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
@@ -224,6 +224,14 @@ impl Spot {
     /// they are whatever others do.
     pub fn is_fixed(&self) -> bool {
         self.steady && matches!(self.reach, Reach::Own | Reach::Sticky)
+    }
+
+    /// Whether it is a file with just these bytes in it.
+    pub fn has(&self, bytes: &[u8]) -> bool {
+        let mut text = vec![0; bytes.len() + 1];
+        let file = self.open(sys::O_NONBLOCK, 0);
+        let count = file.and_then(|mut file| file.read(&mut text));
+        count.is_ok_and(|count| text.get(..count) == Some(bytes))
     }
 
     /// Removes the name, whatever it is then, unless it is a directory's.

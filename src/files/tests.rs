@@ -34,8 +34,8 @@ impl Drop for Dir {
 fn files_are_made_and_go_on() {
     let dir = Dir::new("plain", 0o755);
     let log = dir.file("log");
-    append(&log).unwrap().write_all(b"one\n").unwrap();
-    append(&log).unwrap().write_all(b"two\n").unwrap();
+    append(&log, false).unwrap().write_all(b"one\n").unwrap();
+    append(&log, false).unwrap().write_all(b"two\n").unwrap();
     assert_eq!(dir.read("log"), "one\ntwo\n");
     in_place(&log).unwrap().1.write_all(b"x").unwrap();
     assert_eq!(dir.read("log"), "x");
@@ -58,7 +58,7 @@ fn links_in_a_directory_of_ones_own_are_followed() {
     symlink("real", dir.file("way")).unwrap();
     symlink("../way/./target", dir.file("real/name")).unwrap();
     let path = dir.file("way/name");
-    append(&path).unwrap().write_all(b"log").unwrap();
+    append(&path, false).unwrap().write_all(b"log").unwrap();
     assert_eq!(dir.read("real/target"), "log");
     replace(&path, b"page").unwrap();
     assert_eq!(dir.read("real/target"), "page");
@@ -68,7 +68,7 @@ fn links_in_a_directory_of_ones_own_are_followed() {
     in_place(&absolute).unwrap().1.write_all(b"7").unwrap();
     assert_eq!(dir.read("real/target"), "7");
     symlink("round", dir.file("round")).unwrap();
-    let why = append(&dir.file("round")).unwrap_err();
+    let why = append(&dir.file("round"), false).unwrap_err();
     assert_eq!(why.to_string(), "too many links");
 }
 
@@ -80,7 +80,7 @@ fn links_in_a_directory_of_all_are_not_followed() {
     symlink(own.file("victim"), dir.file("name")).unwrap();
     symlink(&own.0, dir.file("way")).unwrap();
     for path in [dir.file("name"), dir.file("way/victim")] {
-        for result in [append(&path).err(), in_place(&path).err()] {
+        for result in [append(&path, false).err(), in_place(&path).err()] {
             let why = result.unwrap().to_string();
             assert!(why.contains(": not followed"), "{why}");
         }
@@ -93,9 +93,9 @@ fn links_in_a_directory_of_all_are_not_followed() {
     // Behind a directory that others can exchange nothing is certain.
     fs::create_dir(dir.file("sub")).unwrap();
     symlink(own.file("victim"), dir.file("sub/name")).unwrap();
-    assert!(append(&dir.file("sub/name")).is_err());
-    append(&dir.file("sub/log")).unwrap();
-    append(&dir.file("sub/../sub/log")).unwrap();
+    assert!(append(&dir.file("sub/name"), false).is_err());
+    append(&dir.file("sub/log"), false).unwrap();
+    append(&dir.file("sub/../sub/log"), false).unwrap();
 }
 
 /// The sticky bit lets nobody exchange what is ours.
@@ -103,7 +103,7 @@ fn links_in_a_directory_of_all_are_not_followed() {
 fn own_links_in_a_sticky_directory_are_followed() {
     let dir = Dir::new("sticky", 0o1777);
     symlink("target", dir.file("name")).unwrap();
-    append(&dir.file("name")).unwrap();
+    append(&dir.file("name"), false).unwrap();
     assert!(dir.file("target").exists());
     assert!(Spot::find(&dir.file("name")).unwrap().is_fixed());
     let all = Dir::new("fixed", 0o777);
@@ -116,7 +116,7 @@ fn second_names_are_refused_where_others_can_make_them() {
         let dir = Dir::new(&format!("names-{mode:o}"), mode);
         fs::write(dir.file("victim"), "whole").unwrap();
         fs::hard_link(dir.file("victim"), dir.file("name")).unwrap();
-        let result = append(&dir.file("name"));
+        let result = append(&dir.file("name"), false);
         assert_eq!(result.is_err(), refused, "{mode:o}");
         // A new file takes the name, and the other one stays.
         replace(&dir.file("name"), b"page").unwrap();
@@ -127,7 +127,7 @@ fn second_names_are_refused_where_others_can_make_them() {
 #[test]
 fn devices_and_pipes_are_written_to() {
     replace(Path::new("/dev/null"), b"page").unwrap();
-    append(Path::new("/dev/null")).unwrap();
+    append(Path::new("/dev/null"), false).unwrap();
     let (_, file) = in_place(Path::new("/dev/null")).unwrap();
     assert!(!file.metadata().unwrap().is_file());
 }
@@ -146,9 +146,9 @@ fn a_full_pipe_is_given_up() {
 fn what_names_no_file_is_an_error() {
     for path in ["/", ".", "..", "/tmp/", ""] {
         let path = Path::new(path);
-        assert!(append(path).is_err(), "{path:?}");
+        assert!(append(path, false).is_err(), "{path:?}");
         assert!(replace(path, b"x").is_err(), "{path:?}");
     }
-    assert!(append(Path::new("/nonexistent/log")).is_err());
-    assert!(append(Path::new("/dev/null/log")).is_err());
+    assert!(append(Path::new("/nonexistent/log"), false).is_err());
+    assert!(append(Path::new("/dev/null/log"), false).is_err());
 }

@@ -1,7 +1,7 @@
-//! The lines of an HTTP/1.x request, and what they say about where it ends
-//! (RFC 9112, sections 3, 5 and 6). Pure.
+//! The lines of HTTP/1.x messages, and what they say about where a message ends
+//! (RFC 9112, sections 3 to 6). Pure.
 
-use super::End;
+use super::message::Length;
 
 /// A byte that a token may have (RFC 9110, 5.6.2).
 fn is_token_byte(byte: &u8) -> bool {
@@ -12,109 +12,168 @@ fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(is_token_byte)
 }
 
-/// `METHOD target HTTP/1.x`
-pub(super) struct RequestLine {
-    is_connect: bool,
-    is_1_0: bool,
+/// What a request is, as far as its answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    /// The answer has no body.
+    Head,
+    /// Behind the answer 2xx another protocol begins.
+    Connect,
+    /// Any other.
+    Other,
 }
 
-impl RequestLine {
-    /// `None` if the line is something else.
-    pub(super) fn parse(line: &[u8]) -> Option<RequestLine> {
-        let mut words = line.split(|byte| *byte == b' ');
-        let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-        let minor = version.strip_prefix(b"HTTP/1.")?;
-        let whole = words.next().is_none() && !target.is_empty() && is_token(method);
-        let known = matches!(minor, [digit] if digit.is_ascii_digit());
-        (whole && known)
-            .then_some(RequestLine { is_connect: method == b"CONNECT", is_1_0: minor == b"0" })
+/// The digit behind `HTTP/1.`
+fn minor(version: &[u8]) -> Option<u8> {
+    match version.strip_prefix(b"HTTP/1.")? {
+        [digit] if digit.is_ascii_digit() => Some(*digit),
+        _ => None,
     }
+}
+
+/// The method of `METHOD target HTTP/1.x` and whether x is 0. `None` if the line
+/// is something else.
+pub(super) fn request_line(line: &[u8]) -> Option<(Method, bool)> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let minor = minor(version)?;
+    // A CR that ends no line is a line's end to some servers.
+    let is_whole = words.next().is_none() && !target.is_empty() && !target.contains(&b'\r');
+    let kind = match method {
+        b"HEAD" => Method::Head,
+        b"CONNECT" => Method::Connect,
+        _ => Method::Other,
+    };
+    (is_whole && is_token(method)).then_some((kind, minor == b'0'))
+}
+
+/// The status of `HTTP/1.x status reason` and whether x is 0. `None` if the
+/// line is something else.
+pub(super) fn status_line(line: &[u8]) -> Option<(u16, bool)> {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let minor = minor(words.next()?)?;
+    let status = words.next()?;
+    let is_whole = status.len() == 3 && !line.contains(&b'\r');
+    let status = number(status).and_then(|status| u16::try_from(status).ok())?;
+    (is_whole && status >= 100).then_some((status, minor == b'0'))
 }
 
 /// `Name: value`
-pub(super) struct Header<'a> {
+pub(super) struct Field<'a> {
     name: &'a [u8],
     /// Without the spaces around it.
-    pub(super) value: &'a [u8],
+    value: &'a [u8],
 }
 
-impl Header<'_> {
+impl Field<'_> {
     /// `None` if the line is none that every server reads alike.
-    pub(super) fn parse(line: &[u8]) -> Option<Header<'_>> {
+    pub(super) fn parse(line: &[u8]) -> Option<Field<'_>> {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (name, value) = line.split_at(colon);
         let value = value.strip_prefix(b":")?.trim_ascii();
-        is_token(name).then_some(Header { name, value })
+        (is_token(name) && !line.contains(&b'\r')).then_some(Field { name, value })
     }
 
-    /// Whether it is the header of this name, in whatever case.
-    pub(super) fn is(&self, name: &str) -> bool {
+    /// Whether it is the field of this name, in whatever case.
+    fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// Whether it has the name `HTTP_...` of that field for a CGI program, for
+    /// which servers make one character of all that are no letters or digits.
+    fn is_like(&self, name: &str) -> bool {
+        let mut pairs = self.name.iter().zip(name.as_bytes());
+        self.name.len() == name.len()
+            && pairs.all(|(a, b)| match a.is_ascii_alphanumeric() {
+                true => a.eq_ignore_ascii_case(b),
+                false => !b.is_ascii_alphanumeric(),
+            })
+    }
+
+    /// Whether a server might take it for one of the fields that pen puts in.
+    pub(super) fn is_like_ours(&self) -> bool {
+        self.is_like(FOR) || self.is_like(PROTO)
+    }
+
+    /// Whether it is X-Forwarded-For, which may be there several times.
+    pub(super) fn is_forwarded_for(&self) -> bool {
+        self.is(FOR)
+    }
+
+    /// What is left of a field Connection that says of pen's fields that they
+    /// are for the next server alone; `None`: this is none.
+    pub(super) fn without_ours(&self) -> Option<Vec<&[u8]>> {
+        let is_ours = |word: &&[u8]| {
+            word.eq_ignore_ascii_case(FOR.as_bytes()) || word.eq_ignore_ascii_case(PROTO.as_bytes())
+        };
+        if !self.is("connection") || !self.words().any(|word| is_ours(&word)) {
+            return None;
+        }
+        Some(self.words().filter(|word| !is_ours(word) && !word.is_empty()).collect())
+    }
+
+    /// The parts of a list.
+    fn words(&self) -> impl Iterator<Item = &[u8]> {
+        self.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
     }
 }
 
-/// What a header says so far.
+const FOR: &str = "x-forwarded-for";
+const PROTO: &str = "x-forwarded-proto";
+
+/// What a head says so far.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     is_1_0: bool,
-    other_protocol: bool,
+    /// There is a field Upgrade.
+    pub(super) upgrade: bool,
     length: Option<u64>,
-    /// The lengths do not agree or one is none.
-    bad_length: bool,
     /// There is a transfer coding; whether the last one is `chunked`.
     chunked: Option<bool>,
-    /// There is an X-Forwarded-For.
-    pub(super) has_forwarded_for: bool,
-    /// There is an X-Forwarded-Proto.
-    pub(super) has_forwarded_proto: bool,
+    /// It can be read in more than one way.
+    pub(super) is_ambiguous: bool,
 }
 
 impl Framing {
-    /// Of a request that begins with this line.
-    pub(super) fn new(line: &RequestLine) -> Framing {
-        Framing { is_1_0: line.is_1_0, other_protocol: line.is_connect, ..Framing::default() }
+    /// Of a head that begins now.
+    pub(super) fn new(is_1_0: bool) -> Framing {
+        Framing { is_1_0, ..Framing::default() }
     }
 
-    /// Takes a header into account.
-    pub(super) fn see(&mut self, header: &Header) {
-        if header.is("content-length") {
-            for word in header.value.split(|byte| *byte == b',') {
-                let length = length(word.trim_ascii());
-                self.bad_length |= length.is_none();
-                self.bad_length |= self.length.is_some() && self.length != length;
+    /// Takes a field into account.
+    pub(super) fn see(&mut self, field: &Field) {
+        if field.is("content-length") {
+            for word in field.words() {
+                let length = number(word);
+                let is_other = self.length.is_some() && self.length != length;
+                self.is_ambiguous |= length.is_none() || is_other;
                 self.length = length;
             }
-        } else if header.is("transfer-encoding") {
-            let codings: Vec<&[u8]> = header.value.split(|byte| *byte == b',').collect();
-            let is_chunked = |word: &[u8]| word.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            let count = codings.iter().filter(|word| is_chunked(word)).count();
-            let last = codings.last().is_some_and(|word| is_chunked(word));
-            // Once, at the very end, in one header.
+        } else if field.is("transfer-encoding") {
+            let is_chunked = |word: &[u8]| word.eq_ignore_ascii_case(b"chunked");
+            let count = field.words().filter(|word| is_chunked(word)).count();
+            let last = field.words().last().is_some_and(is_chunked);
+            // Once, at the very end, in one field.
             self.chunked = Some(last && count == 1 && self.chunked.is_none());
-        } else if header.is("upgrade") {
-            self.other_protocol = true;
-        } else if header.is("x-forwarded-for") {
-            self.has_forwarded_for = true;
-        } else if header.is("x-forwarded-proto") {
-            self.has_forwarded_proto = true;
+        } else if field.is("upgrade") {
+            self.upgrade = true;
         }
     }
 
-    /// How long the body is; `None` if it comes in chunks.
-    pub(super) fn body(&self) -> Result<Option<u64>, End> {
+    /// How long the body is, if that is said; an error if it can be read in
+    /// more than one way.
+    pub(super) fn length(&self) -> Result<Option<Length>, ()> {
         match (self.chunked, self.length) {
-            _ if self.bad_length => Err(End::Ambiguous),
-            (Some(_), Some(_)) | (Some(false), None) => Err(End::Ambiguous),
-            (Some(true), None) if self.is_1_0 => Err(End::Ambiguous),
-            _ if self.other_protocol => Err(End::OtherProtocol),
-            (Some(true), None) => Ok(None),
-            (None, length) => Ok(Some(length.unwrap_or(0))),
+            _ if self.is_ambiguous => Err(()),
+            (None, length) => Ok(length.map(Length::Bytes)),
+            (Some(true), None) if !self.is_1_0 => Ok(Some(Length::Chunks)),
+            _ => Err(()),
         }
     }
 }
 
 /// Digits and nothing else.
-fn length(word: &[u8]) -> Option<u64> {
+fn number(word: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(word).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -50,7 +50,7 @@ impl Collector {
     /// file and the OS error.
     pub(super) fn open(requests: usize, path: Option<&Path>) -> Result<Collector, String> {
         let file = match path {
-            Some(path) => append(path).map_err(|why| format!("-l {why}"))?,
+            Some(path) => append(path, true).map_err(|why| format!("-l {why}"))?,
             None => {
                 let fd = io::stdout().as_fd().try_clone_to_owned();
                 File::from(fd.map_err(|e| format!("standard output: {e}"))?)
@@ -91,7 +91,7 @@ impl Collector {
             return;
         };
         message::say("opening the log again on HUP");
-        match append(path) {
+        match append(path, false) {
             Ok(file) => (self.file, self.failure) = (file, None),
             Err(why) => message::error(why),
         }
@@ -126,8 +126,8 @@ impl Collector {
     }
 }
 
-fn append(path: &Path) -> Result<File, String> {
-    let file = files::append(path);
+fn append(path: &Path, may_wait: bool) -> Result<File, String> {
+    let file = files::append(path, may_wait);
     file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
 }
 

@@ -96,18 +96,25 @@ pub fn is_starved(error: &io::Error) -> bool {
         || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// A bound socket that shares its port with others of the same user
-/// (SO_REUSEPORT), as pen's always have; a stream socket accepts, and that a
-/// connection of before has not been forgotten yet is no reason to fail
+/// A bound socket, which may share its port with others of the same user if it
+/// `is_shared` (SO_REUSEPORT), as the C pen's always do. A stream socket accepts,
+/// and that a connection of before has not been forgotten yet is no reason to fail
 /// (SO_REUSEADDR). On datagram sockets, which wait for nothing, that would let
 /// any user have the port, too, and `backlog` means nothing.
-pub fn listening_socket(place: Place, kind: Kind, backlog: u32) -> io::Result<OwnedFd> {
+pub fn listening_socket(
+    place: Place,
+    kind: Kind,
+    backlog: u32,
+    is_shared: bool,
+) -> io::Result<OwnedFd> {
     let socket = socket_for(place, kind)?;
     if let Place::Inet(_) = place {
         if kind == Kind::Stream {
             set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
         }
-        set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
+        if is_shared {
+            set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
+        }
     }
     bind_to(&socket, place)?;
     if kind == Kind::Stream {

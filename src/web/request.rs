@@ -46,12 +46,19 @@ pub struct Request<'a> {
 pub type Bad = u16;
 
 /// Where the head ends in what has come of a request: in front of the empty
-/// line. `None`: that is still to come. Says the same in whatever pieces it
-/// comes.
-pub fn end(data: &[u8]) -> Result<Option<usize>, Bad> {
-    let end = data.windows(4).position(|four| four == b"\r\n\r\n");
+/// line. `None`: that is still to come. Of the first `seen` bytes this was said
+/// before, and they are not looked at again: whoever sends a head byte by byte
+/// must not make pen read it thousands of times. Says the same in whatever
+/// pieces it comes.
+pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Bad> {
+    // The line's end may have begun there.
+    let start = seen.saturating_sub(3);
+    let mut fours = data.get(start..).unwrap_or_default().windows(4);
+    let end = fours.position(|four| four == b"\r\n\r\n").map(|at| start + at);
     let with_line = end.map_or(data.len(), |end| end + 4);
-    if !is_text(data.get(..with_line).unwrap_or_default()) {
+    let last = seen.checked_sub(1).and_then(|at| data.get(at));
+    let fresh = data.get(seen..with_line).unwrap_or_default();
+    if !is_text(last.copied().unwrap_or_default(), fresh) {
         return Err(400);
     }
     if end.unwrap_or(data.len()) > HEAD {
@@ -60,10 +67,9 @@ pub fn end(data: &[u8]) -> Result<Option<usize>, Bad> {
     Ok(end)
 }
 
-/// Whether these bytes can be a head, or its beginning: text in lines that end
+/// Whether these bytes, behind `last`, can be of a head: text in lines that end
 /// with CR LF.
-fn is_text(bytes: &[u8]) -> bool {
-    let mut last = 0;
+fn is_text(mut last: u8, bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| {
         let after_cr = std::mem::replace(&mut last, *byte) == b'\r';
         match byte {
@@ -260,22 +266,33 @@ mod tests {
 
     #[test]
     fn the_end_of_a_head() {
-        assert_eq!(end(b"GET / HTTP/1.0\r\n\r"), Ok(None));
-        assert_eq!(end(b"GET / HTTP/1.0\r\n\r\n\0\n"), Ok(Some(14)));
-        assert_eq!(end(b"GET / HTTP/1.0\r\r\n\r\n"), Err(400));
-        assert_eq!(end(&[b'x'; HEAD]), Ok(None));
-        assert_eq!(end(&[b'x'; HEAD + 1]), Err(431));
+        assert_eq!(end(b"GET / HTTP/1.0\r\n\r", 0), Ok(None));
+        assert_eq!(end(b"GET / HTTP/1.0\r\n\r\n\0\n", 0), Ok(Some(14)));
+        assert_eq!(end(b"GET / HTTP/1.0\r\r\n\r\n", 0), Err(400));
+        assert_eq!(end(&[b'x'; HEAD], 0), Ok(None));
+        assert_eq!(end(&[b'x'; HEAD + 1], 0), Err(431));
         let longest = ["x".repeat(HEAD).as_bytes(), b"\r\n\r\n"].concat();
-        assert_eq!(end(&longest), Ok(Some(HEAD)));
+        assert_eq!(end(&longest, 0), Ok(Some(HEAD)));
+        for seen in 1..=longest.len() - 1 {
+            assert_eq!(end(&longest, seen), Ok(Some(HEAD)));
+        }
+    }
+
+    #[test]
+    fn what_was_seen_is_not_looked_at_again() {
+        assert_eq!(end(b"\0\0\0\0A: b\r\n\r\n", 4), Ok(Some(8)));
+        assert_eq!(end(b"\r\n\r\n\0\0\0x", 7), Ok(None));
+        assert_eq!(end(b"A\r", 2), Ok(None));
+        assert_eq!(end(b"A\rB", 2), Err(400));
     }
 
     #[test]
     fn binary_data_and_bare_ends_of_lines_are_no_text() {
         for text in ["", "GET", "\r\nGET", "G\r\n\r\n", "\u{e9}\t", "G\r"] {
-            assert!(is_text(text.as_bytes()), "{text:?}");
+            assert!(is_text(0, text.as_bytes()), "{text:?}");
         }
         for bytes in [&b"\x16\x03\x01"[..], b"\n", b"G\0", b"G\n", b"G\rE", b"\r\r", b"\x7f"] {
-            assert!(!is_text(bytes), "{bytes:?}");
+            assert!(!is_text(0, bytes), "{bytes:?}");
         }
     }
 }

@@ -3,11 +3,12 @@
 //! for reading the file of the one and the random numbers of the other.
 
 use super::request::cut;
+use crate::sys;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Most bytes of a password file.
@@ -26,8 +27,15 @@ impl Secret {
     /// read.
     pub(super) fn read(path: &Path) -> Result<Secret, String> {
         let cannot = |e: io::Error| format!("{}: cannot read the password: {e}", path.display());
-        let mut file = File::open(path).map_err(cannot)?;
-        let mode = file.metadata().map_err(cannot)?.mode() & 0o7777;
+        // Without waiting for whoever could write to a pipe.
+        let mut options = File::options();
+        let file = options.read(true).custom_flags(sys::O_NONBLOCK).open(path);
+        let mut file = file.map_err(cannot)?;
+        let meta = file.metadata().map_err(cannot)?;
+        if !meta.is_file() {
+            return Err(format!("{}: cannot read the password: no regular file", path.display()));
+        }
+        let mode = meta.mode() & 0o7777;
         if mode & 0o077 != 0 {
             let path = path.display();
             return Err(format!("{path}: mode {mode:04o}, others may use it: chmod 600"));

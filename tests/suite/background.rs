@@ -1,6 +1,6 @@
 //! In the background: the start, the pid file, signals.
 
-use crate::differences::{INT, LISTEN_PATH, PARENT};
+use crate::differences::{INT, LISTEN_PATH, OTHER_PID_FILE, PARENT};
 use crate::harness::{
     At, Client, Dir, Place, Starter, better, letters, stale_socket, wait_until, worse,
 };
@@ -85,6 +85,30 @@ fn term_and_int_end_it_cleanly() {
         assert_eq!(pid_file.exists(), stays, "{signal}");
         assert_eq!(socket.exists(), worse(&LISTEN_PATH), "{signal}");
     }
+}
+
+/// When a new pen has started before the old one ends.
+#[test]
+fn a_pid_file_of_another_pen_stays() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let pid_file = dir.file("pen.pid");
+    let start = || {
+        let starter = Starter::new(&place).args(["-p", pid_file.to_str().unwrap()]);
+        starter.server(&place.at()).start()
+    };
+    let old = start();
+    let is_of = |pid: u32| fs::read_to_string(&pid_file).is_ok_and(|text| text == pid.to_string());
+    wait_until("the pid file is written", || is_of(old.pid()));
+    let new = start();
+    wait_until("the other pid file is written", || is_of(new.pid()));
+    drop(old);
+    if worse(&OTHER_PID_FILE) {
+        assert!(!pid_file.exists());
+        return;
+    }
+    assert!(is_of(new.pid()));
+    drop(new);
+    assert!(!pid_file.exists());
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The control port: who may use it, and what disturbs it.
 
-use crate::differences::{CONTROL_MODE, ESCAPED, NEW_COMMANDS, PIECES, SILENT_CLIENT};
+use crate::differences::{
+    CONTROL_MODE, ESCAPED, NEW_COMMANDS, PIECES, SHARED_CONTROL, SILENT_CLIENT,
+};
 use crate::harness::{
-    At, Client, Dir, Place, Starter, better, is_root, letters, skipped, wait_until, worse,
+    At, Client, Dir, Place, Starter, better, is_root, letters, refused, skipped, stale_socket,
+    wait_until, worse,
 };
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -49,6 +52,30 @@ fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
     assert_eq!(pen.ask("pid"), format!("{}\n", pen.pid()));
     drop(pen);
     assert!(!path.exists());
+}
+
+#[test]
+fn two_pens_do_not_share_one() {
+    let (place, dir) = (Place::new(), Dir::new());
+    for control in [place.at(), At::Unix(dir.file("ctl"))] {
+        let pen = Starter::new(&place).control(control.clone()).start();
+        if worse(&SHARED_CONTROL) {
+            let _second = Starter::new(&place).control(control).start();
+            return;
+        }
+        let (other, word) = (place.at().to_string(), control.to_string());
+        let user = if is_root() { "root" } else { "" };
+        let words = ["-C", &word, "-u", user, &other];
+        let words = if is_root() { &words[..] } else { &[words[0], words[1], words[4]] };
+        refused(words, &["-C ", &word, " in use"]);
+        assert_eq!(pen.ask("pid"), format!("{}\n", pen.pid()));
+        drop(pen);
+        // What was left behind by somebody who is gone is in nobody's way.
+        if let At::Unix(path) = &control {
+            stale_socket(path);
+        }
+        Starter::new(&place).control(control).start().ask("mode");
+    }
 }
 
 #[test]

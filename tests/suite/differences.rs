@@ -80,6 +80,10 @@ differences! {
         "logs that are made (`-l`)",
         "everybody can read them",
         "owner and group can";
+    OTHER_PID_FILE:
+        "pid file that another pen has written over",
+        "removed at the end",
+        "stays";
     DEVICE:
         "`-p` with a device",
         "removed at the end",
@@ -207,13 +211,17 @@ differences! {
     HTTP:
         "`-H`",
         "GET, POST and HEAD, one read at a time",
-        "every request of a connection, in pieces or not; an X-Forwarded-For of the client's is added to";
+        "every request of a connection, in pieces or not; pen's X-Forwarded-For comes last, whatever the client sent";
     DUMMY:
         "`dummy` without servers",
         "a crash",
         "the page";
 
     // Control.
+    SHARED_CONTROL:
+        "two pens with the same `-C`",
+        "answer in turn",
+        "the second does not start";
     WRONG_COMMAND:
         "wrong control command",
         "silent, 0, or a crash",
@@ -300,6 +308,10 @@ differences! {
         "control characters in requests",
         "go into the log",
         "dots";
+    LOG_PIPE:
+        "a pipe that nobody reads as the log, on HUP",
+        "everything waits for a reader",
+        "an error, the old log stays";
     LOG_BUFFER:
         "lines of the request log",
         "wait for a full buffer, HUP or the end",

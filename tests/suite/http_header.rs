@@ -2,7 +2,8 @@
 
 use crate::differences::HTTP;
 use crate::harness::{Backend, Place, Starter, better, pattern, worse};
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::mpsc;
 
 const OURS: &str = "X-Forwarded-Proto: http\r\nX-Forwarded-For: 127.0.0.1\r\n";
@@ -109,13 +110,110 @@ fn requests_of_any_kind_in_any_pieces() {
 fn what_the_client_says_is_not_the_last_word() {
     let text = "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n";
     let arrived = arrives(&["-H"], &[text.into()]);
-    let wanted = "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1, 127.0.0.1\r\n\
-        X-Forwarded-Proto: http\r\n\r\n";
+    let start = "GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.1\r\n";
     let wanted = match worse(&HTTP) {
-        true => wanted.replace(", 127.0.0.1", ""),
-        false => wanted.to_owned(),
+        true => format!("{start}X-Forwarded-Proto: http\r\n\r\n"),
+        false => format!("{start}{OURS}\r\n"),
     };
     assert_eq!(String::from_utf8_lossy(&arrived), wanted);
+}
+
+/// What arrives at a server that gives these answers, each when it has as many
+/// empty lines as were sent. The client waits for each before it goes on.
+fn dialogue(steps: &[(&str, &str)]) -> String {
+    let place = Place::new();
+    let (send, receive) = mpsc::channel();
+    let count = |text: &str| text.matches("\r\n\r\n").count();
+    let answers = steps.iter().map(|step| (count(step.0), step.1.to_owned()));
+    let answers: Vec<(usize, String)> = answers.collect();
+    let backend = Backend::start(place.at(), move |stream| {
+        let (mut from, mut to): (&TcpStream, &TcpStream) = (&stream, &stream);
+        let mut data = String::new();
+        let mut buffer = [0; 4096];
+        for (wanted, answer) in &answers {
+            let start = data.len();
+            while count(&data[start..]) < *wanted {
+                let length = from.read(&mut buffer).unwrap();
+                assert!(length > 0);
+                data += std::str::from_utf8(&buffer[..length]).unwrap();
+            }
+            to.write_all(answer.as_bytes()).unwrap();
+        }
+        let _ = send.send(data);
+    });
+    let pen = Starter::new(&place).args(["-H"]).server(&backend.at).start();
+    let client = pen.connect();
+    for (request, answer) in steps {
+        client.send(request);
+        assert_eq!(client.receive(answer.len()), answer.as_bytes());
+    }
+    receive.recv().unwrap()
+}
+
+const NONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n";
+const GET: &str = "GET / HTTP/1.1\r\n\r\n";
+
+/// The same as the server is to see it.
+fn with_ours(request: &str) -> String {
+    request.replace("\r\n\r\n", &format!("\r\n{OURS}\r\n"))
+}
+
+const CHANGES: [&str; 4] = [
+    "GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
+    "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
+    "GET / HTTP/1.1\r\nUpgrade:\r\n\r\n",
+    "CONNECT x:443 HTTP/1.1\r\n\r\n",
+];
+
+#[test]
+fn a_change_of_protocol_that_is_refused_is_none() {
+    if better(&HTTP) {
+        return;
+    }
+    let refused = "HTTP/1.1 405 No\r\nTransfer-Encoding: chunked\r\n\r\n\
+        20\r\nHTTP/1.1 101 x\r\nUpgrade: x\r\n\r\n\r\n\r\n0\r\n\r\n";
+    for change in CHANGES {
+        let steps = [(GET, NONE), (change, refused), (GET, NONE), (change, refused), (GET, NONE)];
+        let wanted: String = steps.iter().map(|step| with_ours(step.0)).collect();
+        assert_eq!(dialogue(&steps), wanted);
+    }
+}
+
+#[test]
+fn a_change_of_protocol_that_is_agreed_to() {
+    if better(&HTTP) {
+        return;
+    }
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+    let body = "HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\nHTTP/1.1 101 x\r\n\r\n";
+    let none = "HTTP/1.1 304 Not Modified\r\nContent-Length: 18\r\n\r\n";
+    for change in CHANGES {
+        let switch = match change.starts_with("CONNECT") {
+            true => "HTTP/1.1 200 OK\r\n\r\n",
+            false => SWITCHING,
+        };
+        let switch = [interim, switch].concat();
+        let head = "HEAD / HTTP/1.1\r\n\r\n";
+        let before = [(GET, body), (head, &body[..39]), (GET, none)];
+        let after = [(change, &switch[..]), (GET, GET), ("\r\n\r\n", "x"), (GET, "")];
+        let wanted: String = before.iter().map(|step| with_ours(step.0)).collect();
+        let wanted = wanted + &with_ours(change) + GET + "\r\n\r\n" + GET;
+        assert_eq!(dialogue(&[&before[..], &after].concat()), wanted);
+    }
+}
+
+/// A server that waits for more before it answers gets it, and what the client
+/// sends without waiting is no way around pen.
+#[test]
+fn nobody_waits_for_the_answer() {
+    if better(&HTTP) {
+        return;
+    }
+    for change in CHANGES {
+        let all = [change, GET, GET].concat();
+        assert_eq!(dialogue(&[(&all, NONE)]), with_ours(&all));
+    }
 }
 
 #[test]

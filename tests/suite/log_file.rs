@@ -1,6 +1,6 @@
 //! The request log (`-l`): its lines, its rotation, over UDP.
 
-use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, UDP_LOG, UNREAD};
+use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, LOG_PIPE, UDP_LOG, UNREAD};
 use crate::harness::{
     Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, wait_until, worse,
 };
@@ -168,6 +168,45 @@ fn the_last_lines_are_written_before_the_end() {
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(text.lines().count(), LINES);
     assert_eq!(pen.wait().code(), Some(0));
+}
+
+/// Whoever sends HUP may have put a pipe where the log was.
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_no_reload() {
+    if better(&LOG_PIPE) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let (log, pipe) = (dir.file("log"), dir.file("pipe"));
+    let pen = Starter::new(&place)
+        .args(["-l", log.to_str().unwrap()])
+        .server(&echo.at)
+        .control(place.at())
+        .expect("reloading on HUP")
+        .expect("cannot open the log")
+        .start();
+    let client = pen.connect();
+    let ask = |text: &str| {
+        client.send(text);
+        client.receive(text.len());
+    };
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    fs::rename(&log, dir.file("old")).unwrap();
+    fs::rename(&pipe, &log).unwrap();
+    pen.signal("HUP");
+    pen.says("cannot open the log");
+    let reply = pen.ask(&format!("log {}", log.display()));
+    assert!(reply.contains("cannot open the log"), "{reply}");
+    ask("still in the old one");
+    wait_until("the old log has it", || {
+        fs::read_to_string(dir.file("old")).unwrap().ends_with(" still in the old one\n")
+    });
+    // And signals are still answered.
+    fs::remove_file(&log).unwrap();
+    pen.signal("HUP");
+    wait_until("the log is there again", || log.exists());
 }
 
 #[test]

@@ -356,6 +356,23 @@ fn in_the_background() {
     assert_eq!(lines(&old, 2).len(), 2);
 }
 
+/// Whoever sends HUP may have put a pipe where the log was.
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_no_penlogd() {
+    if better(&LOG_PIPE) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let (at, log, old) = (place.at(2), dir.file("log"), dir.file("old"));
+    let penlogd = penlogd(at, &log, &[]);
+    fs::rename(&log, &old).unwrap();
+    assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+    signal(penlogd.child.id(), "HUP");
+    wait_until("it says so", || penlogd.has_said("cannot open the log"));
+    send(place.ip(3), at, &[WEB_LINE]);
+    assert_eq!(lines(&old, 1).len(), 1);
+}
+
 #[test]
 fn standard_output_serves_in_the_background_too() {
     if better(&PENLOGD_OUTPUT) {

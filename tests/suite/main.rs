@@ -30,6 +30,7 @@ mod failed_start;
 mod failover;
 mod hash_v6;
 mod hostile;
+mod http_applications;
 mod http_header;
 mod idle_time;
 mod installation;

@@ -1,11 +1,14 @@
 //! Names of hosts: several addresses, and look-ups that take their time.
 
-use crate::differences::{ADDRESSES, COMPANIONS, LOOKUP};
+use crate::differences::{ADDRESSES, COMPANIONS, LOOKUP, WEB};
 use crate::harness::{
-    At, Backend, Dir, PATIENCE, Place, Starter, finish, own_etc, program, skipped, with_etc, worse,
+    At, Backend, Dir, PATIENCE, Place, Starter, better, finish, own_etc, program, skipped,
+    with_etc, worse,
 };
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 /// Two addresses that have one name, and the file that says so.
@@ -59,16 +62,51 @@ fn each_address_of_a_control_port_is_tried() {
     assert_eq!(found, if worse(&COMPANIONS) { 1 } else { 2 });
 }
 
+/// A name server that does not answer for 3 seconds, and the files that name it.
+fn silent_dns(place: &Place) -> Option<(UdpSocket, Dir)> {
+    let Ok(silent) = UdpSocket::bind((place.ip, 53)) else {
+        skipped("port 53 cannot be had");
+        return None;
+    };
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    let resolv = format!("nameserver {}\noptions timeout:3 attempts:1\n", place.ip);
+    let files = [("resolv.conf", resolv.as_str()), ("nsswitch.conf", "hosts: dns\n")];
+    own_etc(&files).map(|etc| (silent, etc))
+}
+
+/// What is for the user of a listener's socket alone must not become the mode of
+/// other files, nor must other listeners wait.
+#[test]
+fn a_look_up_for_a_listener_changes_nothing_else() {
+    if better(&WEB) {
+        return;
+    }
+    let dns = Place::new();
+    let Some((silent, etc)) = silent_dns(&dns) else {
+        return;
+    };
+    let (place, dir) = (Place::new(), Dir::new());
+    let pen = Starter::new(&place).etc(etc.path()).control(place.at()).start();
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| pen.ask("web nobody.example.org:1"));
+        silent.recv(&mut [0; 1000]).unwrap();
+        let file = dir.file("pen.cfg");
+        assert_eq!(pen.ask(&format!("write {}", file.display())), "");
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644, "{mode:o}");
+        let start = Instant::now();
+        let web = place.at();
+        assert_eq!(pen.ask(&format!("web {web}")), format!("{web}\n"));
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(!asks.is_finished());
+        asks.join().unwrap();
+    });
+}
+
 #[test]
 fn a_look_up_holds_up_nobody() {
     let dns = Place::new();
-    let Ok(silent) = UdpSocket::bind((dns.ip, 53)) else {
-        return skipped("port 53 cannot be had");
-    };
-    silent.set_read_timeout(Some(PATIENCE)).unwrap();
-    let resolv = format!("nameserver {}\noptions timeout:3 attempts:1\n", dns.ip);
-    let files = [("resolv.conf", resolv.as_str()), ("nsswitch.conf", "hosts: dns\n")];
-    let Some(etc) = own_etc(&files) else {
+    let Some((silent, etc)) = silent_dns(&dns) else {
         return;
     };
     let place = Place::new();

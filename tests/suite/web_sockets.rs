@@ -45,6 +45,25 @@ fn a_unix_socket_is_for_its_user_alone() {
 }
 
 #[test]
+fn two_pens_do_not_share_one() {
+    if better(&WEB) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    for web in [place.at(), At::Unix(dir.file("web"))] {
+        let word = web.to_string();
+        let pen = Starter::new(&place).args(["--web", &word]).control(place.at()).start();
+        let other = Starter::new(&place).control(place.at()).start();
+        let reply = other.ask(&format!("web {word}"));
+        assert!(reply.contains(&word) && reply.contains(" in use"), "{reply}");
+        assert_eq!(other.ask("web"), "");
+        assert_eq!(get(&web, "/healthz").status, 503);
+        drop(pen);
+        assert_eq!(other.ask(&format!("web {word}")), format!("{word}\n"));
+    }
+}
+
+#[test]
 fn root_without_a_user_gets_none() {
     if better(&WEB) {
         return;

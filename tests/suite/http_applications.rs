@@ -1,0 +1,215 @@
+//! `-H` with real web servers: what an application sees of the client, whatever
+//! the client says of itself.
+
+use crate::differences::HTTP;
+use crate::harness::{At, Dir, Place, Starter, better, skipped, wait_until};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A web server with an application that says what it sees of both fields:
+/// `SEES for|proto`. Killed when this goes.
+struct Server {
+    at: At,
+    child: Child,
+    _dir: Dir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a program; `None`, said aloud, where there is none. `prepare` fills a
+/// directory for it and gives its arguments.
+fn start(
+    place: &Place,
+    programs: &[&str],
+    prepare: impl FnOnce(&Path, &At) -> Vec<String>,
+) -> Option<Server> {
+    let paths = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+    let is_there = |name: &&&str| std::env::split_paths(&paths).any(|dir| dir.join(name).exists());
+    let Some(program) = programs.iter().find(is_there) else {
+        skipped(&format!("{} is not installed", programs[0]));
+        return None;
+    };
+    let (dir, at) = (Dir::new().open_to_all(), place.at());
+    let mut command = Command::new(program);
+    command.args(prepare(dir.path(), &at)).env("PATH", paths);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut server = Server { at, child: command.spawn().unwrap(), _dir: dir };
+    wait_until(format!("{program} starts"), || {
+        assert_eq!(server.child.try_wait().unwrap(), None, "{program} ended");
+        server.at.is_listening()
+    });
+    Some(server)
+}
+
+const CGI: &str = "#!/bin/sh\n\
+    printf 'Content-Type: text/plain\\r\\n\\r\\nSEES %s|%s\\n' \
+    \"$HTTP_X_FORWARDED_FOR\" \"$HTTP_X_FORWARDED_PROTO\"\n";
+
+/// A program for servers to run.
+fn cgi(dir: &Path) {
+    fs::create_dir(dir.join("cgi-bin")).unwrap();
+    let file = dir.join("cgi-bin/app");
+    fs::write(&file, CGI).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn python(place: &Place) -> Option<Server> {
+    const APPLICATION: &str = "\
+import socketserver, sys
+from wsgiref.simple_server import WSGIServer, make_server
+class Server(WSGIServer):
+    def server_bind(self): # without looking up its own name
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address
+        self.setup_environ()
+def sees(seen, start):
+    names = ['HTTP_X_FORWARDED_FOR', 'HTTP_X_FORWARDED_PROTO']
+    start('200 OK', [('Content-Type', 'text/plain')])
+    return [('SEES %s|%s\\n' % tuple(seen.get(name) for name in names)).encode()]
+make_server(sys.argv[1], int(sys.argv[2]), sees, Server).serve_forever()
+";
+    start(place, &["python3"], |_, at| {
+        let at = at.inet();
+        ["-c", APPLICATION, &at.ip().to_string(), &at.port().to_string()].map(str::to_owned).into()
+    })
+}
+
+fn busybox(place: &Place) -> Option<Server> {
+    let list = Command::new("busybox").arg("--list").output();
+    if list.is_ok_and(|list| !String::from_utf8_lossy(&list.stdout).contains("httpd\n")) {
+        skipped("busybox has no httpd");
+        return None;
+    }
+    start(place, &["busybox"], |dir, at| {
+        cgi(dir);
+        let dir = dir.to_str().unwrap();
+        ["httpd", "-f", "-p", &at.to_string(), "-h", dir].map(str::to_owned).into()
+    })
+}
+
+fn nginx(place: &Place) -> Option<Server> {
+    start(place, &["nginx"], |dir, at| {
+        let file = dir.join("conf");
+        let dir = dir.to_str().unwrap();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|what| format!("{what}_temp_path {dir}/{what};\n"));
+        let text = format!(
+            "daemon off;\nmaster_process off;\npid {dir}/pid;\nerror_log {dir}/log;\n\
+             events {{}}\nhttp {{\naccess_log off;\nunderscores_in_headers on;\n\
+             ignore_invalid_headers off;\n{}server {{\nlisten {at};\nlocation / {{\n\
+             return 200 \"SEES $http_x_forwarded_for|$http_x_forwarded_proto\\n\";\n}}\n}}\n}}\n",
+            temporary.concat()
+        );
+        fs::write(&file, text).unwrap();
+        ["-p", dir, "-c", file.to_str().unwrap()].map(str::to_owned).into()
+    })
+}
+
+/// In one process, so that it can be killed.
+fn apache(place: &Place) -> Option<Server> {
+    start(place, &["apache2"], |dir, at| {
+        cgi(dir);
+        let file = dir.join("conf");
+        let dir = dir.to_str().unwrap();
+        let modules = ["mpm_prefork", "authz_core", "alias", "cgi"].map(|name| {
+            format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")
+        });
+        let text = format!(
+            "ServerRoot {dir}\nDefaultRuntimeDir {dir}\nServerName x\nListen {at}\n\
+             User nobody\nGroup nogroup\nPidFile {dir}/pid\nErrorLog {dir}/log\n\
+             DocumentRoot {dir}\nHttpProtocolOptions Unsafe\nMergeTrailers on\n{}\
+             ScriptAlias /cgi-bin/ {dir}/cgi-bin/\n",
+            modules.concat()
+        );
+        fs::write(&file, text).unwrap();
+        ["-X", "-f", file.to_str().unwrap()].map(str::to_owned).into()
+    })
+}
+
+/// What a client may put into a request, beside what belongs there.
+const CASES: &[&str] = &[
+    "",
+    "X-Forwarded-For: 10.0.0.9\r\n",
+    "x-forwarded-for:\r\n",
+    "X-Forwarded-For: 10.0.0.9\r\nA: b\r\nX-Forwarded-For: 10.0.0.8\r\n",
+    "X-Forwarded-For: \"10.0.0.9\r\n",
+    "X-Forwarded-For: 10.0.0.9 (\\\r\n",
+    "X-Forwarded-For: 10.0.0.9\r\n , 10.0.0.8\r\n",
+    "X_Forwarded_For: 10.0.0.9\r\n",
+    "X-Forwarded_For: 10.0.0.9\r\nX.Forwarded.For: 10.0.0.8\r\n",
+    "X-Forwarded-Proto: https\r\n",
+    "X_Forwarded_Proto: https\r\n",
+    "Connection: X-Forwarded-For, keep-alive\r\n",
+    "A: b\r\n X-Forwarded-For: 10.0.0.9\r\n",
+    "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
+    "Upgrade:\r\n",
+    "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    "X-Forwarded-For: 10.0.0.9\r\nA : b\r\n",
+    "A : b\r\nX-Forwarded-For: 10.0.0.9\r\n",
+];
+
+/// What an application sees last of each field, for each request of a
+/// connection that it was asked for.
+fn sees(place: &Place, server: &Server, case: &str) -> Vec<(String, String)> {
+    let pen = Starter::new(place)
+        .args(["-H"])
+        .expect("HTTP request that can be read in two ways")
+        .server(&server.at)
+        .start();
+    let client = pen.connect();
+    let chunks = "Transfer-Encoding: chunked\r\n\r\n0\r\nX-Forwarded-For: 10.0.0.7\r\n\r\n";
+    let last = "X-Forwarded-For: 10.0.0.6\r\nConnection: close\r\n\r\n";
+    let get = "GET /cgi-bin/app HTTP/1.1\r\nHost: x\r\n";
+    client.send(format!("{get}{case}{chunks}{get}{last}"));
+    let mut data = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut &client.0, &mut data);
+    let text = String::from_utf8_lossy(&data);
+    let lines = text.lines().filter_map(|line| line.strip_prefix("SEES "));
+    let last = |list: &str| list.rsplit(',').next().unwrap_or_default().trim().to_owned();
+    lines.filter_map(|line| line.split_once('|').map(|(a, b)| (last(a), last(b)))).collect()
+}
+
+/// All of these servers read a request in every case but the last two, which
+/// each reads differently; nginx and Apache read the next one, too.
+fn sees_pens_value_last(server: impl Fn(&Place) -> Option<Server>, requests: usize) {
+    if better(&HTTP) {
+        return;
+    }
+    let place = Place::new();
+    let Some(server) = server(&place) else { return };
+    for case in CASES {
+        let seen = sees(&place, &server, case);
+        let ours = ("127.0.0.1".to_owned(), "http".to_owned());
+        let is_plain = !case.contains("A : b");
+        let seen = if is_plain { &seen[..] } else { &seen[..seen.len().min(1)] };
+        assert!(seen.iter().all(|seen| *seen == ours), "{case:?}: {seen:?}");
+        assert!(!is_plain || seen.len() == requests, "{case:?}: {seen:?}");
+    }
+}
+
+#[test]
+fn pythons_wsgiref_sees_pens_value_last() {
+    sees_pens_value_last(python, 1);
+}
+
+#[test]
+fn busybox_httpd_sees_pens_value_last() {
+    sees_pens_value_last(busybox, 1);
+}
+
+#[test]
+fn nginx_sees_pens_value_last() {
+    sees_pens_value_last(nginx, 2);
+}
+
+#[test]
+fn apache_sees_pens_value_last() {
+    sees_pens_value_last(apache, 2);
+}
