@@ -12,6 +12,7 @@ use crate::listen;
 use crate::message;
 use crate::process::{self, Parent, PidFile};
 use crate::report;
+use crate::session;
 use crate::state::{Pen, Phase};
 use crate::sys::{self, Kind, Resource, Signal, Signals};
 use crate::udp;
@@ -80,6 +81,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
         control::check_transparent()?;
     }
     control::open_log(&pen)?;
+    control::open_conn_log(&pen)?;
     if let Some(path) = &start.pid_file {
         left.pid_file = Some(PidFile::write(path)?);
     }
@@ -90,6 +92,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     serve_signals(&pen, &signals);
     message::say("pen is stopping");
     pen.log.flush();
+    session::log_the_rest(&pen);
     drop(left);
     Ok(())
 }
@@ -176,7 +179,7 @@ fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
 /// takes effect as a whole or not at all. What is wrong is said.
 fn reload(pen: &Pen) {
     message::say("reloading on HUP");
-    let results = [control::open_log(pen), control::configure(pen)];
+    let results = [control::open_log(pen), control::open_conn_log(pen), control::configure(pen)];
     for why in results.into_iter().filter_map(Result::err) {
         why.lines().for_each(message::say);
     }

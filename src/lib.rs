@@ -27,7 +27,7 @@
 //! | X-Forwarded-For | [`http`] |
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
 //! | who may have how many descriptors | [`budget`] |
-//! | who is connected, who is idle | [`connections`], [`idle`] |
+//! | who is connected, who is idle, why they end | [`connections`], [`idle`], [`ending`] |
 //! | what is known at a moment; how scripts see it | [`facts`], [`report`] |
 //! | the web interface | [`web`] |
 //! | who comes in by its door and the control port's | [`visitors`] |
@@ -72,6 +72,7 @@ pub mod control;
 pub mod control_socket;
 pub mod crowd;
 pub mod daemon;
+pub mod ending;
 pub mod facts;
 pub mod files;
 pub mod flows;

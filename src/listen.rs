@@ -8,9 +8,11 @@
 use crate::addr::{self, Endpoint};
 use crate::client::Client;
 use crate::connect::{self, Stream};
+use crate::connections::Slot;
 use crate::files::Spot;
 use crate::message::{self, Trouble};
 use crate::session::{self, Arrival};
+use crate::settings::Settings;
 use crate::state::Pen;
 use crate::sys::{self, Kind, Place, Received};
 use std::fs;
@@ -21,7 +23,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// How long accept rests when the system is out of something.
@@ -32,12 +34,13 @@ const DATAGRAM_ROOM: u32 = 4 << 20;
 
 /// A socket that accepts.
 pub struct Listener {
-    socket: Socket,
+    socket: Arc<Socket>,
     path: Option<SocketPath>,
     /// The address for messages and reports, with the port the kernel chose.
     pub address: String,
 }
 
+#[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -80,15 +83,21 @@ impl Drop for SocketPath {
 }
 
 impl Listener {
-    /// Listens at an address as given on the command line.
-    pub fn open(word: &str, kind: Kind, backlog: u32) -> Result<Listener, String> {
+    /// Listens for clients, as the settings say.
+    pub fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
+        Listener::open(word, settings.start.kind, settings.backlog, settings.client_keepalive)
+    }
+
+    /// Listens at an address as given on the command line. TCP clients that are
+    /// silent for `idle` are asked whether they are there ([`sys::keep_alive`]).
+    pub fn open(word: &str, kind: Kind, backlog: u32, idle: Duration) -> Result<Listener, String> {
         match addr::endpoint(word)? {
             Endpoint::Unix(path) => Listener::unix(&path, kind, backlog)
                 .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
             Endpoint::Inet(all) => {
                 let mut result = Err(String::new());
                 for at in all {
-                    result = Listener::inet(at, kind, backlog)
+                    result = Listener::inet(at, kind, backlog, idle)
                         .map_err(|e| format!("{word}: cannot listen on {at}: {e}"));
                     if result.is_ok() {
                         break;
@@ -99,9 +108,9 @@ impl Listener {
         }
     }
 
-    fn inet(at: SocketAddr, kind: Kind, backlog: u32) -> io::Result<Listener> {
+    fn inet(at: SocketAddr, kind: Kind, backlog: u32, idle: Duration) -> io::Result<Listener> {
         let place = Place::Inet(at);
-        let socket = sys::listening_socket(place, kind, backlog)?;
+        let socket = sys::bound_socket(place, kind)?;
         // Only asked for its name: a socket is a socket.
         let socket = UdpSocket::from(socket);
         let address = socket.local_addr()?.to_string();
@@ -114,6 +123,9 @@ impl Listener {
                 // For its clients, who inherit it.
                 let _ = socket.set_nodelay(true);
                 let _ = socket.set_read_timeout(Some(connect::QUIET));
+                let _ = socket.set_write_timeout(Some(connect::STALL));
+                let _ = sys::keep_alive(&socket, idle);
+                sys::accept_on(&socket, backlog)?;
                 Socket::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {
@@ -127,7 +139,7 @@ impl Listener {
                 }
             }
         };
-        Ok(Listener { socket, path: None, address })
+        Ok(Listener { socket: socket.into(), path: None, address })
     }
 
     fn unix(path: &Path, kind: Kind, backlog: u32) -> io::Result<Listener> {
@@ -139,9 +151,10 @@ impl Listener {
             }
             Err(_) => {}
         }
-        let socket = sys::listening_socket(Place::Unix(path), kind, backlog)?;
+        let socket = sys::bound_socket(Place::Unix(path), kind)?;
         let socket = match kind {
             Kind::Stream => {
+                sys::accept_on(&socket, backlog)?;
                 let socket = UnixListener::from(socket);
                 socket.set_nonblocking(true)?;
                 Socket::Unix(socket)
@@ -149,7 +162,7 @@ impl Listener {
             Kind::Datagram => Socket::Datagram(connect::stream(socket)),
         };
         Ok(Listener {
-            socket,
+            socket: socket.into(),
             path: Some(SocketPath::new(path)?),
             address: path.display().to_string(),
         })
@@ -157,7 +170,7 @@ impl Listener {
 
     /// The next client; `WouldBlock` if there is none.
     pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
-        let (socket, peer) = match &self.socket {
+        let (socket, peer) = match &*self.socket {
             Socket::Tcp(listener) => {
                 let (socket, addr) = listener.accept()?;
                 let addr = addr::canonical(addr);
@@ -169,6 +182,7 @@ impl Listener {
                 let (socket, _) = listener.accept()?;
                 // Not inherited.
                 let _ = socket.set_read_timeout(Some(connect::QUIET));
+                let _ = socket.set_write_timeout(Some(connect::STALL));
                 let (client, port) = (Client::Unix, 0);
                 (OwnedFd::from(socket), Peer { client, port })
             }
@@ -190,7 +204,7 @@ impl Listener {
     /// The next datagram and the socket that it came through; `WouldBlock` if
     /// there is none.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
-        match &self.socket {
+        match &*self.socket {
             Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
             Socket::Anywhere(socket) => {
                 Ok((sys::receive_there(socket, buffer)?, Arc::clone(socket)))
@@ -202,7 +216,7 @@ impl Listener {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
+        match &*self.socket {
             Socket::Tcp(listener) => listener.as_fd(),
             Socket::Unix(listener) => listener.as_fd(),
             Socket::Datagram(socket) | Socket::Anywhere(socket) => socket.as_fd(),
@@ -216,6 +230,8 @@ pub struct Door {
     /// no listener at all.
     next: Mutex<Option<Option<Listener>>>,
     moved: AtomicBool,
+    /// What it accepts on.
+    socket: Mutex<Weak<Socket>>,
     path: Mutex<Option<SocketPath>>,
     bell: UnixStream,
     ear: UnixStream,
@@ -230,6 +246,7 @@ impl Door {
         Ok(Door {
             next: Mutex::default(),
             moved: AtomicBool::new(false),
+            socket: Mutex::default(),
             path: Mutex::default(),
             bell,
             ear,
@@ -248,12 +265,23 @@ impl Door {
 
     fn replace(&self, mut listener: Option<Listener>) {
         let path = listener.as_mut().and_then(|listener| listener.path.take());
+        let socket = listener.as_ref().map(|listener| Arc::downgrade(&listener.socket));
+        *crate::lock(&self.socket) = socket.unwrap_or_default();
         let old_path = std::mem::replace(&mut *crate::lock(&self.path), path);
         let unused = crate::lock(&self.next).replace(listener);
         drop((old_path, unused));
         self.moved.store(true, SeqCst);
         // A full pipe has rung already.
         let _ = (&self.bell).write(&[1]);
+    }
+
+    /// TCP clients that come from now on are asked whether they are there when
+    /// they are silent for `idle`.
+    pub fn keep_alive(&self, idle: Duration) {
+        let socket = crate::lock(&self.socket).upgrade();
+        if let Some(Socket::Tcp(listener)) = socket.as_deref() {
+            let _ = sys::keep_alive(listener, idle);
+        }
     }
 
     /// Removes the Unix socket's file, at the end.
@@ -265,6 +293,15 @@ impl Door {
     /// Whether there is a new listener to fetch.
     pub fn has_moved(&self) -> bool {
         self.moved.load(SeqCst)
+    }
+
+    /// Waits until somebody may want to come in, or there is a new listener.
+    fn wait(&self, entrance: &Entrance) -> io::Result<()> {
+        match &entrance.current {
+            _ if entrance.old.is_some() => Ok(()),
+            Some(open) => sys::wait_either(open, &self.ear),
+            None => sys::wait_either(&self.ear, &self.ear),
+        }
     }
 
     /// The next client, however long it takes and wherever it comes in.
@@ -291,11 +328,11 @@ impl Door {
                 }
             }
             let Some(open) = &entrance.current else {
-                sys::wait_either(&self.ear, &self.ear)?;
+                self.wait(entrance)?;
                 continue;
             };
             match take(open) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => sys::wait_either(open, &self.ear)?,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.wait(entrance)?,
                 other => return other,
             }
         }
@@ -331,16 +368,33 @@ impl Entrance {
 /// Threads that a connection takes, one for each direction.
 const THREADS: usize = 2;
 
+/// A slot for the next client. That clients wait because all are taken is said.
+/// `None` if there is something else to do first.
+fn find_slot(pen: &Arc<Pen>, entrance: &Entrance, full: &mut Trouble) -> Option<Slot> {
+    let connections = &pen.connections;
+    if let Some(slot) = connections.take_now() {
+        return Some(slot);
+    }
+    if full.is_due() && pen.door.wait(entrance).is_ok() && !pen.door.has_moved() {
+        if let Some(most) = connections.full() {
+            full.say(format_args!(
+                "clients wait: all {most} connections are in use (see -x and ulimit -n)"
+            ));
+        }
+    }
+    connections.take(|| pen.door.has_moved(), message::MINUTE)
+}
+
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
     let door = &pen.door;
     let mut entrance = Entrance::default();
     let mut slot = None;
     let mut threads = pen.workers.claim();
-    let mut trouble = Trouble::default();
+    let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
     loop {
         door.refresh(&mut entrance);
-        let taken = slot.take().or_else(|| pen.connections.take(|| door.has_moved()));
+        let taken = slot.take().or_else(|| find_slot(pen, &entrance, &mut full));
         let Some(place) = taken else {
             continue;
         };

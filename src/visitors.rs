@@ -68,7 +68,7 @@ pub fn check(settings: &Settings) -> Result<(), &'static str> {
 /// file in its place meanwhile. Elsewhere it is made with the owner's rights.
 pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
     let listen = || {
-        let listener = || Listener::open(word, Kind::Stream, BACKLOG);
+        let listener = || Listener::open(word, Kind::Stream, BACKLOG, Duration::ZERO);
         sys::with_umask(0o177, listener).map_err(|why| format!("{what} {why}"))
     };
     let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
