@@ -51,6 +51,10 @@ pub enum Timer {
     Tracking,
     /// How long a quiet connection may live.
     IdleTimeout,
+    /// How long one that is half closed may.
+    HalfClosedTimeout,
+    /// How long a silent peer is not asked whether it is there.
+    ClientKeepalive,
 }
 
 /// Who must pass an access list.
@@ -102,6 +106,10 @@ pub enum Command {
     ClientsMax(Option<usize>),
     /// `close N`
     Close(usize),
+    /// `conn_log`
+    ConnLog(Option<String>),
+    /// `no conn_log`
+    NoConnLog,
     /// `conn_max`
     ConnMax(Option<usize>),
     /// `connection N`

@@ -25,6 +25,11 @@ const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 /// `WouldBlock`, and the reader can let its buffer go.
 pub const QUIET: Duration = Duration::from_secs(1);
 
+/// A write to a stream socket whose peer makes no room for so long ends with
+/// `WouldBlock`, and the writer can see whether the connection has ended
+/// meanwhile.
+pub const STALL: Duration = Duration::from_secs(3);
+
 /// A connected socket, TCP, UDP or Unix alike, that several threads use. See
 /// [`crate::workers::Buffer`] for why it is a `File`.
 pub type Stream = Arc<File>;
@@ -46,6 +51,9 @@ pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<St
     };
     if kind == Kind::Stream {
         let _ = socket.set_read_timeout(Some(QUIET));
+        if settings.timeout > STALL || cfg!(not(target_os = "linux")) {
+            let _ = socket.set_write_timeout(Some(STALL));
+        }
     }
     Ok(stream(socket))
 }
@@ -85,7 +93,7 @@ fn inet(
         let _ = socket.set_nodelay(true);
     }
     if settings.keepalive && kind == Kind::Stream {
-        let _ = sys::keep_alive(&socket);
+        let _ = sys::keep_alive(&socket, settings.client_keepalive);
     }
     Ok(socket)
 }

@@ -1,6 +1,7 @@
 //! The table of connections: how many there may be, and which there are.
 
 use crate::client::Client;
+use crate::ending::Reason;
 use crate::session::Connection;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -113,28 +114,20 @@ impl Connections {
         Hold(Arc::clone(self))
     }
 
-    /// A free slot; waits until there is one. `None` if something else is to
-    /// be done first, which is asked again after each [`Connections::wake`].
-    pub fn take(self: &Arc<Connections>, interrupted: impl Fn() -> bool) -> Option<Slot> {
+    /// A free slot; waits so long at most, and no longer than until something
+    /// else is to be done first, which is asked after each [`Connections::wake`].
+    pub fn take(
+        self: &Arc<Connections>,
+        interrupted: impl Fn() -> bool,
+        limit: Duration,
+    ) -> Option<Slot> {
         let mut table = crate::lock(&self.table);
+        let mut end = None;
         while !interrupted() {
             if let Some(slot) = self.reserve(&mut table) {
                 return Some(slot);
             }
-            table.waiting = true;
-            table = self.freed.wait(table).unwrap_or_else(PoisonError::into_inner);
-        }
-        None
-    }
-
-    /// A free slot; waits so long at most.
-    pub fn take_within(self: &Arc<Connections>, limit: Duration) -> Option<Slot> {
-        let mut table = crate::lock(&self.table);
-        if let Some(slot) = self.reserve(&mut table) {
-            return Some(slot);
-        }
-        let end = Instant::now() + limit;
-        loop {
+            let end = *end.get_or_insert_with(|| Instant::now() + limit);
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
@@ -142,10 +135,8 @@ impl Connections {
             table.waiting = true;
             let waited = self.freed.wait_timeout(table, left);
             table = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if let Some(slot) = self.reserve(&mut table) {
-                return Some(slot);
-            }
         }
+        None
     }
 
     /// Slots that are not free.
@@ -153,10 +144,11 @@ impl Connections {
         crate::lock(&self.table).taken()
     }
 
-    /// Whether somebody waits for a slot in vain.
-    pub fn is_full(&self) -> bool {
+    /// How many clients there may be, if there are so many.
+    pub fn full(&self) -> Option<usize> {
         let table = crate::lock(&self.table);
-        table.waiting && table.taken() >= table.max.min(table.limit)
+        let most = table.max.min(table.limit);
+        (table.used() >= most).then_some(most)
     }
 
     /// A free slot, if there is one now.
@@ -216,7 +208,7 @@ impl Connections {
         })
     }
 
-    /// Closes what slot `index` holds; `false` beyond the maximum.
+    /// Closes what slot `index` holds, by command; `false` beyond the maximum.
     pub fn close(&self, index: usize) -> bool {
         let live = {
             let mut table = crate::lock(&self.table);
@@ -233,7 +225,7 @@ impl Connections {
             }
         };
         if let Some(connection) = live {
-            connection.close();
+            connection.close(Reason::Command);
         }
         true
     }
@@ -289,7 +281,7 @@ impl Slot {
             doomed
         };
         if doomed {
-            connection.close();
+            connection.close(Reason::Command);
         }
     }
 }
@@ -320,11 +312,13 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
     fn slots_are_used_again_and_waited_for() {
         let connections = Connections::new(2);
         let take = || {
-            let mut slot = connections.take(|| false).unwrap();
+            let mut slot = connections.take(|| false, LONG).unwrap();
             slot.enter(Client::Unix);
             slot
         };
@@ -359,7 +353,7 @@ mod tests {
         let stop = std::sync::atomic::AtomicBool::new(false);
         let order = std::sync::atomic::Ordering::SeqCst;
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| connections.take(|| stop.load(order)).is_none());
+            let waiter = scope.spawn(|| connections.take(|| stop.load(order), LONG).is_none());
             while !crate::lock(&connections.table).waiting {
                 std::thread::yield_now();
             }
@@ -372,7 +366,7 @@ mod tests {
     #[test]
     fn reports_tell_reserved_from_connecting() {
         let connections = Connections::new(1);
-        let mut slot = connections.take(|| false).unwrap();
+        let mut slot = connections.take_now().unwrap();
         assert!(matches!(connections.look(0), Some(Look::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
         slot.enter(Client::Unix);

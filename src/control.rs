@@ -8,6 +8,7 @@ use crate::connections::Look;
 use crate::files;
 use crate::listen::Listener;
 use crate::log::Output;
+use crate::log::connections::ConnLog;
 use crate::message;
 use crate::report;
 use crate::server::Server;
@@ -247,10 +248,18 @@ pub fn write_page(path: &Path, page: &str) -> Result<(), String> {
         .map_err(|e| format!("{}: cannot write the report: {e}", path.display()))
 }
 
-/// Opens what a running pen has open, at start or after HUP.
+/// Opens the request log, at start or after HUP.
 pub fn open_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().log {
         Some(target) => pen.log.switch(Output::open(target, !pen.is_running())?),
+        None => Ok(()),
+    }
+}
+
+/// Opens the connection log, at start or after HUP.
+pub fn open_conn_log(pen: &Pen) -> Result<(), String> {
+    match &pen.settings().conn_log {
+        Some(target) => pen.conn_log.switch(ConnLog::open(target, !pen.is_running())?),
         None => Ok(()),
     }
 }
@@ -263,7 +272,7 @@ pub fn open_listener(pen: &Pen) -> Result<(), String> {
 }
 
 fn open_at(pen: &Pen, settings: &Settings, word: &str) -> Result<(), String> {
-    let listener = Listener::open(word, settings.start.kind, settings.backlog)?;
+    let listener = Listener::open_for_clients(word, settings)?;
     message::debug(1, || format!("listening on {}", listener.at));
     pen.set(|s| s.own = Some(listener.at.clone()));
     pen.open_door(listener);

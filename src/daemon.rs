@@ -15,6 +15,7 @@ use crate::loops;
 use crate::message;
 use crate::process::{self, Parent, PidFile};
 use crate::report;
+use crate::session;
 use crate::settings::Settings;
 use crate::state::{Pen, Phase};
 use crate::sys::{self, Kind, Resource, Signal, Signals};
@@ -92,6 +93,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
         control::check_transparent()?;
     }
     control::open_log(&pen)?;
+    control::open_conn_log(&pen)?;
     if let Some(path) = &start.pid_file {
         left.pid_file = Some(PidFile::write(path)?);
     }
@@ -104,6 +106,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     message::say("pen is stopping");
     process::end(move || {
         pen.log.flush();
+        session::log_the_rest(&pen);
         drop(left);
     });
     Ok(())
@@ -221,7 +224,7 @@ fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
 /// takes effect as a whole or not at all. What is wrong is said.
 fn reload(pen: &Pen) {
     message::say("reloading on HUP");
-    let results = [control::open_log(pen), control::configure(pen)];
+    let results = [control::open_log(pen), control::open_conn_log(pen), control::configure(pen)];
     for why in results.into_iter().filter_map(Result::err) {
         why.lines().for_each(message::error);
     }

@@ -1,10 +1,14 @@
-//! Ends connections on which nothing has moved for the idle time. The copying
-//! threads know nothing of it: this one looks at their byte counts now and
-//! then, and sleeps for good while there is no idle time.
+//! Ends connections on which nothing has moved for the idle time, and those
+//! whose client has gone while nobody reads from it. The copying threads know
+//! nothing of it: this one looks at their byte counts now and then.
 
+use crate::ending::Reason;
 use crate::idlers;
-use crate::message::{self, Trouble};
+use crate::message::Trouble;
+use crate::relay::Direction;
+use crate::session::Connection;
 use crate::state::Pen;
+use crate::sys;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,19 +31,10 @@ impl IdleWatch {
     }
 
     /// Waits for a change, `limit` at most.
-    fn wait(&self, limit: Option<Duration>) {
+    fn wait(&self, limit: Duration) {
         let guard = crate::lock(&self.changed);
-        let mut guard = match limit {
-            Some(limit) => {
-                let waited = self.bell.wait_timeout_while(guard, limit, |changed| !*changed);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => {
-                let waited = self.bell.wait_while(guard, |changed| !*changed);
-                waited.unwrap_or_else(PoisonError::into_inner)
-            }
-        };
-        *guard = false;
+        let waited = self.bell.wait_timeout_while(guard, limit, |changed| !*changed);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 
@@ -65,23 +60,39 @@ impl Seen {
 pub fn watch(pen: &Arc<Pen>) {
     let mut trouble = Trouble::default();
     loop {
-        let started = idlers::start(pen);
-        if let Err(e) = &started {
+        if let Err(e) = idlers::start(pen) {
             trouble.say(format_args!("idlers wait: cannot start a thread: {e}"));
         }
-        let Some(limit) = pen.settings().idle_limit() else {
-            pen.idle_watch.wait(started.is_err().then_some(LONGEST));
-            continue;
-        };
-        let pause = (limit / 8).clamp(SHORTEST, LONGEST);
-        pen.idle_watch.wait(Some(pause));
+        let settings = pen.settings();
+        let (whole, half) = (settings.idle_limit(), settings.half_closed_limit());
+        let limit = whole.into_iter().chain(half).min().unwrap_or(Duration::MAX);
+        pen.idle_watch.wait((limit / 8).clamp(SHORTEST, LONGEST));
         let now = Instant::now();
         for (_, connection) in pen.connections.live() {
-            if connection.quiet_for(now) >= limit {
-                let client = connection.client;
-                message::debug(1, || format!("{client}: closed after {} s idle", limit.as_secs()));
-                connection.close();
+            let quiet = connection.quiet_for(now);
+            if whole.is_some_and(|limit| quiet >= limit) {
+                connection.close(Reason::Idle);
+            } else if connection.ended_bits() != 0 && half.is_some_and(|limit| quiet >= limit) {
+                connection.close(Reason::HalfClosed);
+            } else if !quiet.is_zero() && connection.flow.is_none() {
+                end_if_gone(&connection);
             }
         }
+    }
+}
+
+/// Ends a connection whose client has gone, if nobody reads from it: it had ended
+/// its side (the kernel of one who has closed for good answers keep-alive with a
+/// reset), or the server does not take what it sent.
+fn end_if_gone(connection: &Connection) {
+    let client = &**connection.source(Direction::Up);
+    if !sys::has_hung_up(client) {
+        return;
+    }
+    match sys::take_error(client) {
+        _ if connection.has_ended(Direction::Up) => connection.close(Reason::ClientClosed),
+        Some(e) => connection.reset(Reason::failed(Direction::Up, &e)),
+        // A Unix socket that was closed: what it sent is still to be read.
+        None => {}
     }
 }

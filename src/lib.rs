@@ -28,7 +28,7 @@
 //! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
 //! | servers that are pen itself | [`loops`] |
 //! | who may have how many descriptors; how much memory there is | [`budget`], [`cgroup`] |
-//! | who is connected, who is idle | [`connections`], [`idle`] |
+//! | who is connected, who is idle, why they end | [`connections`], [`idle`], [`ending`] |
 //! | what is known at a moment; how scripts see it | [`facts`], [`report`] |
 //! | the web interface | [`web`] |
 //! | who comes in by its door and the control port's | [`visitors`] |
@@ -76,6 +76,7 @@ pub mod control_socket;
 pub mod crowd;
 pub mod daemon;
 mod date;
+pub mod ending;
 pub mod facts;
 pub mod files;
 pub mod flows;

@@ -8,9 +8,11 @@
 use crate::addr::{self, Endpoint};
 use crate::client::Client;
 use crate::connect::{self, Stream};
+use crate::connections::Slot;
 use crate::files::Spot;
 use crate::message::{self, Trouble};
 use crate::session::{self, Arrival};
+use crate::settings::Settings;
 use crate::state::Pen;
 use crate::sys::{self, Kind, Place, Received};
 use std::fs;
@@ -21,7 +23,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// How long accept rests when the system is out of something.
@@ -32,12 +34,13 @@ const DATAGRAM_ROOM: u32 = 4 << 20;
 
 /// A socket that accepts.
 pub struct Listener {
-    socket: Socket,
+    socket: Arc<Socket>,
     path: Option<SocketPath>,
     /// Where it is, with the port the kernel chose.
     pub at: Endpoint,
 }
 
+#[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -79,27 +82,47 @@ impl Drop for SocketPath {
     }
 }
 
+/// How a socket listens.
+struct How {
+    kind: Kind,
+    /// Clients that may wait to be accepted.
+    backlog: u32,
+    /// Whether another process may listen there, too.
+    is_shared: bool,
+    /// TCP clients that are silent for so long are asked whether they are there
+    /// ([`sys::keep_alive`]).
+    keep_alive: Duration,
+}
+
 impl Listener {
-    /// Listens at an address as given on the command line. Another process may
-    /// listen there, too.
-    pub fn open(word: &str, kind: Kind, backlog: u32) -> Result<Listener, String> {
-        Listener::open_as(word, kind, backlog, true)
+    /// Listens for clients, as the settings say. Another process may listen
+    /// there, too.
+    pub fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
+        let how = How {
+            kind: settings.start.kind,
+            backlog: settings.backlog,
+            is_shared: true,
+            keep_alive: settings.client_keepalive,
+        };
+        Listener::open(word, &how)
     }
 
     /// Listens there alone: two processes that shared a port would answer in
     /// turn, and neither would know. A Unix socket is for its owner alone.
     pub fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
-        Listener::open_as(word, Kind::Stream, backlog, false)
+        let (kind, keep_alive) = (Kind::Stream, Duration::ZERO);
+        Listener::open(word, &How { kind, backlog, is_shared: false, keep_alive })
     }
 
-    fn open_as(word: &str, kind: Kind, backlog: u32, is_shared: bool) -> Result<Listener, String> {
+    /// Listens at an address as given on the command line.
+    fn open(word: &str, how: &How) -> Result<Listener, String> {
         match addr::endpoint(word)? {
-            Endpoint::Unix(path) => Listener::unix(&path, kind, backlog, is_shared)
+            Endpoint::Unix(path) => Listener::unix(&path, how)
                 .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
             Endpoint::Inet(all) => {
                 let mut result = Err(String::new());
                 for at in all {
-                    result = Listener::inet(at, kind, backlog, is_shared)
+                    result = Listener::inet(at, how)
                         .map_err(|e| format!("{word}: cannot listen on {at}: {e}"));
                     if result.is_ok() {
                         break;
@@ -110,13 +133,13 @@ impl Listener {
         }
     }
 
-    fn inet(at: SocketAddr, kind: Kind, backlog: u32, is_shared: bool) -> io::Result<Listener> {
+    fn inet(at: SocketAddr, how: &How) -> io::Result<Listener> {
         let place = Place::Inet(at);
-        let socket = sys::listening_socket(place, kind, backlog, is_shared)?;
+        let socket = sys::bound_socket(place, how.kind, how.is_shared)?;
         // Only asked for its name: a socket is a socket.
         let socket = UdpSocket::from(socket);
         let address = socket.local_addr()?;
-        let socket = match kind {
+        let socket = match how.kind {
             Kind::Stream => {
                 // Never blocks, so that a client who left again cannot hold
                 // the loop.
@@ -125,6 +148,9 @@ impl Listener {
                 // For its clients, who inherit it.
                 let _ = socket.set_nodelay(true);
                 let _ = socket.set_read_timeout(Some(connect::QUIET));
+                let _ = socket.set_write_timeout(Some(connect::STALL));
+                let _ = sys::keep_alive(&socket, how.keep_alive);
+                sys::accept_on(&socket, how.backlog)?;
                 Socket::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {
@@ -138,13 +164,13 @@ impl Listener {
                 }
             }
         };
-        Ok(Listener { socket, path: None, at: Endpoint::Inet(vec![address]) })
+        Ok(Listener { socket: socket.into(), path: None, at: Endpoint::Inet(vec![address]) })
     }
 
-    fn unix(path: &Path, kind: Kind, backlog: u32, is_shared: bool) -> io::Result<Listener> {
+    fn unix(path: &Path, how: &How) -> io::Result<Listener> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.file_type().is_socket() => {
-                if !is_shared && is_in_use(path) {
+                if !how.is_shared && is_in_use(path) {
                     return Err(ErrorKind::AddrInUse.into());
                 }
                 Spot::find(path)?.remove()?;
@@ -155,14 +181,15 @@ impl Listener {
             }
             Err(_) => {}
         }
-        let socket = || sys::listening_socket(Place::Unix(path), kind, backlog, is_shared);
-        let socket = match is_shared {
+        let socket = || sys::bound_socket(Place::Unix(path), how.kind, how.is_shared);
+        let socket = match how.is_shared {
             true => socket()?,
             // Nothing else in there: the mask is the whole process's.
             false => sys::with_umask(0o177, socket)?,
         };
-        let socket = match kind {
+        let socket = match how.kind {
             Kind::Stream => {
+                sys::accept_on(&socket, how.backlog)?;
                 let socket = UnixListener::from(socket);
                 socket.set_nonblocking(true)?;
                 Socket::Unix(socket)
@@ -170,7 +197,7 @@ impl Listener {
             Kind::Datagram => Socket::Datagram(connect::stream(socket)),
         };
         Ok(Listener {
-            socket,
+            socket: socket.into(),
             path: Some(SocketPath::new(path)?),
             at: Endpoint::Unix(path.to_owned()),
         })
@@ -178,7 +205,7 @@ impl Listener {
 
     /// The next client; `WouldBlock` if there is none.
     pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
-        let (socket, peer) = match &self.socket {
+        let (socket, peer) = match &*self.socket {
             Socket::Tcp(listener) => {
                 let (socket, addr) = listener.accept()?;
                 let addr = addr::canonical(addr);
@@ -190,6 +217,7 @@ impl Listener {
                 let (socket, _) = listener.accept()?;
                 // Not inherited.
                 let _ = socket.set_read_timeout(Some(connect::QUIET));
+                let _ = socket.set_write_timeout(Some(connect::STALL));
                 let (client, port) = (Client::Unix, 0);
                 (OwnedFd::from(socket), Peer { client, port })
             }
@@ -224,7 +252,7 @@ impl Listener {
     /// The next datagram and the socket that it came through; `WouldBlock` if
     /// there is none.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
-        match &self.socket {
+        match &*self.socket {
             Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
             Socket::Anywhere(socket) => {
                 Ok((sys::receive_there(socket, buffer)?, Arc::clone(socket)))
@@ -236,7 +264,7 @@ impl Listener {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
+        match &*self.socket {
             Socket::Tcp(listener) => listener.as_fd(),
             Socket::Unix(listener) => listener.as_fd(),
             Socket::Datagram(socket) | Socket::Anywhere(socket) => socket.as_fd(),
@@ -250,6 +278,8 @@ pub struct Door {
     /// no listener at all.
     next: Mutex<Option<Option<Listener>>>,
     moved: AtomicBool,
+    /// What it accepts on.
+    socket: Mutex<Weak<Socket>>,
     path: Mutex<Option<SocketPath>>,
     bell: UnixStream,
     ear: UnixStream,
@@ -264,6 +294,7 @@ impl Door {
         Ok(Door {
             next: Mutex::default(),
             moved: AtomicBool::new(false),
+            socket: Mutex::default(),
             path: Mutex::default(),
             bell,
             ear,
@@ -282,12 +313,23 @@ impl Door {
 
     fn replace(&self, mut listener: Option<Listener>) {
         let path = listener.as_mut().and_then(|listener| listener.path.take());
+        let socket = listener.as_ref().map(|listener| Arc::downgrade(&listener.socket));
+        *crate::lock(&self.socket) = socket.unwrap_or_default();
         let old_path = std::mem::replace(&mut *crate::lock(&self.path), path);
         let unused = crate::lock(&self.next).replace(listener);
         drop((old_path, unused));
         self.moved.store(true, SeqCst);
         // A full pipe has rung already.
         let _ = (&self.bell).write(&[1]);
+    }
+
+    /// TCP clients that come from now on are asked whether they are there when
+    /// they are silent for `idle`.
+    pub fn keep_alive(&self, idle: Duration) {
+        let socket = crate::lock(&self.socket).upgrade();
+        if let Some(Socket::Tcp(listener)) = socket.as_deref() {
+            let _ = sys::keep_alive(listener, idle);
+        }
     }
 
     /// Removes the Unix socket's file, at the end.
@@ -299,6 +341,15 @@ impl Door {
     /// Whether there is a new listener to fetch.
     pub fn has_moved(&self) -> bool {
         self.moved.load(SeqCst)
+    }
+
+    /// Waits until somebody may want to come in, or there is a new listener.
+    fn wait(&self, entrance: &Entrance) -> io::Result<()> {
+        match &entrance.current {
+            _ if entrance.old.is_some() => Ok(()),
+            Some(open) => sys::wait_either(open, &self.ear),
+            None => sys::wait_either(&self.ear, &self.ear),
+        }
     }
 
     /// The next client, however long it takes and wherever it comes in.
@@ -325,11 +376,11 @@ impl Door {
                 }
             }
             let Some(open) = &entrance.current else {
-                sys::wait_either(&self.ear, &self.ear)?;
+                self.wait(entrance)?;
                 continue;
             };
             match take(open) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => sys::wait_either(open, &self.ear)?,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => self.wait(entrance)?,
                 other => return other,
             }
         }
@@ -365,16 +416,33 @@ impl Entrance {
 /// Threads that a connection takes, one for each direction.
 const THREADS: usize = 2;
 
+/// A slot for the next client. That clients wait because all are taken is said.
+/// `None` if there is something else to do first.
+fn find_slot(pen: &Arc<Pen>, entrance: &Entrance, full: &mut Trouble) -> Option<Slot> {
+    let connections = &pen.connections;
+    if let Some(slot) = connections.take_now() {
+        return Some(slot);
+    }
+    if full.is_due() && pen.door.wait(entrance).is_ok() && !pen.door.has_moved() {
+        if let Some(most) = connections.full() {
+            full.say(format_args!(
+                "clients wait: all {most} connections are in use (see -x and ulimit -n)"
+            ));
+        }
+    }
+    connections.take(|| pen.door.has_moved(), message::MINUTE)
+}
+
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
     let door = &pen.door;
     let mut entrance = Entrance::default();
     let mut slot = None;
     let mut threads = pen.workers.claim();
-    let mut trouble = Trouble::default();
+    let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
     loop {
         door.refresh(&mut entrance);
-        let taken = slot.take().or_else(|| pen.connections.take(|| door.has_moved()));
+        let taken = slot.take().or_else(|| find_slot(pen, &entrance, &mut full));
         let Some(place) = taken else {
             continue;
         };

@@ -248,17 +248,23 @@ pub fn say_seldom(text: impl fmt::Display) {
     warn(text);
 }
 
+/// How often something that goes on is said.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
 /// Something that goes on: it is said when it begins, and then once a minute.
 #[derive(Debug, Default)]
 pub struct Trouble(Option<Instant>);
 
 impl Trouble {
+    /// Whether it would be said now.
+    pub fn is_due(&self) -> bool {
+        self.0.is_none_or(|said| said.elapsed() >= MINUTE)
+    }
+
     /// It goes on.
     pub fn say(&mut self, text: impl fmt::Display) {
-        let now = Instant::now();
-        let minute = Duration::from_secs(60);
-        if self.0.is_none_or(|said| now.saturating_duration_since(said) >= minute) {
-            self.0 = Some(now);
+        if self.is_due() {
+            self.0 = Some(Instant::now());
             warn(text);
         }
     }

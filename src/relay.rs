@@ -1,11 +1,13 @@
 //! Moves the bytes of one connection, each direction on a thread of its own.
 //!
 //! End of input on one side ends the writing on the other, and the connection
-//! lives until both have ended. Reads block while the other side does not take
-//! what was read: that is the back-pressure, and all the buffering there is.
+//! lives until both have ended. A reset on one side becomes one on the other.
+//! Reads block while the other side does not take what was read: that is the
+//! back-pressure, and all the buffering there is.
 
 use crate::client::Client;
 use crate::connect::Stream;
+use crate::ending::Reason;
 use crate::http::{Answers, End, Tracker};
 use crate::message;
 use crate::session::Connection;
@@ -94,33 +96,60 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         });
     }
     match result {
-        // The receiver takes no more, but may still have something to say.
-        Err(_) if failed => {
-            if direction == Direction::Down {
-                // What the server sent is lost: it is to hear so, and not to
-                // wait until there is room for more.
-                sys::reset_in_the_end(&**connection.source(direction));
-            }
-            drain(connection, direction);
-        }
-        Err(_) => connection.close(),
+        // Somebody else has ended it, and woken this thread.
+        _ if connection.is_closed() => {}
+        Err(e) if failed => refused(connection, direction, &e),
+        Err(e) => connection.reset(Reason::failed(direction, &e)),
+        Ok(()) if was_reset(connection, direction) => connection.reset(Reason::reset(direction)),
         Ok(()) => {
+            let reason = Reason::closed(direction);
+            connection.set_reason(reason);
+            let alone = match direction {
+                Direction::Up => Fastclose::Down,
+                Direction::Down => Fastclose::Up,
+            };
+            let takes_both = [alone, Fastclose::Both].contains(&connection.fastclose());
             // Before the shutdown: the answer to that may be here at once. If
             // both have ended, closing says the same.
             connection.ended(direction);
             if !connection.has_ended(direction.other()) {
                 sys::shut(&**connection.source(direction.other()), Shutdown::Write);
             }
-            let alone = match direction {
-                Direction::Up => Fastclose::Down,
-                Direction::Down => Fastclose::Up,
-            };
-            if [alone, Fastclose::Both].contains(&connection.fastclose) {
-                connection.close();
+            if takes_both {
+                connection.close(reason);
             }
         }
     }
     connection.ended(direction);
+}
+
+/// Whether a sender that seems to have ended was reset. The error that says so
+/// goes to one thread alone: here, to the one that was writing to it. That must
+/// be asked before it is said that the other direction has not ended: then a
+/// connection without a peer was not ended by both sides.
+fn was_reset(connection: &Connection, direction: Direction) -> bool {
+    !connection.has_ended(direction.other())
+        && !sys::has_peer(&**connection.source(direction))
+        && !connection.has_ended(direction.other())
+}
+
+/// The receiver takes no more. A server that was reset may have answered before,
+/// and a client that closes its socket for reading (Unix) may still send. A
+/// client that was reset is gone: what it sent is no whole.
+fn refused(connection: &Connection, direction: Direction, error: &io::Error) {
+    let reason = Reason::failed(direction.other(), error);
+    match (direction, was_reset(connection, direction.other())) {
+        (Direction::Down, true) => return connection.reset(reason),
+        (Direction::Down, false) => {
+            connection.set_reason(reason);
+            // What the server sent is lost: it is to hear so, and not to wait
+            // until there is room for more.
+            sys::reset_in_the_end(&**connection.source(direction));
+        }
+        (Direction::Up, true) => connection.set_reason(reason),
+        (Direction::Up, false) => {}
+    }
+    drain(connection, direction);
 }
 
 /// Copies until the sender ends.
@@ -164,7 +193,7 @@ fn copy_some(mut source: &File, sink: &mut Sink) -> io::Result<bool> {
 }
 
 /// Whether a write is to be tried again: the receiver has not made room within
-/// the time that the connect had, see [`crate::connect`].
+/// the time that a write has, see [`crate::connect::STALL`].
 fn is_passing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
@@ -275,7 +304,7 @@ impl<'a> Sink<'a> {
                     return Err(io::ErrorKind::WriteZero.into());
                 }
                 Ok(n) => data = data.get(n..).unwrap_or_default(),
-                Err(e) if is_passing(&e) => {}
+                Err(e) if is_passing(&e) && !self.connection.is_closed() => {}
                 Err(e) => return Err(e),
             }
         }

@@ -89,8 +89,8 @@ pub fn text(pen: &Pen) -> String {
             "connection {index} downfd {down} upfd {up} client {client} server {server}"
         );
     }
-    if pen.log.lost() > 0 {
-        let _ = writeln!(text, "log lines lost {}", pen.log.lost());
+    if pen.log_lost.get() > 0 {
+        let _ = writeln!(text, "log lines lost {}", pen.log_lost.get());
     }
     text
 }

@@ -8,6 +8,7 @@ use crate::balance::{self, Modes, Order, Target};
 use crate::client::Client;
 use crate::settings::Settings;
 use crate::stats::Traffic;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -320,6 +321,17 @@ impl Lease {
         match *self.host {
             Host::Inet(_) => format!("{which} ({}, port {})", self.host, self.port),
             _ => format!("{which} ({})", self.host),
+        }
+    }
+
+    /// Where it is, as an operand has it.
+    pub fn address(&self) -> String {
+        match &*self.host {
+            Host::Inet(all) => match all.first() {
+                Some(first) => SocketAddr::new(first.ip(), self.port).to_string(),
+                None => self.host.to_string(),
+            },
+            other => other.to_string(),
         }
     }
 

@@ -5,9 +5,11 @@ use crate::balance::Target;
 use crate::client::{Client, Visit};
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
+use crate::ending::{Ending, Reason};
 use crate::flows::Flow;
 use crate::http::Exchange;
 use crate::idle::Seen;
+use crate::log::connections::Entry;
 use crate::message::{self, Level};
 use crate::relay::{self, Direction};
 use crate::server::{Lease, Request, Search};
@@ -21,7 +23,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,8 +60,6 @@ pub struct Connection {
     pub client: Client,
     /// What a UDP flow has more than a TCP connection.
     pub flow: Option<Arc<Flow>>,
-    /// Which side ends it alone.
-    pub fastclose: Fastclose,
     /// What is known of its requests, if these get X-Forwarded-For.
     pub http: Option<Box<Exchange>>,
     /// Bytes sent to the server, but not by the client; less those that the
@@ -68,7 +68,11 @@ pub struct Connection {
     sent_up: Counter,
     sent_down: Counter,
     ended: AtomicU8,
+    ending: Ending,
     seen: Seen,
+    since: Instant,
+    /// The client's port, 0 for a Unix socket.
+    port: u16,
     client_traffic: Arc<Traffic>,
     /// The client's slot in the client table when it came.
     pub client_slot: usize,
@@ -94,13 +98,15 @@ impl Connection {
             up: server.up,
             client: server.client,
             flow,
-            fastclose: settings.fastclose,
             http: settings.http.then(Box::default),
             added: Counter::default(),
             sent_up: Counter::default(),
             sent_down: Counter::default(),
             ended: AtomicU8::new(0),
+            ending: Ending::default(),
             seen: Seen::default(),
+            since: server.since,
+            port: server.port,
             client_traffic: server.visit.traffic,
             client_slot: server.visit.slot,
             pen: Arc::clone(pen),
@@ -162,22 +168,22 @@ impl Connection {
 
     /// A direction is over.
     pub fn ended(&self, direction: Direction) {
-        self.ended.fetch_or(direction.bit(), Relaxed);
+        self.ended.fetch_or(direction.bit(), SeqCst);
     }
 
     /// Whether it is.
     pub fn has_ended(&self, direction: Direction) -> bool {
-        self.ended.load(Relaxed) & direction.bit() != 0
+        self.ended.load(SeqCst) & direction.bit() != 0
     }
 
     /// What has ended, as the command `connection` shows it.
     pub fn ended_bits(&self) -> u8 {
-        self.ended.load(Relaxed) & !CLOSED
+        self.ended.load(SeqCst) & !CLOSED
     }
 
     /// Whether it was ended as a whole ([`Connection::close`]).
     pub fn is_closed(&self) -> bool {
-        self.ended.load(Relaxed) & CLOSED != 0
+        self.ended.load(SeqCst) & CLOSED != 0
     }
 
     /// The client's and the server's descriptor.
@@ -185,9 +191,10 @@ impl Connection {
         [self.down.as_raw_fd(), self.up.as_raw_fd()]
     }
 
-    /// How long nothing has moved.
+    /// How long nothing has moved and no side has ended.
     pub fn quiet_for(&self, now: Instant) -> Duration {
-        let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get());
+        let ended = u64::from(self.ended_bits());
+        let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get()).wrapping_add(ended);
         if let Some(flow) = &self.flow {
             // A datagram may be empty.
             moved = moved.wrapping_add(flow.touched());
@@ -195,10 +202,21 @@ impl Connection {
         self.seen.quiet_for(moved, now)
     }
 
+    /// Which side ends it alone: what is set now.
+    pub fn fastclose(&self) -> Fastclose {
+        self.pen.settings().fastclose
+    }
+
+    /// It ends for this reason, unless there is another one already.
+    pub fn set_reason(&self, reason: Reason) {
+        self.ending.set(reason);
+    }
+
     /// Ends both directions, whatever they are doing: blocked reads and writes
     /// return. What was written before still goes out.
-    pub fn close(&self) {
-        self.ended.fetch_or(CLOSED, Relaxed);
+    pub fn close(&self, reason: Reason) {
+        self.set_reason(reason);
+        self.ended.fetch_or(CLOSED, SeqCst);
         if self.flow.is_some() {
             // The client's side is everybody's. The other must know, as the
             // end of a datagram socket looks like an empty datagram.
@@ -208,6 +226,34 @@ impl Connection {
             sys::shut(&*self.down, Shutdown::Both);
         }
         sys::shut(&*self.up, Shutdown::Both);
+    }
+
+    /// Ends both directions as a reset does: neither end takes what it has got for
+    /// all there is, and what was not sent yet is lost. Blocked reads return,
+    /// blocked writes within [`connect::STALL`]. A Unix socket, which knows no
+    /// reset, just ends.
+    pub fn reset(&self, reason: Reason) {
+        self.set_reason(reason);
+        self.ended.fetch_or(CLOSED, SeqCst);
+        for socket in [&*self.down, &*self.up] {
+            sys::reset_on_close(socket);
+            // Not for writing: that would be sent, and looks like a good end.
+            sys::shut(socket, Shutdown::Read);
+        }
+    }
+
+    /// For the connection log, once; `None` if it is there.
+    fn entry(&self) -> Option<Entry> {
+        let reason = self.ending.tell()?;
+        Some(Entry {
+            client: self.client,
+            port: self.port,
+            server: Some(self.lease.address()),
+            up: self.received(Direction::Up),
+            down: self.sent_down.get(),
+            time: self.since.elapsed(),
+            reason,
+        })
     }
 
     fn dump(&self, direction: Direction, data: &[u8]) {
@@ -236,6 +282,20 @@ impl Drop for Connection {
             let (client, server) = (self.client, self.lease.name());
             format!("{client}, {server}: closed, {up} bytes up, {down} down")
         });
+        if self.pen.conn_log.is_on() {
+            self.entry().iter().for_each(|entry| self.pen.conn_log.put(entry));
+        }
+    }
+}
+
+/// Logs the connections that end with pen.
+pub fn log_the_rest(pen: &Pen) {
+    if pen.conn_log.is_on() {
+        let live = pen.connections.live().into_iter();
+        pen.conn_log.finish(live.filter_map(|(_, connection)| {
+            connection.set_reason(Reason::PenEnds);
+            connection.entry()
+        }));
     }
 }
 
@@ -282,6 +342,8 @@ pub enum Found {
 /// A server that was connected to for a client.
 pub struct Connected {
     client: Client,
+    port: u16,
+    since: Instant,
     visit: Visit,
     lease: Lease,
     up: Stream,
@@ -301,6 +363,7 @@ pub fn find_server(
     flows: &[Arc<Connection>],
     not: &[Target],
 ) -> Option<Found> {
+    let since = Instant::now();
     let again = !not.is_empty();
     let visit = pen.visit(client, settings.tracking, again);
     let on: Vec<Target> = flows.iter().map(|flow| flow.lease.target).collect();
@@ -315,6 +378,7 @@ pub fn find_server(
         search = search.by(&rules);
         let (modes, acls) = (&rules.modes, rules.acls.as_slice());
         let mut request = Request { client, port, last, modes, acls, on: &on, not };
+        let mut reason = if denied { Reason::Denied } else { Reason::NoServer };
         while let Some(lease) = search.next(&request) {
             if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
                 return Some(Found::Known(Arc::clone(flow)));
@@ -332,7 +396,7 @@ pub fn find_server(
                         is_up(&lease);
                     }
                     message::debug(1, || format!("{client}: connected to {}", lease.name()));
-                    return Some(Found::New(Connected { client, visit, lease, up }));
+                    return Some(Found::New(Connected { client, port, since, visit, lease, up }));
                 }
                 Err(e) if rules.start.kind == Kind::Datagram && sys::is_starved(&e) => {
                     message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
@@ -341,6 +405,7 @@ pub fn find_server(
                 Err(e) if connect::blames_server(&e) => blame(&lease, &rules, &e),
                 Err(e) => {
                     message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
+                    reason = Reason::NoResources;
                 }
             }
         }
@@ -350,6 +415,10 @@ pub fn find_server(
                 false => "no server available",
             };
             message::drop_line(format_args!("{client}: {why}"));
+            if pen.conn_log.is_on() && rules.start.kind == Kind::Stream {
+                let (server, up, down, time) = (None, 0, 0, since.elapsed());
+                pen.conn_log.put(&Entry { client, port, server, up, down, time, reason });
+            }
             return None;
         }
         last = request.last;

@@ -65,6 +65,34 @@ impl fmt::Display for LogTarget {
     }
 }
 
+/// Where the connection log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnTarget {
+    /// Appended to a file.
+    File(PathBuf),
+    /// To the system log.
+    Syslog,
+}
+
+impl ConnTarget {
+    /// The word `syslog`, or a path.
+    pub fn parse(word: &str) -> ConnTarget {
+        match word {
+            "syslog" => ConnTarget::Syslog,
+            path => ConnTarget::File(path.into()),
+        }
+    }
+}
+
+impl fmt::Display for ConnTarget {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            ConnTarget::File(path) => path.display().fmt(f),
+            ConnTarget::Syslog => f.write_str("syslog"),
+        }
+    }
+}
+
 /// Clients that may wait to be accepted unless told otherwise.
 pub const BACKLOG: u32 = 500;
 
@@ -104,6 +132,11 @@ pub struct Settings {
     pub tracking: Duration,
     /// A connection on which nothing moves for longer is closed; zero = never.
     pub idle_timeout: Duration,
+    /// The same for one of which one side has ended; zero = never.
+    pub half_closed_timeout: Duration,
+    /// How long a peer is silent before the system asks whether it is there;
+    /// zero = as long as the system likes.
+    pub client_keepalive: Duration,
     /// The access lists.
     pub acls: Vec<Acl>,
     /// Which of them clients must pass.
@@ -132,6 +165,8 @@ pub struct Settings {
     pub dummy: bool,
     /// Request log.
     pub log: Option<LogTarget>,
+    /// Connection log.
+    pub conn_log: Option<ConnTarget>,
     /// Where the HTML report goes.
     pub web_stats: Option<PathBuf>,
     /// Whether the control command `exit` works.
@@ -167,6 +202,12 @@ impl Settings {
             (limit, _) => Some(limit),
         }
     }
+
+    /// How long a connection may be quiet of which one side has ended; `None` =
+    /// as long as any.
+    pub fn half_closed_limit(&self) -> Option<Duration> {
+        Some(self.half_closed_timeout).filter(|limit| !limit.is_zero())
+    }
 }
 
 impl Default for Settings {
@@ -178,6 +219,8 @@ impl Default for Settings {
             timeout: Duration::from_secs(3),
             tracking: Duration::ZERO,
             idle_timeout: Duration::ZERO,
+            half_closed_timeout: Duration::ZERO,
+            client_keepalive: Duration::from_secs(120),
             acls: vec![Acl::default(); acl::LISTS],
             client_acl: 0,
             control_acl: 0,
@@ -192,6 +235,7 @@ impl Default for Settings {
             transparent: false,
             dummy: false,
             log: None,
+            conn_log: None,
             web_stats: None,
             exit_enabled: false,
             listen: None,

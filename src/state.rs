@@ -9,8 +9,10 @@ use crate::idle::IdleWatch;
 use crate::idlers::Idlers;
 use crate::listen::{Door, Listener};
 use crate::log::Log;
+use crate::log::connections::ConnLog;
 use crate::server::Servers;
 use crate::settings::Settings;
+use crate::stats::Counter;
 use crate::web::Web;
 use crate::workers::Workers;
 use std::io;
@@ -40,6 +42,10 @@ pub struct Pen {
     pub workers: Arc<Workers>,
     /// The request log.
     pub log: Log,
+    /// The connection log.
+    pub conn_log: ConnLog,
+    /// Lines of both that were lost.
+    pub log_lost: Arc<Counter>,
     /// Where clients come in.
     pub door: Door,
     /// Where control connections come in.
@@ -76,12 +82,15 @@ impl Pen {
     /// Defaults all over, no servers. Commands can still make the tables
     /// smaller than their default sizes, see [`Pen::use_default_sizes`].
     pub fn new() -> io::Result<Pen> {
+        let log_lost = Arc::default();
         Ok(Pen {
             clients: Mutex::new(ClientTable::new(0)),
             servers: Arc::default(),
             connections: Connections::new(0),
             workers: Workers::new()?,
-            log: Log::new(),
+            log: Log::new(&log_lost),
+            conn_log: ConnLog::new(&log_lost),
+            log_lost,
             door: Door::new()?,
             control_door: Door::new()?,
             web: Web::new()?,

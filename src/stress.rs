@@ -53,7 +53,7 @@ impl Hall {
     fn connection(&self, number: u32) {
         let dice = number.wrapping_mul(2_654_435_761) >> 16;
         let client = Client::Inet([127, 1, 0, (dice % (2 * CLIENTS)) as u8].into());
-        let slot = self.connections.take_within(Duration::from_secs(20));
+        let slot = self.connections.take(|| false, Duration::from_secs(20));
         let mut slot = slot.expect("a slot gets free");
         slot.enter(client);
         let number = slot.index.expect("it has a number now");

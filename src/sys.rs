@@ -39,7 +39,7 @@ pub use own::*;
 use place::RawAddr;
 pub use place::{Peer, Place};
 pub use socket::*;
-pub use wait::{wait_either, wait_readable, wait_writable};
+pub use wait::{has_hung_up, wait_either, wait_readable, wait_writable};
 
 // `safe` are those that take no pointers: whatever numbers they are given, the
 // kernel checks them, and no memory of this program is touched.
@@ -85,6 +85,14 @@ unsafe extern "C" {
     safe fn shutdown(fd: c_int, how: c_int) -> c_int;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: c_uint)
     -> c_int;
+    fn getsockopt(
+        fd: c_int,
+        level: c_int,
+        name: c_int,
+        value: *mut c_void,
+        len: *mut c_uint,
+    ) -> c_int;
+    fn getpeername(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
     fn recvfrom(
         fd: c_int,
         data: *mut c_void,
@@ -424,10 +432,40 @@ pub fn connect_to(socket: impl AsFd, place: Place) -> io::Result<bool> {
 }
 
 fn set_number(socket: impl AsFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    set_numbers(socket, level, name, [value])
+}
+
+/// Sets an option whose value is one number or a structure of several.
+fn set_numbers<const N: usize>(
+    socket: impl AsFd,
+    level: c_int,
+    name: c_int,
+    value: [c_int; N],
+) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
+    let len = size_of_val(&value) as c_uint;
     // SAFETY: pointer and length describe `value`.
-    let done = unsafe { setsockopt(fd, level, name, (&raw const value).cast(), 4) };
+    let done = unsafe { setsockopt(fd, level, name, (&raw const value).cast(), len) };
     check(done).map(drop)
+}
+
+fn get_number(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<c_int> {
+    let fd = socket.as_fd().as_raw_fd();
+    let (mut value, mut len): (c_int, c_uint) = (0, 4);
+    // SAFETY: pointer and length describe `value`.
+    let done = unsafe { getsockopt(fd, level, name, (&raw mut value).cast(), &mut len) };
+    check(done).map(|_| value)
+}
+
+/// Whether `socket` still has a peer. A TCP connection that was reset, or that
+/// has ended both ways, has none; one whose peer sends no more has.
+pub fn has_peer(socket: impl AsFd) -> bool {
+    let mut name = RawAddr::unnamed();
+    name.len = name.bytes.len() as c_uint;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the buffer lives through the call, with its length.
+    let done = unsafe { getpeername(fd, name.bytes.as_mut_ptr().cast(), &mut name.len) };
+    check(done).is_ok()
 }
 
 /// Takes the next datagram, without waiting for it.

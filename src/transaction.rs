@@ -13,13 +13,15 @@ use crate::addr::{self, Host};
 use crate::command::{Command, Timer};
 use crate::control;
 use crate::listen::Listener;
-use crate::log::Output;
+use crate::log::connections::ConnLog;
+use crate::log::{Destination, Output};
 use crate::loops;
 use crate::message;
 use crate::server::Server;
 use crate::server::edit::{Edit, LONGEST};
-use crate::settings::{LogTarget, Settings};
+use crate::settings::{ConnTarget, LogTarget, Settings};
 use crate::state::Pen;
+use crate::sys;
 use crate::visitors;
 use crate::web::{self, Secret};
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ pub struct Transaction<'a> {
     abuse: Option<Option<Server>>,
     secret: Option<Option<Arc<Secret>>>,
     log: Option<Asked<Option<LogTarget>>>,
+    conn_log: Option<Asked<Option<ConnTarget>>>,
     web: Option<Asked<Option<String>>>,
     listen: Option<Asked<String>>,
 }
@@ -59,6 +62,7 @@ enum Step {
 #[derive(Default)]
 struct Opened {
     log: Option<Output>,
+    conn_log: Option<Destination>,
     web: Option<Listener>,
     listener: Option<Listener>,
 }
@@ -74,6 +78,7 @@ impl<'a> Transaction<'a> {
             abuse: None,
             secret: None,
             log: None,
+            conn_log: None,
             web: None,
             listen: None,
         }
@@ -98,6 +103,11 @@ impl<'a> Transaction<'a> {
                 return Ok(());
             }
             Command::Exit => check_exit(pen)?,
+            Command::ConnLog(Some(word)) => {
+                let what = Some(ConnTarget::parse(word));
+                self.conn_log = Some(Asked { what, place: place() });
+            }
+            Command::NoConnLog => self.conn_log = Some(Asked { what: None, place: place() }),
             Command::Listen(Some(word)) => {
                 addr::endpoint(word)?;
                 self.listen = Some(Asked { what: word.clone(), place: place() });
@@ -187,6 +197,11 @@ impl<'a> Transaction<'a> {
         if let Some(Asked { what: Some(target), place }) = &self.log {
             opened.log = Some(Output::open(target, false).map_err(|why| format!("{place}{why}"))?);
         }
+        if let Some(Asked { what, place }) = &self.conn_log {
+            let to = what.as_ref();
+            let to = to.map_or(Ok(Destination::None), |target| ConnLog::open(target, false));
+            opened.conn_log = Some(to.map_err(|why| format!("{place}{why}"))?);
+        }
         if let Some(Asked { what: Some(word), place }) = &self.web {
             if settings.web.as_ref() != Some(word) {
                 let listener = visitors::listen("web", word, None);
@@ -195,7 +210,7 @@ impl<'a> Transaction<'a> {
         }
         if let Some(Asked { what: word, place }) = &self.listen {
             if settings.listen.as_ref() != Some(word) {
-                let listener = Listener::open(word, settings.start.kind, settings.backlog);
+                let listener = Listener::open_for_clients(word, &settings);
                 opened.listener = Some(listener.map_err(|why| format!("{place}{why}"))?);
             }
         }
@@ -217,7 +232,8 @@ impl<'a> Transaction<'a> {
             moved.extend(moves.map(|moves| (*index, moves)));
         }
         for (index, (place, host, port)) in moved {
-            loops::refuse(own, &host, port).map_err(|why| format!("{place}server {index}: {why}"))?;
+            loops::refuse(own, &host, port)
+                .map_err(|why| format!("{place}server {index}: {why}"))?;
         }
         for server in [&self.emergency, &self.abuse].into_iter().flatten().flatten() {
             loops::refuse(own, &server.host, server.port)
@@ -240,7 +256,10 @@ impl<'a> Transaction<'a> {
             Step::Act(..) => String::new(),
         });
         let replies = replies.collect();
-        let wakes = before.idle_timeout != after.idle_timeout;
+        let wakes = before.idle_timeout != after.idle_timeout
+            || before.half_closed_timeout != after.half_closed_timeout;
+        let idle =
+            (before.client_keepalive != after.client_keepalive).then_some(after.client_keepalive);
         let level = (before.debug != after.debug).then_some(after.debug);
         // What is not changed stays the same one for those who look at it.
         let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
@@ -259,6 +278,7 @@ impl<'a> Transaction<'a> {
         table.abuse = last_resort_after(table.abuse.take(), self.abuse.take());
         drop(table);
         level.into_iter().for_each(message::set_debug);
+        idle.into_iter().for_each(|idle| self.pen.door.keep_alive(idle));
         if wakes {
             self.pen.idle_watch.wake();
         }
@@ -281,8 +301,13 @@ impl<'a> Transaction<'a> {
             (None, Some(Asked { what: None, .. })) => pen.web.door.shut(),
             _ => {}
         }
+        if let Some(to) = opened.conn_log {
+            complaints.extend(pen.conn_log.switch(to).err());
+        }
         if let Some(listener) = opened.listener {
             pen.open_door(listener);
+            // It was opened with what was set before.
+            pen.door.keep_alive(pen.settings().client_keepalive);
         }
         complaints
     }
@@ -309,6 +334,10 @@ fn check_exit(pen: &Pen) -> Result<(), String> {
 fn check_time(timer: Timer, seconds: u64) -> Result<(), String> {
     match (timer, seconds) {
         (_, LONGEST..) => Err(format!("time too long, {LONGEST} seconds at most")),
+        (Timer::ClientKeepalive, n) if n > sys::LONGEST_KEEP_ALIVE => {
+            let most = sys::LONGEST_KEEP_ALIVE;
+            Err(format!("client_keepalive: {most} seconds at most"))
+        }
         (Timer::Timeout, 0) => Err("timeout: at least 1 second".to_owned()),
         _ => Ok(()),
     }

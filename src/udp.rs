@@ -15,6 +15,7 @@ use crate::balance::Target;
 use crate::client::Client;
 use crate::connect::{self, Stream};
 use crate::connections::Slot;
+use crate::ending::Reason;
 use crate::flows::{self, Flow, Key};
 use crate::listen::{Entrance, Listener, PAUSE};
 use crate::message::{self, Trouble};
@@ -56,7 +57,7 @@ pub fn receive_loop(pen: &Arc<Pen>) {
             // Their answers come from the old place. Its socket goes with
             // the last of them.
             for flow in pen.flows.take_all() {
-                flow.close();
+                flow.close(Reason::Command);
             }
         }
         match next {
@@ -198,7 +199,7 @@ fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
     };
     let slot = pen.connections.take_now().or_else(|| {
         make_room(pen, behind, 0);
-        pen.connections.take_within(PATIENCE)
+        pen.connections.take(|| false, PATIENCE)
     })?;
     let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
         make_room(pen, behind, 1);
@@ -215,7 +216,7 @@ fn make_room(pen: &Pen, behind: usize, kept: usize) {
     let leaving = leaving.saturating_sub(pen.flows.count() + kept);
     for _ in leaving..=behind.min(most) {
         if let Some(oldest) = pen.flows.take_oldest() {
-            oldest.close();
+            oldest.close(Reason::Limit);
         }
     }
 }
@@ -238,14 +239,14 @@ fn wait<'a>(
 fn keep_if_current(pen: &Pen, flow: &Arc<Connection>) -> bool {
     let current = !flow.has_ended(Direction::Down) && flow.lease.is_current();
     if !current {
-        end(pen, flow);
+        end(pen, flow, Reason::ServerCut);
     }
     current
 }
 
-fn end(pen: &Pen, flow: &Arc<Connection>) {
+fn end(pen: &Pen, flow: &Arc<Connection>, reason: Reason) {
     pen.flows.remove(flow);
-    flow.close();
+    flow.close(reason);
 }
 
 /// Sends a datagram to its flow's server. What that does not take comes back.
@@ -285,7 +286,7 @@ fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
     // The answers wait until there is memory for them.
     while matches!(buffer.get_ready(&source), Ok(false)) {
         if connection.has_ended(Direction::Down) {
-            return end(pen, &connection);
+            return end(pen, &connection, Reason::ServerClosed);
         }
         std::thread::sleep(REST);
     }
@@ -304,7 +305,7 @@ fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
         }
     });
     match result {
-        Ok(()) => end(pen, &connection),
+        Ok(()) => end(pen, &connection, Reason::ServerClosed),
         Err(e) => {
             for datagram in fail_over(pen, connection, &e) {
                 deliver(pen, datagram);
@@ -345,7 +346,7 @@ fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<D
     if connect::is_refusal(error) {
         session::blame(&connection.lease, &settings, error);
     }
-    end(pen, &connection);
+    end(pen, &connection, Reason::failed(Direction::Down, error));
     let is_last = connection.lease.number() < 0 || settings.modes.stubborn;
     if !left.datagrams.is_empty() && is_last {
         message::drop_line(format_args!("{}: refused: {error}", connection.client));

@@ -82,10 +82,15 @@ pub const TABLE: &[Spec] = &[
     timer!("blacklist", Blacklist, "how long a server that failed is left alone"),
     ignored!("block", no),
     spec("client_acl", "[list]", "access list for clients", |w| acl_choice(Guard::Client, w)),
+    timer!("client_keepalive", ClientKeepalive, "ask peers silent for longer; 0 = as the system"),
     spec("clients_max", "[number]", "slots in the client table; grows only", |w| {
         Ok(Command::ClientsMax(maybe(w)?))
     }),
     spec("close", "connection", "end a connection", |w| Ok(Command::Close(number(one(w)?)?))),
+    spec("conn_log", "[file | syslog]", "where ends of connections are logged", |w| {
+        Ok(Command::ConnLog(maybe(w)?))
+    })
+    .or_no(|w| none(w, Command::NoConnLog)),
     spec("conn_max", "[number]", "most connections at once; grows only", |w| {
         Ok(Command::ConnMax(maybe(w)?))
     }),
@@ -105,6 +110,11 @@ pub const TABLE: &[Spec] = &[
     }),
     ignored!("epoll"),
     spec("exit", "", "end pen, if it was started with -X", |w| none(w, Command::Exit)),
+    timer!(
+        "half_closed_timeout",
+        HalfClosedTimeout,
+        "close half-closed connections quiet for longer; 0 = never"
+    ),
     switch!("hash", Hash, "hash on the client address for the first choice"),
     spec("help", "", "list the commands", |w| none(w, Command::Help)),
     switch!("http", Http, "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests"),
@@ -113,7 +123,7 @@ pub const TABLE: &[Spec] = &[
     spec("include", "file", "carry out the commands in a file", |w| {
         Ok(Command::Include(one(w)?.into()))
     }),
-    switch!("keepalive", Keepalive, "SO_KEEPALIVE on server connections"),
+    switch!("keepalive", Keepalive, "SO_KEEPALIVE on server connections, too"),
     ignored!("kqueue"),
     spec("listen", "[address]", "where clients connect", |w| Ok(Command::Listen(maybe(w)?))),
     spec("log", "[file | host:port]", "where requests are logged", |w| Ok(Command::Log(maybe(w)?)))

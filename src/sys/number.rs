@@ -11,6 +11,8 @@ pub(super) const SHUT_WR: c_int = 1;
 pub(super) const SHUT_RDWR: c_int = 2;
 pub(super) const POLLIN: i16 = 1;
 pub(super) const POLLOUT: i16 = 4;
+pub(super) const POLLERR: i16 = 8;
+pub(super) const POLLHUP: i16 = 16;
 pub(super) const RLIMIT_CORE: c_int = 4;
 pub(super) const SIGHUP: c_int = 1;
 pub(super) const SIGINT: c_int = 2;
@@ -21,6 +23,7 @@ pub(super) const LOG_NDELAY: c_int = 8;
 pub(super) const PTHREAD_CREATE_DETACHED: c_int = 1;
 pub(super) const IPPROTO_IP: c_int = 0;
 pub(super) const IPPROTO_IPV6: c_int = 41;
+pub(super) const IPPROTO_TCP: c_int = 6;
 /// Too many open files, in this process and in the system; the same everywhere.
 pub(super) const EMFILE: i32 = 24;
 pub(super) const ENFILE: i32 = 23;
@@ -36,6 +39,8 @@ mod system {
     pub(crate) const SO_RCVBUF: c_int = 8;
     pub(crate) const SO_REUSEADDR: c_int = 2;
     pub(crate) const SO_KEEPALIVE: c_int = 9;
+    pub(crate) const SO_ERROR: c_int = 4;
+    pub(crate) const SO_LINGER: c_int = 13;
     pub(crate) const SO_REUSEPORT: c_int = 15;
     pub(crate) const RLIMIT_NOFILE: c_int = 7;
     pub(crate) const SIG_BLOCK: c_int = 0;
@@ -53,6 +58,8 @@ mod system {
     pub(crate) const SO_RCVBUF: c_int = 0x1002;
     pub(crate) const SO_REUSEADDR: c_int = 4;
     pub(crate) const SO_KEEPALIVE: c_int = 8;
+    pub(crate) const SO_ERROR: c_int = 0x1007;
+    pub(crate) const SO_LINGER: c_int = 0x80;
     pub(crate) const SO_REUSEPORT: c_int = 0x200;
     pub(crate) const RLIMIT_NOFILE: c_int = 5;
     pub(crate) const SIG_BLOCK: c_int = 1;
@@ -73,6 +80,8 @@ mod system {
     pub(crate) const SO_RCVBUF: c_int = 0x1002;
     pub(crate) const SO_REUSEADDR: c_int = 4;
     pub(crate) const SO_KEEPALIVE: c_int = 8;
+    pub(crate) const SO_ERROR: c_int = 0x1007;
+    pub(crate) const SO_LINGER: c_int = 0x80;
     pub(crate) const SO_REUSEPORT: c_int = 0x200;
     pub(crate) const RLIMIT_NOFILE: c_int = 8;
     pub(crate) const SIG_BLOCK: c_int = 1;
@@ -152,6 +161,16 @@ pub(super) const SCHED_BATCH: c_int = 3;
 pub(super) const M_MMAP_THRESHOLD: c_int = -3;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(super) const M_ARENA_MAX: c_int = -8;
+/// TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
+#[cfg(target_os = "linux")]
+pub(super) const KEEP_ALIVE: Option<[c_int; 3]> = Some([4, 5, 6]);
+#[cfg(target_os = "freebsd")]
+pub(super) const KEEP_ALIVE: Option<[c_int; 3]> = Some([256, 512, 1024]);
+#[cfg(target_os = "netbsd")]
+pub(super) const KEEP_ALIVE: Option<[c_int; 3]> = Some([3, 5, 6]);
+/// There are no such options.
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "netbsd")))]
+pub(super) const KEEP_ALIVE: Option<[c_int; 3]> = None;
 
 #[cfg(target_os = "linux")]
 pub(super) const AF_INET6: c_int = 10;

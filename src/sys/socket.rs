@@ -2,18 +2,62 @@
 
 use super::datagram::destination_option;
 use super::number::{
-    BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_KEEPALIVE,
-    SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
+    BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, IPPROTO_TCP, KEEP_ALIVE, LINGER2, SHUT_RD,
+    SHUT_RDWR, SHUT_WR, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT,
+    SOL_SOCKET,
 };
 use super::place::{Place, RawAddr, any_source_option};
-use super::{Kind, bind_raw, bind_to, check, listen, set_number, shutdown, socket_for};
+use super::{
+    Kind, bind_raw, bind_to, check, get_number, listen, set_number, set_numbers, shutdown,
+    socket_for,
+};
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
-/// SO_KEEPALIVE: notice a peer that vanished without a word.
-pub fn keep_alive(socket: impl AsFd) -> io::Result<()> {
-    set_number(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
+/// Most seconds that [`keep_alive`] takes (Linux: MAX_TCP_KEEPIDLE).
+pub const LONGEST_KEEP_ALIVE: u64 = 32767;
+
+/// SO_KEEPALIVE: the system asks a TCP peer that has been silent for `idle`
+/// whether it is there, and ends the connection with an error if four questions,
+/// each an eighth of `idle` after the other, have no answer. With zero, and where
+/// the times cannot be set (OpenBSD), they are the system's. Connections have
+/// what their listener has (seen on Linux; FreeBSD's and NetBSD's do the same by
+/// their sources).
+pub fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
+    set_number(&socket, SOL_SOCKET, SO_KEEPALIVE, 1)?;
+    let Some(names) = KEEP_ALIVE else {
+        return Ok(());
+    };
+    let values = match c_int::try_from(idle.as_secs()).unwrap_or(c_int::MAX) {
+        0 => {
+            let fresh = socket_for(Place::Inet(([0; 4], 0).into()), Kind::Stream)?;
+            let [idle, interval, count] = names.map(|name| get_number(&fresh, IPPROTO_TCP, name));
+            [idle?, interval?, count?]
+        }
+        idle => [idle, idle / 8 + c_int::from(idle % 8 > 0), 4],
+    };
+    for (name, value) in names.into_iter().zip(values) {
+        set_number(&socket, IPPROTO_TCP, name, value)?;
+    }
+    Ok(())
+}
+
+/// Makes the close of a TCP socket a reset, which throws away what was not sent
+/// yet (SO_LINGER on, 0 seconds). Unix sockets have no such thing.
+pub fn reset_on_close(socket: impl AsFd) {
+    let _ = set_numbers(socket, SOL_SOCKET, SO_LINGER, [1, 0]);
+}
+
+/// The error that is waiting for whoever uses `socket` next, who will not get it
+/// any more (SO_ERROR).
+pub fn take_error(socket: impl AsFd) -> Option<io::Error> {
+    match get_number(socket, SOL_SOCKET, SO_ERROR) {
+        Ok(0) => None,
+        Ok(code) => Some(io::Error::from_raw_os_error(code)),
+        Err(e) => Some(e),
+    }
 }
 
 /// Lets `socket`, which suits `place`, be bound to an address that is not this
@@ -97,16 +141,11 @@ pub fn is_starved(error: &io::Error) -> bool {
 }
 
 /// A bound socket, which may share its port with others of the same user if it
-/// `is_shared` (SO_REUSEPORT), as the C pen's always do. A stream socket accepts,
-/// and that a connection of before has not been forgotten yet is no reason to fail
-/// (SO_REUSEADDR). On datagram sockets, which wait for nothing, that would let
-/// any user have the port, too, and `backlog` means nothing.
-pub fn listening_socket(
-    place: Place,
-    kind: Kind,
-    backlog: u32,
-    is_shared: bool,
-) -> io::Result<OwnedFd> {
+/// `is_shared` (SO_REUSEPORT), as the C pen's always do. That a connection of
+/// before has not been forgotten yet is no reason for a stream socket to fail
+/// (SO_REUSEADDR); on datagram sockets, which wait for nothing, that would let
+/// any user have the port, too.
+pub fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
     let socket = socket_for(place, kind)?;
     if let Place::Inet(_) = place {
         if kind == Kind::Stream {
@@ -117,9 +156,11 @@ pub fn listening_socket(
         }
     }
     bind_to(&socket, place)?;
-    if kind == Kind::Stream {
-        let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
-        check(listen(socket.as_fd().as_raw_fd(), backlog))?;
-    }
     Ok(socket)
+}
+
+/// Lets a bound stream socket accept. So many clients may wait for that.
+pub fn accept_on(socket: impl AsFd, backlog: u32) -> io::Result<()> {
+    let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
+    check(listen(socket.as_fd().as_raw_fd(), backlog)).map(drop)
 }

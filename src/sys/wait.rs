@@ -1,7 +1,7 @@
 //! Waits until sockets are ready. No unsafe code.
 
 use super::layout::PollFd;
-use super::number::{POLLIN, POLLOUT};
+use super::number::{POLLERR, POLLHUP, POLLIN, POLLOUT};
 use super::poll_once;
 use std::ffi::c_int;
 use std::io;
@@ -41,6 +41,14 @@ pub fn wait_readable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
 /// Waits until one of the two can be read, however long it takes.
 pub fn wait_either(a: impl AsFd, b: impl AsFd) -> io::Result<()> {
     wait_for(&mut [watch(&a, POLLIN), watch(&b, POLLIN)], None).map(drop)
+}
+
+/// Whether `socket` has failed or has ended both ways, whatever there is to read.
+pub fn has_hung_up(socket: impl AsFd) -> bool {
+    let mut entries = [watch(&socket, 0)];
+    let done = poll_once(&mut entries, 0);
+    let [entry] = entries;
+    done.is_ok() && entry.revents & (POLLERR | POLLHUP) != 0
 }
 
 fn watch(socket: &impl AsFd, events: i16) -> PollFd {

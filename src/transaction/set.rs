@@ -3,7 +3,7 @@
 use crate::acl::Acl;
 use crate::command::{Command, Guard, Switch, Timer};
 use crate::control;
-use crate::settings::{LogTarget, Settings};
+use crate::settings::{ConnTarget, LogTarget, Settings};
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub(super) fn is_setting(command: &Command) -> bool {
         AclAdd(..)
             | AclClear(_)
             | AclChoice(..)
+            | ConnLog(_)
+            | NoConnLog
             | Control
             | Debug(_)
             | Fastclose(_)
@@ -53,6 +55,11 @@ pub(super) fn set(s: &mut Settings, command: &Command) -> String {
             };
             return value(field, *choice);
         }
+        Command::ConnLog(word) => {
+            s.conn_log = word.as_deref().map(ConnTarget::parse).or(s.conn_log.take());
+            return shown(s.conn_log.as_ref().map(ConnTarget::to_string));
+        }
+        Command::NoConnLog => s.conn_log = None,
         Command::Control => return shown(s.control.as_deref()),
         Command::Debug(level) => return value(&mut s.debug, *level),
         Command::Fastclose(mode) => s.fastclose = *mode,
@@ -117,6 +124,8 @@ fn time(s: &mut Settings, timer: Timer, seconds: Option<u64>) -> String {
         Timer::Timeout => &mut s.timeout,
         Timer::Tracking => &mut s.tracking,
         Timer::IdleTimeout => &mut s.idle_timeout,
+        Timer::HalfClosedTimeout => &mut s.half_closed_timeout,
+        Timer::ClientKeepalive => &mut s.client_keepalive,
     };
     seconds.into_iter().for_each(|n| *field = Duration::from_secs(n));
     let now = field.as_secs();

@@ -111,7 +111,7 @@ pub(super) fn health(pen: &Pen) -> &'static str {
     if settings.dummy {
         return "ok";
     }
-    let is_full = settings.start.kind == Kind::Stream && pen.connections.is_full();
+    let is_full = settings.start.kind == Kind::Stream && pen.connections.full().is_some();
     let now = Instant::now();
     let table = pen.servers.table();
     let last = table.emergency.as_ref().filter(|_| !settings.modes.stubborn);

@@ -54,9 +54,9 @@ pub(super) fn text(pen: &Pen, facts: &Facts) -> String {
         ("pen_clients_max", "Most clients that are remembered.", "", clients_max as u64),
         (
             "pen_log_lines_lost_total",
-            "Lines of the request log that were lost.",
+            "Lines of the request and the connection log that were lost.",
             "",
-            pen.log.lost(),
+            pen.log_lost.get(),
         ),
     ];
     for (name, help, labels, value) in plain {

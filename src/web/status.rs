@@ -51,7 +51,7 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     out.number("failures", failures);
     bytes(&mut out, total);
     out.close('}');
-    out.number("log_lost", pen.log.lost());
+    out.number("log_lost", pen.log_lost.get());
 
     out.open("servers", '[');
     for row in &facts.servers {

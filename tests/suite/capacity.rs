@@ -1,15 +1,43 @@
 //! Many connections: the cap (`-x`), and thousands at once.
 
-use crate::harness::{Backend, Client, Place, Starter, letters, skipped, wait_until};
+use crate::harness::{Backend, Client, Place, Starter, is_c_pen, letters, skipped, wait_until};
 use std::io::Write;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+
+/// What pen says when clients wait for a place.
+const FULL: &str = "clients wait: all ";
+
+/// At once, and then not for each of them.
+#[test]
+fn that_clients_wait_for_a_place_is_said_once() {
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let starter = Starter::new(&place).args(["-x", "2"]).servers(&servers);
+    let pen = starter.expect(FULL).start();
+    let mut clients: Vec<Client> = (0..2).map(|_| pen.connect()).collect();
+    for client in &clients {
+        assert_eq!(client.letter(), "A");
+    }
+    // Nobody waits.
+    assert!(clients[0].is_quiet() && !pen.has_said(FULL));
+    clients.push(pen.connect());
+    pen.says("clients wait: all 2 connections are in use");
+    for _ in 0..10 {
+        clients.push(pen.connect());
+        clients.remove(0);
+        assert_eq!(clients[1].letter(), "A");
+    }
+    let said = pen.messages().iter().filter(|line| line.contains(FULL)).count();
+    assert!(said == 1 || is_c_pen(), "{said}");
+}
 
 #[test]
 fn at_the_cap_clients_wait_for_their_turn() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place).args(["-x", "1"]).servers(&servers).start();
+    let starter = Starter::new(&place).args(["-x", "1"]).servers(&servers);
+    let pen = starter.expect(FULL).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     let (second, third) = (pen.connect(), pen.connect());
@@ -29,7 +57,8 @@ fn at_the_cap_clients_wait_for_their_turn() {
 fn the_cap_can_be_raised() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place).args(["-x", "1"]).control(place.at()).servers(&servers).start();
+    let starter = Starter::new(&place).args(["-x", "1"]).control(place.at()).servers(&servers);
+    let pen = starter.expect(FULL).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     let second = pen.connect();
@@ -44,7 +73,8 @@ fn the_cap_can_be_raised() {
 fn a_client_that_leaves_while_it_waits_is_no_trouble() {
     let place = Place::new();
     let servers = letters(&place, 1);
-    let pen = Starter::new(&place).args(["-x", "1"]).servers(&servers).start();
+    let starter = Starter::new(&place).args(["-x", "1"]).servers(&servers);
+    let pen = starter.expect(FULL).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     drop(pen.connect());

@@ -177,6 +177,8 @@ fn what_is_written_restores_everything() {
         "server 4 address ::1 port 25 acl 2",
         "dummy",
         "idle_timeout 99",
+        "half_closed_timeout 98",
+        "client_keepalive 97",
         "idlers 2",
         "keepalive",
         "no tcp_nodelay",
@@ -185,6 +187,7 @@ fn what_is_written_restores_everything() {
         "tcp_fastclose both",
         "udp_balance datagram",
         &format!("log {}", dir.file("log").display()),
+        &format!("conn_log {}", dir.file("conn.log").display()),
         &format!("web_stats {}", dir.file("page.html").display()),
     ] {
         let reply = pen.ask(line);

@@ -192,6 +192,22 @@ differences! {
         "`-x` in a container with too little memory",
         "nothing is said",
         "a warning at the start";
+    LIVE_HTTP:
+        "`http` and `dummy` while a connection is open",
+        "change it at its next read, even in the middle of a body",
+        "count for new connections";
+    RESET:
+        "reset by a client or a server",
+        "the other side sees a good end, so that a part looks like the whole",
+        "the other side gets a reset";
+    GONE:
+        "client that has gone while its server is silent",
+        "keeps its place for as long as the server is silent",
+        "gives it back when its host says so (keep-alive); see also `half_closed_timeout`";
+    CLIENT_KEEPALIVE:
+        "host that vanishes",
+        "is noticed after the system's time (Linux: 2 hours)",
+        "after 3 minutes: `client_keepalive`";
     DESCRIPTORS:
         "out of descriptors",
         "ends, or spins",
@@ -267,7 +283,7 @@ differences! {
         "mode from the umask",
         "mode 0600";
     NEW_COMMANDS:
-        "`help`, `abuse`, `emergency`, `udp_balance`",
+        "`help`, `abuse`, `client_keepalive`, `conn_log`, `emergency`, `half_closed_timeout`, `udp_balance`",
         "none",
         "there";
     WEB:
@@ -317,6 +333,10 @@ differences! {
         "wait for a full buffer, HUP or the end",
         "written at once, the last ones before the end";
 
+    CONN_LOG:
+        "`conn_log`",
+        "none",
+        "a line for each connection at its end: bytes, seconds, how it ended";
     SYSLOG:
         "messages in the system log",
         "facility user, priority debug",

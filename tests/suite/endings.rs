@@ -160,6 +160,27 @@ fn fastclose_lets_one_side_end_both() {
 }
 
 #[test]
+fn fastclose_set_later_counts_for_those_who_are_here() {
+    let place = Place::new();
+    let (server, servers) = handing_over(&place);
+    let starter = Starter::new(&place).control(place.at());
+    let pen = starter.server(&server.at).start();
+    let (first, first_up) = ends(&pen, &servers);
+    let (second, second_up) = ends(&pen, &servers);
+    let (third, third_up) = ends(&pen, &servers);
+    // It counts when a side ends, not afterwards.
+    first.end_sending();
+    assert!(first_up.ends());
+    pen.ask("tcp_fastclose both");
+    second.end_sending();
+    assert!(second.ends() && second_up.ends());
+    assert!(first.is_quiet());
+    pen.ask("tcp_fastclose off");
+    third.end_sending();
+    assert!(third_up.ends() && third.is_quiet());
+}
+
+#[test]
 fn fastclose_flushes_first() {
     const LENGTH: usize = 3_000_000;
     let place = Place::new();

@@ -1,8 +1,8 @@
 //! Connections on which nothing moves (`idle_timeout`).
 
-use crate::differences::{HALF_CLOSED, IDLE_TABLE};
+use crate::differences::{HALF_CLOSED, IDLE_TABLE, NEW_COMMANDS};
 use crate::harness::{Backend, PATIENCE, Place, Starter, better, wait_until};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,41 @@ fn a_half_closed_connection_ends_after_the_idle_time() {
     assert_eq!(question, "a question");
     assert!(client.ends());
     wait_until("the server is let go", || pen.load(0) == 0);
+}
+
+#[test]
+fn a_half_closed_connection_has_a_time_of_its_own() {
+    if better(&NEW_COMMANDS) {
+        return;
+    }
+    let place = Place::new();
+    let server = Backend::start(place.at(), |stream| {
+        let mut question = String::new();
+        (&*stream).read_to_string(&mut question).unwrap();
+        if question == "slow" {
+            // The time counts from the end of the question.
+            std::thread::sleep(Duration::from_secs(1));
+            (&*stream).write_all(b"answer").unwrap();
+        } else {
+            std::mem::forget(stream);
+        }
+    });
+    let pen = Starter::new(&place)
+        .args(["-O", "half_closed_timeout 3"])
+        .control(place.at())
+        .server(&server.at)
+        .start();
+    let [slow, silent, whole] = [(); 3].map(|()| pen.connect());
+    // Quiet for longer than that, but neither side has ended.
+    std::thread::sleep(Duration::from_millis(3500));
+    slow.send("slow");
+    for client in [&slow, &silent] {
+        client.end_sending();
+    }
+    assert_eq!(slow.rest(), b"answer");
+    assert!(silent.ends());
+    wait_until("two are over", || pen.load(0) == 1);
+    assert!(whole.is_quiet());
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn with_few_descriptors_clients_wait() {
         .servers(&servers)
         .control(place.at())
         .expect("60 open files suffice for")
+        .expect("clients wait: all ")
         .start();
     pen.says("not 500 (-x)");
     let room = sufficient(&pen);
@@ -112,6 +113,7 @@ fn with_few_descriptors_nobody_takes_those_of_clients() {
         .servers(&servers)
         .control(control.clone())
         .expect("60 open files suffice for")
+        .expect("clients wait: all ")
         .start();
     wait_until("the idlers are there", || {
         pen.ask("idlers") == "Idlers: 5/5\n" && servers[0].count() == 5
@@ -176,6 +178,7 @@ fn a_client_waits_for_the_descriptor_of_its_server() {
         .under("ulimit -n 100")
         .servers(&servers)
         .expect("100 open files suffice for")
+        .expect("clients wait: all ")
         .expect("waits for server 0")
         .expect("clients wait: cannot accept")
         .start();

@@ -1,7 +1,7 @@
 //! What commands change while connections are there.
 
-use crate::differences::{EMPTY_SLOT, IDLERS, IMPOSSIBLE};
-use crate::harness::{Backend, Client, Place, Starter, better, letters, wait_until};
+use crate::differences::{EMPTY_SLOT, IDLERS, IMPOSSIBLE, LIVE_HTTP};
+use crate::harness::{Backend, Client, Place, Starter, better, letters, wait_until, worse};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
@@ -53,7 +53,8 @@ fn a_move_keeps_connections_and_those_who_queue() {
 fn a_move_is_possible_with_all_slots_taken() {
     let place = Place::new();
     let backends = letters(&place, 1);
-    let pen = Starter::new(&place).args(["-x", "1"]).servers(&backends).control(place.at()).start();
+    let starter = Starter::new(&place).args(["-x", "1"]).servers(&backends).control(place.at());
+    let pen = starter.expect("clients wait: all ").start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
     let next = place.at();
@@ -171,4 +172,21 @@ fn no_request_is_lost_to_a_change() {
     });
     assert_eq!(pen.ask("idlers"), "Idlers: 0/0\n");
     wait_until("all are counted out", || pen.ask("servers").matches(" conn 0 ").count() == 3);
+}
+
+/// pen has not followed the requests of a connection from its start.
+#[test]
+fn http_counts_for_new_connections() {
+    let place = Place::new();
+    let echo = Backend::echo(place.at());
+    let pen = Starter::new(&place).server(&echo.at).control(place.at()).start();
+    let client = pen.connect();
+    let (head, body) =
+        ("POST / HTTP/1.0\r\nContent-Length: 22\r\n\r\n", "GET /part HTTP/1.0\r\n\r\n");
+    client.send(head);
+    assert_eq!(client.receive(head.len()), head.as_bytes());
+    pen.ask("http");
+    client.send(body);
+    let is_as_it_was = client.receive(body.len()) == body.as_bytes();
+    assert_eq!(is_as_it_was, !worse(&LIVE_HTTP));
 }

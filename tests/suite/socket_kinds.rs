@@ -3,8 +3,7 @@
 
 use crate::differences::{DUMMY, MAPPED, SOURCE, UNIX_CLIENTS};
 use crate::harness::{
-    At, Backend, Client, Dir, PATIENCE, Place, Starter, better, free_v6, letters, skipped,
-    wait_until, worse,
+    At, Backend, Client, Dir, PATIENCE, Place, Starter, better, free_v6, letters, skipped, worse,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
@@ -167,31 +166,5 @@ fn the_built_in_page() {
         assert!(head.starts_with("HTTP/1.0 200 "), "{head}");
         let length = format!("Content-Length: {}", body.len());
         assert!(head.lines().any(|line| line == length), "{head}");
-    }
-}
-
-#[test]
-fn keepalive_is_for_servers() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&servers).control(place.at());
-    let pen = starter.start();
-    // Whether the kernel has a timer for pen's connection to the server.
-    let is_watched = || {
-        let addr = servers[0].at.inet();
-        let ip = u32::from_ne_bytes(place.ip.octets());
-        let remote = format!(" {ip:08X}:{:04X} 01 ", addr.port());
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        let line = table.lines().find(|line| line.contains(&remote));
-        let words = line.map(|line| line.split_whitespace().nth(5).unwrap());
-        words.map(|word| word.starts_with("02:"))
-    };
-    for (line, wanted) in [("keepalive", true), ("no keepalive", false)] {
-        assert_eq!(pen.ask(line), "");
-        let client = pen.connect();
-        assert_eq!(client.letter(), "A");
-        wait_until(line, || is_watched() == Some(wanted));
-        drop(client);
-        wait_until("it is over", || is_watched().is_none());
     }
 }
