@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 /// How long the end may take: a request log on a disk that hangs has 2 seconds
 /// of them.
 const ENDING: Duration = Duration::from_secs(3);
+/// The stack of the thread that ends.
+const STACK: usize = 128 * 1024;
 
 /// The end of `main`: what went wrong, on standard error, and the status. An
 /// empty text has been said before.
@@ -43,13 +45,13 @@ pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
 pub fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let limit = Instant::now() + ENDING;
     let (done, result) = mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new().name("end".to_owned());
-    let spawned = thread.spawn(move || {
+    let work = move || {
         let _ = done.send(work());
         message::flush();
         drop(done);
-    });
-    spawned.ok()?;
+    };
+    // Without a thread the work is dropped, with what it has to give back.
+    sys::start_thread(STACK, work).ok()?;
     let value = result.recv_timeout(ENDING).ok();
     // Nothing more comes; this ends when the thread does.
     let _ = result.recv_timeout(limit.saturating_duration_since(Instant::now()));

@@ -7,12 +7,15 @@
 //! how the order of messages stays.
 
 use super::{Level, Message};
+use crate::sys;
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread;
 
 /// Bytes that may wait: 10,000 lines. The last message may reach beyond.
 const ROOM: usize = 1 << 20;
+
+/// The thread's stack, of which the C library's syslog() needs most.
+const STACK: usize = 128 * 1024;
 
 struct Queue {
     waiting: Vec<Message>,
@@ -36,9 +39,7 @@ static CHANGED: Condvar = Condvar::new();
 /// Starts the thread: from now on nobody who has something to say waits. After
 /// the fork.
 pub fn start_writer() -> Result<(), String> {
-    thread::Builder::new()
-        .name("messages".to_owned())
-        .spawn(write_all)
+    sys::start_thread(STACK, write_all)
         .map_err(|e| format!("cannot start the messages thread: {e}"))?;
     crate::lock(&QUEUE).has_writer = true;
     Ok(())
