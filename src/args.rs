@@ -72,10 +72,10 @@ impl Draft {
         match control::noted(&self.pen, line) {
             Ok((reply, notes)) => {
                 self.replies += &reply;
-                notes.iter().for_each(|note| message::say(format_args!("-O {line}: {note}")));
+                notes.iter().for_each(|note| message::warn(format_args!("-O {line}: {note}")));
             }
             Err(why) if command::is_known(line) => return Err(why),
-            Err(why) => message::say(format_args!("-O {line}: {why}")),
+            Err(why) => message::warn(format_args!("-O {line}: {why}")),
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
 pub fn configure(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     if let Some(path) = &settings.config {
-        read_file(pen, path, &settings.start.given)?.iter().for_each(message::say);
+        read_file(pen, path, &settings.start.given)?.iter().for_each(message::warn);
     }
     Ok(())
 }
