@@ -55,7 +55,7 @@ fn check(pen: &Pen) -> Result<(), String> {
         users::find(word)?;
     }
     if let Some(word) = &settings.listen {
-        loops::refuse_listening(pen, &addr::endpoint(word)?)?;
+        loops::refuse_listening(pen, &addr::endpoint(word)?, |_| true)?;
     }
     match &start.jail {
         Some(jail) if !jail.is_dir() => Err(format!("-j {}: no such directory", jail.display())),
@@ -76,7 +76,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     let user = user.map_err(|why| format!("-u {why}"))?;
     control::open_listener(&pen)?;
     if let Some(own) = &pen.settings().own {
-        loops::refuse_listening(&pen, own)?;
+        loops::refuse_listening(&pen, own, |_| true)?;
     }
     let side_doors =
         [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web.door)];

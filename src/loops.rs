@@ -5,7 +5,7 @@
 //! address moves to this host, is noticed when pen connects.
 
 use crate::addr::{Endpoint, Host, canonical};
-use crate::server::Server;
+use crate::balance::Target;
 use crate::state::Pen;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -61,14 +61,21 @@ pub fn refuse(own: &Endpoint, host: &Host, port: u16) -> Result<(), String> {
     if is_server_own(own, host, port) { Err(WHY.to_owned()) } else { Ok(()) }
 }
 
-/// Refuses to listen at `own`, if one of the servers is there.
-pub fn refuse_listening(pen: &Pen, own: &Endpoint) -> Result<(), String> {
+/// Refuses to listen at `own`, if one of the servers that stay is there.
+pub fn refuse_listening(
+    pen: &Pen,
+    own: &Endpoint,
+    stays: impl Fn(Target) -> bool,
+) -> Result<(), String> {
     // Looked at without the lock, as binding is a system call.
     let known: Vec<_> = {
         let table = pen.servers.table();
-        let all = table.servers.iter().chain(&table.emergency).chain(&table.abuse);
-        let known = |server: &Server| (server.operand(), server.host.clone(), server.port);
-        all.map(known).collect()
+        let regular = table.servers.iter().enumerate();
+        let regular = regular.map(|(index, server)| (Target::Server(index), server));
+        let emergency = table.emergency.iter().map(|server| (Target::Emergency, server));
+        let abuse = table.abuse.iter().map(|server| (Target::Abuse, server));
+        let all = regular.chain(emergency).chain(abuse).filter(|(target, _)| stays(*target));
+        all.map(|(_, server)| (server.operand(), server.host.clone(), server.port)).collect()
     };
     match known.iter().find(|(_, host, port)| is_server_own(own, host, *port)) {
         Some((operand, ..)) => Err(format!("server {operand}: {WHY}")),

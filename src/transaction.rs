@@ -10,6 +10,7 @@
 //! A file with an error changes nothing: it is given up before the second step.
 
 use crate::addr::{self, Host};
+use crate::balance::Target;
 use crate::command::{Command, Timer};
 use crate::control;
 use crate::listen::Listener;
@@ -155,17 +156,14 @@ impl<'a> Transaction<'a> {
     /// some of those either nothing has changed, or what failed is a command
     /// that changes nothing.
     pub fn commit(mut self) -> (String, Vec<String>) {
-        let opened = match self.open() {
-            Ok(opened) => opened,
-            Err(why) => return (String::new(), vec![why]),
-        };
         let port = match self.servers.is_empty() {
             true => 0,
             false => self.port().unwrap_or(0),
         };
-        if let Err(why) = self.refuse_loops(&opened, port) {
-            return (String::new(), vec![why]);
-        }
+        let opened = match self.refuse_loops(port).and_then(|()| self.open()) {
+            Ok(opened) => opened,
+            Err(why) => return (String::new(), vec![why]),
+        };
         let replies = loop {
             if let Some(replies) = self.swap(port) {
                 break replies;
@@ -219,12 +217,13 @@ impl<'a> Transaction<'a> {
 
     /// Refuses servers that are where pen itself listens. Before it runs, it may
     /// still be told to listen somewhere else.
-    fn refuse_loops(&self, opened: &Opened, port: u16) -> Result<(), String> {
+    fn refuse_loops(&self, port: u16) -> Result<(), String> {
         let settings = self.pen.settings();
-        let new = opened.listener.as_ref().map(|listener| &listener.at);
-        let Some(own) = new.or(settings.own.as_ref()) else {
+        let Some(own) = &settings.own else {
             return Ok(());
         };
+        let new = self.listen.as_ref().map(|asked| addr::endpoint(&asked.what)).transpose()?;
+        let own = new.as_ref().unwrap_or(own);
         // Looked at without the lock, as that may take system calls.
         let mut moved = Vec::new();
         for (index, edit) in &self.servers {
@@ -239,8 +238,15 @@ impl<'a> Transaction<'a> {
             loops::refuse(own, &server.host, server.port)
                 .map_err(|why| format!("{}: {why}", server.operand()))?;
         }
-        match new {
-            Some(own) => loops::refuse_listening(self.pen, own),
+        match &new {
+            Some(own) => loops::refuse_listening(self.pen, own, |target| match target {
+                Target::Server(index) => {
+                    let edit = self.servers.get(&index);
+                    edit.is_none_or(|edit| edit.moves(None, 0).is_none())
+                }
+                Target::Emergency => self.emergency.is_none(),
+                Target::Abuse => self.abuse.is_none(),
+            }),
             None => Ok(()),
         }
     }
