@@ -52,6 +52,8 @@ impl fmt::Display for Host {
 /// A server operand: `host[:port[:max[:hard[:weight[:prio]]]]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSpec {
+    /// Its host as it was written, without brackets.
+    pub name: String,
     /// Where it is.
     pub host: Host,
     /// TCP port; 0 = none, never chosen. 1 for a Unix socket.
@@ -209,6 +211,7 @@ pub fn server(word: &str, default_port: Option<u16>) -> Result<ServerSpec, Strin
         text => number::<u32>(text).map_err(|e| format!("{word}: {name} {e}")),
     };
     Ok(ServerSpec {
+        name: bare(parts.host).to_owned(),
         host,
         port,
         max: number("max", max)?,
@@ -231,7 +234,7 @@ pub fn within(word: &str, complaint: &str) -> String {
 }
 
 /// An address without the brackets that it may stand in.
-fn bare(host: &str) -> &str {
+pub fn bare(host: &str) -> &str {
     let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     inner.unwrap_or(host)
 }
@@ -304,8 +307,15 @@ mod tests {
     #[test]
     fn server_operands() {
         let all = server("127.0.0.1:80:10:20:3:4", None).unwrap();
-        let want =
-            ServerSpec { host: inet("127.0.0.1"), port: 80, max: 10, hard: 20, weight: 3, prio: 4 };
+        let want = ServerSpec {
+            name: "127.0.0.1".to_owned(),
+            host: inet("127.0.0.1"),
+            port: 80,
+            max: 10,
+            hard: 20,
+            weight: 3,
+            prio: 4,
+        };
         assert_eq!(all, want);
         let v6 = server("[::1]:80:1", None).unwrap();
         assert_eq!((v6.host, v6.port, v6.max), (inet("::1"), 80, 1));

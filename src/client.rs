@@ -139,6 +139,13 @@ impl ClientTable {
         }
     }
 
+    /// Forgets the servers of these clients: for the choice of a server they
+    /// are new ones. How many had one.
+    pub fn forget(&mut self, which: impl Fn(&Entry) -> bool) -> usize {
+        let chosen = self.slots.iter_mut().filter(|entry| which(entry));
+        chosen.filter_map(|entry| entry.server.take()).count()
+    }
+
     /// All clients in slot order.
     pub fn entries(&self) -> &[Entry] {
         &self.slots
@@ -331,6 +338,22 @@ mod tests {
         let later = later + Duration::from_secs(11);
         assert_eq!(table.visit(ip(1), later, tracking).server, None);
         assert_eq!(table.entries()[0].connects, 1);
+    }
+
+    #[test]
+    fn servers_are_forgotten_and_clients_stay() {
+        let mut table = ClientTable::new(4);
+        let now = Instant::now();
+        for n in 1..=4 {
+            table.visit(ip(n), now, FOREVER);
+            table.remember(ip(n), n as usize % 2);
+        }
+        assert_eq!(table.forget(|entry| entry.server == Some(1)), 2);
+        assert_eq!(table.forget(|entry| entry.client == ip(2)), 1);
+        assert_eq!(table.forget(|_| true), 1);
+        assert_eq!(table.forget(|_| true), 0);
+        assert_eq!(table.visit(ip(4), now, FOREVER).server, None);
+        assert_eq!(table.entries()[3].connects, 2);
     }
 
     #[test]

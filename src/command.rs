@@ -2,6 +2,7 @@
 //! commands out. One table gives parsing, `help` and the error replies.
 
 use crate::acl::{self, Entry, Net};
+use crate::client::Client;
 use crate::settings::Fastclose;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -68,6 +69,17 @@ pub enum Guard {
     Web,
 }
 
+/// Whose servers are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Everybody's.
+    All,
+    /// This client's.
+    Client(Client),
+    /// Those of the clients that were on this server.
+    On(usize),
+}
+
 /// One change to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -124,6 +136,10 @@ pub enum Command {
     Exit,
     /// `tcp_fastclose`
     Fastclose(Fastclose),
+    /// `forget`
+    Forget(Whom),
+    /// `hash_type`: whether it is the C program's hash.
+    HashType(Option<bool>),
     /// `help`
     Help,
     /// `idlers`
@@ -410,13 +426,35 @@ fn source(words: &mut Words) -> Parsed {
     }
 }
 
-fn udp_balance(words: &mut Words) -> Parsed {
+/// Which of two words it is, if there is one: `true` for the first.
+fn either(words: &mut Words, yes: &str, no: &str) -> Result<Option<bool>, String> {
     match words.next() {
-        None => Ok(Command::UdpBalance(None)),
-        Some("datagram") => Ok(Command::UdpBalance(Some(true))),
-        Some("flow") => Ok(Command::UdpBalance(Some(false))),
-        Some(word) => Err(format!("unknown word '{word}'").into()),
+        None => Ok(None),
+        Some(word) if word == yes => Ok(Some(true)),
+        Some(word) if word == no => Ok(Some(false)),
+        Some(word) => Err(format!("unknown word '{word}'")),
     }
+}
+
+fn forget(words: &mut Words) -> Parsed {
+    let whom = match words.next() {
+        None => Whom::All,
+        Some("server") => Whom::On(number(one(words)?)?),
+        Some("unix") => Whom::Client(Client::Unix),
+        Some(word) => {
+            let ip: IpAddr = word.parse().map_err(|_| format!("bad address '{word}'"))?;
+            Whom::Client(Client::Inet(ip.to_canonical()))
+        }
+    };
+    Ok(Command::Forget(whom))
+}
+
+fn hash_type(words: &mut Words) -> Parsed {
+    Ok(Command::HashType(either(words, "modulo", "rendezvous")?))
+}
+
+fn udp_balance(words: &mut Words) -> Parsed {
+    Ok(Command::UdpBalance(either(words, "datagram", "flow")?))
 }
 
 fn fastclose(words: &mut Words) -> Parsed {

@@ -203,6 +203,7 @@ pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static str, Value)> {
         ("emergency", Text(emergency)),
         ("half_closed_timeout", seconds(settings.half_closed_timeout)),
         ("hash", Flag(modes.hash)),
+        ("hash_type", word(control::hash_type(modes))),
         ("http", Flag(settings.http)),
         ("idle_timeout", seconds(settings.idle_timeout)),
         ("idlers", count(pen.idlers.count().1)),

@@ -2,7 +2,7 @@
 //! or a control connection.
 
 use crate::balance::Modes;
-use crate::command::{self, Command, Line};
+use crate::command::{self, Command, Line, Whom};
 use crate::config::{self, Reader};
 use crate::connections::Look;
 use crate::files;
@@ -131,6 +131,16 @@ pub fn act(pen: &Pen, command: Command) -> Outcome {
             sys::ask_to_stop();
             Ok(String::new())
         }
+        Command::Forget(whom) => {
+            let count = pen.with_clients(|clients| {
+                clients.forget(|entry| match whom {
+                    Whom::All => true,
+                    Whom::Client(client) => entry.client == client,
+                    Whom::On(server) => entry.server == Some(server),
+                })
+            });
+            Ok(format!("{count} forgotten\n"))
+        }
         Command::Help => Ok(help()),
         Command::Idlers(wanted) => {
             wanted.into_iter().for_each(|n| pen.want_idlers(n));
@@ -153,6 +163,14 @@ pub fn act(pen: &Pen, command: Command) -> Outcome {
 /// The emergency or the abuse server, as an operand.
 fn last_resort(server: Option<&Server>) -> String {
     server.map_or(String::new(), |server| server.operand() + "\n")
+}
+
+/// The word for it in commands.
+pub fn hash_type(modes: &Modes) -> &'static str {
+    match modes.modulo {
+        true => "modulo",
+        false => "rendezvous",
+    }
 }
 
 /// The word for it in commands.

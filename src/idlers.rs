@@ -118,6 +118,7 @@ fn keep_open(pen: &Pen, index: usize) {
             last: None,
             modes: &modes,
             acls: &settings.acls,
+            timeout: settings.timeout,
             on: &[],
             not: &[],
         };

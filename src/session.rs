@@ -376,8 +376,8 @@ pub fn find_server(
             false => Search::new(&pen.servers),
         };
         search = search.by(&rules);
-        let (modes, acls) = (&rules.modes, rules.acls.as_slice());
-        let mut request = Request { client, port, last, modes, acls, on: &on, not };
+        let (modes, acls, timeout) = (&rules.modes, rules.acls.as_slice(), rules.timeout);
+        let mut request = Request { client, port, last, modes, acls, timeout, on: &on, not };
         let mut reason = if denied { Reason::Denied } else { Reason::NoServer };
         while let Some(lease) = search.next(&request) {
             if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {

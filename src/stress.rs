@@ -66,6 +66,7 @@ impl Hall {
             last: visit.server,
             modes: &modes,
             acls: &[],
+            timeout: Duration::from_secs(3),
             on: &[],
             not: &[],
         };

@@ -347,7 +347,7 @@ fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<D
         session::blame(&connection.lease, &settings, error);
     }
     end(pen, &connection, Reason::failed(Direction::Down, error));
-    let is_last = connection.lease.number() < 0 || settings.modes.stubborn;
+    let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;
     if !left.datagrams.is_empty() && is_last {
         message::drop_line(format_args!("{}: refused: {error}", connection.client));
         return Vec::new();

@@ -1,8 +1,8 @@
 //! The one table of control commands.
 
 use super::{
-    Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, idlers, list, maybe,
-    none, not_built, nothing, number, one, server, source, udp_balance,
+    Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, forget, hash_type,
+    idlers, list, maybe, none, not_built, nothing, number, one, server, source, udp_balance,
 };
 use std::path::PathBuf;
 
@@ -110,12 +110,19 @@ pub const TABLE: &[Spec] = &[
     }),
     ignored!("epoll"),
     spec("exit", "", "end pen, if it was started with -X", |w| none(w, Command::Exit)),
+    spec("forget", "[client|server index]", "forget which server clients were on", forget),
     timer!(
         "half_closed_timeout",
         HalfClosedTimeout,
         "close half-closed connections quiet for longer; 0 = never"
     ),
     switch!("hash", Hash, "hash on the client address for the first choice"),
+    spec(
+        "hash_type",
+        "[modulo|rendezvous]",
+        "how hash chooses: as the C program, or evenly, moving few clients",
+        hash_type,
+    ),
     spec("help", "", "list the commands", |w| none(w, Command::Help)),
     switch!("http", Http, "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests"),
     timer!("idle_timeout", IdleTimeout, "close connections quiet for longer; 0 = never"),

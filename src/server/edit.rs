@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// as it is.
 #[derive(Debug, Default)]
 pub struct Edit {
-    host: Option<Host>,
+    /// The name as configured, and what it stands for.
+    host: Option<(String, Host)>,
     port: Option<u16>,
     max: Option<u32>,
     hard: Option<u32>,
@@ -39,7 +40,7 @@ impl Edit {
                 if matches!(host, Host::Unix(_)) {
                     self.port = Some(1);
                 }
-                self.host = Some(host);
+                self.host = Some((word.clone(), host));
             }
         }
         for change in changes {
@@ -64,7 +65,7 @@ impl Edit {
             return None;
         }
         let host = match (&self.host, old) {
-            (Some(host), _) => Arc::new(host.clone()),
+            (Some((_, host)), _) => Arc::new(host.clone()),
             (None, Some(old)) => Arc::clone(&old.host),
             (None, None) => Arc::default(),
         };
@@ -79,7 +80,9 @@ impl Edit {
                 *to = value;
             }
         }
-        put(&mut server.host, self.host.map(Into::into));
+        if let Some((name, host)) = self.host {
+            server.move_to(&name, host);
+        }
         put(&mut server.port, self.port);
         put(&mut server.max, self.max);
         put(&mut server.hard, self.hard);
@@ -104,7 +107,7 @@ pub const LONGEST: u64 = 3_155_760_000;
 impl From<ServerSpec> for Edit {
     fn from(spec: ServerSpec) -> Edit {
         Edit {
-            host: Some(spec.host),
+            host: Some((spec.name, spec.host)),
             port: Some(spec.port),
             max: Some(spec.max),
             hard: Some(spec.hard),

@@ -1,6 +1,9 @@
 //! Leases and the search for a server.
 
 use super::*;
+use crate::acl::Acl;
+use crate::balance::Modes;
+use crate::client::Client;
 
 fn servers(words: &[&str]) -> Arc<Servers> {
     let servers = Arc::new(Servers::default());
@@ -13,7 +16,8 @@ fn servers(words: &[&str]) -> Arc<Servers> {
 
 fn request(modes: &Modes, last: Option<usize>) -> Request<'_> {
     let client = Client::Inet([127, 0, 0, 1].into());
-    Request { client, port: 1, last, modes, acls: &[], on: &[], not: &[] }
+    let timeout = Duration::from_secs(3);
+    Request { client, port: 1, last, modes, acls: &[], timeout, on: &[], not: &[] }
 }
 
 fn targets(servers: &Arc<Servers>, request: &Request) -> Vec<Target> {
@@ -34,16 +38,16 @@ fn leases_count_until_dropped() {
 }
 
 #[test]
-fn remembered_first_then_around() {
+fn remembered_first_then_in_turn() {
     let servers = servers(&["127.0.0.1"; 3]);
     let mut modes = Modes::default();
-    assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2), S(0), S(1)]);
+    assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2), S(1), S(0)]);
     // An index that is no longer there is no memory.
-    assert_eq!(targets(&servers, &request(&modes, Some(3)))[0], S(1));
+    assert_eq!(targets(&servers, &request(&modes, Some(3))), [S(2), S(1), S(0)]);
     modes.stubborn = true;
     assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2)]);
     modes.roundrobin = true;
-    assert_eq!(targets(&servers, &request(&modes, Some(0))), [S(2)]);
+    assert_eq!(targets(&servers, &request(&modes, Some(0))).len(), 1);
 }
 
 #[test]
@@ -63,7 +67,9 @@ fn empty_down_and_full_servers_are_refused() {
     assert!(lease.failed(Duration::from_secs(30)));
     assert!(!lease.failed(Duration::from_secs(30)));
     drop(lease);
-    assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(3)]);
+    let lease = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
+    assert_eq!(lease.target, S(3));
+    drop(lease);
     assert!(servers.table().servers[2].clear_blacklist());
     assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2), S(3)]);
 }
@@ -119,4 +125,86 @@ fn a_search_ends_when_the_settings_change() {
     assert!(search.next(&request(&modes, None)).is_some() && !search.is_outdated());
     servers.table().settings = Arc::default();
     assert!(search.next(&request(&modes, None)).is_none() && search.is_outdated());
+}
+
+/// Some servers of which these have failed, for so many seconds each.
+fn with_failed(count: usize, failed: &[(usize, u64)]) -> Arc<Servers> {
+    let words: Vec<String> = (1..=count).map(|port| format!("127.0.0.1:{port}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let servers = servers(&words);
+    for (index, seconds) in failed {
+        let end = Instant::now() + Duration::from_secs(*seconds);
+        servers.table().servers[*index].blacklist_until(end);
+    }
+    servers
+}
+
+#[test]
+fn when_nobody_is_available_the_blacklisted_are_tried() {
+    let servers = with_failed(3, &[(0, 30), (1, 10), (2, 20)]);
+    let mut modes = Modes::default();
+    assert_eq!(targets(&servers, &request(&modes, None)), [S(1), S(2), S(0)]);
+    assert_eq!(targets(&servers, &request(&modes, Some(0))), [S(1), S(2), S(0)]);
+    let emergency = crate::addr::server("127.0.0.1:99", None).unwrap();
+    servers.table().emergency = Some(Server::new(emergency));
+    let all = targets(&servers, &request(&modes, None));
+    assert_eq!(all, [Target::Emergency, S(1), S(2), S(0)]);
+    // Who has drained a server wants nobody there.
+    let end = Instant::now() + Duration::from_secs(60);
+    servers.table().servers[1].drain_until(end);
+    assert_eq!(targets(&servers, &request(&modes, None)), [Target::Emergency, S(2), S(0)]);
+    modes.stubborn = true;
+    assert_eq!(targets(&servers, &request(&modes, None)), []);
+}
+
+#[test]
+fn a_connect_changes_nothing_for_a_server_drained_meanwhile() {
+    let servers = with_failed(1, &[(0, 30)]);
+    let modes = Modes::default();
+    let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
+    let end = Instant::now() + Duration::from_secs(3600);
+    servers.table().servers[0].drain_until(end);
+    assert!(!lease.succeeded());
+    assert!(!lease.failed(Duration::from_secs(1)));
+    assert_eq!(servers.table().servers[0].state(Instant::now()), State::Drained);
+    assert!(servers.table().servers[0].blacklist_left(Instant::now()).as_secs() > 3000);
+}
+
+#[test]
+fn one_client_at_a_time_finds_out_whether_a_server_is_back() {
+    let servers = with_failed(2, &[(0, 0)]);
+    let modes = Modes { roundrobin: true, ..Modes::default() };
+    let request = request(&modes, None);
+    let next = || Search::new(&servers).next(&request).unwrap();
+    let others = || (0..4).all(|_| next().target == S(1));
+    let probe = || loop {
+        let lease = next();
+        if lease.target == S(0) {
+            return lease;
+        }
+    };
+    // It failed again.
+    let lease = probe();
+    assert!(others());
+    assert!(!lease.failed(Duration::ZERO));
+    drop(lease);
+    // It says nothing of the server.
+    drop(probe());
+    // It is back.
+    let lease = probe();
+    assert!(others());
+    assert!(lease.succeeded());
+    assert_ne!(next().target, next().target);
+    // It has not refused in its time, as a UDP server that never answers.
+    servers.table().servers[0].blacklist_until(Instant::now());
+    let silent = Request { timeout: Duration::ZERO, ..request };
+    let both = || [(); 2].map(|()| Search::new(&servers).next(&silent).unwrap());
+    assert!(both().iter().chain(&both()).filter(|lease| lease.target == S(0)).count() > 1);
+    // Those who can go nowhere else go there, too.
+    for both in 0..2 {
+        servers.table().servers[both].blacklist_until(Instant::now());
+    }
+    let probes = [next(), next()];
+    assert_ne!(probes[0].target, probes[1].target);
+    assert_eq!(targets(&servers, &request).len(), 2);
 }

@@ -21,6 +21,7 @@ pub(super) fn is_setting(command: &Command) -> bool {
             | Control
             | Debug(_)
             | Fastclose(_)
+            | HashType(_)
             | Listen(_)
             | Log(_)
             | NoLog
@@ -63,6 +64,10 @@ pub(super) fn set(s: &mut Settings, command: &Command) -> String {
         Command::Control => return shown(s.control.as_deref()),
         Command::Debug(level) => return value(&mut s.debug, *level),
         Command::Fastclose(mode) => s.fastclose = *mode,
+        Command::HashType(new) => {
+            s.modes.modulo = new.unwrap_or(s.modes.modulo);
+            return shown(Some(control::hash_type(&s.modes)));
+        }
         Command::Listen(word) => {
             s.listen = word.clone().or(s.listen.take());
             return shown(s.listen.as_deref());

@@ -185,6 +185,7 @@ fn what_is_written_restores_everything() {
         "prio",
         "source 127.0.0.7",
         "tcp_fastclose both",
+        "hash_type modulo",
         "udp_balance datagram",
         &format!("log {}", dir.file("log").display()),
         &format!("conn_log {}", dir.file("conn.log").display()),
@@ -194,8 +195,16 @@ fn what_is_written_restores_everything() {
         assert!(!reply.contains("expected"), "{reply}");
     }
     pen.ask(&format!("write {}", file.display()));
-    let questions =
-        ["servers", "mode", "clients_max", "conn_max", "log", "web_stats", "udp_balance"];
+    let questions = [
+        "servers",
+        "mode",
+        "clients_max",
+        "conn_max",
+        "log",
+        "web_stats",
+        "udp_balance",
+        "hash_type",
+    ];
     let before = questions.map(|question| pen.ask(question));
     let at = pen.at.clone();
     drop(pen);

@@ -150,6 +150,18 @@ differences! {
         "`source` with two servers, twelve ports",
         "12 connections, then none for a minute",
         "24, and again";
+    HASH_TYPE:
+        "`-h`",
+        "address modulo servers: of two or four, the first octet decides",
+        "even, and few clients move (`hash_type`; `modulo` is the C program's)";
+    DISPLACED:
+        "clients of a blacklisted server",
+        "go to the next one in the table",
+        "are shared by all others";
+    WEIGHT_TIES:
+        "`-W`, servers with equal load",
+        "the first",
+        "in turn";
     HASH_V6:
         "hash of an IPv6 address",
         "last byte",
@@ -283,7 +295,7 @@ differences! {
         "mode from the umask",
         "mode 0600";
     NEW_COMMANDS:
-        "`help`, `abuse`, `client_keepalive`, `conn_log`, `emergency`, `half_closed_timeout`, `udp_balance`",
+        "`help`, `abuse`, `client_keepalive`, `conn_log`, `emergency`, `forget`, `half_closed_timeout`, `udp_balance`",
         "none",
         "there";
     WEB:

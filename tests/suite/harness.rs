@@ -21,7 +21,7 @@ mod verdict;
 mod web;
 
 pub(crate) use at::At;
-pub(crate) use client::{Caller, Client, free_v6};
+pub(crate) use client::{Caller, Callers, Client, free_v6};
 pub(crate) use daemon::{Background, Pen};
 pub(crate) use datagrams::{Asker, LONGEST, Responder, free_datagram_port, responders};
 pub(crate) use etc::{own_etc, with_etc};

@@ -101,7 +101,7 @@ fn n_hashes_and_never_remembers() {
     for (mode, afterwards) in [("-N", "B"), ("-h", "A")] {
         let mut servers = letters(&place, 2);
         let pen = Starter::new(&place)
-            .args([mode, "-b", "1"])
+            .args(["-O", "hash_type modulo", mode, "-b", "1"])
             .control(place.at())
             .servers(&servers)
             .expect("server 1")

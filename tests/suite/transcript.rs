@@ -167,6 +167,13 @@ pub(crate) const LINES: &[(&str, Reply)] = &[
     ("half_closed_timeout", Better("0\n", NEW_COMMANDS)),
     ("conn_log", Better("", NEW_COMMANDS)),
     ("no conn_log", Same),
+    ("hash_type", Better("rendezvous\n", HASH_TYPE)),
+    ("hash_type modulo", Better("modulo\n", HASH_TYPE)),
+    ("forget 192.0.2.7", Better("0 forgotten\n", NEW_COMMANDS)),
+    (
+        "forget x",
+        Better("forget: bad address 'x', expected [client|server index]\n", WRONG_COMMAND),
+    ),
     ("udp_balance datagram", Better("datagram\n", NEW_COMMANDS)),
     ("web", Better("", WEB)),
     ("no web", Same),

@@ -33,15 +33,17 @@ fn in_turn_each_flow_for_itself() {
     assert_eq!(pen.asker_letters(7), "BCABCAB");
 }
 
+const MODULO: [&str; 2] = ["-O", "hash_type modulo"];
+
 #[test]
 fn by_hash() {
     let place = Place::new();
     let servers = responders(&place, 5);
     for last in [1, 2, 3, 77] {
-        let pen = Starter::datagrams(&place).args(["-h"]).servers(&servers).start();
+        let pen = Starter::datagrams(&place).args(MODULO).args(["-h"]).servers(&servers).start();
         assert_eq!(numbers(&pen, [last; 2]), hashed(last, None, 5).repeat(2));
     }
-    let pen = Starter::datagrams(&place).args(["-hr"]).servers(&servers).start();
+    let pen = Starter::datagrams(&place).args(MODULO).args(["-hr"]).servers(&servers).start();
     for _ in 0..20 {
         let client = pen.asker();
         let port = client.addr().port();

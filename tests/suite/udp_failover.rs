@@ -174,7 +174,8 @@ fn balanced_datagrams_that_are_refused_are_not_lost() {
     }
     let round = client.letters(6);
     assert!("ABABABAB".contains(&round), "{round}");
-    wait_until("it is said", || downs(&pen) == 1);
+    pen.says("is down for 30 s");
+    assert_eq!(downs(&pen), 1);
 }
 
 #[test]

@@ -18,6 +18,7 @@ const SHOWN: &[&str] = &[
     "control_acl",
     "debug",
     "emergency",
+    "hash_type",
     "listen",
     "log",
     "timeout",

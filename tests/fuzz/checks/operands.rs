@@ -45,7 +45,10 @@ fn server(word: &str) {
                 Err(why) => assert!(spec.port == 80 && why.contains("no port"), "{why}"),
             }
             let operand = Server::new(spec.clone()).operand();
-            assert_eq!(addr::server(&operand, None), Ok(spec), "{operand}");
+            let again = addr::server(&operand, None);
+            // A name is written as its address.
+            let again = again.map(|again| ServerSpec { name: spec.name.clone(), ..again });
+            assert_eq!(again, Ok(spec), "{operand}");
         }
     }
 }
@@ -100,22 +103,23 @@ fn built(parts: &[u8]) {
         16 => <[u8; 16]>::try_from(host).ok().map(IpAddr::from),
         _ => None,
     };
-    let (text, host, port) = match ip {
+    let (text, name, host, port) = match ip {
         Some(ip) => {
             let host = match ip.to_canonical() {
                 IpAddr::V4(ip) if ip.is_unspecified() => Host::Empty,
                 ip => Host::Inet(vec![(ip, 0).into()]),
             };
             let text = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
-            (text, host, u16::from_be_bytes(port))
+            (text, ip.to_string(), host, u16::from_be_bytes(port))
         }
         None => {
             let letters = host.iter().map(|byte| char::from(b'a' + byte % 26));
             let path = format!("/{}", letters.collect::<String>());
-            (path.clone(), Host::Unix(path.into()), 1)
+            (path.clone(), path.clone(), Host::Unix(path.into()), 1)
         }
     };
     let mut spec = ServerSpec {
+        name,
         host,
         port,
         max: number(0),

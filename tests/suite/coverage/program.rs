@@ -41,7 +41,14 @@ pub(super) const OPTIONS: &[Row] = &[
         &["failover::full_everywhere_is_an_emergency", "failover::the_emergency_server_comes_last"],
     ),
     ("-f", &["background::exit_statuses_in_the_foreground"]),
-    ("-h", &["choice::hash_by_address", "choice::hash_and_round_robin_by_address_and_port"]),
+    (
+        "-h",
+        &[
+            "spread::a_hash_spreads_evenly_and_moves_the_clients_of_one_server_alone",
+            "choice::hash_by_address",
+            "choice::hash_and_round_robin_by_address_and_port",
+        ],
+    ),
     ("-i", &["command_line::help_version_and_windows"]),
     ("-j", &["users::it_runs_in_the_jail", "users::jail_and_user_together"]),
     (
@@ -103,6 +110,8 @@ pub(super) const COMMANDS: &[Row] = &[
     ("dummy", &["socket_kinds::the_built_in_page"]),
     ("emergency", &["configuration::what_is_written_restores_everything"]),
     ("exit", &["control_port::exit_ends_pen_if_it_may"]),
+    ("forget", &["spread::displaced_clients_do_not_pile_up_and_can_be_forgotten"]),
+    ("hash_type", &["spread::modulo_is_the_c_programs_hash"]),
     ("half_closed_timeout", &["idle_time::a_half_closed_connection_has_a_time_of_its_own"]),
     ("help", &["control_port::help_lists_every_command"]),
     ("http", &["http_header::a_request_in_one_piece"]),

@@ -2,7 +2,7 @@
 
 use super::{At, PATIENCE, Pen, Place, Port, Starter};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -105,6 +105,28 @@ impl Caller {
     /// Connects once, and says whose letter came.
     pub(crate) fn letter(&self) -> String {
         self.connect().letter()
+    }
+}
+
+/// Clients with addresses of their own, as many as are wanted, one after the
+/// other: they come through one pen, whose source is changed for each.
+pub(crate) struct Callers(Pen);
+
+impl Callers {
+    pub(crate) fn new(place: &Place, to: &Pen) -> Callers {
+        Callers(Starter::at(place.at()).ours().control(place.at()).server(&to.at).start())
+    }
+
+    /// The client with this address connects once; whose letter came.
+    pub(crate) fn letter(&self, address: [u8; 4]) -> String {
+        let address = Ipv4Addr::from(address);
+        assert_eq!(self.0.ask(&format!("source {address}")), "");
+        self.0.letter()
+    }
+
+    /// The clients 127.0.1.N do so, one after the other.
+    pub(crate) fn letters(&self, numbers: std::ops::Range<u8>) -> String {
+        numbers.map(|n| self.letter([127, 0, 1, n])).collect()
     }
 }
 
