@@ -89,6 +89,11 @@ pub fn text(pen: &Pen) -> String {
             "connection {index} downfd {down} upfd {up} client {client} server {server}"
         );
     }
+    text.push_str("clients");
+    for (name, _, count) in pen.outcomes.rows() {
+        let _ = write!(text, " {name} {count}");
+    }
+    text.push('\n');
     if pen.log_lost.get() > 0 {
         let _ = writeln!(text, "log lines lost {}", pen.log_lost.get());
     }

@@ -304,6 +304,7 @@ pub fn serve(pen: &Arc<Pen>, mut arrival: Arrival, buffer: &mut Buffer) {
     let client = arrival.client;
     let mut settings = pen.settings();
     arrival.slot.enter(client);
+    pen.outcomes.accepted.add(1);
     if settings.dummy {
         return dummy(&arrival.socket);
     }
@@ -349,6 +350,9 @@ pub struct Connected {
     up: Stream,
 }
 
+/// Why a client is turned away that was not denied.
+const NOBODY: &str = "no server available";
+
 /// Finds a server: the access list decides, then what is remembered of the
 /// client and the modes; the candidates are tried until one answers. Every
 /// regular server tried is remembered as the client's; one that fails is
@@ -368,9 +372,15 @@ pub fn find_server(
     let visit = pen.visit(client, settings.tracking, again);
     let on: Vec<Target> = flows.iter().map(|flow| flow.lease.target).collect();
     let mut last = visit.server;
+    let mut tried = not.len();
+    let mut is_counted = again || !flows.is_empty();
     loop {
         let rules = Arc::clone(settings);
         let denied = is_denied(&rules, client);
+        if denied && !is_counted {
+            pen.outcomes.denied.add(1);
+            is_counted = true;
+        }
         let mut search = match denied {
             true => Search::abuse(&pen.servers),
             false => Search::new(&pen.servers),
@@ -382,6 +392,10 @@ pub fn find_server(
         while let Some(lease) = search.next(&request) {
             if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
                 return Some(Found::Known(Arc::clone(flow)));
+            }
+            tried += 1;
+            if tried == 2 {
+                pen.outcomes.redispatched.add(1);
             }
             if let Target::Server(index) = lease.target {
                 if request.last != Some(index) && !rules.forgetful {
@@ -410,10 +424,14 @@ pub fn find_server(
             }
         }
         if !search.is_outdated() {
-            let why = match denied {
-                true => "denied by the access list",
-                false => "no server available",
+            let (why, dropped) = match reason {
+                Reason::Denied => ("denied by the access list", None),
+                Reason::NoResources => (NOBODY, Some(&pen.outcomes.no_resources)),
+                _ => (NOBODY, Some(&pen.outcomes.no_server)),
             };
+            if let Some(count) = dropped {
+                count.add(1);
+            }
             message::drop_line(format_args!("{client}: {why}"));
             if pen.conn_log.is_on() && rules.start.kind == Kind::Stream {
                 let (server, up, down, time) = (None, 0, 0, since.elapsed());

@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::log::connections::ConnLog;
 use crate::server::Servers;
 use crate::settings::Settings;
-use crate::stats::Counter;
+use crate::stats::{Counter, Outcomes};
 use crate::web::Web;
 use crate::workers::Workers;
 use std::io;
@@ -46,6 +46,8 @@ pub struct Pen {
     pub conn_log: ConnLog,
     /// Lines of both that were lost.
     pub log_lost: Arc<Counter>,
+    /// What became of clients.
+    pub outcomes: Outcomes,
     /// Where clients come in.
     pub door: Door,
     /// Where control connections come in.
@@ -91,6 +93,7 @@ impl Pen {
             log: Log::new(&log_lost),
             conn_log: ConnLog::new(&log_lost),
             log_lost,
+            outcomes: Outcomes::default(),
             door: Door::new()?,
             control_door: Door::new()?,
             web: Web::new()?,

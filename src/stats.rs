@@ -65,3 +65,39 @@ pub struct Traffic {
     /// Received from the peer.
     pub rx: Counter,
 }
+
+/// What became of clients, since the start.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// Connections that were accepted, and UDP flows.
+    pub accepted: Counter,
+    /// Denied by the access list. The abuse server may have got them.
+    pub denied: Counter,
+    /// Turned away, as no server took them.
+    pub no_server: Counter,
+    /// Datagrams of new flows for which there was no place (`-x`).
+    pub limit: Counter,
+    /// Turned away, as this host had not what a connection to a server takes.
+    pub no_resources: Counter,
+    /// Those for whom a second server was tried.
+    pub redispatched: Counter,
+}
+
+impl Outcomes {
+    /// Names for reports, what they count, and how much so far.
+    pub fn rows(&self) -> [(&'static str, &'static str, u64); 6] {
+        [
+            ("accepted", "Connections accepted, and UDP flows.", &self.accepted),
+            ("denied", "Clients denied by the access list.", &self.denied),
+            ("dropped_no_server", "Clients that no server took.", &self.no_server),
+            ("dropped_limit", "Datagrams of new flows without a place.", &self.limit),
+            (
+                "dropped_no_resources",
+                "Clients for whom descriptors, ports or memory were missing.",
+                &self.no_resources,
+            ),
+            ("redispatched", "Clients for whom a second server was tried.", &self.redispatched),
+        ]
+        .map(|(name, what, counter)| (name, what, counter.get()))
+    }
+}

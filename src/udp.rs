@@ -151,8 +151,12 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         }
     }
     let refused_by = &datagram.refused_by;
+    let is_new = known.is_empty() && refused_by.is_empty();
     let found = session::find_server(pen, &mut settings, client, port, &known, refused_by);
     drop(known);
+    if is_new && matches!(found, None | Some(Found::New(_))) {
+        pen.outcomes.accepted.add(1);
+    }
     let server = match found {
         None => return Vec::new(),
         Some(Found::Known(flow)) => return pass(pen, flow, datagram),
@@ -229,6 +233,7 @@ fn wait<'a>(
     behind: Option<usize>,
 ) -> Vec<Datagram<'a>> {
     if behind.is_some() || !pen.crowd.join(datagram.into_owned()) {
+        pen.outcomes.limit.add(1);
         message::drop_line(format_args!("{client}: no place for another flow"));
     }
     Vec::new()
@@ -349,6 +354,7 @@ fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<D
     end(pen, &connection, Reason::failed(Direction::Down, error));
     let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;
     if !left.datagrams.is_empty() && is_last {
+        pen.outcomes.no_server.add(1);
         message::drop_line(format_args!("{}: refused: {error}", connection.client));
         return Vec::new();
     }

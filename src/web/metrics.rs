@@ -63,6 +63,11 @@ pub(super) fn text(pen: &Pen, facts: &Facts) -> String {
         head(&mut out, name, help);
         let _ = writeln!(out, "{name}{labels} {value}");
     }
+    for (name, help, count) in pen.outcomes.rows() {
+        let name = format!("pen_clients_{name}_total");
+        head(&mut out, &name, help);
+        let _ = writeln!(out, "{name} {count}");
+    }
     for (name, help, value) in EACH {
         head(&mut out, name, help);
         for row in &facts.servers {

@@ -220,6 +220,7 @@ function overview({ servers, connections, totals, health, ...d }, now) {
   pairs($("totals"), {
     connections: number(totals.connects), failed: number(totals.failures), "sent to servers": bytes(totals.sx),
     "received from servers": bytes(totals.rx), "log lines lost": number(d.log_lost),
+    ...Object.fromEntries(Object.entries(d.outcomes).map(([name, count]) => [`clients ${name.replaceAll("_", " ")}`, number(count)])),
   });
 }
 

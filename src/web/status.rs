@@ -51,6 +51,11 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     out.number("failures", failures);
     bytes(&mut out, total);
     out.close('}');
+    out.open("outcomes", '{');
+    for (name, _, count) in pen.outcomes.rows() {
+        out.number(name, count);
+    }
+    out.close('}');
     out.number("log_lost", pen.log_lost.get());
 
     out.open("servers", '[');

@@ -326,6 +326,10 @@ differences! {
         "control characters in replies, markup in the report",
         "as they are",
         "escaped";
+    OUTCOMES:
+        "clients denied, dropped, sent to a second server",
+        "not counted",
+        "counted, in `status.json`, metrics and with USR1";
     USR1:
         "USR1 without `-w`",
         "clients come out as garbage",

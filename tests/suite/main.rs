@@ -44,6 +44,7 @@ mod mergelogs;
 mod messages;
 mod names;
 mod option_table;
+mod outcomes;
 mod own_address;
 mod own_ports;
 mod penctl;
