@@ -5,7 +5,7 @@ use crate::harness::{
     Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, wait_until, worse,
 };
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
@@ -229,6 +229,27 @@ fn a_pipe_that_nobody_reads_stops_nobody() {
     }
     pen.signal("TERM");
     assert!(pen.wait().success());
+}
+
+/// At the start there is nobody to be held up.
+#[test]
+fn the_start_waits_for_the_reader_of_a_pipe() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let pipe = dir.file("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let at = place.at();
+    let starter = Starter::at(at.clone()).args(["-l", pipe.to_str().unwrap()]).server(&echo.at);
+    let start = std::thread::spawn(|| starter.start());
+    wait_until("pen listens, which is before it opens the log", || at.is_listening());
+    let reader = File::open(&pipe).unwrap();
+    let pen = start.join().unwrap();
+    let mut reader = BufReader::new(reader);
+    send(&pen, b"hello\n");
+    drop(pen);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert!(line.ends_with(" hello\n"), "{line}");
 }
 
 #[test]
