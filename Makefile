@@ -81,6 +81,7 @@ test:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/numbers/Cargo.toml
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	@if ! command -v mandoc >/dev/null; then \
 	    echo "skipped: manual pages, as mandoc is not installed"; \

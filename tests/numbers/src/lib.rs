@@ -9,13 +9,13 @@ extern crate core as std;
 
 use core::mem::{offset_of, size_of};
 
+#[allow(dead_code, unused_imports)]
+#[path = "../../../src/sys/layout.rs"]
+mod layout;
 /// A number that is not compared below is an error.
 #[deny(dead_code)]
 #[path = "../../../src/sys/number.rs"]
 mod number;
-#[allow(dead_code, unused_imports)]
-#[path = "../../../src/sys/layout.rs"]
-mod layout;
 
 use layout::*;
 use number::*;
