@@ -49,15 +49,15 @@ macro_rules! option {
 same! {
     AF_UNIX AF_INET AF_INET6
     SHUT_RD SHUT_WR SHUT_RDWR
-    POLLIN POLLOUT
+    POLLIN POLLOUT POLLERR POLLHUP
     RLIMIT_CORE RLIMIT_NOFILE
     SIGHUP SIGINT SIGTERM SIGUSR1 SIG_BLOCK
-    LOG_USER LOG_PID LOG_NDELAY LOG_NOTICE
+    LOG_DAEMON LOG_PID LOG_NDELAY
     PTHREAD_CREATE_DETACHED
-    IPPROTO_IP IPPROTO_IPV6 IPV6_RECVPKTINFO IPV6_PKTINFO
+    IPPROTO_IP IPPROTO_IPV6 IPPROTO_TCP IPV6_RECVPKTINFO IPV6_PKTINFO
     EMFILE ENFILE ENXIO EINPROGRESS ENOBUFS
     SOCK_STREAM SOCK_DGRAM
-    SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_KEEPALIVE SO_REUSEPORT
+    SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_KEEPALIVE SO_REUSEPORT SO_ERROR SO_LINGER
     MSG_DONTWAIT
     O_WRONLY O_APPEND O_CREAT O_EXCL O_NONBLOCK O_NOFOLLOW
 }
@@ -82,6 +82,7 @@ equal! {
     offset_of!(Tm, isdst) => offset_of!(libc::tm, tm_isdst);
     size_of::<NfdsT>() => size_of::<libc::nfds_t>();
     size_of::<ModeT>() => size_of::<libc::mode_t>();
+    8 => size_of::<libc::linger>();
     // What `place` and `datagram` build byte by byte.
     2 => offset_of!(libc::sockaddr_in, sin_port);
     4 => offset_of!(libc::sockaddr_in, sin_addr);
@@ -104,6 +105,13 @@ equal! { size_of::<TimeT>() => size_of::<libc::time_t>(); }
 const _: () = assert!(size_of::<SigSet>() >= size_of::<libc::sigset_t>());
 const _: () = assert!(size_of::<ThreadAttr>() >= size_of::<libc::pthread_attr_t>());
 const _: () = assert!(size_of::<libc::sockaddr_un>() <= 112);
+
+#[cfg(not(target_os = "openbsd"))]
+equal! {
+    KEEP_ALIVE.unwrap()[0] => libc::TCP_KEEPIDLE;
+    KEEP_ALIVE.unwrap()[1] => libc::TCP_KEEPINTVL;
+    KEEP_ALIVE.unwrap()[2] => libc::TCP_KEEPCNT;
+}
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -149,6 +157,7 @@ mod openbsd {
     use super::*;
 
     equal! { O_SEARCH_DIR => libc::O_DIRECTORY | libc::O_NOFOLLOW; }
+    const _: () = assert!(KEEP_ALIVE.is_none());
     option!(ANY_SOURCE.unwrap().0 => SOL_SOCKET SO_BINDANY);
     option!(ANY_SOURCE.unwrap().1 => SOL_SOCKET SO_BINDANY);
 }
