@@ -35,6 +35,15 @@ macro_rules! equal {
     )* };
 }
 
+/// The three of keep-alive.
+#[cfg(not(target_os = "openbsd"))]
+const _: () = assert!(matches!(
+    KEEP_ALIVE,
+    Some([libc::TCP_KEEPIDLE, libc::TCP_KEEPINTVL, libc::TCP_KEEPCNT])
+));
+#[cfg(target_os = "openbsd")]
+const _: () = assert!(KEEP_ALIVE.is_none());
+
 /// Of an option, level and name; of two options, one for each family.
 #[allow(unused_macros)] // NetBSD has none of these options
 macro_rules! option {

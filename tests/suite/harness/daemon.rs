@@ -58,7 +58,7 @@ impl Pen {
                     let pid = pen.pid().to_string();
                     pen.at.is_listening_for(&pid) && pen.catches_term()
                 }
-                false => pen.has_said(" starting"),
+                false => pen.has_started(),
             }
         });
         pen
@@ -111,6 +111,11 @@ impl Pen {
     pub(crate) fn has_said(&self, text: &str) -> bool {
         let messages = self.messages.lock().unwrap();
         messages.iter().any(|line| line.contains(text))
+    }
+
+    /// Messages about the command line may have that word in them, too.
+    fn has_started(&self) -> bool {
+        self.messages().iter().any(|line| line.ends_with(" starting"))
     }
 
     /// Waits for a message with this in it. The C program has words of its own
