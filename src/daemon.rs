@@ -26,7 +26,8 @@ use crate::web;
 use crate::workers;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
@@ -99,10 +100,11 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     }
     message::start_writer()?;
     start_threads(&pen)?;
+    let answers = start_answering(&pen)?;
     pen.enter(Phase::Running);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
-    serve_signals(&pen, &signals);
+    serve_signals(&answers, &signals);
     message::say("pen is stopping");
     process::end(move || {
         pen.log.flush();
@@ -191,28 +193,33 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     spawn("idle", idle::watch)
 }
 
-/// Answers signals until one says stop. What takes its time (name look-ups, a
-/// report of a million clients) is done by a thread of its own; signals that
-/// come faster than it works count once.
-fn serve_signals(pen: &Arc<Pen>, signals: &Signals) {
+/// Starts the thread that does what signals ask for, as that takes its time (name
+/// look-ups, a report of a million clients). Clients that come at once may leave
+/// no thread for it later.
+fn start_answering(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
     let (queue, work) = mpsc::sync_channel(2);
-    let there = Arc::clone(pen);
-    let spawned = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    let pen = Arc::clone(pen);
+    let answer = move || {
         for signal in work {
             match signal {
-                Signal::Reload => reload(&there),
-                Signal::Report => report(&there),
+                Signal::Reload => reload(&pen),
+                Signal::Report => report(&pen),
                 Signal::Stop => {}
             }
         }
-    });
-    if let Err(e) = spawned {
-        message::error(format_args!("cannot start the signals thread: {e}"));
-    }
+    };
+    let spawned = thread::Builder::new().name("signals".to_owned()).spawn(answer);
+    spawned.map_err(|e| format!("cannot start the signals thread: {e}"))?;
+    Ok(queue)
+}
+
+/// Passes signals on until one says stop. Those that come faster than they are
+/// answered count once.
+fn serve_signals(answers: &SyncSender<Signal>, signals: &Signals) {
     loop {
         match signals.wait() {
             Ok(Signal::Stop) => return,
-            Ok(signal) => drop(queue.try_send(signal)),
+            Ok(signal) => drop(answers.try_send(signal)),
             Err(e) => {
                 message::error(format_args!("cannot wait for signals: {e}"));
                 return;
