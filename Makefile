@@ -150,7 +150,12 @@ install:
 	@for program in $(PROGRAMS); do \
 	    test -x $(FROM)/$$program || exec $(CARGO) build --release --locked; \
 	done
-	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"
+	@for dir in "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"; do \
+	    $(INSTALL) -d "$$dir" && test -w "$$dir" && continue; \
+	    echo "cannot write to $$dir: install as root, or elsewhere, such as" \
+	        "make install PREFIX=$$HOME/.local" >&2; \
+	    exit 1; \
+	done
 	@for program in $(PROGRAMS); do \
 	    echo "$(DESTDIR)$(BINDIR)/$$program"; \
 	    $(INSTALL) -m 755 $(FROM)/$$program "$(DESTDIR)$(BINDIR)/$$program" || exit 1; \

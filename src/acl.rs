@@ -17,6 +17,36 @@ pub enum Net {
     V6(Ipv6Addr, u8),
 }
 
+/// An address. An IPv4 one may have fewer than four parts, and parts in octal
+/// or hexadecimal, as inet_aton (3) reads it: `127.1`, `0`.
+pub fn address(word: &str) -> Option<IpAddr> {
+    word.parse().ok().or_else(|| short_v4(word).map(IpAddr::V4))
+}
+
+fn short_v4(word: &str) -> Option<Ipv4Addr> {
+    let number = |part: &str| match part.strip_prefix('0') {
+        Some("") => Some(0),
+        Some(rest) => match rest.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok(),
+            None => u32::from_str_radix(rest, 8).ok(),
+        },
+        None => part.parse().ok(),
+    };
+    let parts: Vec<&str> = word.split('.').collect();
+    if word.contains('+') {
+        return None; // a sign, to Rust
+    }
+    let (last, bytes) = parts.split_last()?;
+    let mut all = 0_u32;
+    for (part, shift) in bytes.iter().zip([24, 16, 8]) {
+        all |= u32::from(u8::try_from(number(part)?).ok()?) << shift;
+    }
+    // The last one fills what is left.
+    let room = u32::MAX.checked_shr(8 * u32::try_from(bytes.len()).ok()?)?;
+    let last = number(last).filter(|last| *last <= room)?;
+    Some((all | last).into())
+}
+
 impl Net {
     /// `None` if the address is of the other family.
     fn matches(&self, ip: IpAddr) -> Option<bool> {
@@ -114,6 +144,25 @@ mod tests {
         assert!(acl.permits(Client::Unix));
         acl.add(v4(true, [10, 0, 0, 99], [255, 0, 0, 0]));
         assert_eq!(acl.entries().len(), 2);
+    }
+
+    #[test]
+    fn addresses_as_inet_aton_reads_them() {
+        for (word, wanted) in [
+            ("10.1.2.3", [10, 1, 2, 3]),
+            ("127.1", [127, 0, 0, 1]),
+            ("10.1.258", [10, 1, 1, 2]),
+            ("0", [0; 4]),
+            ("4294967295", [255; 4]),
+            ("0x7f.1", [127, 0, 0, 1]),
+            ("010.0.0.1", [8, 0, 0, 1]),
+        ] {
+            assert_eq!(address(word), Some(wanted.into()), "{word}");
+        }
+        assert_eq!(address("::1"), Some("::1".parse().unwrap()));
+        for word in ["", ".", "1.", "1.2.3.4.5", "256.1", "1.2.3.256", "08", "+1", "x", "1.-1"] {
+            assert_eq!(address(word), None, "{word}");
+        }
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //!
 //! Splitting is pure; [`resolve`] and [`port`] ask the system's name services.
 
+use habits::Role;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+
+mod habits;
 
 /// Where a server is reached, resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,12 +182,7 @@ fn split(word: &str) -> Result<Parts<'_>, String> {
         *to = from;
     }
     if words.next().is_some() {
-        let hint = if word.matches("::").count() == 1 && !word.starts_with('[') {
-            "; an IPv6 address goes into brackets"
-        } else {
-            ""
-        };
-        return Err(format!("{word}: too many parts, {FORM}{hint}"));
+        return Err(format!("{word}: too many parts, {FORM}"));
     }
     Ok(Parts { host, rest })
 }
@@ -196,6 +194,10 @@ pub fn is_path(word: &str) -> bool {
 
 /// Reads and resolves a server operand. `default_port` is the listening port.
 pub fn server(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
+    habits::read(word, Role::Server, || server_as_written(word, default_port))
+}
+
+fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
     let parts = split(word)?;
     let host = host(parts.host).map_err(|e| within(word, &e))?;
     let [port_word, max, hard, weight, prio] = parts.rest;
@@ -242,6 +244,10 @@ pub fn bare(host: &str) -> &str {
 /// What the host part of a server operand stands for. `0` and `0.0.0.0` empty
 /// the slot: that is how scripts delete a server.
 pub fn host(word: &str) -> Result<Host, String> {
+    habits::read(word, Role::Host, || host_as_written(word))
+}
+
+fn host_as_written(word: &str) -> Result<Host, String> {
     if is_path(word) {
         return Ok(Host::Unix(word.into()));
     }
@@ -257,18 +263,23 @@ pub fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("{word}: expected a number in range"))
 }
 
-/// Reads and resolves a listen operand: `port`, `host:port` or a path.
+/// Reads and resolves a listen operand: `port`, `host:port` or a path. Port 0,
+/// for one that the system chooses, takes a host.
 pub fn endpoint(word: &str) -> Result<Endpoint, String> {
+    habits::read(word, Role::Listen, || endpoint_as_written(word))
+}
+
+fn endpoint_as_written(word: &str) -> Result<Endpoint, String> {
     if is_path(word) {
         return Ok(Endpoint::Unix(word.into()));
     }
-    let (host, port_word) = match word.rsplit_once(':') {
-        Some((host, port)) => (host, port),
-        None => ("0.0.0.0", word),
-    };
+    let (host, port_word) = word.rsplit_once(':').unwrap_or(("", word));
     let port = port(port_word).map_err(|e| within(word, &e))?;
-    let host = bare(host);
-    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    let host = match bare(host) {
+        "" if port == 0 => return Err(format!("{word}: port out of range, expected 1 to 65535")),
+        "" => "0.0.0.0",
+        host => host,
+    };
     let mut all = resolve(host).map_err(|e| within(word, &e))?;
     for addr in &mut all {
         addr.set_port(port);
@@ -379,7 +390,9 @@ mod tests {
         assert_eq!(endpoint("::1:2222").unwrap(), at("[::1]:2222"));
         assert_eq!(endpoint("[::1]:2222").unwrap(), at("[::1]:2222"));
         assert_eq!(endpoint("/x/y").unwrap(), Endpoint::Unix("/x/y".into()));
-        for word in ["", "127.0.0.1", "127.0.0.1:", "70000", "no-such-service", "a b:80"] {
+        assert_eq!(endpoint("127.0.0.1:0").unwrap(), at("127.0.0.1:0"));
+        for word in ["", "127.0.0.1", "127.0.0.1:", "70000", "0", ":0", "no-such-service", "a b:80"]
+        {
             let complaint = endpoint(word).unwrap_err();
             assert!(complaint.starts_with(word), "{complaint}");
         }

@@ -11,7 +11,9 @@ use crate::settings::Settings;
 use crate::state::{Pen, Phase};
 use std::ffi::OsString;
 
+mod doubts;
 mod table;
+pub use doubts::doubts;
 use table::number;
 pub use table::{Action, Spec, TABLE};
 
@@ -19,6 +21,8 @@ pub use table::{Action, Spec, TABLE};
 pub enum Task {
     /// Print this and end well.
     Print(String),
+    /// Say how pen is called, as it cannot be called like that.
+    Usage,
     /// Everything reads well (`--check`).
     Checked(Pen),
     /// Run this pen.
@@ -74,8 +78,8 @@ impl Draft {
                 self.replies += &reply;
                 notes.iter().for_each(|note| message::warn(format_args!("-O {line}: {note}")));
             }
-            Err(why) if command::is_known(line) => return Err(why),
-            Err(why) => message::warn(format_args!("-O {line}: {why}")),
+            Err(why) if command::ignored(line).is_none() => return Err(why),
+            Err(why) => message::warn(format_args!("-O {line}: ignored: {why}")),
         }
         Ok(())
     }
@@ -93,7 +97,10 @@ impl Draft {
                 Ok(())
             }
             Action::Value(action) => {
-                action(self, word).map_err(|why| format!("{name} {}", addr::within(word, &why)))
+                action(self, word).map_err(|why| match word.strip_prefix('=') {
+                    Some(value) => format!("{name}: write {name} {value}, without ="),
+                    None => format!("{name} {}", addr::within(word, &why)),
+                })
             }
             Action::Obsolete => {
                 message::warn(format_args!("{name} is obsolete and ignored"));
@@ -122,6 +129,8 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     if given.iter().any(|(spec, _)| spec.long == "check") {
         draft.pen.enter(Phase::Checking);
     }
+    // For the servers of -O: those without a port have the listening one.
+    draft.set(|s| s.listen = operands.first().cloned());
     for (spec, word) in given {
         draft.apply(spec, &word)?;
         if let Some(text) = draft.print {
@@ -145,7 +154,8 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     servers_hold(&pen, servers);
     pen.use_default_sizes();
     Ok(match pen.settings().listen {
-        None => Task::Print(usage()),
+        None if words.is_empty() => Task::Print(usage()),
+        None => Task::Usage,
         Some(_) if draft.check => Task::Checked(pen),
         Some(_) => Task::Run(pen),
     })
@@ -158,12 +168,6 @@ fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String
     };
     let port = addr::endpoint(listen)?.port();
     pen.set(|s| s.listen = Some(listen.clone()));
-    // Servers of -O, which came before there was a listening port.
-    for server in &mut pen.servers.table().servers {
-        if server.port == 0 {
-            server.port = port.unwrap_or(0);
-        }
-    }
     servers.iter().map(|word| addr::server(word, port)).collect()
 }
 

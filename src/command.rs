@@ -4,12 +4,14 @@
 use crate::acl::{self, Entry, Net};
 use crate::client::Client;
 use crate::settings::Fastclose;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 mod table;
+mod unknown;
 pub use table::{Spec, TABLE};
+pub use unknown::ignored;
 
 /// Longest command line, in bytes.
 pub const LINE: usize = 4095;
@@ -172,6 +174,8 @@ pub enum Command {
     Switch(Switch, bool),
     /// `tarpit_acl` without a value.
     TarpitAcl,
+    /// `try`: a line to carry out and to say whether that was refused.
+    Try(String),
     /// A time.
     Timer(Timer, Option<u64>),
     /// `udp_balance`: whether each datagram goes its own way.
@@ -252,11 +256,10 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
         ["no", name, rest @ ..] => (*name, rest, true),
         [name, rest @ ..] => (*name, rest, false),
     };
-    let unknown = || format!("do_cmd: ignoring command starting with '{name}'");
     let spec = TABLE.iter().find(|spec| spec.name == name);
     let (args, parse) = match (spec, no) {
         (None, _) if name.starts_with("ssl_") => ("", not_tls as Parse),
-        (None, _) => return Err(unknown()),
+        (None, _) => return Err(unknown::no_such(name)),
         (Some(spec), false) => (spec.args, spec.parse),
         (Some(spec), true) => match spec.no {
             Some(no) => no,
@@ -276,14 +279,6 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
         format!("{prefix}{name}: '{words}' ignored, expected {args}")
     });
     Ok(Some(Line { command, ignored }))
-}
-
-/// Whether a line begins with the name of a command, built in or not.
-pub fn is_known(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let name = words.next().map(|name| if name == "no" { words.next() } else { Some(name) });
-    let is_spec = |name: &str| TABLE.iter().any(|spec| spec.name == name);
-    name.flatten().is_some_and(|name| is_spec(name) || name.starts_with("ssl_"))
 }
 
 /// Whether `no` may stand before this command.
@@ -356,13 +351,10 @@ fn net(what: &str, mask: Option<&str>) -> Result<Net, String> {
         Some((address, len)) => (address, Some(number::<u8>(len)?)),
         None => (what, None),
     };
-    let bad = || format!("bad address '{what}'");
-    match (address.parse().map_err(|_| bad())?, len, mask) {
+    let address = acl::address(address).ok_or_else(|| format!("bad address '{what}'"))?;
+    match (address, len, mask) {
         (IpAddr::V4(ip), None, None) => Ok(Net::V4(ip, [255; 4].into())),
-        (IpAddr::V4(ip), None, Some(mask)) => {
-            let mask = mask.parse().map_err(|_| format!("bad mask '{mask}'"))?;
-            Ok(Net::V4(ip, mask))
-        }
+        (IpAddr::V4(ip), None, Some(mask)) => Ok(Net::V4(ip, net_mask(what, mask)?)),
         (IpAddr::V4(ip), Some(len @ 0..=32), None) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
             Ok(Net::V4(ip, mask.into()))
@@ -371,6 +363,17 @@ fn net(what: &str, mask: Option<&str>) -> Result<Net, String> {
         (IpAddr::V6(ip), Some(len @ 0..=128), None) => Ok(Net::V6(ip, len)),
         (_, _, Some(extra)) => Err(format!("unexpected '{extra}'")),
         (_, Some(len), None) => Err(format!("bad length '{len}'")),
+    }
+}
+
+/// A mask is an address, but a length where one is meant is none.
+fn net_mask(what: &str, word: &str) -> Result<Ipv4Addr, String> {
+    match (acl::address(word), word.parse()) {
+        (Some(IpAddr::V4(_)), Ok(len @ 1..=32_u8)) => {
+            Err(format!("'{word}' is no mask; write {what}/{len}"))
+        }
+        (Some(IpAddr::V4(mask)), _) => Ok(mask),
+        _ => Err(format!("bad mask '{word}'")),
     }
 }
 
@@ -417,12 +420,22 @@ pub const MOST_IDLERS: usize = 1000;
 /// Most servers: a typing error must not eat the memory.
 pub const SERVERS: usize = 65_536;
 
+fn try_line(words: &mut Words) -> Parsed {
+    let line = words.map(str::to_owned).collect::<Vec<_>>().join(" ");
+    match line.split(' ').next() {
+        Some("") | None => Err("argument missing".to_owned().into()),
+        // Each would need more of the stack.
+        Some("try") => Err("unexpected 'try'".to_owned().into()),
+        Some(_) => Ok(Command::Try(line)),
+    }
+}
+
 fn source(words: &mut Words) -> Parsed {
     let word = one(words)?;
-    match word.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
-        Ok(ip) => Ok(Command::Source(Some(ip))),
-        Err(_) => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
+    match acl::address(word) {
+        Some(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
+        Some(ip) => Ok(Command::Source(Some(ip))),
+        None => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
     }
 }
 

@@ -298,7 +298,6 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let words = [
         ("-U", set(start.kind == Kind::Datagram)),
         ("-f", set(start.foreground)),
-        ("-N", set(settings.forgetful)),
         ("-X", set(settings.exit_enabled)),
         ("-c", unless(clients, state::CLIENTS)),
         ("-e", emergency.as_deref().map(quoted_if_need_be)),
@@ -307,13 +306,21 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         ("-p", start.pid_file.as_ref().map(quoted_path)),
         ("-u", start.user.as_deref().map(quoted)),
         ("-x", unless(connections, state::CONNECTIONS)),
-        ("-q", unless(settings.backlog, settings::BACKLOG)),
         ("-F", Some(quoted(&path.display().to_string()))),
-        ("--no-batch", set(!start.batch)),
         ("-C", settings.control.as_deref().map(quoted_if_need_be)),
-        ("", end.map(str::to_owned)),
-        ("", listen.map(quoted_if_need_be)),
     ];
+    // Those that the C program never writes; last where they can be.
+    let own = [
+        ("-N", set(settings.forgetful)),
+        ("-q", unless(settings.backlog, settings::BACKLOG)),
+        ("--no-batch", set(!start.batch)),
+    ];
+    let operand = [("", end.map(str::to_owned)), ("", listen.map(quoted_if_need_be))].into_iter();
+    let words = words.into_iter();
+    let words: Vec<_> = match end {
+        None => words.chain(operand).chain(own).collect(),
+        Some(_) => words.chain(own).chain(operand).collect(),
+    };
     let mut line = "pen".to_owned();
     for (option, value) in words {
         if let Some(value) = value {
@@ -388,6 +395,8 @@ mod tests {
             (["-p", "it's", "80"], r"# pen -p 'it'\''s' -F 'pen.cfg' 80"),
             (["-j", "a\nb c", "80"], r"# pen -j 'a\x0ab c' -F 'pen.cfg' 80"),
             (["-C", "/a b", "80"], "# pen -F 'pen.cfg' -C '/a b' 80"),
+            (["-q", "70", "80"], "# pen -F 'pen.cfg' 80 -q 70"),
+            (["-q70", "--", "-/a"], "# pen -F 'pen.cfg' -q 70 -- -/a"),
             (["-r", "--", "-/a"], "# pen -F 'pen.cfg' -- -/a"),
         ] {
             assert_eq!(written(&words).unwrap().lines().nth(1), Some(line));

@@ -18,7 +18,7 @@ use crate::sys::{self, Kind, Place};
 use crate::transaction::Transaction;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What came of a command: the reply, or a one-line complaint. Neither has a
@@ -59,17 +59,28 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
 pub fn configure(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     if let Some(path) = &settings.config {
-        read_file(pen, path, &settings.start.given)?.iter().for_each(message::warn);
+        let jail = settings.start.jail.as_deref().filter(|_| !pen.is_running());
+        let path = in_sight(path, jail);
+        read_file(pen, &path, &settings.start.given)?.iter().for_each(message::warn);
     }
     Ok(())
+}
+
+/// Where a file is that may be seen only from within the jail.
+fn in_sight(file: &Path, jail: Option<&Path>) -> PathBuf {
+    let inside = jail.map(|jail| jail.join(file.strip_prefix("/").unwrap_or(file)));
+    let inside = inside.filter(|inside| !file.exists() && inside.exists());
+    inside.unwrap_or_else(|| file.to_owned())
 }
 
 /// Carries out the commands in a file but for those that set what was `given`
 /// otherwise. What they reply goes to standard output. Notes.
 fn read_file(pen: &Pen, path: &Path, given: &[&'static str]) -> Result<Vec<String>, String> {
     let (replies, notes) = carry_out(pen, given, |reader| reader.read(path))?;
-    // Nobody may be there to read them any more.
-    let _ = io::stdout().write_all(replies.as_bytes());
+    if !pen.is_checking() {
+        // Nobody may be there to read them any more.
+        let _ = io::stdout().write_all(replies.as_bytes());
+    }
     Ok(notes)
 }
 
@@ -89,10 +100,15 @@ pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reade
 
 /// Carries out one line and gives what whoever sent it gets to read.
 pub fn reply(pen: &Pen, text: &str) -> String {
+    answer(pen, text).unwrap_or_else(|complaint| complaint)
+}
+
+/// The same; whether it is a complaint can be seen.
+fn answer(pen: &Pen, text: &str) -> Outcome {
     match line(pen, text) {
         // Paths have what whoever chose them liked.
-        Ok(reply) => message::printable_lines(reply),
-        Err(why) => complaint(&why),
+        Ok(reply) => Ok(message::printable_lines(reply)),
+        Err(why) => Err(complaint(&command::ignored(text).unwrap_or(why))),
     }
 }
 
@@ -153,6 +169,10 @@ pub fn act(pen: &Pen, command: Command) -> Outcome {
         Command::Socket(fd) => Ok(socket(pen, fd)),
         Command::Status => status(pen),
         Command::TarpitAcl => Ok("tarpit_acl = -1".to_owned()),
+        Command::Try(text) => Ok(match answer(pen, &text) {
+            Ok(reply) => format!("ok\n{reply}"),
+            Err(complaint) => format!("refused\n{complaint}"),
+        }),
         Command::Write(_) if pen.is_checking() => Ok(String::new()),
         Command::Write(path) => config::write(pen, path.as_deref()),
         // What is not for this to do, see Transaction.

@@ -3,20 +3,21 @@
 //!
 //! What any daemon does as a process is in [`process`].
 
-use crate::addr;
+use crate::addr::{self, Endpoint};
 use crate::args::{self, Task};
 use crate::budget::Budget;
 use crate::cgroup;
 use crate::control;
 use crate::control_socket;
 use crate::idle;
-use crate::listen;
+use crate::listen::{self, Door};
+use crate::log;
 use crate::loops;
 use crate::message;
 use crate::process::{self, Parent, PidFile};
 use crate::report;
 use crate::session;
-use crate::settings::Settings;
+use crate::settings::{LogTarget, Settings};
 use crate::state::{Pen, Phase};
 use crate::sys::{self, Kind, Resource, Signal, Signals};
 use crate::udp;
@@ -25,6 +26,9 @@ use crate::visitors;
 use crate::web;
 use crate::workers;
 use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
@@ -33,15 +37,20 @@ use std::time::Duration;
 
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
+    let say_doubts = |pen: &Pen| args::doubts(pen, words).iter().for_each(message::warn);
     let result = match args::read(words, process::print) {
         Ok(Task::Print(text)) => {
             process::print(&text);
             Ok(())
         }
-        Ok(Task::Checked(pen)) => check(&pen),
+        Ok(Task::Usage) => {
+            let _ = io::stderr().write_all(args::usage().as_bytes());
+            Err("no address to listen on".to_owned())
+        }
+        Ok(Task::Checked(pen)) => check(&pen).map(|()| say_doubts(&pen)),
         Ok(Task::Run(pen)) => {
             let foreground = pen.settings().start.foreground;
-            process::start(foreground, |parent| run(pen, parent))
+            process::start(foreground, |parent| run(pen, parent, say_doubts))
         }
         Err(why) => Err(why),
     };
@@ -53,20 +62,75 @@ fn check(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
     if let Some(word) = &start.user {
-        users::find(word)?;
+        users::find(word).map_err(|why| format!("-u {why}"))?;
     }
-    if let Some(word) = &settings.listen {
-        loops::refuse_listening(pen, &addr::endpoint(word)?, |_| true)?;
+    let jail = start.jail.as_deref().unwrap_or(Path::new("/"));
+    if !jail.is_dir() {
+        return Err(format!("-j {}: no such directory", jail.display()));
     }
-    match &start.jail {
-        Some(jail) if !jail.is_dir() => Err(format!("-j {}: no such directory", jail.display())),
+    let listen = settings.listen.as_deref().unwrap_or_default();
+    loops::refuse_listening(pen, &addr::endpoint(listen)?, |_| true)?;
+    check_place("", listen)?;
+    for (what, word, _) in side_doors(pen, &settings) {
+        check_place(what, word)?;
+        visitors::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
+    }
+    match &settings.log {
+        Some(LogTarget::Network(word)) => log::network(word).map(drop)?,
+        Some(LogTarget::File(path)) => check_directory("-l ", path, start.jail.as_deref())?,
+        None => {}
+    }
+    match &start.pid_file {
+        Some(path) => check_directory("-p ", path, start.jail.as_deref()),
+        None => Ok(()),
+    }
+}
+
+/// Whether pen could listen there, as far as can be seen without doing so.
+fn check_place(what: &str, word: &str) -> Result<(), String> {
+    match addr::endpoint(word)? {
+        Endpoint::Unix(path) => check_directory(&format!("{what} "), &path, None),
+        Endpoint::Inet(all) => {
+            let is_here = |at: &SocketAddr| UdpSocket::bind((at.ip(), 0)).is_ok();
+            if !all.iter().any(is_here) {
+                message::warn(format_args!("{word}: {}", listen::NOT_HERE));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), String> {
+    let seen = match jail {
+        Some(jail) => jail.join(path.strip_prefix("/").unwrap_or(path)),
+        None => path.to_owned(),
+    };
+    match seen.parent() {
+        Some(parent) if parent != Path::new("") && !parent.is_dir() => {
+            Err(format!("{what}{}: no such directory", path.display()))
+        }
         _ => Ok(()),
     }
 }
 
+/// The control port and the web interface: the option, its word, what opens.
+fn side_doors<'a>(
+    pen: &'a Pen,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (&'static str, &'a str, &'a Door)> {
+    let doors =
+        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web.door)];
+    doors.into_iter().filter_map(|(what, word, door)| Some((what, word.as_deref()?, door)))
+}
+
+fn not_opened(what: &str, word: &str, why: &str) {
+    message::warn(format_args!("{what} {word}: {why}"));
+}
+
 /// Opens everything, in the order that pen always had, and runs until told to
-/// stop. `parent` waits to hear that the start went well.
-fn run(pen: Pen, parent: Parent) -> Result<(), String> {
+/// stop. `parent` waits to hear that the start went well; what was hardly meant
+/// is said only then.
+fn run(pen: Pen, parent: Parent, say_doubts: impl Fn(&Pen)) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
@@ -79,13 +143,10 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     if let Some(own) = &pen.settings().own {
         loops::refuse_listening(&pen, own, |_| true)?;
     }
-    let side_doors =
-        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web.door)];
-    for (what, word, door) in side_doors {
-        let Some(word) = word else { continue };
+    for (what, word, door) in side_doors(&pen, &settings) {
         match visitors::check(&settings) {
             Ok(()) => door.open(visitors::listen(what, word, user.as_ref())?),
-            Err(why) => message::warn(format_args!("{what} {word}: {why}")),
+            Err(why) => not_opened(what, word, why),
         }
     }
     parent.open_syslog(c"pen");
@@ -102,6 +163,7 @@ fn run(pen: Pen, parent: Parent) -> Result<(), String> {
     start_threads(&pen)?;
     let answers = start_answering(&pen)?;
     pen.enter(Phase::Running);
+    say_doubts(&pen);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
     serve_signals(&answers, &signals);

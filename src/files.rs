@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -53,8 +53,18 @@ const LOG_MODE: u32 = 0o640;
 
 /// Opens a log to be written at its end, made if need be for the owner to write
 /// and the group to read. A pipe that nobody reads is waited for if it
-/// `may_wait`: at the start, where nothing else is held up by that.
+/// `may_wait`: at the start, where nothing else is held up by that. Standard
+/// output and standard error are not opened again: what else is written there
+/// must not begin at an offset of its own.
 pub fn append(path: &Path, may_wait: bool) -> io::Result<File> {
+    let own = match path.to_str() {
+        Some("/dev/stdout" | "/dev/fd/1") => Some(io::stdout().as_fd().try_clone_to_owned()),
+        Some("/dev/stderr" | "/dev/fd/2") => Some(io::stderr().as_fd().try_clone_to_owned()),
+        _ => None,
+    };
+    if let Some(own) = own {
+        return own.map(File::from);
+    }
     let spot = Spot::find(path)?;
     let file = open_or_make(&spot, sys::O_APPEND, LOG_MODE, may_wait)?;
     // Opened without waiting; written to like any file.

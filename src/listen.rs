@@ -32,6 +32,23 @@ pub const PAUSE: Duration = Duration::from_millis(200);
 /// Bytes of datagrams not read yet that the system is asked to keep.
 const DATAGRAM_ROOM: u32 = 4 << 20;
 
+/// What an address is that cannot be listened on.
+pub const NOT_HERE: &str =
+    "no address of this host; pen listens on the first operand, servers come behind it";
+
+/// What to do about it, if that is known.
+fn hint(at: SocketAddr, e: &io::Error) -> String {
+    match e.kind() {
+        ErrorKind::AddrNotAvailable => format!(": {NOT_HERE}"),
+        ErrorKind::PermissionDenied if at.port() < 1024 => {
+            "; for a port below 1024 start pen as root with -u USER, or give it \
+             CAP_NET_BIND_SERVICE"
+                .to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
 /// A socket that accepts.
 pub struct Listener {
     socket: Arc<Socket>,
@@ -123,7 +140,7 @@ impl Listener {
                 let mut result = Err(String::new());
                 for at in all {
                     result = Listener::inet(at, how)
-                        .map_err(|e| format!("{word}: cannot listen on {at}: {e}"));
+                        .map_err(|e| format!("{word}: cannot listen on {at}: {e}{}", hint(at, &e)));
                     if result.is_ok() {
                         break;
                     }

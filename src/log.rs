@@ -118,7 +118,8 @@ impl Log {
     }
 }
 
-fn network(word: &str) -> Result<UdpSocket, String> {
+/// A socket that sends to the penlogd at `host:port`; nothing is sent yet.
+pub fn network(word: &str) -> Result<UdpSocket, String> {
     let addr::Endpoint::Inet(all) = addr::endpoint(word)? else {
         return Err(format!("{word}: expected host:port"));
     };

@@ -5,7 +5,7 @@
 //! nothing here looks at.
 
 use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
 /// An option of a table.
@@ -72,6 +72,9 @@ pub fn split<A>(
     table: &'static [Spec<A>],
     words: &[OsString],
 ) -> Result<Words<A>, String> {
+    if let Some(name) = words.iter().find_map(|word| long_with_one_dash(table, word)) {
+        return Err(format!("-{name}: write --{name}"));
+    }
     let mut options = Options::new();
     options.parsing_style(ParsingStyle::FloatingFrees);
     for spec in table {
@@ -100,6 +103,12 @@ pub fn split<A>(
     given.sort_by_key(|(at, spec, _)| (*at, !spec.value.is_empty()));
     let given = given.into_iter().map(|(_, spec, value)| (spec, value));
     Ok((given.collect(), matches.free))
+}
+
+/// The long option that a word is, but for a dash.
+fn long_with_one_dash<A>(table: &'static [Spec<A>], word: &OsStr) -> Option<&'static str> {
+    let name = word.to_str()?.strip_prefix('-')?;
+    table.iter().map(|spec| spec.long).find(|long| !long.is_empty() && *long == name)
 }
 
 fn dashed(name: &str) -> String {

@@ -1,7 +1,8 @@
 //! The control client: sends one command line to a pen and shows the reply.
 
 use crate::addr::{self, Endpoint};
-use std::io::{self, Read, Write};
+use crate::message;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -11,52 +12,129 @@ use std::time::Duration;
 /// How long a connect, and each piece of the reply, may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
+const USAGE: &str = "usage: penctl host:port command";
+
+const HELP: &str = "\
+usage: penctl [-e] [host]:port|/path command ...
+Sends a command to the control port or control socket (-C) of a running pen.
+
+  -e         exit with status 2 if pen refuses the command; so does setting
+             PENCTL_STATUS=1 in the environment
+  --help     this text
+  --version  the version
+
+examples: penctl 127.0.0.1:9000 servers
+          penctl /run/pen/ctl server 0 blacklist 120
+          penctl /run/pen/ctl help     (lists the commands)
+";
+
+/// Status of a command that pen refused.
+const REFUSED: u8 = 2;
+/// Most bytes of the line that says whether it did.
+const VERDICT: u64 = 64;
+
 /// The program. `words` are its arguments.
 pub fn main(words: &[String]) -> ExitCode {
-    let [address, command @ ..] = words else {
-        return usage();
+    let (strict, words) = match words {
+        [option, rest @ ..] if option == "-e" => (true, rest),
+        _ => (std::env::var_os("PENCTL_STATUS").is_some_and(|word| !word.is_empty()), words),
     };
-    if command.is_empty() {
-        return usage();
+    let result = match words {
+        [option] if option == "--help" => print(HELP),
+        [option] if option == "--version" => {
+            print(&format!("penctl {}\n", env!("CARGO_PKG_VERSION")))
+        }
+        [address, command @ ..] if !command.is_empty() => {
+            run(address, &command.join(" "), strict, &mut Output::new())
+        }
+        // pen quirk: not knowing how to call it is no failure.
+        _ => print(&format!("{USAGE}\n")),
+    };
+    result.unwrap_or_else(|why| {
+        let _ = writeln!(io::stderr(), "penctl: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+fn print(text: &str) -> Result<ExitCode, String> {
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Standard output. Scripts get the bytes of the reply; on a terminal what
+/// would control it is escaped, as whatever answers may be hostile.
+struct Output {
+    is_terminal: bool,
+    /// The start of a character whose other bytes are still to come.
+    rest: Vec<u8>,
+}
+
+impl Output {
+    fn new() -> Output {
+        Output { is_terminal: io::stdout().is_terminal(), rest: Vec::new() }
     }
-    match run(address, &command.join(" "), &mut io::stdout()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            let _ = writeln!(io::stderr(), "penctl: {why}");
-            ExitCode::FAILURE
+
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        match self.is_terminal {
+            true => io::stdout().write_all(self.escaped(piece).as_bytes()),
+            false => io::stdout().write_all(piece),
         }
     }
+
+    fn escaped(&mut self, piece: &[u8]) -> String {
+        self.rest.extend_from_slice(piece);
+        let text = std::mem::take(&mut self.rest);
+        let whole = match std::str::from_utf8(&text) {
+            Err(e) if e.error_len().is_none() => e.valid_up_to(),
+            _ => text.len(),
+        };
+        let (text, rest) = text.split_at_checked(whole).unwrap_or((&text, &[]));
+        self.rest = rest.to_vec();
+        message::printable_lines(String::from_utf8_lossy(text).into_owned())
+    }
 }
 
-/// pen quirk: not knowing how to call it is no failure.
-fn usage() -> ExitCode {
-    let _ = writeln!(io::stdout(), "usage: penctl host:port command");
-    ExitCode::SUCCESS
-}
-
-fn run(address: &str, command: &str, out: &mut impl Write) -> Result<(), String> {
+/// Sends the command and shows the reply. If `strict`, pen is asked to say
+/// first whether it refuses the command.
+fn run(address: &str, command: &str, strict: bool, out: &mut Output) -> Result<ExitCode, String> {
     let mut socket = connect(address)?;
     let cut = |e: io::Error| format!("{address}: reply cut off: {e}");
     socket.set_read_timeout(Some(LIMIT)).map_err(cut)?;
     socket.set_write_timeout(Some(LIMIT)).map_err(cut)?;
+    let verb = if strict { "try " } else { "" };
     // A pen that refuses the line early has said why: read that first.
-    let sent = socket.write_all(format!("{command}\n").as_bytes());
-    let mut piece = [0; 8192];
+    let sent = socket.write_all(format!("{verb}{command}\n").as_bytes());
+    let mut socket = BufReader::new(socket);
+    let mut status = ExitCode::SUCCESS;
+    let mut verdict = Vec::new();
+    if strict {
+        (&mut socket).take(VERDICT).read_until(b'\n', &mut verdict).map_err(cut)?;
+        if verdict != b"ok\n" {
+            status = ExitCode::from(REFUSED);
+        }
+    }
+    // What a pen says that does not know the command is shown.
+    let mut piece = match verdict.as_slice() {
+        b"ok\n" | b"refused\n" => Vec::new(),
+        _ => verdict,
+    };
     loop {
-        let count = match socket.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(cut(e)),
-        };
-        match out.write_all(piece.get(..count).unwrap_or_default()) {
+        match out.write(&piece) {
             // Whoever reads our output has seen enough.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(status),
             Err(e) => return Err(format!("cannot write the reply: {e}")),
             Ok(()) => {}
         }
+        piece = match socket.fill_buf() {
+            Ok([]) => break,
+            Ok(piece) => piece.to_vec(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Vec::new(),
+            Err(e) => return Err(cut(e)),
+        };
+        socket.consume(piece.len());
     }
-    sent.map_err(|e| format!("{address}: cannot send the command: {e}"))
+    sent.map_err(|e| format!("{address}: cannot send the command: {e}"))?;
+    Ok(status)
 }
 
 /// A stream socket, TCP or Unix, as [`crate::connect`] has them too.
@@ -80,5 +158,19 @@ fn connect(address: &str) -> Result<TcpStream, String> {
             }
             Err(cannot(last))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        let mut out = Output { is_terminal: true, rest: Vec::new() };
+        assert_eq!(out.escaped(b"a\x1b[2J\nb\xff\n"), "a\\x1b[2J\nb\u{fffd}\n");
+        // A character in two pieces is one.
+        assert_eq!(out.escaped(b"\xc3"), "");
+        assert_eq!(out.escaped(b"\xa9\n"), "\u{e9}\n");
     }
 }

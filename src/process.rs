@@ -11,7 +11,8 @@ use crate::sys::{self, Side};
 use crate::users::User;
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,14 +25,19 @@ const ENDING: Duration = Duration::from_secs(3);
 /// The stack of the thread that ends.
 const STACK: usize = 128 * 1024;
 
+/// Open (2): too many open files in this process. The same everywhere.
+const EMFILE: i32 = 24;
+
 /// The end of `main`: what went wrong, on standard error, and the status. An
 /// empty text has been said before.
 pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
     let Err(why) = result else {
         return ExitCode::SUCCESS;
     };
+    let out_of_files = io::Error::from_raw_os_error(EMFILE).to_string();
     for line in why.lines() {
-        let line = message::printable(line);
+        let remedy = if line.contains(&out_of_files) { "; see ulimit -n" } else { "" };
+        let line = message::printable(line) + remedy;
         let prefix = message::journal_prefix(Level::Error).unwrap_or_default();
         let _ = writeln!(std::io::stderr(), "{prefix}{program}: fatal: {line}");
     }
@@ -83,8 +89,14 @@ pub fn start(
     }
     let cannot = |e| format!("cannot go into the background: {e}");
     // Opened here, as it may be out of sight after chroot.
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null");
-    let null = null.map_err(|e| format!("/dev/null: {e}"))?;
+    let null = match OpenOptions::new().read(true).write(true).open("/dev/null") {
+        // In a jail. One end of a pair is as silent, and refuses what is written.
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let (null, _) = UnixStream::pair().map_err(cannot)?;
+            Ok(File::from(OwnedFd::from(null)))
+        }
+        result => result.map_err(|e| format!("/dev/null: {e}")),
+    }?;
     let (mut parent, line) = UnixStream::pair().map_err(cannot)?;
     match sys::split().map_err(cannot)? {
         Side::Child => {

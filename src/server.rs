@@ -204,6 +204,13 @@ impl Server {
         self.probed_until = None;
     }
 
+    /// Makes it available by command. One that failed is not up again before a
+    /// connect has succeeded.
+    pub fn end_blacklist(&mut self, now: Instant) {
+        self.blacklisted = self.blacklisted.filter(|_| !self.drained).map(|_| now);
+        self.probed_until = None;
+    }
+
     /// Clears the blacklisting; whether there was one, run out or not.
     pub fn clear_blacklist(&mut self) -> bool {
         self.probed_until = None;

@@ -200,6 +200,17 @@ impl Room {
     }
 }
 
+/// What came of waiting for a visitor.
+#[derive(Clone, Copy)]
+pub enum Heard {
+    /// So many bytes came; none at the end of what it sends.
+    Piece(usize),
+    /// It is there, and has been silent for the whole time.
+    Silence,
+    /// It is gone, or may not stay any longer.
+    Nothing,
+}
+
 impl Visit {
     /// It has said what it wants.
     pub fn has_spoken(&self) {
@@ -213,6 +224,16 @@ impl Visit {
     pub fn read<'a>(&self, piece: &'a mut [u8]) -> Option<&'a [u8]> {
         let count = self.read_until(self.end, piece)?;
         piece.get(..count)
+    }
+
+    /// What it says within this time, if it may stay so long.
+    pub fn read_within(&self, limit: Duration, piece: &mut [u8]) -> Heard {
+        let end = Instant::now().checked_add(limit).map_or(self.end, |end| end.min(self.end));
+        match self.read_until(end, piece) {
+            Some(count) => Heard::Piece(count),
+            None if end == self.end || Instant::now() < end => Heard::Nothing,
+            None => Heard::Silence,
+        }
     }
 
     fn read_until(&self, end: Instant, piece: &mut [u8]) -> Option<usize> {

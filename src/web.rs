@@ -79,6 +79,9 @@ impl Web {
 
     /// The password in a file, which is to be [`Web::protect`]ed with.
     pub fn secret_in(&self, file: &Path) -> Result<Arc<Secret>, String> {
+        if let Some(secret) = self.secret().filter(|secret| secret.is_still_in(file)) {
+            return Ok(secret);
+        }
         if self.token.is_none() {
             return Err("web_password: no random numbers from /dev/urandom".to_owned());
         }
@@ -118,13 +121,13 @@ impl Web {
 
 /// Whether the web interface may be here. The address, with a host.
 pub fn check(pen: &Pen, word: &str) -> Result<String, String> {
+    addr::endpoint(word)?;
     let word = match addr::is_path(word) || word.contains(':') {
         true => word.to_owned(),
         false => format!("127.0.0.1:{word}"),
     };
-    match pen.is_running() {
-        true => visitors::check(&pen.settings()).map_err(|why| format!("web {word}: {why}"))?,
-        false => addr::endpoint(&word).map(drop)?,
+    if pen.is_running() {
+        visitors::check(&pen.settings()).map_err(|why| format!("web {word}: {why}"))?;
     }
     Ok(word)
 }

@@ -63,6 +63,9 @@ pub const TABLE: &[Spec] = &[
         Ok(())
     }),
     value("F", "file", "configuration file: control commands, one a line", |d, v| {
+        if v.is_empty() {
+            return Err("no file is named".to_owned());
+        }
         d.set(|s| s.config = Some(v.into()));
         Ok(())
     }),

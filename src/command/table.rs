@@ -2,7 +2,8 @@
 
 use super::{
     Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, forget, hash_type,
-    idlers, list, maybe, none, not_built, nothing, number, one, server, source, udp_balance,
+    idlers, list, maybe, none, not_built, nothing, number, one, server, source, try_line,
+    udp_balance,
 };
 use std::path::PathBuf;
 
@@ -170,6 +171,7 @@ pub const TABLE: &[Spec] = &[
     timer!("timeout", Timeout, "how long a connect may take"),
     timer!("tracking", Tracking, "how long an absent client is remembered; 0 = for ever"),
     switch!("transparent", Transparent, "server connections come from the client's address"),
+    spec("try", "command", "say ok or refused in a line, then the command's reply", try_line),
     spec(
         "udp_balance",
         "[datagram|flow]",

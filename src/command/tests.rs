@@ -81,9 +81,13 @@ fn access_list_entries() {
 #[test]
 fn bad_lines_say_what_is_wrong() {
     for (line, part) in [
-        ("foo", "do_cmd: ignoring command starting with 'foo'"),
-        ("no", "do_cmd: ignoring command starting with 'no'"),
-        ("no foo", "ignoring command starting with 'foo'"),
+        ("foo", "foo: no such command (help lists them)"),
+        ("no", "no: no such command"),
+        ("no foo", "foo: no such command"),
+        ("servr 0 port 1", "servr: no such command (did you mean server?)"),
+        ("no roundrobbin", "did you mean roundrobin?"),
+        ("blaklist 5", "did you mean blacklist?"),
+        ("acl 1 permit 10.0.0.0 8", "'8' is no mask; write 10.0.0.0/8"),
         ("no mode", "no such command"),
         ("blacklist x", "blacklist: bad number 'x', expected [seconds]"),
         ("blacklist -4", "bad number '-4'"),
@@ -125,5 +129,16 @@ fn a_browsers_request_is_no_command() {
             let parsed = parse(&line);
             assert!(parsed.is_err(), "{line}: {parsed:?}");
         }
+    }
+}
+
+#[test]
+fn scripts_know_the_reply_to_what_is_no_command() {
+    for (line, word) in [("foo", "foo"), ("no foo", "foo"), ("no", "no"), ("servr 0", "servr")] {
+        let reply = format!("do_cmd: ignoring command starting with '{word}'");
+        assert_eq!(ignored(line), Some(reply));
+    }
+    for line in ["", "# foo", "mode x", "no acl", "ssl_ciphers x"] {
+        assert_eq!(ignored(line), None, "{line}");
     }
 }

@@ -91,7 +91,7 @@ impl Edit {
         put(&mut server.acl, self.acl);
         match self.blacklist {
             None => {}
-            Some(0) => drop(server.clear_blacklist()),
+            Some(0) => server.end_blacklist(Instant::now()),
             Some(n) => {
                 let end = Instant::now().checked_add(Duration::from_secs(n.min(LONGEST)));
                 end.into_iter().for_each(|end| server.drain_until(end));

@@ -306,11 +306,13 @@ impl Lease {
         }
     }
 
-    /// The server's number in reports, -1 if it is not a regular one.
+    /// The server's number in reports: -1 is the emergency server, -2 the abuse
+    /// server.
     pub fn number(&self) -> i64 {
         match self.target {
             Target::Server(index) => i64::try_from(index).unwrap_or(-1),
-            Target::Emergency | Target::Abuse => -1,
+            Target::Emergency => -1,
+            Target::Abuse => -2,
         }
     }
 

@@ -5,11 +5,11 @@
 use super::request::cut;
 use crate::sys;
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Most bytes of a password file.
 const FILE: usize = 1024;
@@ -20,6 +20,9 @@ pub struct Secret {
     pub(super) user: String,
     /// `user:password` in base64, as browsers send it (RFC 7617).
     encoded: String,
+    /// The file it is from, and when that was changed: seconds, nanoseconds.
+    file: PathBuf,
+    changed: (i64, i64),
 }
 
 impl Secret {
@@ -27,10 +30,7 @@ impl Secret {
     /// read.
     pub(super) fn read(path: &Path) -> Result<Secret, String> {
         let cannot = |e: io::Error| format!("{}: cannot read the password: {e}", path.display());
-        // Without waiting for whoever could write to a pipe.
-        let mut options = File::options();
-        let file = options.read(true).custom_flags(sys::O_NONBLOCK).open(path);
-        let mut file = file.map_err(cannot)?;
+        let mut file = open(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
         if !meta.is_file() {
             return Err(format!("{}: cannot read the password: no regular file", path.display()));
@@ -43,17 +43,31 @@ impl Secret {
         let mut text = [0; FILE];
         let count = file.read(&mut text).map_err(cannot)?;
         let text = text.get(..count).unwrap_or_default();
-        std::str::from_utf8(text).ok().and_then(Secret::parse).ok_or_else(|| {
+        let parsed = std::str::from_utf8(text).ok().and_then(Secret::parse);
+        let (user, encoded) = parsed.ok_or_else(|| {
             let path = path.display();
             format!("{path}: expected one line, user:password, below {FILE} bytes")
-        })
+        })?;
+        let changed = (meta.ctime(), meta.ctime_nsec());
+        Ok(Secret { user, encoded, file: path.to_owned(), changed })
     }
 
-    fn parse(text: &str) -> Option<Secret> {
+    /// The user, and the whole line in base64.
+    fn parse(text: &str) -> Option<(String, String)> {
         let line = one_line(text)?;
         let (user, password) = cut(line, b':')?;
         let is_whole = text.len() < FILE && !user.is_empty() && !password.is_empty();
-        is_whole.then(|| Secret { user: user.to_owned(), encoded: base64(line.as_bytes()) })
+        is_whole.then(|| (user.to_owned(), base64(line.as_bytes())))
+    }
+
+    /// Whether it is what is in this file, as far as can be seen without the
+    /// right to read it, which pen may have had at its start alone.
+    pub(super) fn is_still_in(&self, path: &Path) -> bool {
+        let is_denied = |e: io::Error| e.kind() == io::ErrorKind::PermissionDenied;
+        let changed = |meta: Metadata| (meta.ctime(), meta.ctime_nsec()) != self.changed;
+        self.file == path
+            && open(path).is_err_and(is_denied)
+            && !fs::metadata(path).is_ok_and(changed)
     }
 
     /// Whether a header field Authorization has it.
@@ -61,6 +75,11 @@ impl Secret {
         let (scheme, given) = cut(field, b' ').unwrap_or_default();
         scheme.eq_ignore_ascii_case("basic") && same(given.trim_ascii(), &self.encoded)
     }
+}
+
+/// Without waiting for whoever could write to a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)
 }
 
 /// A text that is one line, without its end.
@@ -167,8 +186,9 @@ mod tests {
     #[test]
     fn a_password_is_recognised() {
         // The example of RFC 7617, 2.
-        let secret = Secret::parse("Aladdin:open sesame\n").unwrap();
-        assert_eq!(secret.user, "Aladdin");
+        let (user, encoded) = Secret::parse("Aladdin:open sesame\n").unwrap();
+        assert_eq!(user, "Aladdin");
+        let secret = Secret { user, encoded, file: PathBuf::new(), changed: (0, 0) };
         for (field, is_right) in [
             ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", true),
             ("basic  QWxhZGRpbjpvcGVuIHNlc2FtZQ==", true),
@@ -186,7 +206,7 @@ mod tests {
 
     #[test]
     fn password_files() {
-        assert_eq!(Secret::parse("a:b:c\r\n").unwrap().user, "a");
+        assert_eq!(Secret::parse("a:b:c\r\n").unwrap().0, "a");
         let long = format!("a:{}", "b".repeat(1022));
         for bad in ["", "a", ":b", "a:", "a:\n", "a:b\nc:d\n", "a:b\u{0}", &long] {
             assert!(Secret::parse(bad).is_none(), "{bad:?}");

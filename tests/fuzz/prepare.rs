@@ -75,6 +75,12 @@ const ADDRESSES: &[&str] = &[
     "smtp",
     "255.255.0.0",
     "/64",
+    // Habits of newcomers.
+    "http://",
+    ":80/",
+    "*:80",
+    "127.1",
+    "=5",
 ];
 
 const LOGS: &[&str] = &[

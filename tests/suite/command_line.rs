@@ -1,9 +1,9 @@
 //! The command line: what is understood and how. What is refused is in
 //! [`crate::malformed`].
 
-use crate::differences::{CHATTER, LONG_OPTIONS, REPEATED, WRONG_WORD};
+use crate::differences::{CHATTER, EMPTY_SLOT, LONG_OPTIONS, REPEATED, WRONG_WORD};
 use crate::harness::{
-    At, Backend, Dir, Pen, Place, Starter, better, is_c_pen, letters, run, skipped, worse,
+    At, Backend, Dir, Pen, Place, Starter, better, is_c_pen, is_root, letters, run, skipped, worse,
 };
 use std::fs;
 use std::net::TcpListener;
@@ -33,11 +33,19 @@ fn serves(options: &[&str], notes: &[&'static str]) {
 
 #[test]
 fn without_operands_comes_the_usage() {
-    for words in [&[][..], &["-r"], &["-x", "7", "-d"]] {
+    let (status, stdout, stderr) = run([""; 0]);
+    assert_eq!(status, 0);
+    assert!(stdout.starts_with("usage:"), "{stdout}");
+    assert!(stderr.is_empty() || worse(&CHATTER), "{stderr}");
+    // Whoever has said something may have meant more.
+    for words in [&["-r"][..], &["-x", "7", "-d"], &["--check", "-r"]] {
+        if better(&WRONG_WORD) {
+            return;
+        }
         let (status, stdout, stderr) = run(words);
-        assert_eq!(status, 0, "{words:?}");
-        assert!(stdout.starts_with("usage:"), "{stdout}");
-        assert!(stderr.is_empty() || worse(&CHATTER), "{stderr}");
+        assert_eq!((status, stdout.as_str()), (1, ""), "{words:?}");
+        assert!(stderr.starts_with("usage:"), "{stderr}");
+        assert!(stderr.ends_with("pen: fatal: no address to listen on\n"), "{stderr}");
     }
 }
 
@@ -94,9 +102,11 @@ fn options_without_effect_are_taken_in_silence() {
 fn commands_act_where_they_stand() {
     // Without operands it ends: with the usage, behind what was asked for.
     let said = |words: &[&str]| {
-        let (status, stdout, _) = run(words);
-        assert_eq!(status, 0, "{words:?}");
-        let (replies, _) = stdout.split_once("usage:").unwrap();
+        let (status, stdout, stderr) = run(words);
+        let wanted = if worse(&WRONG_WORD) { 0 } else { 1 };
+        assert_eq!(status, wanted, "{words:?}");
+        assert!(format!("{stdout}{stderr}").contains("usage:"));
+        let (replies, _) = stdout.split_once("usage:").unwrap_or((&stdout, ""));
         replies.to_owned()
     };
     let modes =
@@ -202,7 +212,7 @@ fn check_opens_nothing() {
     let address = busy.local_addr().unwrap().to_string();
     let name = |file: &str| dir.file(file).display().to_string();
     let (pid, log, page, socket) = (name("pid"), name("log"), name("page"), name("socket"));
-    let files = ["-p", &pid, "-l", &log, "-w", &page, "-C", &address];
+    let files = ["-p", &pid, "-l", &log, "-w", &page, "-C", &address, "-u", "root"];
     let silent = (0, String::new(), String::new());
     for listen in [&address, &socket] {
         let words = [&["--check"], &files[..], &[listen, "127.0.0.1:9"]].concat();
@@ -226,12 +236,78 @@ fn check_tells_what_is_wrong() {
         (["-F", "/nonexistent/pen.cfg"], ["read", "/nonexistent/pen.cfg"]),
         (["-F", config], [config, "line 3"]),
         (["-e", "bad..host:80"], ["-e", "bad..host"]),
+        (["-l", "bad..host:80"], ["bad..host:80", "cannot find"]),
+        (["-l", "/nonexistent/log"], ["-l", "/nonexistent/log"]),
+        (["-p", "/nonexistent/pid"], ["-p", "/nonexistent/pid"]),
+        (["-C", "/nonexistent/ctl"], ["-C", "/nonexistent/ctl"]),
     ] {
         let (status, stdout, stderr) = check(&words);
         assert_eq!((status, stdout.as_str()), (1, ""), "{words:?}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         let named = parts.iter().all(|part| stderr.contains(part));
         assert!(named, "{words:?}: {stderr}");
+    }
+}
+
+/// What pen takes, though it was hardly meant: the start and a check say so.
+#[test]
+fn what_was_hardly_meant_is_said() {
+    if better(&LONG_OPTIONS) {
+        return;
+    }
+    for (words, doubt) in [
+        (&["127.0.0.1:9"][..], "no servers: clients are turned away"),
+        (&["127.0.0.1:9", "127.0.0.1:0"], "no servers: "),
+        (&["-x", "28300", "127.0.0.1:80"], "as -x takes 28300 for its value"),
+        (&["-p", "8080", "127.0.0.1:80"], "as -p takes 8080 for its value"),
+        (&["127.0.0.1:80", "8080"], "write host:8080"),
+        // TEST-NET-3, nobody's address (RFC 5737).
+        (&["203.0.113.1:80", "127.0.0.1:9"], "pen listens on the first operand"),
+        (&["127.0.0.1:9", "127.0.0.2:9"], ""),
+        (&["-e", "127.0.0.2:9", "127.0.0.1:9"], ""),
+        (&["-O", "dummy", "127.0.0.1:9"], ""),
+        (&["-x", "500", "127.0.0.1:9", "127.0.0.2:9"], ""),
+    ] {
+        let (status, stdout, stderr) = run([&["--check"], words].concat());
+        assert_eq!((status, stdout.as_str()), (0, ""), "{words:?}");
+        let lines = usize::from(!doubt.is_empty());
+        assert_eq!(stderr.lines().count(), lines, "{words:?}: {stderr}");
+        assert!(stderr.contains(doubt), "{words:?}: {stderr}");
+    }
+    let place = Place::new();
+    Starter::new(&place).start().says("no servers: ");
+}
+
+#[test]
+fn a_check_says_what_root_does_not_open() {
+    if better(&LONG_OPTIONS) {
+        return;
+    }
+    let words = ["--check", "--web", "8081", "-C", "9000", "127.0.0.1:9", "127.0.0.2:9"];
+    let (status, _, stderr) = run(words);
+    assert_eq!(status, 0);
+    for door in ["web 127.0.0.1:8081: not opened", "-C 9000: not opened"] {
+        assert_eq!(stderr.contains(door), is_root(), "{stderr}");
+    }
+}
+
+#[test]
+fn a_server_with_port_0_is_an_empty_slot() {
+    if better(&EMPTY_SLOT) {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let pen = Starter::new(&place)
+        .args(["-r", "-O", "server 2 address 127.0.0.1 port 0"])
+        .operand("127.0.0.1:0".to_owned())
+        .servers(&servers)
+        .control(place.at())
+        .start();
+    assert_eq!(pen.letters(4), "AAAA");
+    let list = pen.ask("servers");
+    for (index, line) in list.lines().enumerate().filter(|(index, _)| *index != 1) {
+        assert!(line.starts_with(&format!("{index} addr 127.0.0.1 port 0 ")), "{list}");
     }
 }
 

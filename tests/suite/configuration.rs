@@ -38,13 +38,13 @@ fn a_file_says_where_to_listen() {
     let file = dir.file("pen.cfg");
     let at = place.at();
     fs::write(&file, format!("listen {at}\n")).unwrap();
-    // Commands in a file reply on standard output.
+    // A check says what is wrong and nothing else.
     let (status, stdout, _) = run(["--check", "-F", file.to_str().unwrap()]);
-    assert_eq!((status, stdout), (0, format!("{at}\n")));
+    assert_eq!((status, stdout.as_str()), (0, ""));
     fs::write(&file, "hash\n").unwrap();
-    let (status, stdout, _) = run(["--check", "-F", file.to_str().unwrap()]);
-    assert_eq!(status, 0);
-    assert!(stdout.starts_with("usage:"), "{stdout}");
+    let (status, _, stderr) = run(["--check", "-F", file.to_str().unwrap()]);
+    assert_eq!(status, 1);
+    assert!(stderr.starts_with("usage:"), "{stderr}");
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn every_bad_line_is_named_and_the_start_fails() {
     assert_eq!((status, stdout.as_str()), (1, ""));
     let lines: Vec<&str> = stderr.lines().collect();
     let wanted = [
-        format!("{}, line 2: do_cmd: ignoring command starting with 'foo'", name(&file)),
-        format!("{}, line 2: do_cmd: ignoring command starting with 'bar'", name(&more)),
+        format!("{}, line 2: foo: no such command (help lists them)", name(&file)),
+        format!("{}, line 2: bar: no such command (help lists them)", name(&more)),
         format!("{}, line 3: {}: includes itself", name(&more), name(&file)),
         format!("{}, line 4: blacklist: bad number 'x', expected [seconds]", name(&file)),
     ];
@@ -137,7 +137,7 @@ fn what_is_too_much_is_ignored() {
     let pen = Starter::new(&place)
         .args(["-O", "servr 1", "-O", "hash yes", "-F", file.to_str().unwrap()])
         .control(place.at())
-        .expect("-O servr 1: do_cmd: ignoring command starting with 'servr'")
+        .expect("-O servr 1: ignored: servr: no such command (did you mean server?)")
         .expect(" ignored, expected ")
         .start();
     pen.says("-O servr 1: ");
@@ -150,6 +150,26 @@ fn what_is_too_much_is_ignored() {
     assert!(servers.starts_with(wanted), "{servers}");
     assert_eq!(pen.ask("mode"), "hash roundrobin no stubborn no weight no prio\n");
     assert_eq!([pen.ask("blacklist"), pen.ask("timeout")], ["44\n", "7\n"]);
+}
+
+#[test]
+fn an_access_list_takes_addresses_as_inet_aton_does() {
+    let (place, dir) = (Place::new(), Dir::new());
+    let pen = Starter::new(&place).control(place.at()).start();
+    for line in ["0 0", "127.1", "10.1 255.255", "010.1.1.1", "0x7f.2"] {
+        assert_eq!(pen.ask(&format!("acl 1 permit {line}")), "");
+    }
+    let file = dir.file("pen.cfg");
+    pen.ask(&format!("write {}", file.display()));
+    let text = fs::read_to_string(&file).unwrap();
+    let list = "no acl 1\n\
+                acl 1 permit 0.0.0.0 0.0.0.0\n\
+                acl 1 permit 127.0.0.1 255.255.255.255\n\
+                acl 1 permit 10.0.0.1 255.0.0.255\n\
+                acl 1 permit 8.1.1.1 255.255.255.255\n\
+                acl 1 permit 127.0.0.2 255.255.255.255\n\
+                no acl 2\n";
+    assert!(text.contains(list), "{text}");
 }
 
 /// `write`, stop, start from the second comment line: everything is as it was.
@@ -212,10 +232,14 @@ fn what_is_written_restores_everything() {
     let text = fs::read_to_string(&file).unwrap();
     let words = text.lines().nth(1).unwrap().strip_prefix("# pen ").unwrap();
     let words: Vec<String> = words.split(' ').map(|word| word.replace('\'', "")).collect();
-    let (listen, words) = words.split_last().unwrap();
-    assert_eq!(*listen, at.to_string());
-    let pen =
-        Starter::at(at).args(words.iter().filter(|word| *word != "-f")).control(control).start();
+    // Programs that know the C program's line find their words where they were.
+    let listen = words.iter().position(|word| *word == at.to_string()).unwrap();
+    assert_eq!(words[listen - 2..listen], ["-C", &control.to_string()]);
+    assert_eq!(words[listen + 1..], ["-N", "-q", "55"]);
+    // The harness says these itself.
+    let words = [&words[..listen], &words[listen + 1..]].concat();
+    let words = words.iter().filter(|word| *word != "-f");
+    let pen = Starter::at(at).args(words).control(control).start();
     pen.ask(&format!("write {}", again.display()));
     assert_eq!(questions.map(|question| pen.ask(question)), before);
     // But for the time and the file's own name nothing differs.
@@ -286,12 +310,12 @@ fn a_file_can_be_a_pipe() {
     }
     let mut command = Command::new(pen_program());
     command.args(["--check", "-F", "/dev/stdin", "10000", "127.0.0.1:9"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"hash\nmode\n").unwrap();
+    child.stdin.take().unwrap().write_all(b"hash\nmode x\n").unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    assert!(output.stdout.starts_with(b"hash no roundrobin"), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("/dev/stdin, line 2: mode: "), "{output:?}");
 }
 
 /// Where a path is meant, a path can be given.

@@ -32,6 +32,51 @@ fn a_command_in_pieces_or_without_an_end_is_a_command() {
     assert_eq!(client.rest(), whole);
 }
 
+/// As bash's /dev/tcp and OpenBSD's nc do: no newline, and both wait.
+#[test]
+fn a_command_without_newline_or_end_is_carried_out() {
+    let place = Place::new();
+    let control = place.at();
+    let pen = Starter::new(&place).control(control.clone()).start();
+    for (line, reply) in [("blacklist 17", "17\n"), ("blacklist", "17\n")] {
+        let client = Client::new(&control);
+        client.send(line);
+        assert_eq!(String::from_utf8_lossy(&client.rest()), reply);
+    }
+    assert_eq!(pen.ask("blacklist"), "17\n");
+}
+
+#[test]
+fn half_a_command_is_none() {
+    if better(&PIECES) {
+        return;
+    }
+    let place = Place::new();
+    let control = place.at();
+    let pen = Starter::new(&place).control(control.clone()).start();
+    let client = Client::new(&control);
+    // Nothing of it is a command until its end is there.
+    for piece in ["server 0 ad", "dress 127.0.0.1 po", "rt", " 9\n"] {
+        client.send(piece);
+        assert!(client.is_quiet() || piece.ends_with('\n'), "after {piece:?}");
+    }
+    assert_eq!(client.rest(), b"");
+    let list = pen.ask("servers");
+    assert!(list.starts_with("0 addr 127.0.0.1 port 9 "), "{list}");
+}
+
+#[test]
+fn whether_a_command_was_refused_can_be_asked() {
+    if better(&NEW_COMMANDS) {
+        return;
+    }
+    let place = Place::new();
+    let pen = Starter::new(&place).control(place.at()).start();
+    assert_eq!(pen.ask("try blacklist 17"), "ok\n17\n");
+    assert_eq!(pen.ask("try nonsense"), format!("refused\n{}", pen.ask("nonsense")));
+    assert!(pen.ask("try try mode").starts_with("try: unexpected"));
+}
+
 #[test]
 fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
     if better(&CONTROL_MODE) {

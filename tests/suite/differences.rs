@@ -29,8 +29,8 @@ macro_rules! differences {
 differences! {
     // The start.
     WRONG_WORD:
-        "wrong option, number, host, port",
-        "taken as 0, or the usage text with status 0",
+        "wrong option, number, host, port; `-x 0`, `-e ''`",
+        "taken as 0 or ignored, or the usage text with status 0",
         "named on standard error, status 1";
     FAILED_START:
         "failure at the start, in the background",
@@ -40,6 +40,14 @@ differences! {
         "parent in the background",
         "leaves before pen listens",
         "leaves when pen listens and the pid file is written";
+    MISSING_FILE:
+        "`-F` with a file that cannot be read",
+        "a message",
+        "fatal, unless it is in the jail (`-j`)";
+    FEW_FILES:
+        "`ulimit -n` below 17",
+        "works from 8",
+        "clients wait, or the start fails and says so";
     LONG_OPTIONS:
         "`--check`, `--help`, `--version`",
         "none",
@@ -295,7 +303,7 @@ differences! {
         "mode from the umask",
         "mode 0600";
     NEW_COMMANDS:
-        "`help`, `abuse`, `client_keepalive`, `conn_log`, `emergency`, `forget`, `half_closed_timeout`, `udp_balance`",
+        "`help`, `abuse`, `client_keepalive`, `conn_log`, `emergency`, `forget`, `half_closed_timeout`, `try`, `udp_balance`",
         "none",
         "there";
     WEB:
@@ -323,7 +331,7 @@ differences! {
         "an error",
         "the report";
     ESCAPED:
-        "control characters in replies, markup in the report",
+        "control characters in replies (`penctl`: on a terminal), markup in the report",
         "as they are",
         "escaped";
     OUTCOMES:
@@ -457,6 +465,10 @@ differences! {
         "`penlog`, `penctl`: a name with several addresses",
         "first one",
         "tried in order";
+    PENCTL_STATUS:
+        "`penctl -e`",
+        "none",
+        "the status says whether the command was refused";
     MERGELOGS_LONG:
         "`mergelogs`: long lines and requests",
         "dropped, never match",

@@ -1,12 +1,14 @@
 //! What cannot be had at the start: one line, status 1, nothing left behind.
 
-use crate::differences::{BAD_LINE, FAILED_START, LISTEN_PATH};
+use crate::differences::{BAD_LINE, FAILED_START, FEW_FILES, LISTEN_PATH};
 use crate::harness::{
-    At, Dir, Place, Starter, better, errors_when_left, is_root, refused, run, wait_until, worse,
+    At, Dir, Place, Starter, better, errors_when_left, finish, is_root, pen_program, refused, run,
+    skipped, wait_until, worse,
 };
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt;
+use std::process::Command;
 
 /// pen must refuse these words, and must not have kept `listen` or anything in
 /// `dir`.
@@ -68,6 +70,34 @@ fn an_address_that_is_not_here() {
     }
     // TEST-NET-3, nobody's address (RFC 5737).
     refused(&["203.0.113.1:9", "127.0.0.1:9"], &["203.0.113.1:9"]);
+}
+
+#[test]
+fn too_few_descriptors_name_their_limit() {
+    if better(&FEW_FILES) {
+        return;
+    }
+    let place = Place::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 8; exec \"$@\"", "sh"]).arg(pen_program());
+    command.args(["-f", &place.at().to_string(), "127.0.0.1:9"]);
+    let output = finish(command);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("ulimit -n"), "{stderr}");
+}
+
+#[test]
+fn a_low_port_without_the_right_names_the_ways_to_get_it() {
+    if better(&FAILED_START) {
+        return;
+    }
+    let port = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let port: u16 = fs::read_to_string(port).unwrap_or_default().trim().parse().unwrap_or(1024);
+    if is_root() || port < 1024 {
+        return skipped("whoever runs this may use low ports");
+    }
+    refused(&["127.0.0.1:1023", "127.0.0.1:9"], &["as root with -u", "CAP_NET_BIND_SERVICE"]);
 }
 
 #[test]

@@ -93,6 +93,29 @@ fn a_blacklisted_server_is_used_again_after_its_time() {
 }
 
 #[test]
+fn a_server_made_available_by_command_is_said_to_be_up() {
+    if better(&REFUSED_CONNECT) {
+        return;
+    }
+    let place = Place::new();
+    let servers = letters(&place, 1);
+    let down = place.at();
+    let pen = Starter::new(&place)
+        .args(["-r", "-b", "300"])
+        .servers(&servers)
+        .server(&down)
+        .control(place.at())
+        .expect("server 1")
+        .start();
+    assert_eq!(pen.letters(2), "AA");
+    pen.says("is down for 300 s");
+    let _up = Backend::letter(down, 'B');
+    pen.ask("server 1 blacklist 0");
+    wait_until("server 1 is used again", || pen.letter() == "B");
+    pen.says("is up again");
+}
+
+#[test]
 fn stubborn_means_no_fail_over() {
     if better(&REFUSED_CONNECT) {
         return;
@@ -157,6 +180,27 @@ fn denied_clients_go_to_the_abuse_server() {
         assert_eq!(pen.letters(2), wanted, "list {list}");
     }
     assert_eq!(servers[0].count(), 0);
+}
+
+#[test]
+fn reports_have_numbers_for_the_servers_of_last_resort() {
+    let place = Place::new();
+    let (emergency, abuse) = (Backend::letter(place.at(), 'E'), Backend::letter(place.at(), 'X'));
+    let pen = Starter::new(&place)
+        .args(["-e", &emergency.at.to_string(), "-B", &abuse.at.to_string()])
+        .args(["-O", "acl 3 deny 127.0.0.1"])
+        .server(&place.at())
+        .control(place.at())
+        .start();
+    pen.ask("server 0 blacklist 100");
+    for (list, letter, number) in [("0", "E", "-1"), ("3", "X", "-2")] {
+        pen.ask(&format!("client_acl {list}"));
+        let client = pen.connect();
+        assert_eq!(client.letter(), letter);
+        assert!(pen.ask("connection 0").contains(&format!("server = {number}\n")));
+        drop(client);
+        wait_until("it is gone", || pen.ask("connection 0").contains("state = 0"));
+    }
 }
 
 #[test]

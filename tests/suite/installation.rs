@@ -5,7 +5,7 @@ use crate::harness::{Dir, aside, finish, skipped};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAMS: [&str; 5] = ["mergelogs", "pen", "penctl", "penlog", "penlogd"];
@@ -38,14 +38,18 @@ fn build(built: &Path) {
 
 /// Runs make with these words, and without those of a make that runs this.
 fn make(name: &str, built: &Path, words: &[&str]) {
+    let output = try_make(name, built, words);
+    assert!(output.status.success(), "{name} {words:?}: {output:?}");
+}
+
+fn try_make(name: &str, built: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(name);
     for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] {
         command.env_remove(variable);
     }
     command.env("CARGO_TARGET_DIR", built);
     command.current_dir(SOURCE).args(words);
-    let output = finish(command);
-    assert!(output.status.success(), "{name} {words:?}: {output:?}");
+    finish(command)
 }
 
 /// Every file below, with its path from there on and its mode.
@@ -130,5 +134,21 @@ fn other_programs_can_be_installed_and_missing_ones_are_built() {
         make(name, built.path(), &["install", cargo, dest_dir]);
         let words = fs::read_to_string(built.file("words")).unwrap();
         assert_eq!(words, "build --release --locked\n");
+    }
+}
+
+#[test]
+fn without_the_right_to_write_it_says_what_to_do() {
+    aside("about the Makefile");
+    for name in makes() {
+        let built = Dir::new();
+        build(built.path());
+        // Nobody can make directories there, not even root.
+        let output = try_make(name, built.path(), &["install", "CARGO=false", "PREFIX=/proc/no"]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        for part in ["cannot write to /proc/no/bin", "as root", "PREFIX="] {
+            assert!(stderr.contains(part), "{stderr}");
+        }
     }
 }

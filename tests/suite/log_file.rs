@@ -2,7 +2,8 @@
 
 use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, LOG_PIPE, UDP_LOG, UNREAD};
 use crate::harness::{
-    Backend, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, wait_until, worse,
+    Backend, Client, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, pen_program,
+    signal, wait_until, worse,
 };
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -312,5 +313,33 @@ fn each_datagram_is_a_line() {
         let time: u64 = words[1].parse().unwrap();
         assert!((before..=now()).contains(&time), "{all:?}");
         assert_eq!(words[3], logged);
+    }
+}
+
+/// Messages and requests in one file that a shell has opened: nothing is
+/// written over.
+#[test]
+fn messages_and_requests_share_standard_error() {
+    if better(&LOG_BUFFER) {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let echo = Backend::echo(place.at());
+    let (at, out) = (place.at(), dir.file("out"));
+    let mut command = Command::new(pen_program());
+    command.args(["-f", "-l", "/dev/stderr", &at.to_string(), &echo.at.to_string()]);
+    command.stderr(File::create(&out).unwrap());
+    let mut pen = command.spawn().unwrap();
+    let text = || fs::read_to_string(&out).unwrap();
+    wait_until("it starts", || text().contains(" starting\n"));
+    let client = Client::new(&at);
+    client.send("hello\n");
+    client.receive(6);
+    wait_until("the request is logged", || text().contains(" hello\n"));
+    signal(pen.id(), "TERM");
+    assert!(pen.wait().unwrap().success());
+    let text = text();
+    for part in [" starting\n", " hello\n", "pen is stopping\n"] {
+        assert!(text.contains(part), "{text}");
     }
 }

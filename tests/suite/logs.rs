@@ -5,7 +5,7 @@ mod together;
 use stand::*;
 
 use crate::differences::*;
-use crate::harness::{better, is_c_pen, program, skipped, worse};
+use crate::harness::{better, is_c_pen, program, signal, skipped, worse};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

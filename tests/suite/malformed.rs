@@ -48,6 +48,9 @@ fn malformed_option_values() {
         ("-O", "emergency bad..host:80"),
         ("-o", "tcp_fastclose sideways"),
         ("-O", "listen 99999"),
+        ("-O", "listen 0"),
+        ("-C", "0"),
+        ("-e", ""),
     ] {
         // Commands and addresses are refused with the bad word, numbers with
         // the whole option.
@@ -56,6 +59,7 @@ fn malformed_option_values() {
         refused(&words, &[word]);
         refused(&[words[2], words[3], words[0], words[1]], &[option, word]);
     }
+    refused(&["-F", "", "127.0.0.1:9", "127.0.0.1:9"], &["-F", "no file"]);
     let attached = ["-xabc", "127.0.0.1:9", "127.0.0.1:9"];
     refused(&attached, &["-x", "abc", "number"]);
     refused(&["127.0.0.1:9", "127.0.0.1:9", "-rx"], &["-x", "value"]);
@@ -80,6 +84,8 @@ fn malformed_listen_operands() {
     }
     for word in [
         "99999",
+        "0",
+        ":0",
         "-",
         "127.0.0.1",
         "127.0.0.1:",
@@ -127,6 +133,40 @@ fn malformed_server_operands() {
         refused(&[listen.as_str(), "127.0.0.1:9", word], &[word]);
     }
     refused(&[listen.as_str(), ""], &["host"]);
+}
+
+/// Ways to write things that other programs have: pen says how it is done here.
+#[test]
+fn habits_get_a_remedy() {
+    if better(&WRONG_WORD) {
+        return;
+    }
+    let place = Place::new();
+    let listen = place.at().to_string();
+    let listen = listen.as_str();
+    let dir = Dir::new();
+    let config = dir.file("pen.cfg");
+    std::fs::write(&config, "servr 0 port 1\n").unwrap();
+    let config = config.to_str().unwrap();
+    for (words, remedy) in [
+        (&[listen, "http://localhost"][..], "write localhost:80"),
+        (&["http://localhost:8080/", "127.0.0.1:9"], "write localhost:8080"),
+        (&[listen, "localhost:80/"], "write localhost:80, without a path"),
+        (&[listen, "::1:80"], "write [::1]:80"),
+        (&[listen, "fd00::1:80"], "write [fd00::1]:80"),
+        (&[listen, "a..a:1,b..b:2"], "a word of its own: a..a:1 b..b:2"),
+        (&["*:80", "127.0.0.1:9"], "write 80 for all IPv4 addresses"),
+        (&["-O", "server 0 address 127.0.0.1:80", listen], "write address 127.0.0.1 port 80"),
+        (&["-F", config, listen], "did you mean server?"),
+        (&["-x=500", listen, "127.0.0.1:9"], "write -x 500"),
+        (&["-help"], "write --help"),
+        (&["-version"], "write --version"),
+        (&["-web", "8081", listen, "127.0.0.1:9"], "write --web"),
+        // TEST-NET-3, nobody's address (RFC 5737).
+        (&["203.0.113.1:9", "127.0.0.1:9"], "servers come behind it"),
+    ] {
+        refused(words, &[remedy]);
+    }
 }
 
 #[test]

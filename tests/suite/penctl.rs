@@ -1,7 +1,10 @@
 //! The control client.
 
-use crate::harness::{At, Backend, Dir, Place, Starter, finish, is_c_pen, program};
-use std::io::Write;
+use crate::differences::{ESCAPED, LONG_OPTIONS, PENCTL_STATUS};
+use crate::harness::{
+    At, Backend, Dir, Place, Starter, better, finish, is_c_pen, program, skipped,
+};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -63,6 +66,74 @@ fn what_goes_wrong_is_said() {
             assert!(stderr.contains(part) && stderr.contains(address), "{stderr}");
         }
     }
+}
+
+/// With -e or the variable; without, scripts of the C program's get 0.
+#[test]
+fn its_status_says_whether_a_command_was_refused() {
+    if better(&PENCTL_STATUS) {
+        return;
+    }
+    let place = Place::new();
+    let control = place.at();
+    let _pen = Starter::new(&place).control(control.clone()).start();
+    let address = control.to_string();
+    let refused = "do_cmd: ignoring command starting with 'nonsense'\n";
+    for (option, command, status, stdout) in [
+        ("-e", "blacklist 17", 0, "17\n"),
+        ("-e", "nonsense", 2, refused),
+        ("", "nonsense", 0, refused),
+    ] {
+        let words = [option, address.as_str(), command];
+        let words = &words[usize::from(option.is_empty())..];
+        assert_eq!(penctl(words), (status, stdout.to_owned(), String::new()));
+    }
+    let mut command = Command::new(program("penctl"));
+    command.args([address.as_str(), "nonsense"]).env("PENCTL_STATUS", "1");
+    assert_eq!(finish(command).status.code(), Some(2));
+    assert_eq!(penctl(&["-e", "localhost", "mode"]).0, 1);
+}
+
+#[test]
+fn help_and_version() {
+    if better(&LONG_OPTIONS) {
+        return;
+    }
+    let (status, help, _) = penctl(&["--help"]);
+    assert_eq!(status, 0);
+    for part in ["-e", "host]:port", "/path", "PENCTL_STATUS"] {
+        assert!(help.contains(part), "{help}");
+    }
+    let version = format!("penctl {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(penctl(&["--version"]), (0, version, String::new()));
+}
+
+/// Whatever answers may be hostile to a terminal; a script gets its bytes.
+#[test]
+fn a_terminal_gets_no_escape_sequences() {
+    if better(&ESCAPED) {
+        return;
+    }
+    let place = Place::new();
+    let sent = b"\x1b]0;gotcha\x07\xff\r\n";
+    let hostile = Backend::start(place.at(), move |stream| {
+        let mut out: &TcpStream = &stream;
+        let _ = BufReader::new(&*stream).read_line(&mut String::new());
+        let _ = out.write_all(sent);
+    });
+    let address = hostile.at.to_string();
+    let mut command = Command::new(program("penctl"));
+    command.args([&address, "mode"]);
+    assert_eq!(finish(command).stdout, sent);
+    let mut command = Command::new("script");
+    let line = format!("{} {address} mode", program("penctl").display());
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]);
+    if command.output().is_err() {
+        return skipped("script is not installed");
+    }
+    let shown = finish(command).stdout;
+    let shown = String::from_utf8_lossy(&shown);
+    assert_eq!(shown.trim_end(), "\\x1b]0;gotcha\\x07\u{fffd}\\x0d");
 }
 
 /// A control port that resets in the middle of its reply.

@@ -142,7 +142,7 @@ fn a_file_with_an_error_changes_nothing() {
         return;
     }
     for (bad, complaint) in [
-        ("foo\n", "pen.cfg, line 6: do_cmd: ignoring command starting with 'foo'"),
+        ("foo\n", "pen.cfg, line 6: foo: no such command (help lists them)"),
         ("server 1 address bad..host\n", "pen.cfg, line 6: bad..host"),
         ("log /nonexistent/log\n", "pen.cfg, line 6: /nonexistent/log"),
         ("listen 192.0.2.1:80\n", "pen.cfg, line 6: 192.0.2.1:80"),

@@ -189,6 +189,6 @@ fn without_the_right_it_is_refused() {
     assert_eq!(reply.lines().count(), 1, "{reply}");
     // It changes nothing.
     assert_eq!(pen.letter(), "A");
-    let words = ["-O", "transparent", "127.0.0.1:9", "127.0.0.2:9"];
+    let words = ["-O", "transparent", &place.at().to_string(), "127.0.0.1:9"];
     refused(&[user, &words].concat(), &["transparent"]);
 }

@@ -1,11 +1,13 @@
 //! Another user (`-u`) and another root (`-j`), which take root to change.
 
-use crate::differences::{GROUPS, JAIL_DIRECTORY, NUMERIC_USER};
+use crate::differences::{GROUPS, JAIL_DIRECTORY, MISSING_FILE, NUMERIC_USER};
 use crate::harness::{
-    Backend, Client, Dir, Place, Starter, Status, better, is_root, skipped, wait_until, worse,
+    Backend, Background, Client, Dir, Place, Starter, Status, better, is_root, letters,
+    pen_program, skipped, wait_until, worse,
 };
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
 
 /// The user and group numbers of a name.
 fn user(name: &str) -> Option<(u32, u32)> {
@@ -122,4 +124,51 @@ fn jail_and_user_together() {
     wait_until("the log is opened again inside", || log.exists());
     drop(pen);
     assert!(!pid_file.exists());
+}
+
+/// Its path is that of the jail, where HUP finds it again.
+#[test]
+fn a_configuration_can_be_in_the_jail() {
+    if better(&MISSING_FILE) || not_root() {
+        return;
+    }
+    let (place, jail) = (Place::new(), Dir::new());
+    let name = format!("/pen-{}.cfg", std::process::id());
+    let file = jail.file(name.trim_start_matches('/'));
+    fs::write(&file, "roundrobin\n").unwrap();
+    let pen = Starter::new(&place)
+        .args(["-j", jail.path().to_str().unwrap(), "-F", &name])
+        .control(place.at())
+        .expect("reloading on HUP")
+        .start();
+    assert!(pen.ask("mode").starts_with("no hash roundrobin"));
+    fs::write(&file, "hash\n").unwrap();
+    pen.signal("HUP");
+    wait_until("it is read again", || pen.ask("mode").starts_with("hash "));
+}
+
+/// As in a chroot that a script has made.
+#[test]
+fn the_background_needs_no_dev_null() {
+    if not_root() {
+        return;
+    }
+    let (place, dir) = (Place::new(), Dir::new());
+    let servers = letters(&place, 1);
+    let (at, pid_file) = (place.at(), dir.file("pen.pid"));
+    let script = "mount -t tmpfs none /dev || exit 77; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(pen_program());
+    command.arg("-p").arg(&pid_file).args([at.to_string(), servers[0].at.to_string()]);
+    // A file, as the C program keeps these open.
+    let errors = dir.file("errors");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors).unwrap());
+    let status = command.status().unwrap();
+    if status.code() == Some(77) {
+        return skipped("mount namespaces are not allowed");
+    }
+    assert!(status.success(), "{:?}", fs::read_to_string(&errors));
+    let word = at.to_string();
+    let pen = Background::known(at, &word, &pid_file);
+    assert_eq!(Client::new(&pen.at).letter(), "A");
 }

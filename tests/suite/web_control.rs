@@ -2,7 +2,7 @@
 
 use crate::differences::WEB;
 use crate::harness::{
-    At, Dir, Pen, Place, Starter, ask_web, better, curl, get, letters, wait_until,
+    At, Dir, Pen, Place, Starter, ask_web, better, curl, get, is_root, letters, skipped, wait_until,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -270,4 +270,45 @@ fn a_written_file_has_it() {
     pen.signal("HUP");
     let url = format!("http://{web}/");
     wait_until("the password is the new one", || curl(&["-u", "new:one", &url]).status == 200);
+}
+
+/// As of a file that only root can read, while pen runs as another user: HUP
+/// says nothing about it before it is another file.
+#[test]
+fn a_password_that_only_root_can_read_stays() {
+    if better(&WEB) {
+        return;
+    }
+    if !is_root() {
+        return skipped("only root can do that");
+    }
+    let (place, dir) = (Place::new(), Dir::new().open_to_all());
+    let file = password_file(&dir, &format!("{USER}\n"), 0o600);
+    let config = dir.file("pen.cfg");
+    fs::write(&config, format!("web_password {}\n", file.display())).unwrap();
+    let (web, control) = (place.at(), place.at());
+    let pen = Starter::new(&place)
+        .args(["-F", config.to_str().unwrap(), "--web", &web.to_string()])
+        .args(["-C", &control.to_string(), "-u", "nobody"])
+        .expect("reloading on HUP")
+        .expect("password: cannot read the password")
+        .start();
+    let url = format!("http://{web}/");
+    let reloaded = |count: usize| {
+        pen.signal("HUP");
+        wait_until("it is read again", || {
+            let done = pen.messages().iter().filter(|line| line.contains("reloading")).count();
+            done == count && curl(&["-u", USER, &url]).status == 200
+        });
+    };
+    reloaded(1);
+    reloaded(2);
+    fs::write(&file, "new:one\n").unwrap();
+    pen.signal("HUP");
+    pen.says("cannot read the password");
+    // Not by the first two, which were answered before.
+    let messages = pen.messages();
+    let complaints = messages.iter().filter(|line| line.contains("cannot read"));
+    assert_eq!(complaints.count(), 1, "{messages:?}");
+    assert_eq!(curl(&["-u", USER, &url]).status, 200);
 }

@@ -3,7 +3,7 @@
 
 use crate::harness::{
     At, Backend, Background, Client, Dir, Pen, Place, Port, Starter, finish, free_v6, is_root,
-    letters, program, skipped, wait_until,
+    letters, program, signal, skipped, wait_until,
 };
 use std::fs;
 use std::process::Command;
@@ -41,8 +41,7 @@ fn a_log_and_a_pid_file() {
     pen.has_logged(&dir.file("pen.log"), " GET / HTTP/1.0");
     // As scripts do: kill `cat pen.pid`.
     let pid = fs::read_to_string(dir.file("pen.pid")).unwrap();
-    let status = Command::new("kill").arg(pid).status();
-    assert!(status.unwrap().success());
+    signal(pid.parse().unwrap(), "TERM");
     wait_until("it ends", || !dir.file("pen.pid").exists());
 }
 
@@ -336,8 +335,7 @@ fn the_first_process_of_a_container() {
         rest.is_some_and(|rest| rest.split(' ').nth(1) == Some(&parent))
     });
     // A signal that the first process of a container does not catch is none.
-    let status = Command::new("kill").arg(child.unwrap()).status();
-    assert!(status.unwrap().success());
+    signal(child.unwrap().parse().unwrap(), "TERM");
     let mut ended = None;
     wait_until("it ends", || {
         ended = unshare.try_wait().unwrap();

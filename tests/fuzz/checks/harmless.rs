@@ -46,15 +46,16 @@ pub fn listen(word: &str) -> bool {
 
 /// A control line. Of the commands that do something outside, those are
 /// harmless that do it in a running pen alone.
-pub fn line(line: &str) -> bool {
-    let Ok(Some(line)) = command::parse(line) else {
+pub fn line(text: &str) -> bool {
+    let Ok(Some(parsed)) = command::parse(text) else {
         return true;
     };
-    match &line.command {
+    match &parsed.command {
         Command::Include(_) | Command::Write(_) | Command::Status => false,
         // It is the whole process' own.
         Command::Debug(Some(level)) => *level == 0,
         Command::Abuse(Some(word)) | Command::Emergency(Some(word)) => server(word),
+        Command::Try(text) => line(text),
         Command::Listen(Some(word)) | Command::Web(Some(word)) => listen(word),
         Command::WebPassword(Some(_)) => false,
         Command::Server(index, changes) => {

@@ -23,8 +23,13 @@ pub fn check(data: &[u8]) {
     message::set_debug(0);
     match result {
         Err(why) => assert!(!why.is_empty() && !why.contains('\n'), "{why}"),
+        Ok(Task::Usage) => assert!(!words.is_empty()),
         Ok(Task::Print(text)) => assert!(text.ends_with('\n'), "{text}"),
-        Ok(Task::Run(pen) | Task::Checked(pen)) => started_again(&words, &pen),
+        Ok(Task::Run(pen) | Task::Checked(pen)) => {
+            let doubts = args::doubts(&pen, &words);
+            assert!(doubts.iter().all(|doubt| !doubt.contains('\n')), "{doubts:?}");
+            started_again(&words, &pen);
+        }
     }
 }
 

@@ -152,6 +152,13 @@ pub(super) const COMMANDS: &[Row] = &[
             "transparent::datagrams_come_from_the_client",
         ],
     ),
+    (
+        "try",
+        &[
+            "control_port::whether_a_command_was_refused_can_be_asked",
+            "penctl::its_status_says_whether_a_command_was_refused",
+        ],
+    ),
     ("udp_balance", &["udp_choice::one_source_port_and_two_servers_of_a_log"]),
     (
         "web",

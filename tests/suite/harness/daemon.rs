@@ -167,7 +167,7 @@ impl Pen {
         };
         self.leave_unread(false);
         let _ = self.reader.take().map(JoinHandle::join);
-        let usual = [" starting", "pen is stopping"];
+        let usual = [" starting", "pen is stopping", ": no servers: "];
         let expected = || usual.iter().chain(&self.expected);
         let end = status.to_string();
         if !status.success() && !expected().any(|text| end.contains(text)) {

@@ -34,9 +34,10 @@ impl Status {
 }
 
 /// Sends a signal to a process of this test.
-pub(super) fn signal(pid: u32, name: &str) {
-    let mut command = Command::new("kill");
-    let status = command.args(["-s", name, &pid.to_string()]).status();
+pub(crate) fn signal(pid: u32, name: &str) {
+    // The shell's own, as there need not be a program of that name.
+    let mut command = Command::new("sh");
+    let status = command.args(["-c", &format!("kill -s {name} {pid}")]).status();
     assert!(status.unwrap().success(), "kill -s {name} {pid}");
 }
 
@@ -55,7 +56,8 @@ pub(crate) fn full_output() -> (Stdio, UnixStream) {
 pub(crate) fn finish(mut command: Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.stdin(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    let program = command.get_program().to_owned();
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {program:?}: {e}"));
     let out = gather(child.stdout.take().unwrap());
     let err = gather(child.stderr.take().unwrap());
     let end = Instant::now() + PATIENCE;

@@ -1,6 +1,6 @@
 //! What these tests stand on: daemons, directories, senders.
 
-use crate::harness::{Port, full_output, is_c_pen, program};
+use crate::harness::{Port, full_output, is_c_pen, program, signal};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -84,12 +84,6 @@ impl Drop for Dir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-pub(super) fn signal(pid: u32, name: &str) {
-    let mut command = Command::new("kill");
-    let status = command.args(["-s", name, &pid.to_string()]).status();
-    assert!(status.unwrap().success(), "kill -s {name} {pid}");
 }
 
 /// A program in the foreground, its messages gathered. Told to end when it is
