@@ -60,56 +60,20 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub mod acl;
-pub mod addr;
-pub mod args;
-pub mod balance;
-pub mod budget;
-pub mod cgroup;
-pub mod client;
-pub mod command;
-pub mod config;
-pub mod connect;
-pub mod connections;
 pub mod control;
-pub mod control_socket;
-pub mod crowd;
-pub mod daemon;
-mod date;
-pub mod ending;
-pub mod facts;
-pub mod files;
-pub mod flows;
+pub mod getopt;
 pub mod http;
-pub mod idle;
-pub mod idlers;
-pub mod listen;
-pub mod log;
-pub mod loops;
-pub mod mergelogs;
-pub mod message;
+pub mod logs;
 pub mod options;
 pub mod penctl;
-pub mod penlog;
-pub mod penlogd;
-pub mod process;
-pub mod relay;
+pub mod pool;
+pub mod proxy;
 pub mod report;
-mod request_text;
-pub mod server;
-pub mod session;
 pub mod settings;
-pub mod state;
-pub mod stats;
-#[cfg(test)]
-mod stress;
+pub mod start;
 pub mod sys;
-pub mod transaction;
 pub mod udp;
-pub mod users;
-pub mod visitors;
 pub mod web;
-pub mod workers;
 
 /// Locks. A thread that panicked while it held the lock ends the process in
 /// release builds; in tests the data is still whole, as every critical section

@@ -1,129 +1,187 @@
-//! Options told from operands, for the programs that have a table of options:
-//! the table decides what is an option, and the usage text comes from it.
-//!
-//! What an option does is the program's own: it is the table's `action`, which
-//! nothing here looks at.
+//! The command line: one table of options, from which parsing and the usage
+//! text come, and what they make of a pen before it starts.
 
-use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
-use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use crate::control::commands;
+use crate::control::parse::{self, Command, Timer};
+use crate::getopt;
+use crate::pool::server::edit::Edit;
+use crate::proxy::shared::{Pen, Phase};
+use crate::settings::Settings;
+use crate::sys::addr::{self, ServerSpec};
+use crate::sys::message;
+use std::ffi::OsString;
 
-/// An option of a table.
-pub struct Spec<A> {
-    /// The letter, or nothing.
-    pub short: &'static str,
-    /// The long name, or nothing.
-    pub long: &'static str,
-    /// What its value is, or nothing.
-    pub value: &'static str,
-    /// What it does, in a line.
-    pub help: &'static str,
-    /// What the program does about it.
-    pub action: A,
-}
+mod doubts;
+mod table;
+pub use doubts::doubts;
+use table::number;
+pub use table::{Action, Spec, TABLE};
 
-impl<A> Spec<A> {
-    /// An option with a letter; `value` is empty for one that takes none.
-    pub const fn letter(
-        short: &'static str,
-        value: &'static str,
-        help: &'static str,
-        action: A,
-    ) -> Spec<A> {
-        Spec { short, long: "", value, help, action }
-    }
-
-    /// An option with a long name; `value` is empty for one that takes none.
-    pub const fn long(
-        long: &'static str,
-        value: &'static str,
-        help: &'static str,
-        action: A,
-    ) -> Spec<A> {
-        Spec { short: "", long, value, help, action }
-    }
-
-    /// `-x`, or `--name` where there is no letter.
-    pub fn name(&self) -> String {
-        match self.short {
-            "" => format!("--{}", self.long),
-            short => format!("-{short}"),
-        }
-    }
-}
-
-/// What a program does about its command line.
-#[derive(Debug)]
-pub enum Invocation<Plan> {
-    /// It prints this text and exits with status 0.
+/// What the command line asks for.
+pub enum Task {
+    /// Print this and end well.
     Print(String),
-    /// It runs with these settings.
-    Run(Plan),
+    /// Say how pen is called, as it cannot be called like that.
+    Usage,
+    /// Everything reads well (`--check`).
+    Checked(Pen),
+    /// Run this pen.
+    Run(Pen),
 }
 
-/// Options in the order in which they were given, with their values, and the
-/// operands.
-pub type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);
-
-/// Tells options from operands; both may be mixed. `program` is named where
-/// help is to be found.
-pub fn split<A>(
-    program: &str,
-    table: &'static [Spec<A>],
-    words: &[OsString],
-) -> Result<Words<A>, String> {
-    if let Some(name) = words.iter().find_map(|word| long_with_one_dash(table, word)) {
-        return Err(format!("-{name}: write --{name}"));
-    }
-    let mut options = Options::new();
-    options.parsing_style(ParsingStyle::FloatingFrees);
-    for spec in table {
-        let has_value = if spec.value.is_empty() { HasArg::No } else { HasArg::Yes };
-        options.opt(spec.short, spec.long, "", "", has_value, Occur::Multi);
-    }
-    let matches = options.parse(words).map_err(|fail| match fail {
-        Fail::UnrecognizedOption(name) => format!("{}: no such option", dashed(&name)),
-        Fail::ArgumentMissing(name) => format!("{}: value missing", dashed(&name)),
-        Fail::UnexpectedArgument(name) => format!("{}: takes no value", dashed(&name)),
-        other => other.to_string(),
-    });
-    let matches = matches.map_err(|why| format!("{why}; {program} --help lists the options"))?;
-    let mut given = Vec::new();
-    for spec in table {
-        let name = if spec.short.is_empty() { spec.long } else { spec.short };
-        if spec.value.is_empty() {
-            let positions = matches.opt_positions(name);
-            given.extend(positions.into_iter().map(|at| (at, spec, String::new())));
-        } else {
-            let values = matches.opt_strs_pos(name);
-            given.extend(values.into_iter().map(|(at, value)| (at, spec, value)));
-        }
-    }
-    // In a cluster all share one position; the one with a value is its last.
-    given.sort_by_key(|(at, spec, _)| (*at, !spec.value.is_empty()));
-    let given = given.into_iter().map(|(_, spec, value)| (spec, value));
-    Ok((given.collect(), matches.free))
+/// A pen being put together.
+pub struct Draft {
+    pen: Pen,
+    print: Option<String>,
+    check: bool,
+    replies: String,
+    // Resolved when the listening port is known.
+    emergency: Option<String>,
+    abuse: Option<String>,
 }
 
-/// The long option that a word is, but for a dash.
-fn long_with_one_dash<A>(table: &'static [Spec<A>], word: &OsStr) -> Option<&'static str> {
-    let name = word.to_str()?.strip_prefix('-')?;
-    table.iter().map(|spec| spec.long).find(|long| !long.is_empty() && *long == name)
+type Complaint = Result<(), String>;
+
+fn version() -> String {
+    format!("pen {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-fn dashed(name: &str) -> String {
-    match name.chars().count() {
-        1 => format!("-{name}"),
-        _ => format!("--{name}"),
-    }
-}
-
-/// The options for a usage text, a line each.
-pub fn list<A>(table: &[Spec<A>]) -> String {
-    let mut text = String::new();
-    for spec in table {
-        let name = format!("{} {}", spec.name(), spec.value);
-        let _ = writeln!(text, "  {name:<21} {}", spec.help);
-    }
+/// The usage text.
+pub fn usage() -> String {
+    let mut text = String::from(
+        "usage: pen [options] [host:]port|/path server [server ...]\n\
+         server: host[:port[:max[:hard[:weight[:prio]]]]], [address]:port:..., or /path\n\n",
+    );
+    text.push_str(&getopt::list(TABLE));
+    text.push_str("\nexample: pen smtp mailhost1:smtp mailhost2:25 mailhost3\n");
     text
 }
+
+impl Draft {
+    fn set(&mut self, change: impl FnOnce(&mut Settings)) {
+        self.pen.set(change);
+    }
+
+    fn command(&mut self, command: Command) -> Complaint {
+        commands::execute(&self.pen, command).map(drop)
+    }
+
+    fn time(&mut self, timer: Timer, word: &str) -> Complaint {
+        let least = u64::from(timer == Timer::Timeout);
+        self.command(Command::Timer(timer, Some(number(word, least)?)))
+    }
+
+    /// An unknown command is no reason not to start: it was none for the C pen.
+    fn line(&mut self, line: &str) -> Complaint {
+        match commands::noted(&self.pen, line) {
+            Ok((reply, notes)) => {
+                self.replies += &reply;
+                notes.iter().for_each(|note| message::warn(format_args!("-O {line}: {note}")));
+            }
+            Err(why) if parse::ignored(line).is_none() => return Err(why),
+            Err(why) => message::warn(format_args!("-O {line}: ignored: {why}")),
+        }
+        Ok(())
+    }
+
+    /// An option says what this command might say in the configuration file.
+    fn give(&mut self, name: &'static str) {
+        self.set(|s| s.start.given.push(name));
+    }
+
+    fn apply(&mut self, spec: &Spec, word: &str) -> Complaint {
+        let name = spec.name();
+        match spec.action {
+            Action::Flag(action) => {
+                action(self);
+                Ok(())
+            }
+            Action::Value(action) => {
+                action(self, word).map_err(|why| match word.strip_prefix('=') {
+                    Some(value) => format!("{name}: write {name} {value}, without ="),
+                    None => format!("{name} {}", addr::within(word, &why)),
+                })
+            }
+            Action::Obsolete => {
+                message::warn(format_args!("{name} is obsolete and ignored"));
+                Ok(())
+            }
+            Action::Tls => Err(format!(
+                "{name}: TLS is not built in; put stunnel, hitch or nginx in front of pen"
+            )),
+        }
+    }
+}
+
+/// Reads the command line, the configuration file it names, and resolves the
+/// operands. Opens and changes nothing. What commands reply goes to `print`.
+pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
+    let (given, operands) = getopt::split("pen", TABLE, words)?;
+    let pen = Pen::new().map_err(|e| e.to_string())?;
+    let mut draft = Draft {
+        pen,
+        print: None,
+        check: false,
+        replies: String::new(),
+        emergency: None,
+        abuse: None,
+    };
+    if given.iter().any(|(spec, _)| spec.long == "check") {
+        draft.pen.enter(Phase::Checking);
+    }
+    // For the servers of -O: those without a port have the listening one.
+    draft.set(|s| s.listen = operands.first().cloned());
+    for (spec, word) in given {
+        draft.apply(spec, &word)?;
+        if let Some(text) = draft.print {
+            return Ok(Task::Print(text));
+        }
+        // What -O answers appears at once, before a later option fails.
+        print(&std::mem::take(&mut draft.replies));
+    }
+    message::set_debug(draft.pen.settings().debug);
+    let servers = operands_of(&draft.pen, &operands)?;
+    if let Some(word) = draft.emergency.take() {
+        let result = draft.command(Command::Emergency(Some(word)));
+        result.map_err(|why| format!("-e {why}"))?;
+    }
+    if let Some(word) = draft.abuse.take() {
+        let result = draft.command(Command::Abuse(Some(word)));
+        result.map_err(|why| format!("-B {why}"))?;
+    }
+    let pen = draft.pen;
+    commands::configure(&pen)?;
+    servers_hold(&pen, servers);
+    pen.use_default_sizes();
+    Ok(match pen.settings().listen {
+        None if words.is_empty() => Task::Print(usage()),
+        None => Task::Usage,
+        Some(_) if draft.check => Task::Checked(pen),
+        Some(_) => Task::Run(pen),
+    })
+}
+
+/// Where to listen, which is set, and the servers.
+fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
+    let [listen, servers @ ..] = operands else {
+        return Ok(Vec::new());
+    };
+    let port = addr::endpoint(listen)?.port();
+    pen.set(|s| s.listen = Some(listen.clone()));
+    servers.iter().map(|word| addr::server(word, port)).collect()
+}
+
+/// Puts in what operands say, whatever the configuration file says of these
+/// servers.
+fn servers_hold(pen: &Pen, servers: Vec<ServerSpec>) {
+    let mut table = pen.servers.table();
+    for (index, spec) in servers.into_iter().enumerate() {
+        table.fill(index, spec.port);
+        if let Some(server) = table.servers.get_mut(index) {
+            Edit::from(spec).apply(server);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

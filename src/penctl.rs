@@ -1,7 +1,7 @@
 //! The control client: sends one command line to a pen and shows the reply.
 
-use crate::addr::{self, Endpoint};
-use crate::message;
+use crate::sys::addr::{self, Endpoint};
+use crate::sys::message;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -137,7 +137,7 @@ fn run(address: &str, command: &str, strict: bool, out: &mut Output) -> Result<E
     Ok(status)
 }
 
-/// A stream socket, TCP or Unix, as [`crate::connect`] has them too.
+/// A stream socket, TCP or Unix, as [`crate::proxy::connect`] has them too.
 fn connect(address: &str) -> Result<TcpStream, String> {
     if !address.contains(':') && !addr::is_path(address) {
         return Err(format!("{address}: no port given, expected host:port or /path"));

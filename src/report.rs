@@ -1,10 +1,12 @@
 //! What `servers`, `recent`, `status` and the signal USR1 show. Scripts read
 //! these by word position and line: the formats are an interface.
 
-use crate::balance::Target;
-use crate::facts::{self, ServerRow};
-use crate::message;
-use crate::state::Pen;
+pub mod snapshot;
+
+use crate::pool::choice::Target;
+use crate::proxy::shared::Pen;
+use crate::report::snapshot::ServerRow;
+use crate::sys::message;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,13 +16,13 @@ fn down_since(left: Duration, blacklist: Duration) -> u64 {
     if left.is_zero() {
         return 0;
     }
-    let end = message::unix_time().saturating_add(facts::seconds(left));
+    let end = message::unix_time().saturating_add(snapshot::seconds(left));
     end.saturating_sub(blacklist.as_secs())
 }
 
 /// The servers of the table.
-fn regular(pen: &Pen, live: &facts::Live) -> Vec<ServerRow> {
-    let mut rows = facts::servers(pen, live);
+fn regular(pen: &Pen, live: &snapshot::Live) -> Vec<ServerRow> {
+    let mut rows = snapshot::servers(pen, live);
     rows.retain(|row| matches!(row.target, Target::Server(_)));
     rows
 }
@@ -55,7 +57,7 @@ pub fn servers(pen: &Pen) -> String {
 /// A line for each client of the last while.
 pub fn recent(pen: &Pen, age: Duration) -> String {
     let mut text = String::new();
-    for row in facts::clients(pen, &pen.connections.live(), age) {
+    for row in snapshot::clients(pen, &pen.connections.live(), age) {
         let _ = writeln!(
             text,
             "{} connects {} sx {} rx {}",
@@ -68,7 +70,7 @@ pub fn recent(pen: &Pen, age: Duration) -> String {
 /// Text for whoever has no `-w` file: servers, clients and connections.
 pub fn text(pen: &Pen) -> String {
     let mut text = servers(pen);
-    for row in facts::clients(pen, &pen.connections.live(), Duration::MAX) {
+    for row in snapshot::clients(pen, &pen.connections.live(), Duration::MAX) {
         let _ = writeln!(
             text,
             "client {} {} age {} server {} connects {} sx {} rx {}",
@@ -138,7 +140,7 @@ pub fn html(pen: &Pen) -> String {
     let most = pen.with_clients(|clients| clients.max());
     let _ = write!(page, "</table>\n<h2>Active clients</h2>Max number of clients: {most}<p>");
     head(&mut page, "client,address,age(secs),last server,connects,sent,received");
-    for row in facts::clients(pen, &live, Duration::MAX) {
+    for row in snapshot::clients(pen, &live, Duration::MAX) {
         cells(
             &mut page,
             &[

@@ -1,10 +1,10 @@
 //! What can be set, with units and defaults. A connection works with the
 //! settings that were in force when it came: a change makes a new copy.
 
-use crate::acl::{self, Acl};
-use crate::addr::Endpoint;
-use crate::balance::Modes;
+use crate::pool::acl::{self, Acl};
+use crate::pool::choice::Modes;
 use crate::sys::Kind;
+use crate::sys::addr::Endpoint;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -10,6 +10,14 @@
 
 #![allow(unsafe_code)]
 
+pub mod addr;
+pub mod cgroup;
+pub mod date;
+pub mod files;
+pub mod message;
+pub mod process;
+pub mod users;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_long, c_uint, c_void};
 use std::fs::File;

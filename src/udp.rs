@@ -8,22 +8,25 @@
 //!
 //! When all slots are taken, the flow that has been idle for longest makes
 //! room: a flood of senders costs no more than all connections together. Those
-//! who have no flow then wait in [`crate::crowd`], apart from those who have.
+//! who have no flow then wait in [`crate::udp::queue`], apart from those who have.
 
-use crate::addr::{self, Host};
-use crate::balance::Target;
-use crate::client::Client;
-use crate::connect::{self, Stream};
-use crate::connections::Slot;
-use crate::ending::Reason;
-use crate::flows::{self, Flow, Key};
-use crate::listen::{Entrance, Listener, PAUSE};
-use crate::message::{self, Trouble};
-use crate::relay::Direction;
-use crate::session::{self, Connection, Found};
-use crate::state::Pen;
+pub mod flows;
+pub mod queue;
+
+use crate::pool::choice::Target;
+use crate::pool::clients::Client;
+use crate::proxy::connect::{self, Stream};
+use crate::proxy::connection::{self, Connection, Found};
+use crate::proxy::ending::Reason;
+use crate::proxy::listener::{Entrance, Listener, PAUSE};
+use crate::proxy::relay::Direction;
+use crate::proxy::shared::Pen;
+use crate::proxy::slots::Slot;
+use crate::proxy::workers::{BUFFER, Buffer, Claim};
+use crate::sys::addr::{self, Host};
+use crate::sys::message::{self, Trouble};
 use crate::sys::{self, Peer};
-use crate::workers::{BUFFER, Buffer, Claim};
+use crate::udp::flows::{Flow, Key};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::sync::Arc;
@@ -143,7 +146,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     // Without a flow it will need a place for sure, unless nobody is to serve
     // it: who is denied takes none from others.
     let mut room = None;
-    let nobody = session::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
+    let nobody = connection::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
     if known.is_empty() && !nobody {
         room = place(pen, behind);
         if room.is_none() {
@@ -152,7 +155,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     }
     let refused_by = &datagram.refused_by;
     let is_new = known.is_empty() && refused_by.is_empty();
-    let found = session::find_server(pen, &mut settings, client, port, &known, refused_by);
+    let found = connection::find_server(pen, &mut settings, client, port, &known, refused_by);
     drop(known);
     if is_new && matches!(found, None | Some(Found::New(_))) {
         pen.outcomes.accepted.add(1);
@@ -329,7 +332,7 @@ fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
     }
     connection.note(Direction::Down, data);
     flow.touch(pen.flows.tick());
-    session::is_up(&connection.lease);
+    connection::is_up(&connection.lease);
     let client: &std::fs::File = connection.source(Direction::Up);
     match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
         Ok(()) => connection.moved(Direction::Down, data.len()),
@@ -349,7 +352,7 @@ fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<D
     let mut left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
     let settings = pen.settings();
     if connect::is_refusal(error) {
-        session::blame(&connection.lease, &settings, error);
+        connection::blame(&connection.lease, &settings, error);
     }
     end(pen, &connection, Reason::failed(Direction::Down, error));
     let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;

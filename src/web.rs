@@ -6,14 +6,14 @@
 //! what was gathered a moment ago ([`facts`]), so that they cannot take more
 //! than a small part of the processor from the traffic.
 
-use crate::addr;
-use crate::client::Client;
-use crate::config;
-use crate::control;
-use crate::listen::Door;
-use crate::message;
-use crate::state::Pen;
-use crate::visitors::{self, Desk, Visit};
+use crate::control::commands;
+use crate::control::config;
+use crate::control::visitors::{self, Desk, Visit};
+use crate::pool::clients::Client;
+use crate::proxy::listener::Door;
+use crate::proxy::shared::Pen;
+use crate::sys::addr;
+use crate::sys::message;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -307,9 +307,9 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
         return Reply::text(400, "expected one line\n");
     };
     message::say(format_args!("{client}: web: {user}: {line}"));
-    let reply = match control::line(pen, line) {
+    let reply = match commands::line(pen, line) {
         Ok(reply) => Reply::text(200, &message::printable_lines(reply)),
-        Err(why) => Reply::text(422, &control::complaint(&why)),
+        Err(why) => Reply::text(422, &commands::complaint(&why)),
     };
     pen.web.shelf.empty();
     reply

@@ -1,6 +1,6 @@
-//! The load balancer. See [`pen::daemon`].
+//! The load balancer. See [`pen::start`].
 
 fn main() -> std::process::ExitCode {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
-    pen::daemon::main(&words)
+    pen::start::main(&words)
 }

@@ -1,11 +1,11 @@
 //! What the web interface shows, gathered seldom: however many ask, the tables
 //! are looked at [`FRESH`] after the last time at the earliest.
 
-use crate::balance::Target;
-use crate::client::Client;
-use crate::facts::{self, Bytes, ClientRow, ServerRow};
-use crate::server::State;
-use crate::state::Pen;
+use crate::pool::choice::Target;
+use crate::pool::clients::Client;
+use crate::pool::server::State;
+use crate::proxy::shared::Pen;
+use crate::report::snapshot::{self, Bytes, ClientRow, ServerRow};
 use crate::sys::Kind;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -71,16 +71,16 @@ impl Shelf {
 
 fn gather(pen: &Pen) -> Facts {
     let live = pen.connections.live();
-    let (clients, tracked) = facts::recent(pen, &live, MOST);
+    let (clients, tracked) = snapshot::recent(pen, &live, MOST);
     let open = live.iter().take(MOST).map(|(id, connection)| Open {
         id: *id,
         client: connection.client,
         target: connection.lease.target,
-        bytes: facts::at_client(connection),
+        bytes: snapshot::at_client(connection),
     });
     Facts {
         uptime: pen.web.started.elapsed(),
-        servers: facts::servers(pen, &live),
+        servers: snapshot::servers(pen, &live),
         clients,
         tracked,
         open: open.collect(),

@@ -2,9 +2,9 @@
 
 use super::facts::Facts;
 use super::page;
-use crate::facts::{ServerRow, seconds};
-use crate::server::State;
-use crate::state::Pen;
+use crate::pool::server::State;
+use crate::proxy::shared::Pen;
+use crate::report::snapshot::{ServerRow, seconds};
 use std::fmt::Write as _;
 
 /// Its media type.

@@ -4,7 +4,7 @@
 //! [`reply`]: super::reply
 
 use super::reply::Reply;
-use crate::balance::Target;
+use crate::pool::choice::Target;
 use std::fmt::Display;
 
 /// A part of the page, by its path; `None` if this is the path of none.

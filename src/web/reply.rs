@@ -1,6 +1,6 @@
 //! HTTP replies. Pure.
 
-use crate::date;
+use crate::sys::date;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

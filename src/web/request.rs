@@ -4,7 +4,7 @@
 /// Most bytes of a request line and header fields together.
 pub const HEAD: usize = 8192;
 /// Most bytes of a body: a command line and its end.
-pub const BODY: usize = crate::command::LINE + 2;
+pub const BODY: usize = crate::control::parse::LINE + 2;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

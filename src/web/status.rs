@@ -3,13 +3,13 @@
 
 use super::facts::{self, Facts};
 use super::json::Json;
-use crate::balance::Target;
-use crate::config::{self, Value};
-use crate::control;
-use crate::facts::{Bytes, seconds};
-use crate::message;
-use crate::state::Pen;
+use crate::control::commands;
+use crate::control::config::{self, Value};
+use crate::pool::choice::Target;
+use crate::proxy::shared::Pen;
+use crate::report::snapshot::{Bytes, seconds};
 use crate::sys::Kind;
+use crate::sys::message;
 
 /// All of it, with so many clients and connections at most.
 pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize) -> String {
@@ -112,7 +112,7 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
 
     let modes = &settings.modes;
     out.open("modes", '{');
-    for (name, on) in control::modes(modes) {
+    for (name, on) in commands::modes(modes) {
         out.flag(name, on);
     }
     out.close('}');

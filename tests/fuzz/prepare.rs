@@ -5,7 +5,9 @@
 //!
 //! `prepare --pack DIR` prints the files of a directory as a corpus.
 
-use pen::{args, command, penlogd};
+use pen::options;
+use pen::control::parse;
+use pen::logs::penlogd;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
@@ -137,13 +139,13 @@ fn prepare(target: &str, dir: &Path) -> io::Result<()> {
 
 fn dictionary(target: &str) -> String {
     let commands = || {
-        let words = command::TABLE.iter().flat_map(|spec| {
+        let words = parse::TABLE.iter().flat_map(|spec| {
             let args = spec.args.split(|c: char| !c.is_ascii_alphanumeric());
             args.chain([spec.name]).map(str::to_owned)
         });
         words.chain(["no ".to_owned(), "country".to_owned()])
     };
-    let options = || args::TABLE.iter().map(|spec| format!("{}\n", spec.name()));
+    let options = || options::TABLE.iter().map(|spec| format!("{}\n", spec.name()));
     let listeners = || penlogd::args::TABLE.iter().map(|spec| spec.name());
     let fixed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut words = match target {

@@ -46,7 +46,7 @@ fn every_case_that_is_named_exists() {
 fn every_option_has_a_case() {
     aside("about the tests themselves");
     let here: BTreeSet<String> = OPTIONS.iter().map(|row| row.0.to_owned()).collect();
-    let table = pen::args::TABLE.iter();
+    let table = pen::options::TABLE.iter();
     let table: BTreeSet<String> = table.map(|spec| spec.name()).collect();
     assert_eq!(here, table);
 }
@@ -59,7 +59,7 @@ fn every_command_has_a_case() {
         let rest = line.strip_prefix(words);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
-    for spec in pen::command::TABLE {
+    for spec in pen::control::parse::TABLE {
         let no = format!("no {}", spec.name);
         let forms = [spec.name, &no];
         let forms = if spec.has_no() { &forms[..] } else { &forms[..1] };
@@ -70,7 +70,7 @@ fn every_command_has_a_case() {
         }
     }
     for (name, _) in COMMANDS {
-        let mut table = pen::command::TABLE.iter();
+        let mut table = pen::control::parse::TABLE.iter();
         assert!(table.any(|spec| spec.name == *name), "no command {name}");
     }
 }

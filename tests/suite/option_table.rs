@@ -41,7 +41,7 @@ fn the_page_has_the_options_of_the_table() {
         .filter(|(in_commands, _)| !in_commands)
         .flat_map(|(_, item)| behind("Fl", item))
         .collect();
-    let in_table: BTreeSet<String> = pen::args::TABLE
+    let in_table: BTreeSet<String> = pen::options::TABLE
         .iter()
         .map(|spec| match spec.short {
             "" => format!("-{}", spec.long),
@@ -54,7 +54,7 @@ fn the_page_has_the_options_of_the_table() {
 #[test]
 fn the_page_says_which_options_have_a_value() {
     let items = items();
-    for spec in pen::args::TABLE.iter().filter(|spec| !spec.short.is_empty()) {
+    for spec in pen::options::TABLE.iter().filter(|spec| !spec.short.is_empty()) {
         let wanted = format!("Fl {}", spec.short);
         let has_value = items.iter().any(|(in_commands, item)| {
             let rest = item.split(&wanted).nth(1).unwrap_or_default();
@@ -72,7 +72,7 @@ fn the_page_has_the_commands_of_the_table() {
         .flat_map(|(_, item)| behind("Ic", item))
         .collect();
     let mut in_table = BTreeSet::new();
-    for spec in pen::command::TABLE {
+    for spec in pen::control::parse::TABLE {
         in_table.insert(spec.name.to_owned());
         if spec.has_no() {
             in_table.insert(format!("no {}", spec.name));

@@ -6,13 +6,13 @@
 //! included by their numbers.
 
 use super::harmless;
-use pen::addr::Host;
-use pen::command;
-use pen::config::{self, Reader};
-use pen::control;
+use pen::control::commands;
+use pen::control::config::{self, Reader};
+use pen::control::parse;
+use pen::control::transaction::Transaction;
+use pen::proxy::shared::{Pen, Phase};
 use pen::settings::Settings;
-use pen::state::{Pen, Phase};
-use pen::transaction::Transaction;
+use pen::sys::addr::Host;
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub fn check(data: &[u8]) {
     let pen = new();
     match carry_out(&pen, &text) {
         Ok(()) => {
-            let is_good = |line| command::parse(line).is_ok();
+            let is_good = |line| parse::parse(line).is_ok();
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             assert!(text.lines().all(is_good), "{text}");
         }
@@ -88,7 +88,7 @@ fn complain(text: &str, complaints: &[String]) {
         let place = format!("{NAME}, line {}: ", index + 1);
         let complaint = left.next_if(|complaint| complaint.starts_with(&place));
         let why = complaint.map(|complaint| &complaint[place.len()..]);
-        match command::parse(line) {
+        match parse::parse(line) {
             Err(wanted) if is_short => assert_eq!(why, Some(wanted.as_str()), "{line}"),
             Ok(None) => assert_eq!(why, None, "{line}"),
             _ => {}
@@ -105,7 +105,7 @@ fn new() -> Pen {
 
 fn carry_out(pen: &Pen, text: &str) -> Result<(), Vec<String>> {
     let read =
-        control::carry_out(pen, &[], |reader| reader.lines(Path::new(NAME), text.as_bytes()));
+        commands::carry_out(pen, &[], |reader| reader.lines(Path::new(NAME), text.as_bytes()));
     read.map(drop).map_err(|why| why.split('\n').map(str::to_owned).collect())
 }
 

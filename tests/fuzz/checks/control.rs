@@ -4,9 +4,9 @@
 //! An input is some lines, which one pen gets.
 
 use super::harmless;
-use pen::command;
-use pen::control;
-use pen::state::{Pen, Phase};
+use pen::control::commands;
+use pen::control::parse;
+use pen::proxy::shared::{Pen, Phase};
 
 /// Settings that show themselves as they are set.
 const SHOWN: &[&str] = &[
@@ -40,11 +40,11 @@ pub fn check(data: &[u8]) {
 
 fn check_line(pen: &Pen, line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let parsed = command::parse(line);
+    let parsed = parse::parse(line);
     let plain = words.join(" ");
-    assert_eq!(command::parse(&plain), parsed);
-    assert_eq!(command::parse(&format!("\t {plain} \r")), parsed);
-    let reply = control::reply(pen, line);
+    assert_eq!(parse::parse(&plain), parsed);
+    assert_eq!(parse::parse(&format!("\t {plain} \r")), parsed);
+    let reply = commands::reply(pen, line);
     let is_bad = |c: char| c.is_control() && c != '\n';
     assert!(!reply.contains(is_bad), "{}", reply.escape_debug());
     assert!(!reply.contains("\n\n"), "{reply}");
@@ -52,20 +52,20 @@ fn check_line(pen: &Pen, line: &str) {
         Ok(None) => assert_eq!(reply, ""),
         Ok(Some(_)) => {}
         Err(why) => {
-            let why = command::ignored(line).unwrap_or(why);
-            assert_eq!(reply, control::complaint(&why));
+            let why = parse::ignored(line).unwrap_or(why);
+            assert_eq!(reply, commands::complaint(&why));
         }
     }
     if let Some(name) = words.first().filter(|name| SHOWN.contains(name)) {
-        let shown = control::reply(pen, name);
+        let shown = commands::reply(pen, name);
         if let Some(value) = shown.strip_suffix('\n') {
             assert!(!value.is_empty() && !value.contains('\n'), "{shown}");
             let line = format!("{name} {value}");
             // What is not printable is shown otherwise.
             if !value.contains("\\x") && harmless::line(&line) {
-                let result = control::line(pen, &line);
+                let result = commands::line(pen, &line);
                 assert!(result.is_ok(), "{line}: {result:?}");
-                assert_eq!(control::reply(pen, name), shown);
+                assert_eq!(commands::reply(pen, name), shown);
             }
         }
     }

@@ -2,8 +2,8 @@
 //! to the network, reads or writes a file (but for the names of some services),
 //! or fills the memory.
 
-use pen::addr;
-use pen::command::{self, Change, Command};
+use pen::control::parse::{self, Change, Command};
+use pen::sys::addr;
 use std::net::IpAddr;
 
 /// A host of a server that has no name.
@@ -47,7 +47,7 @@ pub fn listen(word: &str) -> bool {
 /// A control line. Of the commands that do something outside, those are
 /// harmless that do it in a running pen alone.
 pub fn line(text: &str) -> bool {
-    let Ok(Some(parsed)) = command::parse(text) else {
+    let Ok(Some(parsed)) = parse::parse(text) else {
         return true;
     };
     match &parsed.command {

@@ -6,10 +6,11 @@
 //! logs, pen's first, with a 0xFE between them.
 
 use super::web_log::{apache, assert_harmless, assert_same, dotted, nginx, quote};
-use pen::addr::Host;
-use pen::client::Client;
-use pen::message::harmless;
-use pen::{log, mergelogs};
+use pen::logs::mergelogs;
+use pen::pool::clients::Client;
+use pen::proxy::log;
+use pen::sys::addr::Host;
+use pen::sys::message::harmless;
 use std::ffi::OsString;
 use std::io::{self, Cursor, Read};
 use std::net::IpAddr;

@@ -5,11 +5,11 @@
 //! An input is a word, or if its first byte is odd, the parts.
 
 use super::harmless;
-use pen::addr::{self, Endpoint, Host, ServerSpec};
-use pen::options::Invocation;
-use pen::penlogd::args::{self, Listen};
-use pen::server::Server;
+use pen::getopt::Invocation;
+use pen::logs::penlogd::args::{self, Listen};
+use pen::pool::server::Server;
 use pen::settings::LogTarget;
+use pen::sys::addr::{self, Endpoint, Host, ServerSpec};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 

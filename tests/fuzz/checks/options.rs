@@ -5,10 +5,11 @@
 //! An input is words, one a line.
 
 use super::{config, harmless};
-use pen::args::{self, TABLE, Task};
+use pen::getopt;
+use pen::options::{self, TABLE, Task};
+use pen::proxy::shared::Pen;
 use pen::settings::Start;
-use pen::state::Pen;
-use pen::{message, options};
+use pen::sys::message;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -19,14 +20,14 @@ pub fn check(data: &[u8]) {
     if !are_harmless(&words) {
         return;
     }
-    let result = args::read(&words, |_| ());
+    let result = options::read(&words, |_| ());
     message::set_debug(0);
     match result {
         Err(why) => assert!(!why.is_empty() && !why.contains('\n'), "{why}"),
         Ok(Task::Usage) => assert!(!words.is_empty()),
         Ok(Task::Print(text)) => assert!(text.ends_with('\n'), "{text}"),
         Ok(Task::Run(pen) | Task::Checked(pen)) => {
-            let doubts = args::doubts(&pen, &words);
+            let doubts = options::doubts(&pen, &words);
             assert!(doubts.iter().all(|doubt| !doubt.contains('\n')), "{doubts:?}");
             started_again(&words, &pen);
         }
@@ -34,7 +35,7 @@ pub fn check(data: &[u8]) {
 }
 
 fn are_harmless(words: &[OsString]) -> bool {
-    let Ok((given, operands)) = options::split("pen", TABLE, words) else {
+    let Ok((given, operands)) = getopt::split("pen", TABLE, words) else {
         return true;
     };
     let options = given.iter().all(|(spec, word)| match spec.short {
@@ -56,7 +57,7 @@ fn are_harmless(words: &[OsString]) -> bool {
 
 fn started_again(words: &[OsString], pen: &Pen) {
     let words = words.iter().filter_map(|word| word.to_str()).collect::<Vec<_>>();
-    let text = match pen::config::text(pen, &pen.settings(), Path::new("pen.cfg")) {
+    let text = match pen::control::config::text(pen, &pen.settings(), Path::new("pen.cfg")) {
         Ok(text) => text,
         Err(why) => {
             // A value may be a word of its own, or behind a `=`.
@@ -79,7 +80,7 @@ fn started_again(words: &[OsString], pen: &Pen) {
     let file = words.windows(2).position(|pair| pair == ["-F", "pen.cfg"]).unwrap();
     let words = words[..file].iter().chain(&words[file + 2..]);
     let words: Vec<OsString> = words.map(OsString::from).collect();
-    match args::read(&words, |_| ()) {
+    match options::read(&words, |_| ()) {
         Ok(Task::Run(again)) => {
             // An option may stand for what a command has set.
             let given = pen.settings().start.given.clone();

@@ -7,11 +7,11 @@
 //! for a long text, so that requests are cut: these take long.
 
 use super::web_log::{apache, assert_harmless, assert_same, dotted, nginx, quote};
-use pen::addr::Host;
-use pen::client::Client;
-use pen::log;
-use pen::message::harmless;
-use pen::penlogd::matcher::Matcher;
+use pen::logs::penlogd::matcher::Matcher;
+use pen::pool::clients::Client;
+use pen::proxy::log;
+use pen::sys::addr::Host;
+use pen::sys::message::harmless;
 use std::net::IpAddr;
 
 const LONG: usize = 900;

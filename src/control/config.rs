@@ -1,0 +1,411 @@
+//! Configuration files: control commands, one a line.
+
+use crate::control::commands::{self, Outcome};
+use crate::control::parse::{self, Command, Line};
+use crate::pool::acl::Net;
+use crate::pool::server::Server;
+use crate::proxy::shared::{self, Pen};
+use crate::settings::{self, Settings};
+use crate::sys::Kind;
+use crate::sys::files;
+use crate::sys::message;
+use std::fmt::{self, Display, Write as _};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Most files that are open at once, each included by the one before.
+const DEPTH: usize = 16;
+
+/// Most complaints, and most notes, that are told one by one.
+const TOLD: usize = 100;
+
+/// Most bytes of a file with all that it includes: what has no end, such as a
+/// device, must not eat the memory.
+const MOST: u64 = 16 << 20;
+
+/// Takes one command and where it stands, or says what is wrong with it.
+pub type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
+
+/// Reads commands from files and hands them over one by one, whatever the
+/// others are.
+pub struct Reader<'a> {
+    open: &'a Open<'a>,
+    given: &'a [&'static str],
+    add: &'a mut Add<'a>,
+    /// The files being read, each included by the one before.
+    way: Vec<PathBuf>,
+    /// Bytes that may still be read.
+    left: u64,
+    complaints: Told,
+    notes: Told,
+}
+
+/// Reads a file of at most so many bytes.
+pub type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
+
+/// Where a command stands, as complaints about it begin.
+struct Place<'a>(&'a Path, usize);
+
+impl Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}, line {}: ", self.0.display(), self.1)
+    }
+}
+
+/// Lines of which the first ones are told and the others counted.
+#[derive(Default)]
+struct Told {
+    lines: Vec<String>,
+    more: usize,
+}
+
+impl Told {
+    fn push(&mut self, place: &dyn Display, text: impl Display) {
+        match self.lines.len() < TOLD {
+            true => self.lines.push(format!("{place}{text}")),
+            false => self.more += 1,
+        }
+    }
+
+    fn lines(self) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("and {} more", self.more));
+        self.lines.into_iter().chain(more).collect()
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Has read nothing yet. Commands that set what was `given` otherwise are
+    /// passed over.
+    pub fn new(open: &'a Open<'a>, given: &'a [&'static str], add: &'a mut Add<'a>) -> Reader<'a> {
+        Reader {
+            open,
+            given,
+            add,
+            way: Vec::new(),
+            left: MOST,
+            complaints: Told::default(),
+            notes: Told::default(),
+        }
+    }
+
+    /// Notes about words that are ignored; or all complaints, one a line.
+    pub fn finish(self) -> Result<Vec<String>, String> {
+        let complaints = self.complaints.lines();
+        if complaints.is_empty() { Ok(self.notes.lines()) } else { Err(complaints.join("\n")) }
+    }
+
+    /// Reads a file.
+    pub fn read(&mut self, path: &Path) {
+        if let Err(why) = self.include(path) {
+            self.complaints.push(&"", why);
+        }
+    }
+
+    fn include(&mut self, path: &Path) -> Result<(), String> {
+        let shown = path.display();
+        // A pipe has no other name.
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if self.way.contains(&file) {
+            return Err(format!("{shown}: includes itself"));
+        }
+        if self.way.len() >= DEPTH {
+            return Err(format!("{shown}: included too deep, {DEPTH} files at most"));
+        }
+        let text = (self.open)(path, self.left)
+            .map_err(|e| format!("{shown}: cannot read the configuration: {e}"))?;
+        self.left = self.left.saturating_sub(text.len() as u64);
+        self.way.push(file);
+        self.lines(path, &text);
+        self.way.pop();
+        Ok(())
+    }
+
+    /// Reads what stands in a file of this name.
+    pub fn lines(&mut self, path: &Path, text: &[u8]) {
+        // The byte order mark of some editors.
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            let place = Place(path, index + 1);
+            let result = match parse::parse(&String::from_utf8_lossy(line)) {
+                Ok(None) => continue,
+                Ok(Some(Line { command, ignored })) => {
+                    ignored.into_iter().for_each(|note| self.notes.push(&place, note));
+                    self.carry_out(command, &place)
+                }
+                Err(why) => Err(why),
+            };
+            if let Err(why) = result {
+                self.complaints.push(&place, why);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command, place: &Place) -> Result<(), String> {
+        let name = match &command {
+            Command::Include(path) => return self.include(path),
+            Command::ClientsMax(Some(_)) => "clients_max",
+            Command::ConnMax(Some(_)) => "conn_max",
+            Command::Emergency(Some(_)) => "emergency",
+            Command::Abuse(Some(_)) => "abuse",
+            _ => "",
+        };
+        if self.given.contains(&name) { Ok(()) } else { (self.add)(command, place) }
+    }
+}
+
+/// Saves the configuration to `path`, else to the file of `-F`.
+pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
+    let settings = pen.settings();
+    let path = path.or(settings.config.as_deref());
+    let path = path.ok_or("write: no file given, and pen was started without -F")?;
+    files::replace(path, text(pen, &settings, path)?.as_bytes())
+        .map_err(|e| format!("{}: cannot write the configuration: {e}", path.display()))?;
+    Ok(String::new())
+}
+
+/// What a command sets.
+pub enum Value {
+    /// On or off: the command, or `no` and the command.
+    Flag(bool),
+    /// A number.
+    Number(u64),
+    /// A word, which may be missing.
+    Text(Option<String>),
+    /// The servers, which have lines of their own.
+    Servers,
+}
+
+/// The settings in force, by the commands that set them, in the order in which
+/// they are saved.
+pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static str, Value)> {
+    use Value::{Flag, Number, Text};
+    let modes = &settings.modes;
+    let (emergency, abuse) = last_resorts(pen);
+    let clients = pen.with_clients(|clients| clients.max());
+    let seconds = |time: Duration| Number(time.as_secs());
+    let count = |count: usize| Number(count as u64);
+    let path = |path: &Option<PathBuf>| Text(path.as_ref().map(|path| path.display().to_string()));
+    let word = |word: &str| Text(Some(word.to_owned()));
+    vec![
+        ("abuse", Text(abuse)),
+        ("ascii", Flag(settings.ascii)),
+        ("blacklist", seconds(settings.blacklist)),
+        ("client_acl", count(settings.client_acl)),
+        ("client_keepalive", seconds(settings.client_keepalive)),
+        ("clients_max", count(clients)),
+        ("conn_log", Text(settings.conn_log.as_ref().map(|log| log.to_string()))),
+        ("conn_max", count(pen.connections.max())),
+        ("control_acl", count(settings.control_acl)),
+        ("debug", Number(settings.debug.into())),
+        ("dummy", Flag(settings.dummy)),
+        ("emergency", Text(emergency)),
+        ("half_closed_timeout", seconds(settings.half_closed_timeout)),
+        ("hash", Flag(modes.hash)),
+        ("hash_type", word(commands::hash_type(modes))),
+        ("http", Flag(settings.http)),
+        ("idle_timeout", seconds(settings.idle_timeout)),
+        ("idlers", count(pen.idlers.count().1)),
+        ("keepalive", Flag(settings.keepalive)),
+        ("log", Text(settings.log.as_ref().map(|log| log.to_string()))),
+        ("roundrobin", Flag(modes.roundrobin)),
+        ("server", Value::Servers),
+        ("source", Text(settings.source.map(|ip| ip.to_string()))),
+        ("stubborn", Flag(modes.stubborn)),
+        ("tcp_fastclose", word(settings.fastclose.word())),
+        ("tcp_nodelay", Flag(settings.nodelay)),
+        ("timeout", seconds(settings.timeout)),
+        ("tracking", seconds(settings.tracking)),
+        ("transparent", Flag(settings.transparent)),
+        ("udp_balance", word(commands::udp_balance(modes))),
+        ("web", Text(settings.web.clone())),
+        ("web_acl", count(settings.web_acl)),
+        ("web_password", path(&settings.web_password)),
+        ("web_stats", path(&settings.web_stats)),
+        ("weight", Flag(modes.weight)),
+        ("prio", Flag(modes.prio)),
+    ]
+}
+
+/// The configuration as commands, behind two comments: when it was written,
+/// and the command line that starts pen with it, the file `path`. A complaint
+/// if these commands would read otherwise than what is set.
+pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, String> {
+    let mut out = String::new();
+    let now = message::timestamp(message::unix_time());
+    let start = command_line(pen, settings, path);
+    let _ = writeln!(out, "# Generated by pen {now}\n# {start}");
+    for (number, acl) in settings.acls.iter().enumerate() {
+        let _ = writeln!(out, "no acl {number}");
+        for entry in acl.entries() {
+            let verb = if entry.permit { "permit" } else { "deny" };
+            let _ = match entry.net {
+                Net::V4(ip, mask) => writeln!(out, "acl {number} {verb} {ip} {mask}"),
+                Net::V6(ip, len) => writeln!(out, "acl {number} {verb} {ip}/{len}"),
+            };
+        }
+    }
+    for (name, value) in values(pen, settings) {
+        if let Value::Text(Some(text)) = &value {
+            check_word(name, text)?;
+        }
+        let _ = match value {
+            Value::Flag(true) => writeln!(out, "{name}"),
+            Value::Number(number) => writeln!(out, "{name} {number}"),
+            Value::Text(Some(text)) => writeln!(out, "{name} {text}"),
+            Value::Text(None) if !parse::has_no(name) => continue,
+            Value::Flag(false) | Value::Text(None) => writeln!(out, "no {name}"),
+            Value::Servers => {
+                let table = pen.servers.table();
+                for (index, server) in table.servers.iter().enumerate() {
+                    check_word("address", &server.host.word())?;
+                    let _ = writeln!(out, "{name} {index} {}", server.commands());
+                }
+                continue;
+            }
+        };
+    }
+    let longest = out.lines().map(str::len).max();
+    if longest > Some(parse::LINE) {
+        return Err(format!("write: a line longer than {} bytes", parse::LINE));
+    }
+    Ok(out)
+}
+
+/// Options give words that commands cannot: those end at white space.
+fn check_word(name: &str, word: &str) -> Result<(), String> {
+    match word.split_whitespace().eq([word]) && !word.starts_with('#') {
+        true => Ok(()),
+        false => Err(format!(
+            "write: {name} '{word}': a file can have no empty word, none with white space and \
+             none that begins with #"
+        )),
+    }
+}
+
+/// What starts pen again with the file `path`. Scripts read this by word
+/// position, so the order of the words is the C program's.
+fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
+    let start = &settings.start;
+    let clients = pen.with_clients(|clients| clients.max());
+    let connections = pen.connections.max();
+    let (emergency, abuse) = last_resorts(pen);
+    let quoted_path = |path: &PathBuf| quoted(&path.display().to_string());
+    let listen = settings.listen.as_deref();
+    let end = listen.filter(|word| word.starts_with('-')).map(|_| "--");
+    let set = |on: bool| on.then(String::new);
+    let words = [
+        ("-U", set(start.kind == Kind::Datagram)),
+        ("-f", set(start.foreground)),
+        ("-X", set(settings.exit_enabled)),
+        ("-c", unless(clients, shared::CLIENTS)),
+        ("-e", emergency.as_deref().map(quoted_if_need_be)),
+        ("-B", abuse.as_deref().map(quoted_if_need_be)),
+        ("-j", start.jail.as_ref().map(quoted_path)),
+        ("-p", start.pid_file.as_ref().map(quoted_path)),
+        ("-u", start.user.as_deref().map(quoted)),
+        ("-x", unless(connections, shared::CONNECTIONS)),
+        ("-F", Some(quoted(&path.display().to_string()))),
+        ("-C", settings.control.as_deref().map(quoted_if_need_be)),
+    ];
+    // Those that the C program never writes; last where they can be.
+    let own = [
+        ("-N", set(settings.forgetful)),
+        ("-q", unless(settings.backlog, settings::BACKLOG)),
+        ("--no-batch", set(!start.batch)),
+    ];
+    let operand = [("", end.map(str::to_owned)), ("", listen.map(quoted_if_need_be))].into_iter();
+    let words = words.into_iter();
+    let words: Vec<_> = match end {
+        None => words.chain(operand).chain(own).collect(),
+        Some(_) => words.chain(own).chain(operand).collect(),
+    };
+    let mut line = "pen".to_owned();
+    for (option, value) in words {
+        if let Some(value) = value {
+            let parts = [option, value.as_str()];
+            for part in parts.into_iter().filter(|part| !part.is_empty()) {
+                line.push(' ');
+                line.push_str(part);
+            }
+        }
+    }
+    // A comment is one line whatever a path has in it.
+    message::printable(&line)
+}
+
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn quoted_if_need_be(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/.:-_[]%@+,=".contains(c);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => quoted(word),
+    }
+}
+
+/// A value as text, if it is not the default.
+fn unless<T: PartialEq + Display>(value: T, default: T) -> Option<String> {
+    (value != default).then(|| value.to_string())
+}
+
+/// The emergency and the abuse server, as operands.
+fn last_resorts(pen: &Pen) -> (Option<String>, Option<String>) {
+    let table = pen.servers.table();
+    let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
+    (operand(&table.emergency), operand(&table.abuse))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{self, Task};
+    use std::ffi::OsString;
+
+    fn written(words: &[&str]) -> Result<String, String> {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let Ok(Task::Run(pen)) = options::read(&words, |_| ()) else {
+            panic!("{words:?}");
+        };
+        text(&pen, &pen.settings(), Path::new("pen.cfg"))
+    }
+
+    #[test]
+    fn what_a_file_cannot_have_is_not_written() {
+        for (words, part) in [
+            (["-l", "a b", "80", "/x"], "log 'a b'"),
+            (["-l", "", "80", "/x"], "log ''"),
+            (["-w", "a\nexit", "80", "/x"], "web_stats 'a\nexit'"),
+            (["-e", "/a b", "80", "/x"], "emergency '/a b:1'"),
+            (["-r", "80", "/x", "/a max 5"], "address '/a max 5'"),
+            (["-w", &"x".repeat(5000), "80", "/x"], "longer than 4095"),
+        ] {
+            let why = written(&words).unwrap_err();
+            assert!(why.starts_with("write: ") && why.contains(part), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_second_line_is_one_for_a_shell() {
+        for (words, line) in [
+            (["-p", "it's", "80"], r"# pen -p 'it'\''s' -F 'pen.cfg' 80"),
+            (["-j", "a\nb c", "80"], r"# pen -j 'a\x0ab c' -F 'pen.cfg' 80"),
+            (["-C", "/a b", "80"], "# pen -F 'pen.cfg' -C '/a b' 80"),
+            (["-q", "70", "80"], "# pen -F 'pen.cfg' 80 -q 70"),
+            (["-q70", "--", "-/a"], "# pen -F 'pen.cfg' -q 70 -- -/a"),
+            (["-r", "--", "-/a"], "# pen -F 'pen.cfg' -- -/a"),
+        ] {
+            assert_eq!(written(&words).unwrap().lines().nth(1), Some(line));
+        }
+    }
+
+    #[test]
+    fn a_scope_is_written() {
+        let text = written(&["80", "[fe80::1%1]"]).unwrap();
+        assert!(text.contains("address fe80::1%1 port 80 "), "{text}");
+    }
+}

@@ -1,0 +1,484 @@
+//! Control commands: what a line means. Pure; [`crate::control::commands`] carries
+//! commands out. One table gives parsing, `help` and the error replies.
+
+use crate::pool::acl::{self, Entry, Net};
+use crate::pool::clients::Client;
+use crate::settings::Fastclose;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+mod unknown;
+pub use super::table::{Spec, TABLE};
+pub use unknown::ignored;
+
+/// Longest command line, in bytes.
+pub const LINE: usize = 4095;
+
+/// A setting that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Debug dumps as text.
+    Ascii,
+    /// Answer with a fixed page.
+    Dummy,
+    /// Hash for the first choice.
+    Hash,
+    /// X-Forwarded-For.
+    Http,
+    /// SO_KEEPALIVE.
+    Keepalive,
+    /// Choose by prio.
+    Prio,
+    /// No client tracking.
+    Roundrobin,
+    /// No fail-over.
+    Stubborn,
+    /// TCP_NODELAY.
+    TcpNodelay,
+    /// The client's address on server connections.
+    Transparent,
+    /// Choose by weight.
+    Weight,
+}
+
+/// A setting that is a time in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// How long a failed server is left alone.
+    Blacklist,
+    /// How long a connect may take.
+    Timeout,
+    /// How long an absent client is remembered.
+    Tracking,
+    /// How long a quiet connection may live.
+    IdleTimeout,
+    /// How long one that is half closed may.
+    HalfClosedTimeout,
+    /// How long a silent peer is not asked whether it is there.
+    ClientKeepalive,
+}
+
+/// Who must pass an access list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Clients.
+    Client,
+    /// Control connections.
+    Control,
+    /// Those of the web interface.
+    Web,
+}
+
+/// Whose servers are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Everybody's.
+    All,
+    /// This client's.
+    Client(Client),
+    /// Those of the clients that were on this server.
+    On(usize),
+}
+
+/// One change to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Index of its access list.
+    Acl(usize),
+    /// Host name, address or path; not resolved yet.
+    Address(String),
+    /// Port number or service name; not resolved yet.
+    Port(String),
+    /// Soft limit.
+    Max(u32),
+    /// Hard limit.
+    Hard(u32),
+    /// Seconds that it is left alone from now.
+    Blacklist(u64),
+    /// Share in weight mode.
+    Weight(u32),
+    /// Rank in prio mode.
+    Prio(i32),
+}
+
+/// What a line asks for. `None` where a value may be left out asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Accepted, but without effect here.
+    Nothing,
+    /// `abuse`: where denied clients go.
+    Abuse(Option<String>),
+    /// `acl N permit|deny ...`
+    AclAdd(usize, Entry),
+    /// `no acl N`
+    AclClear(usize),
+    /// `client_acl`, `control_acl`, `web_acl`
+    AclChoice(Guard, Option<usize>),
+    /// `clients_max`
+    ClientsMax(Option<usize>),
+    /// `close N`
+    Close(usize),
+    /// `conn_log`
+    ConnLog(Option<String>),
+    /// `no conn_log`
+    NoConnLog,
+    /// `conn_max`
+    ConnMax(Option<usize>),
+    /// `connection N`
+    Connection(usize),
+    /// `control`: the control address.
+    Control,
+    /// `debug`
+    Debug(Option<u32>),
+    /// `emergency`: the server of last resort.
+    Emergency(Option<String>),
+    /// `exit`
+    Exit,
+    /// `tcp_fastclose`
+    Fastclose(Fastclose),
+    /// `forget`
+    Forget(Whom),
+    /// `hash_type`: whether it is the C program's hash.
+    HashType(Option<bool>),
+    /// `help`
+    Help,
+    /// `idlers`
+    Idlers(Option<usize>),
+    /// `include FILE`
+    Include(PathBuf),
+    /// `listen`
+    Listen(Option<String>),
+    /// `log`
+    Log(Option<String>),
+    /// `no log`
+    NoLog,
+    /// `mode`
+    Mode,
+    /// `pid`
+    Pid,
+    /// `recent N`, in seconds
+    Recent(u64),
+    /// `server N ...`
+    Server(usize, Vec<Change>),
+    /// `servers`
+    Servers,
+    /// `socket FD`
+    Socket(i32),
+    /// `source IP`; `None` = whatever the system chooses.
+    Source(Option<IpAddr>),
+    /// `status`
+    Status,
+    /// A switch on or off.
+    Switch(Switch, bool),
+    /// `tarpit_acl` without a value.
+    TarpitAcl,
+    /// `try`: a line to carry out and to say whether that was refused.
+    Try(String),
+    /// A time.
+    Timer(Timer, Option<u64>),
+    /// `udp_balance`: whether each datagram goes its own way.
+    UdpBalance(Option<bool>),
+    /// `web`: where the web interface is.
+    Web(Option<String>),
+    /// `no web`
+    NoWeb,
+    /// `web_password`: the file that says who may control from there.
+    WebPassword(Option<PathBuf>),
+    /// `no web_password`
+    NoWebPassword,
+    /// `web_stats`
+    WebStats(Option<PathBuf>),
+    /// `no web_stats`
+    NoWebStats,
+    /// `write`
+    Write(Option<PathBuf>),
+}
+
+/// Why a line is no command.
+pub(super) enum Bad {
+    /// Words that the command cannot do with; its name and arguments are added.
+    Words(String),
+    /// A reply of its own.
+    Reply(String),
+}
+
+impl From<String> for Bad {
+    fn from(why: String) -> Bad {
+        Bad::Words(why)
+    }
+}
+
+pub(super) type Parsed = Result<Command, Bad>;
+pub(super) type Parse = fn(&mut Words) -> Parsed;
+
+/// The words behind a command's name, of which each command takes its own.
+pub(super) struct Words<'a> {
+    rest: std::slice::Iter<'a, &'a str>,
+    /// Words that were taken, but mean nothing.
+    ignored: Vec<&'a str>,
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.rest.next().copied()
+    }
+}
+
+/// A line that is a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The command.
+    pub command: Command,
+    /// A note about the words that the command has no use for. pen quirk: it
+    /// is carried out without them.
+    pub ignored: Option<String>,
+}
+
+/// What a line asks for; `None` if it is empty or a comment, which begins with
+/// a word that begins with `#` or, at the start of a line, with `;`.
+pub fn parse(line: &str) -> Result<Option<Line>, String> {
+    if line.len() > LINE {
+        return Err(format!("line longer than {LINE} bytes"));
+    }
+    let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+    let words: Vec<&str> = words.collect();
+    let (name, rest, no) = match words.as_slice() {
+        [] => return Ok(None),
+        [first, ..] if first.starts_with(';') => return Ok(None),
+        // A page of a hostile site can have a browser send this.
+        [.., last] if last.starts_with("HTTP/") => {
+            return Err("an HTTP request is no command".to_owned());
+        }
+        ["no", name, rest @ ..] => (*name, rest, true),
+        [name, rest @ ..] => (*name, rest, false),
+    };
+    let spec = TABLE.iter().find(|spec| spec.name == name);
+    let (args, parse) = match (spec, no) {
+        (None, _) if name.starts_with("ssl_") => ("", not_tls as Parse),
+        (None, _) => return Err(unknown::no_such(name)),
+        (Some(spec), false) => (spec.args, spec.parse),
+        (Some(spec), true) => match spec.no {
+            Some(no) => no,
+            None => return Err(format!("no {name}: there is no such command")),
+        },
+    };
+    let prefix = if no { "no " } else { "" };
+    let args = if args.is_empty() { "no argument" } else { args };
+    let mut words = Words { rest: rest.iter(), ignored: Vec::new() };
+    let command = parse(&mut words).map_err(|bad| match bad {
+        Bad::Reply(reply) => reply,
+        Bad::Words(why) => format!("{prefix}{name}: {why}, expected {args}"),
+    })?;
+    words.ignored.extend(words.rest);
+    let ignored = (!words.ignored.is_empty()).then(|| {
+        let words = words.ignored.join(" ");
+        format!("{prefix}{name}: '{words}' ignored, expected {args}")
+    });
+    Ok(Some(Line { command, ignored }))
+}
+
+/// Whether `no` may stand before this command.
+pub fn has_no(name: &str) -> bool {
+    TABLE.iter().any(|spec| spec.name == name && spec.has_no())
+}
+
+fn not_tls(_: &mut Words) -> Parsed {
+    not_built("TLS")
+}
+
+pub(super) fn not_built(what: &str) -> Parsed {
+    Err(Bad::Reply(format!("{what} is not built in")))
+}
+
+pub(super) fn none(_: &mut Words, command: Command) -> Parsed {
+    Ok(command)
+}
+
+/// Whatever stands behind it.
+pub(super) fn nothing(words: &mut Words) -> Parsed {
+    words.rest = [].iter();
+    Ok(Command::Nothing)
+}
+
+pub(super) fn one<'a>(words: &mut Words<'a>) -> Result<&'a str, String> {
+    words.next().ok_or_else(|| "argument missing".to_owned())
+}
+
+pub(super) fn number<T: FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("bad number '{word}'"))
+}
+
+/// The value, if there is one.
+pub(super) fn maybe<T: FromStr>(words: &mut Words) -> Result<Option<T>, String> {
+    words.next().map(number).transpose()
+}
+
+pub(super) fn list(word: &str) -> Result<usize, String> {
+    match number(word)? {
+        list if list < acl::LISTS => Ok(list),
+        list => Err(format!("no access list {list}")),
+    }
+}
+
+/// pen quirk: a list that does not exist becomes 0 here.
+pub(super) fn acl_choice(guard: Guard, words: &mut Words) -> Parsed {
+    let choice: Option<i64> = maybe(words)?;
+    let choice = choice.map(|n| usize::try_from(n).ok().filter(|n| *n < acl::LISTS));
+    Ok(Command::AclChoice(guard, choice.map(|n| n.unwrap_or(0))))
+}
+
+pub(super) fn acl_entry(words: &mut Words) -> Parsed {
+    let (number, verb, what) = (one(words)?, one(words)?, one(words)?);
+    let permit = match verb {
+        "permit" => true,
+        "deny" => false,
+        other => return Err(format!("'{other}' is neither permit nor deny").into()),
+    };
+    let number = list(number)?;
+    if what == "country" {
+        return not_built("acl country (GeoIP)");
+    }
+    let net = net(what, words.next())?;
+    Ok(Command::AclAdd(number, Entry { permit, net }))
+}
+
+fn net(what: &str, mask: Option<&str>) -> Result<Net, String> {
+    let (address, len) = match what.split_once('/') {
+        Some((address, len)) => (address, Some(number::<u8>(len)?)),
+        None => (what, None),
+    };
+    let address = acl::address(address).ok_or_else(|| format!("bad address '{what}'"))?;
+    match (address, len, mask) {
+        (IpAddr::V4(ip), None, None) => Ok(Net::V4(ip, [255; 4].into())),
+        (IpAddr::V4(ip), None, Some(mask)) => Ok(Net::V4(ip, net_mask(what, mask)?)),
+        (IpAddr::V4(ip), Some(len @ 0..=32), None) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+            Ok(Net::V4(ip, mask.into()))
+        }
+        (IpAddr::V6(ip), None, None) => Ok(Net::V6(ip, 128)),
+        (IpAddr::V6(ip), Some(len @ 0..=128), None) => Ok(Net::V6(ip, len)),
+        (_, _, Some(extra)) => Err(format!("unexpected '{extra}'")),
+        (_, Some(len), None) => Err(format!("bad length '{len}'")),
+    }
+}
+
+/// A mask is an address, but a length where one is meant is none.
+fn net_mask(what: &str, word: &str) -> Result<Ipv4Addr, String> {
+    match (acl::address(word), word.parse()) {
+        (Some(IpAddr::V4(_)), Ok(len @ 1..=32_u8)) => {
+            Err(format!("'{word}' is no mask; write {what}/{len}"))
+        }
+        (Some(IpAddr::V4(mask)), _) => Ok(mask),
+        _ => Err(format!("bad mask '{word}'")),
+    }
+}
+
+pub(super) fn server(words: &mut Words) -> Parsed {
+    let index = number(one(words)?)?;
+    if index >= SERVERS {
+        return Err(format!("{index} is too high, {SERVERS} servers at most").into());
+    }
+    let mut all = Vec::new();
+    while let Some(what) = words.next() {
+        let value = words.next();
+        let missing = || format!("{what}: value missing");
+        let get = || value.ok_or_else(missing);
+        all.push(match what {
+            "acl" => Change::Acl(list(get()?)?),
+            "address" => Change::Address(get()?.to_owned()),
+            "port" => Change::Port(get()?.to_owned()),
+            "max" => Change::Max(number(get()?)?),
+            "hard" => Change::Hard(number(get()?)?),
+            "blacklist" => Change::Blacklist(number(get()?)?),
+            "weight" => Change::Weight(number(get()?)?),
+            "prio" => Change::Prio(number(get()?)?),
+            // pen quirk: it goes with its value, and the others count.
+            other => {
+                words.ignored.extend([other].into_iter().chain(value));
+                continue;
+            }
+        });
+    }
+    Ok(Command::Server(index, all))
+}
+
+pub(super) fn idlers(words: &mut Words) -> Parsed {
+    let wanted: Option<usize> = maybe(words)?;
+    match wanted {
+        Some(n) if n > MOST_IDLERS => Err(format!("{n} is too high, {MOST_IDLERS} at most").into()),
+        _ => Ok(Command::Idlers(wanted)),
+    }
+}
+
+/// Most connections without clients: each has a thread.
+pub const MOST_IDLERS: usize = 1000;
+
+/// Most servers: a typing error must not eat the memory.
+pub const SERVERS: usize = 65_536;
+
+pub(super) fn try_line(words: &mut Words) -> Parsed {
+    let line = words.map(str::to_owned).collect::<Vec<_>>().join(" ");
+    match line.split(' ').next() {
+        Some("") | None => Err("argument missing".to_owned().into()),
+        // Each would need more of the stack.
+        Some("try") => Err("unexpected 'try'".to_owned().into()),
+        Some(_) => Ok(Command::Try(line)),
+    }
+}
+
+pub(super) fn source(words: &mut Words) -> Parsed {
+    let word = one(words)?;
+    match acl::address(word) {
+        Some(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
+        Some(ip) => Ok(Command::Source(Some(ip))),
+        None => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
+    }
+}
+
+/// Which of two words it is, if there is one: `true` for the first.
+fn either(words: &mut Words, yes: &str, no: &str) -> Result<Option<bool>, String> {
+    match words.next() {
+        None => Ok(None),
+        Some(word) if word == yes => Ok(Some(true)),
+        Some(word) if word == no => Ok(Some(false)),
+        Some(word) => Err(format!("unknown word '{word}'")),
+    }
+}
+
+pub(super) fn forget(words: &mut Words) -> Parsed {
+    let whom = match words.next() {
+        None => Whom::All,
+        Some("server") => Whom::On(number(one(words)?)?),
+        Some("unix") => Whom::Client(Client::Unix),
+        Some(word) => {
+            let ip: IpAddr = word.parse().map_err(|_| format!("bad address '{word}'"))?;
+            Whom::Client(Client::Inet(ip.to_canonical()))
+        }
+    };
+    Ok(Command::Forget(whom))
+}
+
+pub(super) fn hash_type(words: &mut Words) -> Parsed {
+    Ok(Command::HashType(either(words, "modulo", "rendezvous")?))
+}
+
+pub(super) fn udp_balance(words: &mut Words) -> Parsed {
+    Ok(Command::UdpBalance(either(words, "datagram", "flow")?))
+}
+
+pub(super) fn fastclose(words: &mut Words) -> Parsed {
+    let Some(word) = words.next() else {
+        return Err(Bad::Reply("do_cmd: ignoring tcp_fastclose without argument".to_owned()));
+    };
+    [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both]
+        .into_iter()
+        .find(|mode| mode.word() == word)
+        .map(Command::Fastclose)
+        .ok_or_else(|| format!("unknown word '{word}'").into())
+}
+
+#[cfg(test)]
+mod tests;

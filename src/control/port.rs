@@ -1,0 +1,144 @@
+//! The control port: one connection, one line, the reply, close.
+
+use crate::control::commands;
+use crate::control::parse;
+use crate::control::visitors::{self, Desk, Heard, Visit};
+use crate::proxy::shared::Pen;
+use crate::sys::message;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+static DESK: Desk = Desk {
+    name: "control",
+    door: |pen| &pen.control_door,
+    acl: |settings| settings.control_acl,
+    pace: Duration::ZERO,
+    serve,
+};
+
+/// Accepts until the process ends.
+pub fn accept_loop(pen: &Arc<Pen>) {
+    visitors::accept_loop(pen, &DESK);
+}
+
+fn serve(pen: &Pen, visit: &Visit) {
+    match read_line(|limit, piece| visit.read_within(limit, piece)) {
+        Ok(Some(line)) => {
+            visit.has_spoken();
+            message::debug(1, || format!("{}: command: {line}", visit.client));
+            visit.answer(commands::reply(pen, &line).as_bytes());
+        }
+        Ok(None) => {}
+        Err(why) => {
+            visit.answer(commands::complaint(&why).as_bytes());
+            visit.drain(Instant::now() + Duration::from_secs(1));
+        }
+    }
+}
+
+/// How long a command that came in one piece may lack its newline: some clients
+/// send none and wait for the reply (bash's `/dev/tcp`, OpenBSD's `nc`).
+const QUIET: Duration = Duration::from_millis(250);
+/// The same for a command in several pieces: somebody may be typing it.
+const QUIET_BETWEEN: Duration = Duration::from_secs(2);
+
+/// The line, without its end; `None` if the client says nothing.
+///
+/// It is whole when its newline has come, or the end of what the client sends,
+/// or when nothing comes any more and what is there is a command.
+fn read_line(mut hear: impl FnMut(Duration, &mut [u8]) -> Heard) -> Result<Option<String>, String> {
+    let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+    let (mut line, mut pieces) = (Vec::new(), 0);
+    let mut piece = [0; parse::LINE + 1];
+    loop {
+        let limit = match pieces {
+            0 => Duration::MAX,
+            1 => QUIET,
+            _ => QUIET_BETWEEN,
+        };
+        let fresh = match hear(limit, &mut piece) {
+            Heard::Piece(count) => piece.get(..count).unwrap_or_default(),
+            Heard::Silence if is_command(&line) => return Ok(Some(text(&line))),
+            Heard::Silence => continue,
+            Heard::Nothing if line.is_empty() => return Ok(None),
+            Heard::Nothing => {
+                let why = "no newline came: nothing was done".to_owned();
+                return match parse::parse(&text(&line)) {
+                    Ok(_) => Err(why),
+                    // For the complaint about it.
+                    Err(_) => Ok(Some(text(&line))),
+                };
+            }
+        };
+        let whole = fresh.iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(whole.and_then(|end| fresh.get(..end)).unwrap_or(fresh));
+        if line.len() > parse::LINE {
+            return Err(format!("line longer than {} bytes", parse::LINE));
+        }
+        if whole.is_some() || fresh.is_empty() {
+            return Ok(Some(text(&line)).filter(|_| whole.is_some() || !line.is_empty()));
+        }
+        pieces += 1;
+    }
+}
+
+/// Whether it can be carried out as it is. Words that the command has no use for
+/// may be the half of some that it has.
+fn is_command(line: &[u8]) -> bool {
+    let parsed = parse::parse(&String::from_utf8_lossy(line)).ok().flatten();
+    parsed.is_some_and(|line| line.ignored.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Heard::{Nothing, Silence};
+
+    /// What comes of these pieces, which an empty one ends; "~" is silence, and
+    /// then the client's time is up.
+    fn heard(pieces: &[&str]) -> Result<Option<String>, String> {
+        let mut pieces = pieces.iter();
+        read_line(|_, piece| match pieces.next() {
+            Some(&"~") => Silence,
+            Some(text) => {
+                piece[..text.len()].copy_from_slice(text.as_bytes());
+                Heard::Piece(text.len())
+            }
+            None => Nothing,
+        })
+    }
+
+    #[test]
+    fn a_whole_line_is_a_command() {
+        for (pieces, line) in [
+            (&["mode\n"][..], "mode"),
+            (&["mo", "de\nmode"], "mode"),
+            (&["mode", ""], "mode"),
+            (&["\n"], ""),
+            (&["mode", "~"], "mode"),
+            (&["mo", "~", "de", "~"], "mode"),
+            (&["b", "~", "lacklist 1", "7\n"], "blacklist 17"),
+            // Somebody may have more to say.
+            (&["server 1 addr", "~", "ess 0", "~"], "server 1 address 0"),
+            (&["nonsense", "~", "~"], "nonsense"),
+        ] {
+            assert_eq!(heard(pieces), Ok(Some(line.to_owned())), "{pieces:?}");
+        }
+        assert_eq!(heard(&[]), Ok(None));
+        assert_eq!(heard(&[""]), Ok(None));
+        assert!(heard(&["mo", "de"]).is_err_and(|why| why.contains("nothing was done")));
+        assert!(heard(&["x".repeat(4096).as_str()]).is_err());
+    }
+
+    #[test]
+    fn who_sends_pieces_may_take_longer() {
+        let mut limits = Vec::new();
+        let line = read_line(|limit, piece| {
+            limits.push(limit);
+            piece[..1].copy_from_slice(b"x");
+            if limits.len() < 4 { Heard::Piece(1) } else { Nothing }
+        });
+        assert_eq!(line, Ok(Some("xxx".to_owned())));
+        assert_eq!(limits, [Duration::MAX, QUIET, QUIET_BETWEEN, QUIET_BETWEEN]);
+    }
+}

@@ -1,0 +1,282 @@
+//! The server table: addresses, limits, who is down, who has how many
+//! connections. [`search`] takes places on servers from it.
+
+use crate::pool::choice::{Target, Turns, hash};
+use crate::pool::counter::Traffic;
+use crate::settings::Settings;
+use crate::sys::addr::{self, Host, ServerSpec};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub mod edit;
+
+/// One server.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it is.
+    pub host: Arc<Host>,
+    /// TCP port, 0 = none.
+    pub port: u16,
+    /// Soft limit on connections, 0 = none.
+    pub max: u32,
+    /// Limit for clients that were here last time.
+    pub hard: u32,
+    /// Share in weight mode.
+    pub weight: u32,
+    /// Rank in prio mode.
+    pub prio: i32,
+    /// Index of the access list that its clients must pass.
+    pub acl: usize,
+    /// Turns saved up, where each datagram is balanced by weight.
+    pub credit: i64,
+    /// Connections now, those being made included.
+    pub connections: u32,
+    /// Connects tried since it is there.
+    pub connects: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// Bytes to (`sx`) and from (`rx`) the server.
+    pub traffic: Arc<Traffic>,
+    /// Of its host, for the choice by hash.
+    host_hash: u64,
+    /// Until when it is left alone. Stays, when that is over, until a connect
+    /// succeeds.
+    blacklisted: Option<Instant>,
+    /// Whether a command blacklisted it, and not a failure.
+    drained: bool,
+    /// After the blacklist time one client tries whether it is back. Until
+    /// then at the latest this is known; others pass it by meanwhile.
+    probed_until: Option<Instant>,
+}
+
+/// What a server is good for at a moment: the first that fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No address or no port.
+    Empty,
+    /// A connect failed.
+    Down,
+    /// Left alone by command.
+    Drained,
+    /// At its soft limit.
+    Full,
+    /// Takes new clients.
+    Up,
+}
+
+impl State {
+    /// The word for it in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Empty => "empty",
+            State::Down => "down",
+            State::Drained => "drained",
+            State::Full => "full",
+            State::Up => "up",
+        }
+    }
+}
+
+impl Server {
+    /// A server without connections or history.
+    pub fn new(spec: ServerSpec) -> Server {
+        Server {
+            host_hash: hash::host(&spec.name),
+            host: Arc::new(spec.host),
+            port: spec.port,
+            max: spec.max,
+            hard: spec.hard,
+            weight: spec.weight,
+            prio: spec.prio,
+            acl: 0,
+            credit: 0,
+            connections: 0,
+            connects: 0,
+            failures: 0,
+            traffic: Arc::default(),
+            blacklisted: None,
+            drained: false,
+            probed_until: None,
+        }
+    }
+
+    /// Moves it to another host, of which `word` is the name as configured.
+    pub fn move_to(&mut self, word: &str, host: Host) {
+        self.host_hash = hash::host(addr::bare(word));
+        self.host = Arc::new(host);
+    }
+
+    /// What its host adds to the scores of all clients.
+    pub fn host_hash(&self) -> u64 {
+        self.host_hash
+    }
+
+    /// A slot that is never chosen until it gets an address.
+    pub fn empty(port: u16) -> Server {
+        Server::new(ServerSpec { port, ..ServerSpec::default() })
+    }
+
+    /// The words behind `server N` that make it what it is.
+    pub fn commands(&self) -> String {
+        format!(
+            "acl {} address {} port {} max {} hard {} weight {} prio {}",
+            self.acl,
+            self.host.word(),
+            self.port,
+            self.max,
+            self.hard,
+            self.weight,
+            self.prio
+        )
+    }
+
+    /// As an operand: what [`crate::sys::addr::server`] reads back.
+    pub fn operand(&self) -> String {
+        let host = match self.host.word() {
+            host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
+            host => host,
+        };
+        let rest = format!(":{}:{}:{}:{}", self.max, self.hard, self.weight, self.prio);
+        // The port stays: without one it would be the listening port.
+        format!("{host}:{}{}", self.port, rest.trim_end_matches(":0"))
+    }
+
+    /// Whether it can be chosen at all: an address, a port, not blacklisted.
+    pub fn is_available(&self, now: Instant) -> bool {
+        !self.is_empty() && self.blacklist_left(now).is_zero()
+    }
+
+    /// Whether it is a slot without a server: no address or no port.
+    pub fn is_empty(&self) -> bool {
+        *self.host == Host::Empty || self.port == 0
+    }
+
+    /// What it is good for now.
+    #[inline(never)]
+    pub fn state(&self, now: Instant) -> State {
+        if self.is_empty() {
+            State::Empty
+        } else if !self.is_available(now) {
+            match self.drained {
+                true => State::Drained,
+                false => State::Down,
+            }
+        } else if self.is_full(false) {
+            State::Full
+        } else {
+            State::Up
+        }
+    }
+
+    /// How much longer it is blacklisted.
+    pub fn blacklist_left(&self, now: Instant) -> Duration {
+        self.blacklisted.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
+    }
+
+    /// Whether somebody wants it left alone now.
+    fn is_drained(&self, now: Instant) -> bool {
+        self.drained && !self.blacklist_left(now).is_zero()
+    }
+
+    /// Whether it is down or has not shown since that it is back.
+    fn is_suspect(&self) -> bool {
+        self.blacklisted.is_some() && !self.drained
+    }
+
+    /// Whether another client is finding out if it is back.
+    fn is_probed(&self, now: Instant) -> bool {
+        self.is_suspect() && self.probed_until.is_some_and(|end| end > now)
+    }
+
+    /// Blacklists it until then, as it failed.
+    pub fn blacklist_until(&mut self, end: Instant) {
+        self.leave_alone(end, false);
+    }
+
+    /// Blacklists it until then, as somebody wants it so.
+    pub fn drain_until(&mut self, end: Instant) {
+        self.leave_alone(end, true);
+    }
+
+    fn leave_alone(&mut self, end: Instant, drained: bool) {
+        self.blacklisted = Some(end);
+        self.drained = drained;
+        self.probed_until = None;
+    }
+
+    /// Makes it available by command. One that failed is not up again before a
+    /// connect has succeeded.
+    pub fn end_blacklist(&mut self, now: Instant) {
+        self.blacklisted = self.blacklisted.filter(|_| !self.drained).map(|_| now);
+        self.probed_until = None;
+    }
+
+    /// Clears the blacklisting; whether there was one, run out or not.
+    pub fn clear_blacklist(&mut self) -> bool {
+        self.probed_until = None;
+        self.blacklisted.take().is_some()
+    }
+
+    /// Full: at the soft limit, for those who were here last time at the hard
+    /// limit too.
+    fn is_full(&self, was_here: bool) -> bool {
+        self.max != 0
+            && self.connections >= self.max
+            && (!was_here || self.connections >= self.hard)
+    }
+}
+
+/// All servers. One lock, held for moments.
+#[derive(Debug, Default)]
+pub struct Servers(Mutex<Table>);
+
+/// What the lock guards.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// The regular servers, by index.
+    pub servers: Vec<Server>,
+    /// The server of last resort.
+    pub emergency: Option<Server>,
+    /// Where denied clients go.
+    pub abuse: Option<Server>,
+    /// The settings in force. They are under the same lock, so that nobody
+    /// chooses among new servers by old settings, or the other way round.
+    pub settings: Arc<Settings>,
+    turns: Turns,
+}
+
+impl Table {
+    /// The server at a target, if there is one.
+    pub fn get_mut(&mut self, target: Target) -> Option<&mut Server> {
+        match target {
+            Target::Server(index) => self.servers.get_mut(index),
+            Target::Emergency => self.emergency.as_mut(),
+            Target::Abuse => self.abuse.as_mut(),
+        }
+    }
+
+    /// Makes the table reach to `index`; new slots get this port.
+    pub fn fill(&mut self, index: usize, port: u16) {
+        while self.servers.len() <= index {
+            self.servers.push(Server::empty(port));
+        }
+    }
+
+    /// The server chosen last in turn.
+    pub fn cursor(&self) -> usize {
+        self.turns.chosen.unwrap_or(0)
+    }
+}
+
+impl Servers {
+    /// The table under its lock, for reading and changing it.
+    pub fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        crate::lock(&self.0)
+    }
+}
+
+mod search;
+pub use search::{Lease, Request, Search};
+
+#[cfg(test)]
+mod tests;

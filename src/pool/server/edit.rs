@@ -1,0 +1,119 @@
+//! What is to be changed in one server's place in the table.
+
+use super::Server;
+use crate::control::parse::Change;
+use crate::sys::addr::{self, Host, ServerSpec};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What several commands change in one server; what none of them names stays
+/// as it is.
+#[derive(Debug, Default)]
+pub struct Edit {
+    /// The name as configured, and what it stands for.
+    host: Option<(String, Host)>,
+    port: Option<u16>,
+    max: Option<u32>,
+    hard: Option<u32>,
+    weight: Option<u32>,
+    prio: Option<i32>,
+    acl: Option<usize>,
+    /// Seconds from the moment of the edit.
+    blacklist: Option<u64>,
+    /// Where the last command stands that moves it, as complaints begin.
+    place: String,
+}
+
+impl Edit {
+    /// Adds what one command changes, and looks its names up. The address
+    /// counts before the port, in whatever order they are given. `place` is
+    /// where the command stands.
+    pub fn add(&mut self, changes: &[Change], place: impl Fn() -> String) -> Result<(), String> {
+        let moves = |change: &Change| matches!(change, Change::Address(_) | Change::Port(_));
+        if changes.iter().any(moves) {
+            self.place = place();
+        }
+        for change in changes {
+            if let Change::Address(word) = change {
+                let host = addr::host(word)?;
+                // pen quirk: a Unix-socket server is listed with port 1.
+                if matches!(host, Host::Unix(_)) {
+                    self.port = Some(1);
+                }
+                self.host = Some((word.clone(), host));
+            }
+        }
+        for change in changes {
+            match change {
+                Change::Address(_) => {}
+                Change::Port(word) => self.port = Some(addr::port(word)?),
+                Change::Acl(list) => self.acl = Some(*list),
+                Change::Max(n) => self.max = Some(*n),
+                Change::Hard(n) => self.hard = Some(*n),
+                Change::Weight(n) => self.weight = Some(*n),
+                Change::Prio(n) => self.prio = Some(*n),
+                Change::Blacklist(n) => self.blacklist = Some(*n),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the server is to be, if that changes, and where the command stands
+    /// that says so. `old` is the server as it is, `port` that of a new one.
+    pub fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
+        if self.host.is_none() && self.port.is_none() {
+            return None;
+        }
+        let host = match (&self.host, old) {
+            (Some((_, host)), _) => Arc::new(host.clone()),
+            (None, Some(old)) => Arc::clone(&old.host),
+            (None, None) => Arc::default(),
+        };
+        let port = self.port.or(old.map(|old| old.port)).unwrap_or(port);
+        Some((&self.place, host, port))
+    }
+
+    /// Changes the server. Its connections and counts stay.
+    pub fn apply(self, server: &mut Server) {
+        fn put<T>(to: &mut T, from: Option<T>) {
+            if let Some(value) = from {
+                *to = value;
+            }
+        }
+        if let Some((name, host)) = self.host {
+            server.move_to(&name, host);
+        }
+        put(&mut server.port, self.port);
+        put(&mut server.max, self.max);
+        put(&mut server.hard, self.hard);
+        put(&mut server.weight, self.weight);
+        put(&mut server.prio, self.prio);
+        put(&mut server.acl, self.acl);
+        match self.blacklist {
+            None => {}
+            Some(0) => server.end_blacklist(Instant::now()),
+            Some(n) => {
+                let end = Instant::now().checked_add(Duration::from_secs(n.min(LONGEST)));
+                end.into_iter().for_each(|end| server.drain_until(end));
+            }
+        }
+    }
+}
+
+/// Longest time that can be set, in seconds: 100 years.
+pub const LONGEST: u64 = 3_155_760_000;
+
+/// An operand says everything but the access list.
+impl From<ServerSpec> for Edit {
+    fn from(spec: ServerSpec) -> Edit {
+        Edit {
+            host: Some((spec.name, spec.host)),
+            port: Some(spec.port),
+            max: Some(spec.max),
+            hard: Some(spec.hard),
+            weight: Some(spec.weight),
+            prio: Some(spec.prio),
+            ..Edit::default()
+        }
+    }
+}

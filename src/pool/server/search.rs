@@ -1,0 +1,369 @@
+//! The search for a connection's server. It takes a [`Lease`], a place on a
+//! server: this counts from the moment a connect is tried until the connection
+//! is gone, whatever way it goes.
+
+use super::{Server, Servers, Table};
+use crate::pool::acl::Acl;
+use crate::pool::choice::{self, Modes, Target};
+use crate::pool::clients::Client;
+use crate::pool::counter::Traffic;
+use crate::settings::Settings;
+use crate::sys::addr::Host;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is known of a connection when a server is wanted for it.
+pub struct Request<'a> {
+    /// Whose it is.
+    pub client: Client,
+    /// The client's port.
+    pub port: u16,
+    /// The regular server that the client was on last.
+    pub last: Option<usize>,
+    /// The switches in force.
+    pub modes: &'a Modes,
+    /// The access lists in force.
+    pub acls: &'a [Acl],
+    /// How long a connect to one address may take.
+    pub timeout: Duration,
+    /// Servers that the client has a UDP flow on: never full for it.
+    pub on: &'a [Target],
+    /// Servers that have refused already.
+    pub not: &'a [Target],
+}
+
+impl Request<'_> {
+    /// Whether a server may be tried that is up: one that has an address and a
+    /// port, is not full, whose own list permits the client, and that has not
+    /// refused already.
+    fn admits(&self, target: Target, server: &Server) -> bool {
+        let was_here = target == self.last.map_or(Target::Abuse, Target::Server);
+        // The abuse server is there for those who are denied.
+        let denied = target != Target::Abuse
+            && self.acls.get(server.acl).is_some_and(|acl| !acl.permits(self.client));
+        let full = server.is_full(was_here) && !self.on.contains(&target);
+        !server.is_empty() && !full && !denied && !self.not.contains(&target)
+    }
+
+    /// Whether a server is up, as far as this client is concerned. Somebody who
+    /// may go nowhere else need not wait until another has probed it.
+    fn finds_up(&self, target: Target, server: &Server, now: Instant) -> bool {
+        let passes = server.is_probed(now) && !self.modes.stubborn && !self.on.contains(&target);
+        server.is_available(now) && !passes
+    }
+}
+
+/// How far a search has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The server that the client was on last.
+    Back,
+    /// One after the other, as new clients get them.
+    Choice,
+    /// The emergency server.
+    Emergency,
+    /// Nobody else is left: servers that failed lately, the one whose time is
+    /// over first before the others.
+    LastResort,
+    /// The abuse server, and nothing behind it.
+    Abuse,
+    End,
+}
+
+/// The search for one connection's server: gives the candidates one by one,
+/// each once.
+pub struct Search {
+    servers: Arc<Servers>,
+    stage: Stage,
+    /// The first choice, for those who go on behind it.
+    start: Option<usize>,
+    /// By index, whether a server was given.
+    given: Vec<bool>,
+    rules: Option<Arc<Settings>>,
+    is_outdated: bool,
+}
+
+impl Search {
+    /// Begins; nothing is chosen yet.
+    pub fn new(servers: &Arc<Servers>) -> Search {
+        Search {
+            servers: Arc::clone(servers),
+            stage: Stage::Back,
+            start: None,
+            given: Vec::new(),
+            rules: None,
+            is_outdated: false,
+        }
+    }
+
+    /// Begins with the abuse server, and ends there.
+    pub fn abuse(servers: &Arc<Servers>) -> Search {
+        Search { stage: Stage::Abuse, ..Search::new(servers) }
+    }
+
+    /// The search ends when other settings than these are in force.
+    pub fn by(self, rules: &Arc<Settings>) -> Search {
+        Search { rules: Some(Arc::clone(rules)), ..self }
+    }
+
+    /// Whether it has ended for that reason: it is to begin again.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
+    }
+
+    /// A place on the next server that takes one; `None` when there is none.
+    pub fn next(&mut self, request: &Request) -> Option<Lease> {
+        let now = Instant::now();
+        let servers = Arc::clone(&self.servers);
+        let mut table = servers.table();
+        self.is_outdated =
+            self.rules.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &table.settings));
+        if self.is_outdated {
+            return None;
+        }
+        loop {
+            let target = self.candidate(&mut table, request, now)?;
+            let last_resort = self.stage == Stage::LastResort;
+            if let Some(server) = table.get_mut(target) {
+                let is_up = || last_resort || request.finds_up(target, server, now);
+                if request.admits(target, server) && is_up() {
+                    self.mark(target);
+                    return Some(Lease::take(&servers, target, server, last_resort, request, now));
+                }
+            }
+        }
+    }
+
+    /// The next server to be tried. It may be one that is refused unasked.
+    fn candidate(&mut self, table: &mut Table, request: &Request, now: Instant) -> Option<Target> {
+        let modes = request.modes;
+        let all = &mut table.servers;
+        loop {
+            match self.stage {
+                Stage::Back => {
+                    self.stage = Stage::Choice;
+                    let back = request.last.filter(|last| !modes.roundrobin && *last < all.len());
+                    if let Some(index) = back {
+                        if modes.stubborn {
+                            self.stage = Stage::End;
+                        }
+                        return Some(Target::Server(index));
+                    }
+                }
+                Stage::Choice => {
+                    let given = &self.given;
+                    let takes = |index: usize, server: &Server| {
+                        let target = Target::Server(index);
+                        !is_marked(given, index)
+                            && request.finds_up(target, server, now)
+                            && request.admits(target, server)
+                    };
+                    let (turns, start) = (&mut table.turns, &mut self.start);
+                    let choice = choice::choose(all, turns, start, request, now, takes);
+                    if modes.stubborn {
+                        self.stage = Stage::End;
+                        return choice.map(Target::Server);
+                    }
+                    if let Some(index) = choice {
+                        return Some(Target::Server(index));
+                    }
+                    self.stage = Stage::Emergency;
+                }
+                Stage::Emergency => {
+                    self.stage = Stage::LastResort;
+                    if table.emergency.is_some() {
+                        return Some(Target::Emergency);
+                    }
+                }
+                Stage::LastResort => {
+                    let left = all.iter().enumerate().filter(|(index, server)| {
+                        !is_marked(&self.given, *index)
+                            && server.is_suspect()
+                            && request.admits(Target::Server(*index), server)
+                    });
+                    let first = left.min_by_key(|(_, server)| server.blacklisted)?;
+                    return Some(Target::Server(first.0));
+                }
+                Stage::Abuse => {
+                    self.stage = Stage::End;
+                    return Some(Target::Abuse);
+                }
+                Stage::End => return None,
+            }
+        }
+    }
+
+    fn mark(&mut self, target: Target) {
+        let Target::Server(index) = target else {
+            return;
+        };
+        if self.given.len() <= index {
+            self.given.resize(index.saturating_add(1), false);
+        }
+        if let Some(given) = self.given.get_mut(index) {
+            *given = true;
+        }
+    }
+}
+
+fn is_marked(given: &[bool], index: usize) -> bool {
+    given.get(index).copied().unwrap_or(false)
+}
+
+/// A place on a server, given back when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    servers: Arc<Servers>,
+    /// Which server.
+    pub target: Target,
+    /// Where it was when the place was taken.
+    pub host: Arc<Host>,
+    /// Its port then.
+    pub port: u16,
+    /// Where its bytes are counted.
+    pub traffic: Arc<Traffic>,
+    was_down: bool,
+    /// Taken because no regular server was available: the emergency server,
+    /// or one that is blacklisted.
+    last_resort: bool,
+    /// This connect is to show whether the server is back: what the server's
+    /// `probed_until` was set to.
+    probe: Option<Instant>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let now = self.probe.map(|_| Instant::now());
+        let mut table = self.servers.table();
+        if let Some(server) = table.get_mut(self.target) {
+            server.connections = server.connections.saturating_sub(1);
+            // It has shown nothing, neither way: the next one is to try.
+            if self.probe.is_some() && self.probe == server.probed_until && self.probe > now {
+                server.probed_until = None;
+            }
+        }
+    }
+}
+
+impl Lease {
+    fn take(
+        servers: &Arc<Servers>,
+        target: Target,
+        server: &mut Server,
+        last_resort: bool,
+        request: &Request,
+        now: Instant,
+    ) -> Lease {
+        server.connections += 1;
+        server.connects = server.connects.wrapping_add(1);
+        let mut probe = None;
+        if server.is_suspect() && server.is_available(now) && server.probed_until.is_none() {
+            // Every address gets its time, and whoever finds out gets some to
+            // say so. A UDP server that has refused nothing until then is taken
+            // for one that never answers.
+            let addresses = match &*server.host {
+                Host::Inet(all) => u32::try_from(all.len()).unwrap_or(u32::MAX),
+                Host::Unix(_) | Host::Empty => 1,
+            };
+            let times = addresses.saturating_add(1);
+            probe = now.checked_add(request.timeout.saturating_mul(times));
+            server.probed_until = probe;
+        }
+        Lease {
+            servers: Arc::clone(servers),
+            target,
+            host: Arc::clone(&server.host),
+            port: server.port,
+            traffic: Arc::clone(&server.traffic),
+            was_down: server.blacklisted.is_some(),
+            last_resort,
+            probe,
+        }
+    }
+
+    /// Text for messages: where it is, and which server that is.
+    pub fn name(&self) -> String {
+        let which = match self.target {
+            Target::Server(index) => format!("server {index}"),
+            Target::Emergency => "emergency server".to_owned(),
+            Target::Abuse => "abuse server".to_owned(),
+        };
+        match *self.host {
+            Host::Inet(_) => format!("{which} ({}, port {})", self.host, self.port),
+            _ => format!("{which} ({})", self.host),
+        }
+    }
+
+    /// Where it is, as an operand has it.
+    pub fn address(&self) -> String {
+        match &*self.host {
+            Host::Inet(all) => match all.first() {
+                Some(first) => SocketAddr::new(first.ip(), self.port).to_string(),
+                None => self.host.to_string(),
+            },
+            other => other.to_string(),
+        }
+    }
+
+    /// The server's number in reports: -1 is the emergency server, -2 the abuse
+    /// server.
+    pub fn number(&self) -> i64 {
+        match self.target {
+            Target::Server(index) => i64::try_from(index).unwrap_or(-1),
+            Target::Emergency => -1,
+            Target::Abuse => -2,
+        }
+    }
+
+    /// Whether a UDP flow may stay: its server is where it was, and available
+    /// or a last resort. What was taken as one is left when a regular server is
+    /// available again.
+    pub fn is_current(&self) -> bool {
+        let now = Instant::now();
+        let mut table = self.servers.table();
+        let is_back = |server: &Server| server.is_available(now) && !server.is_probed(now);
+        let nobody = || !table.servers.iter().any(is_back);
+        let in_need = self.last_resort && nobody();
+        table.get_mut(self.target).is_some_and(|server| {
+            let same = Arc::ptr_eq(&server.host, &self.host) || server.host == self.host;
+            let may_stay = match self.target {
+                Target::Server(_) => server.is_available(now) || in_need && !server.is_drained(now),
+                Target::Emergency => in_need,
+                Target::Abuse => true,
+            };
+            same && server.port == self.port && !server.is_empty() && may_stay
+        })
+    }
+
+    /// The connect succeeded. Whether the server had been down before. What
+    /// was drained meanwhile stays so.
+    pub fn succeeded(&self) -> bool {
+        let now = Instant::now();
+        self.was_down
+            && self
+                .servers
+                .table()
+                .get_mut(self.target)
+                .is_some_and(|server| !server.is_drained(now) && server.clear_blacklist())
+    }
+
+    /// The connect failed: blacklists the server for `time`, unless it is a
+    /// last resort or was drained meanwhile. Whether that is news.
+    pub fn failed(&self, time: Duration) -> bool {
+        let now = Instant::now();
+        let mut table = self.servers.table();
+        let Some(server) = table.get_mut(self.target) else {
+            return false;
+        };
+        server.failures = server.failures.wrapping_add(1);
+        if !matches!(self.target, Target::Server(_)) || server.is_drained(now) {
+            return false;
+        }
+        let news = !self.was_down && server.blacklist_left(now).is_zero();
+        if let Some(end) = now.checked_add(time) {
+            server.blacklist_until(end);
+        }
+        news
+    }
+}

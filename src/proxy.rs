@@ -1,0 +1,17 @@
+//! One TCP connection from accept to close.
+
+pub mod connect;
+pub mod connection;
+pub mod ending;
+pub mod idle;
+pub mod idlers;
+pub mod limits;
+pub mod listener;
+pub mod log;
+pub mod loops;
+pub mod relay;
+pub mod shared;
+pub mod slots;
+#[cfg(test)]
+mod stress;
+pub mod workers;

@@ -1,0 +1,283 @@
+//! Connects to a server: every address it has, within the time limit, from
+//! the address that was asked for.
+//!
+//! A UDP socket connects at once and says nothing about the server; it makes
+//! the kernel deliver that server's datagrams and refusals, and no others.
+
+use crate::pool::clients::Client;
+use crate::pool::server::Lease;
+use crate::proxy::loops;
+use crate::settings::Settings;
+use crate::sys::addr::{Endpoint, Host};
+use crate::sys::{self, Kind, Place};
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a Unix datagram server may take to make room for a datagram.
+const UNIX_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A read of a stream socket that brings nothing for so long ends with
+/// `WouldBlock`, and the reader can let its buffer go.
+pub const QUIET: Duration = Duration::from_secs(1);
+
+/// A write to a stream socket whose peer makes no room for so long ends with
+/// `WouldBlock`, and the writer can see whether the connection has ended
+/// meanwhile.
+pub const STALL: Duration = Duration::from_secs(3);
+
+/// A connected socket, TCP, UDP or Unix alike, that several threads use. See
+/// [`crate::proxy::workers::Buffer`] for why it is a `File`.
+pub type Stream = Arc<File>;
+
+/// Makes a connected socket what [`crate::proxy::relay`] wants.
+pub fn stream(socket: impl Into<OwnedFd>) -> Stream {
+    Arc::new(File::from(socket.into()))
+}
+
+/// Connects to the server that `lease` is for, on behalf of `client`. The error
+/// is that of the last address tried.
+pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+    let kind = settings.start.kind;
+    let socket = match (&*lease.host, kind) {
+        (Host::Unix(path), Kind::Stream) => unix(path, settings.timeout)?,
+        (Host::Unix(path), Kind::Datagram) => unix_datagram(path)?,
+        (Host::Inet(all), _) => inet(all, lease.port, settings, client)?,
+        (Host::Empty, _) => return Err(io::ErrorKind::AddrNotAvailable.into()),
+    };
+    if kind == Kind::Stream {
+        let _ = socket.set_read_timeout(Some(QUIET));
+        if settings.timeout > STALL || cfg!(not(target_os = "linux")) {
+            let _ = socket.set_write_timeout(Some(STALL));
+        }
+    }
+    Ok(stream(socket))
+}
+
+fn is_own(settings: &Settings, addr: SocketAddr) -> bool {
+    match &settings.own {
+        Some(Endpoint::Inet(own)) => own.iter().any(|own| loops::is_own(*own, addr)),
+        _ => false,
+    }
+}
+
+/// Tries every address.
+fn inet(
+    all: &[SocketAddr],
+    port: u16,
+    settings: &Settings,
+    client: Client,
+) -> io::Result<TcpStream> {
+    let kind = settings.start.kind;
+    let from = Source::of(settings, client);
+    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+    for addr in all {
+        let mut addr = *addr;
+        addr.set_port(port);
+        result = match kind {
+            _ if is_own(settings, addr) => Err(io::Error::other(loops::WHY)),
+            Kind::Stream => tcp(addr, from, settings.timeout),
+            Kind::Datagram => udp(addr, from),
+        };
+        if result.is_ok() {
+            break;
+        }
+    }
+    let socket = result?;
+    // A socket that refuses an option still carries data.
+    if settings.nodelay && kind == Kind::Stream {
+        let _ = socket.set_nodelay(true);
+    }
+    if settings.keepalive && kind == Kind::Stream {
+        let _ = sys::keep_alive(&socket, settings.client_keepalive);
+    }
+    Ok(socket)
+}
+
+/// The local address that a server connection is bound to.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Whatever the system chooses.
+    Any,
+    /// This one of this host.
+    Ours(IpAddr),
+    /// The client's.
+    Clients(IpAddr),
+}
+
+impl Source {
+    fn of(settings: &Settings, client: Client) -> Source {
+        match (client, settings.source) {
+            (Client::Inet(ip), _) if settings.transparent => Source::Clients(ip),
+            (_, Some(ip)) => Source::Ours(ip),
+            (_, None) => Source::Any,
+        }
+    }
+
+    /// Binds a socket that is to be connected to `to`. An address of the other
+    /// family cannot be used.
+    fn bind(self, socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
+        let ip = match self {
+            Source::Ours(ip) | Source::Clients(ip) if ip.is_ipv4() == to.is_ipv4() => ip,
+            _ => return Ok(()),
+        };
+        let place = Place::Inet(SocketAddr::new(ip, 0));
+        if let Source::Clients(_) = self {
+            sys::allow_any_source(socket, place)?;
+        }
+        sys::share_ports(socket);
+        sys::bind_to(socket, place)
+    }
+}
+
+/// Whether a failure says something about the server, and not about this host:
+/// out of descriptors, ports or memory, or not permitted.
+pub fn blames_server(error: &io::Error) -> bool {
+    !sys::is_exhausted(error) && error.kind() != io::ErrorKind::PermissionDenied
+}
+
+/// Whether a datagram's failure says that the server is not there: refused, no
+/// way there, a Unix socket that is gone or not read from. Anything else (too
+/// long a datagram) is about that datagram alone.
+pub fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::NotConnected
+            | Kind::NotFound
+            | Kind::WouldBlock
+            | Kind::TimedOut
+    )
+}
+
+/// A UDP socket, TCP only by name.
+fn udp(addr: SocketAddr, from: Source) -> io::Result<TcpStream> {
+    let place = Place::Inet(addr);
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Datagram)?);
+    from.bind(&socket, addr)?;
+    match sys::connect_to(&socket, place) {
+        Ok(_) => Ok(socket),
+        // It waits for nobody: this is how Linux says that no port is free.
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::AddrNotAvailable.into())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// A Unix datagram socket, TCP only by name. A server that does not read holds
+/// up its sender; not for long here.
+fn unix_datagram(path: &Path) -> io::Result<TcpStream> {
+    let place = Place::Unix(path);
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Datagram)?);
+    socket.set_write_timeout(Some(UNIX_PATIENCE))?;
+    sys::bind_unnamed(&socket)?;
+    sys::connect_to(&socket, place)?;
+    Ok(socket)
+}
+
+fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<TcpStream> {
+    let end = Instant::now() + limit;
+    let place = Place::Inet(addr);
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
+    from.bind(&socket, addr)?;
+    // On Linux the send timeout bounds a blocking connect, too, which takes half
+    // the system calls of a non-blocking one. It stays: whoever writes tries again.
+    const BLOCKS: bool = cfg!(target_os = "linux");
+    match BLOCKS {
+        true => socket.set_write_timeout(Some(limit))?,
+        false => socket.set_nonblocking(true)?,
+    }
+    if !sys::connect_to(&socket, place)? {
+        if !sys::wait_writable(&socket, end.saturating_duration_since(Instant::now()))? {
+            return Err(late(limit));
+        }
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+    }
+    if !BLOCKS {
+        socket.set_nonblocking(false)?;
+    }
+    // A port that nobody listens on may be given to this very socket, which
+    // then is connected to itself.
+    let local = socket.local_addr().ok().filter(|local| local.port() == addr.port());
+    if local.is_some() && local == socket.peer_addr().ok() {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(socket)
+}
+
+/// A Unix socket's connect waits only for room in the server's queue, and
+/// begins anew when that is cut short.
+fn unix(path: &Path, limit: Duration) -> io::Result<TcpStream> {
+    let end = Instant::now() + limit;
+    let place = Place::Unix(path);
+    // Only the name says TCP: a stream socket is a stream socket.
+    let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        socket.set_write_timeout(Some(left.max(Duration::from_millis(1))))?;
+        match sys::connect_to(&socket, place) {
+            Ok(true) => return Ok(socket),
+            Ok(false) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(late(limit)),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn late(limit: Duration) -> io::Error {
+    let text = format!("no answer within {} s", limit.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn connects_refuses_and_binds() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let second = Duration::from_secs(1);
+        let source = [127, 0, 0, 9].into();
+        let socket = tcp(addr, Source::Ours(source), second).unwrap();
+        assert_eq!(socket.local_addr().unwrap().ip(), source);
+        assert_eq!(listener.accept().unwrap().1, socket.local_addr().unwrap());
+        drop(listener);
+        let refused = tcp(addr, Source::Any, second).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(blames_server(&refused));
+    }
+
+    #[test]
+    fn a_full_queue_is_late_not_for_ever() {
+        let path = std::env::temp_dir().join(format!("pen-connect-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut kept = Vec::new();
+        // std's queue holds 128 or more; it is full once a connect is late.
+        let error = loop {
+            match unix(&path, Duration::from_millis(20)) {
+                Ok(socket) => kept.push(socket),
+                Err(e) => break e,
+            }
+            assert!(kept.len() < 100_000);
+        };
+        drop(listener);
+        std::fs::remove_file(&path).unwrap();
+        assert_ne!(error.kind(), io::ErrorKind::NotFound, "{error}");
+        assert!(unix(&path, Duration::from_secs(1)).is_err());
+    }
+}

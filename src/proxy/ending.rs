@@ -1,0 +1,136 @@
+//! Why connections end.
+
+use crate::proxy::relay::Direction;
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+
+macro_rules! reasons {
+    ($($name:ident $word:literal $doc:literal),* $(,)?) => {
+        /// How a connection ended, or why there was none.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $(#[doc = $doc] $name,)*
+        }
+
+        impl Reason {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Reason] = &[$(Reason::$name),*];
+
+            /// The word for it in the connection log.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Reason::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    ClientClosed "client-closed" "Both sides ended as they should, the client first.",
+    ServerClosed "server-closed" "Both sides ended as they should, the server first.",
+    ClientReset "client-reset" "The client sent a reset, or left before it had the answer.",
+    ServerReset "server-reset" "The server sent a reset, or refused datagrams.",
+    ClientLost "client-lost" "The client vanished: keep-alive or what was sent to it had no answer.",
+    ServerLost "server-lost" "The server vanished.",
+    Idle "idle" "Nothing moved for `idle_timeout`.",
+    HalfClosed "half-closed" "One side had ended, and nothing moved for `half_closed_timeout`.",
+    Command "command" "`close` ended it.",
+    ServerCut "server-cut" "Its server is down, deleted or somewhere else (UDP).",
+    Limit "limit" "It made room for another one (UDP).",
+    PenEnds "pen-ends" "pen ended.",
+    Denied "denied" "The access list denied the client.",
+    NoServer "no-server" "No server was available.",
+    NoResources "no-resources" "This host lacked descriptors, memory or ports.",
+}
+
+impl Reason {
+    /// The sender of this direction ended as it should.
+    pub fn closed(direction: Direction) -> Reason {
+        match direction {
+            Direction::Up => Reason::ClientClosed,
+            Direction::Down => Reason::ServerClosed,
+        }
+    }
+
+    /// The sender of this direction sent a reset.
+    pub fn reset(direction: Direction) -> Reason {
+        match direction {
+            Direction::Up => Reason::ClientReset,
+            Direction::Down => Reason::ServerReset,
+        }
+    }
+
+    /// What the error of its socket says of the sender of this direction.
+    pub fn failed(direction: Direction, error: &io::Error) -> Reason {
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, OutOfMemory};
+        match (error.kind(), direction) {
+            (BrokenPipe | ConnectionRefused | ConnectionReset, _) => Reason::reset(direction),
+            (OutOfMemory, _) => Reason::NoResources,
+            (_, Direction::Up) => Reason::ClientLost,
+            (_, Direction::Down) => Reason::ServerLost,
+        }
+    }
+}
+
+/// A connection's end, once it is known: the first one counts, but for one side
+/// that has closed, after which something may still go wrong.
+#[derive(Debug, Default)]
+pub struct Ending(AtomicU8);
+
+/// In an [`Ending`]: it was told.
+const TOLD: u8 = 0x80;
+
+impl Ending {
+    /// It ends for this reason.
+    pub fn set(&self, reason: Reason) {
+        let is_close = |reason| matches!(reason, Reason::ClientClosed | Reason::ServerClosed);
+        let _ = self.0.fetch_update(SeqCst, SeqCst, |now| {
+            let is_news = match Reason::at(now) {
+                None => now == 0,
+                Some(before) => now & TOLD == 0 && is_close(before) && !is_close(reason),
+            };
+            is_news.then_some(reason as u8 + 1)
+        });
+    }
+
+    /// What it is, to be told; `None` if that was asked before.
+    pub fn tell(&self) -> Option<Reason> {
+        let now = self.0.fetch_or(TOLD, SeqCst);
+        Reason::at(now).filter(|_| now & TOLD == 0)
+    }
+}
+
+impl Reason {
+    fn at(number: u8) -> Option<Reason> {
+        let index = usize::from(number & !TOLD).checked_sub(1)?;
+        Reason::ALL.get(index).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_end_counts_unless_it_was_a_close() {
+        for (ends, wanted) in [
+            (&[Reason::ClientClosed, Reason::ServerClosed][..], Reason::ClientClosed),
+            (&[Reason::ServerClosed, Reason::Idle, Reason::Command], Reason::Idle),
+            (&[Reason::ClientReset, Reason::ServerClosed, Reason::PenEnds], Reason::ClientReset),
+        ] {
+            let ending = Ending::default();
+            ends.iter().for_each(|end| ending.set(*end));
+            assert_eq!(ending.tell(), Some(wanted), "{ends:?}");
+            assert_eq!(ending.tell(), None);
+        }
+        assert_eq!(Ending::default().tell(), None);
+    }
+
+    #[test]
+    fn every_end_has_its_number() {
+        for (index, end) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*end as usize, index);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Ends connections on which nothing has moved for the idle time, and those
+//! whose client has gone while nobody reads from it. The copying threads know
+//! nothing of it: this one looks at their byte counts now and then.
+
+use crate::proxy::connection::Connection;
+use crate::proxy::ending::Reason;
+use crate::proxy::idlers;
+use crate::proxy::relay::Direction;
+use crate::proxy::shared::Pen;
+use crate::sys;
+use crate::sys::message::Trouble;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between two looks: an eighth of the idle time, within these bounds.
+const SHORTEST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Wakes the watching thread when the idle time was changed.
+#[derive(Debug, Default)]
+pub struct IdleWatch {
+    changed: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl IdleWatch {
+    /// Look again.
+    pub fn wake(&self) {
+        *crate::lock(&self.changed) = true;
+        self.bell.notify_all();
+    }
+
+    /// Waits for a change, `limit` at most.
+    fn wait(&self, limit: Duration) {
+        let guard = crate::lock(&self.changed);
+        let waited = self.bell.wait_timeout_while(guard, limit, |changed| !*changed);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+/// What was seen of a connection when it was looked at last.
+#[derive(Debug, Default)]
+pub struct Seen(Mutex<Option<(u64, Instant)>>);
+
+impl Seen {
+    /// How long the count has stood still, as far as was looked.
+    pub fn quiet_for(&self, count: u64, now: Instant) -> Duration {
+        let mut seen = crate::lock(&self.0);
+        match *seen {
+            Some((before, since)) if before == count => now.saturating_duration_since(since),
+            _ => {
+                *seen = Some((count, now));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+/// Watches until the process ends; starts idlers too, when more are wanted.
+pub fn watch(pen: &Arc<Pen>) {
+    let mut trouble = Trouble::default();
+    loop {
+        if let Err(e) = idlers::start(pen) {
+            trouble.say(format_args!("idlers wait: cannot start a thread: {e}"));
+        }
+        let settings = pen.settings();
+        let (whole, half) = (settings.idle_limit(), settings.half_closed_limit());
+        let limit = whole.into_iter().chain(half).min().unwrap_or(Duration::MAX);
+        pen.idle_watch.wait((limit / 8).clamp(SHORTEST, LONGEST));
+        let now = Instant::now();
+        for (_, connection) in pen.connections.live() {
+            let quiet = connection.quiet_for(now);
+            if whole.is_some_and(|limit| quiet >= limit) {
+                connection.close(Reason::Idle);
+            } else if connection.ended_bits() != 0 && half.is_some_and(|limit| quiet >= limit) {
+                connection.close(Reason::HalfClosed);
+            } else if !quiet.is_zero() && connection.flow.is_none() {
+                end_if_gone(&connection);
+            }
+        }
+    }
+}
+
+/// Ends a connection whose client has gone, if nobody reads from it: it had ended
+/// its side (the kernel of one who has closed for good answers keep-alive with a
+/// reset), or the server does not take what it sent.
+fn end_if_gone(connection: &Connection) {
+    let client = &**connection.source(Direction::Up);
+    if !sys::has_hung_up(client) {
+        return;
+    }
+    match sys::take_error(client) {
+        _ if connection.has_ended(Direction::Up) => connection.close(Reason::ClientClosed),
+        Some(e) => connection.reset(Reason::failed(Direction::Up, &e)),
+        // A Unix socket that was closed: what it sent is still to be read.
+        None => {}
+    }
+}

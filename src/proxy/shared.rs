@@ -1,0 +1,193 @@
+//! The one shared state: everything that threads have in common.
+
+use crate::pool::clients::{Client, ClientTable, Visit};
+use crate::pool::counter::{Counter, Outcomes};
+use crate::pool::server::Servers;
+use crate::proxy::idle::IdleWatch;
+use crate::proxy::idlers::Idlers;
+use crate::proxy::limits::{Budget, Spare};
+use crate::proxy::listener::{Door, Listener};
+use crate::proxy::log::Log;
+use crate::proxy::log::connections::ConnLog;
+use crate::proxy::slots::Connections;
+use crate::proxy::workers::Workers;
+use crate::settings::Settings;
+use crate::udp::flows::Flows;
+use crate::udp::queue::Crowd;
+use crate::web::Web;
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Being put together; sockets and logs are not open yet.
+    Starting,
+    /// The same, and it will not run (`--check`).
+    Checking,
+    /// Running.
+    Running,
+}
+
+/// A running pen, or one being put together from its options.
+pub struct Pen {
+    clients: Mutex<ClientTable>,
+    /// The server table, and the settings.
+    pub servers: Arc<Servers>,
+    /// The connections.
+    pub connections: Arc<Connections>,
+    /// The threads that serve them.
+    pub workers: Arc<Workers>,
+    /// The request log.
+    pub log: Log,
+    /// The connection log.
+    pub conn_log: ConnLog,
+    /// Lines of both that were lost.
+    pub log_lost: Arc<Counter>,
+    /// What became of clients.
+    pub outcomes: Outcomes,
+    /// Where clients come in.
+    pub door: Door,
+    /// Where control connections come in.
+    pub control_door: Door,
+    /// The web interface.
+    pub web: Web,
+    /// The flows of UDP.
+    pub flows: Flows,
+    /// Datagrams that wait for a place.
+    pub crowd: Crowd,
+    /// Who ends quiet connections.
+    pub idle_watch: IdleWatch,
+    /// Connections without clients.
+    pub idlers: Idlers,
+    budget: OnceLock<Budget>,
+    /// Descriptors for clients who lack one.
+    pub spare: Spare,
+    phase: AtomicU8,
+}
+
+impl std::fmt::Debug for Pen {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Pen").finish_non_exhaustive()
+    }
+}
+
+/// Slots in the client table unless told otherwise.
+pub const CLIENTS: usize = 2048;
+
+/// Most connections at once unless told otherwise.
+pub const CONNECTIONS: usize = 500;
+
+impl Pen {
+    /// Defaults all over, no servers. Commands can still make the tables
+    /// smaller than their default sizes, see [`Pen::use_default_sizes`].
+    pub fn new() -> io::Result<Pen> {
+        let log_lost = Arc::default();
+        Ok(Pen {
+            clients: Mutex::new(ClientTable::new(0)),
+            servers: Arc::default(),
+            connections: Connections::new(0),
+            workers: Workers::new()?,
+            log: Log::new(&log_lost),
+            conn_log: ConnLog::new(&log_lost),
+            log_lost,
+            outcomes: Outcomes::default(),
+            door: Door::new()?,
+            control_door: Door::new()?,
+            web: Web::new()?,
+            flows: Flows::default(),
+            crowd: Crowd::default(),
+            idle_watch: IdleWatch::default(),
+            idlers: Idlers::default(),
+            budget: OnceLock::new(),
+            spare: Spare::new()?,
+            phase: AtomicU8::new(Phase::Starting as u8),
+        })
+    }
+
+    /// The tables get their default sizes, if nobody has said otherwise.
+    pub fn use_default_sizes(&self) {
+        self.with_clients(|clients| {
+            if clients.max() == 0 {
+                clients.grow(CLIENTS);
+            }
+        });
+        if self.connections.max() == 0 {
+            self.connections.grow(CONNECTIONS);
+        }
+    }
+
+    /// The settings in force now. They do not change under the caller.
+    // Called from everywhere: pen is smaller when it stays a call.
+    #[inline(never)]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.servers.table().settings)
+    }
+
+    /// Changes settings, for what begins from now on.
+    pub fn set<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        change(Arc::make_mut(&mut self.servers.table().settings))
+    }
+
+    /// Whether it is past its start: from then on commands act at once.
+    pub fn is_running(&self) -> bool {
+        self.phase.load(Relaxed) == Phase::Running as u8
+    }
+
+    /// Whether nothing is to be opened, written or ended.
+    pub fn is_checking(&self) -> bool {
+        self.phase.load(Relaxed) == Phase::Checking as u8
+    }
+
+    /// It goes on to this phase.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// What the descriptors suffice for.
+    pub fn budget(&self) -> Budget {
+        self.budget.get().copied().unwrap_or_default()
+    }
+
+    /// Sets that, once.
+    pub fn set_budget(&self, budget: Budget) {
+        let _ = self.budget.set(budget);
+        self.want_idlers(self.idlers.count().1);
+    }
+
+    /// Wants so many idlers from now on. Their descriptors are not there for
+    /// clients.
+    pub fn want_idlers(&self, wanted: usize) {
+        let budget = self.budget();
+        self.connections.set_limit(budget.connections(wanted));
+        self.idlers.want(wanted, budget.idlers(wanted));
+        self.idle_watch.wake();
+    }
+
+    /// Clients come in here from now on.
+    pub fn open_door(&self, listener: Listener) {
+        self.door.open(listener);
+        self.connections.wake();
+    }
+
+    /// A client connects, or does so `again`, as a server has refused it.
+    pub fn visit(&self, client: Client, tracking: Duration, again: bool) -> Visit {
+        let now = Instant::now();
+        self.with_clients(|clients| match again {
+            true => clients.look_up(client, now, tracking),
+            false => clients.visit(client, now, tracking),
+        })
+    }
+
+    /// The client's server was tried.
+    pub fn remember(&self, client: Client, server: usize) {
+        crate::lock(&self.clients).remember(client, server);
+    }
+
+    /// Works on the client table under its lock: be quick.
+    pub fn with_clients<R>(&self, work: impl FnOnce(&mut ClientTable) -> R) -> R {
+        work(&mut crate::lock(&self.clients))
+    }
+}

@@ -1,0 +1,378 @@
+//! The table of connections: how many there may be, and which there are.
+
+use crate::pool::clients::Client;
+use crate::proxy::connection::Connection;
+use crate::proxy::ending::Reason;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// Room for more than so many slots is given back when none is used.
+const KEPT: usize = 1024;
+
+/// What a slot holds.
+#[derive(Clone, Debug, Default)]
+enum State {
+    /// Nothing.
+    #[default]
+    Free,
+    /// A client for which a server is sought. `doomed`: close it at once.
+    Connecting { client: Client, doomed: bool },
+    /// A connection.
+    Live(Weak<Connection>),
+}
+
+/// What a slot holds, for reports.
+#[derive(Debug)]
+pub enum Look {
+    /// Nothing.
+    Unused,
+    /// A client for which a server is sought.
+    Connecting(Client),
+    /// A connection.
+    Live(Arc<Connection>),
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    max: usize,
+    limit: usize,
+    /// Those who lack something, see [`Hold`].
+    held: usize,
+    /// Slots that are kept for the next clients, which have no number yet.
+    reserved: usize,
+    slots: Vec<State>,
+    free: Vec<usize>,
+    last: usize,
+    waiting: bool,
+}
+
+/// The slots. One lock, held for moments.
+#[derive(Debug, Default)]
+pub struct Connections {
+    table: Mutex<Table>,
+    freed: Condvar,
+}
+
+/// Keeps others from getting slots.
+pub struct Hold(Arc<Connections>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut table = crate::lock(&self.0.table);
+        table.held = table.held.saturating_sub(1);
+        drop(table);
+        self.0.wake();
+    }
+}
+
+/// A place in the table, free again when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    connections: Arc<Connections>,
+    /// Its number in the reports, once a client has it.
+    pub index: Option<usize>,
+}
+
+impl Connections {
+    /// A table of at most `max` connections.
+    pub fn new(max: usize) -> Arc<Connections> {
+        Arc::new(Connections {
+            table: Mutex::new(Table { max, limit: usize::MAX, ..Table::default() }),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// Most connections at once.
+    pub fn max(&self) -> usize {
+        crate::lock(&self.table).max
+    }
+
+    /// Sets that number before there are any.
+    pub fn set_max(&self, max: usize) {
+        crate::lock(&self.table).max = max;
+    }
+
+    /// Allows more; once connections are taken it never shrinks.
+    pub fn grow(&self, max: usize) {
+        let mut table = crate::lock(&self.table);
+        table.max = table.max.max(max);
+        drop(table);
+        self.wake();
+    }
+
+    /// Never takes more than `limit`, whatever the maximum is: what the
+    /// descriptors suffice for.
+    pub fn set_limit(&self, limit: usize) {
+        crate::lock(&self.table).limit = limit;
+        self.wake();
+    }
+
+    /// Somebody who has a slot lacks something else that others may have:
+    /// until this is dropped nobody else gets a slot.
+    pub fn hold(self: &Arc<Connections>) -> Hold {
+        crate::lock(&self.table).held += 1;
+        Hold(Arc::clone(self))
+    }
+
+    /// A free slot; waits so long at most, and no longer than until something
+    /// else is to be done first, which is asked after each [`Connections::wake`].
+    pub fn take(
+        self: &Arc<Connections>,
+        interrupted: impl Fn() -> bool,
+        limit: Duration,
+    ) -> Option<Slot> {
+        let mut table = crate::lock(&self.table);
+        let mut end = None;
+        while !interrupted() {
+            if let Some(slot) = self.reserve(&mut table) {
+                return Some(slot);
+            }
+            let end = *end.get_or_insert_with(|| Instant::now() + limit);
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            table.waiting = true;
+            let waited = self.freed.wait_timeout(table, left);
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        None
+    }
+
+    /// Slots that are not free.
+    pub fn taken(&self) -> usize {
+        crate::lock(&self.table).taken()
+    }
+
+    /// How many clients there may be, if there are so many.
+    pub fn full(&self) -> Option<usize> {
+        let table = crate::lock(&self.table);
+        let most = table.max.min(table.limit);
+        (table.used() >= most).then_some(most)
+    }
+
+    /// A free slot, if there is one now.
+    pub fn take_now(self: &Arc<Connections>) -> Option<Slot> {
+        self.reserve(&mut crate::lock(&self.table))
+    }
+
+    fn reserve(self: &Arc<Connections>, table: &mut Table) -> Option<Slot> {
+        let most = table.max.min(table.limit);
+        if table.taken() >= most || table.held > 0 {
+            return None;
+        }
+        table.reserved += 1;
+        let connections = Arc::clone(self);
+        let index = None;
+        Some(Slot { connections, index })
+    }
+
+    /// Lets whoever waits for a slot look up.
+    pub fn wake(&self) {
+        // With the lock, so that nobody is between looking and waiting.
+        let _table = crate::lock(&self.table);
+        self.freed.notify_all();
+    }
+
+    /// Slots with a client, and the slot taken last.
+    pub fn used_and_last(&self) -> (usize, usize) {
+        let table = crate::lock(&self.table);
+        (table.used(), table.last)
+    }
+
+    /// The connections there are, with their slots.
+    pub fn live(&self) -> Vec<(usize, Arc<Connection>)> {
+        let table = crate::lock(&self.table);
+        // Large enough from the start, and of few sizes: whenever memory grows,
+        // glibc keeps the odd pieces beside it for the thread, and their pages.
+        let mut all = Vec::with_capacity(table.used().next_power_of_two());
+        let slots = table.slots.iter().enumerate();
+        // Only collected here: dropping the last reference needs the lock.
+        all.extend(slots.filter_map(|(index, state)| match state {
+            State::Live(connection) => connection.upgrade().map(|live| (index, live)),
+            _ => None,
+        }));
+        all
+    }
+
+    /// What slot `index` holds now; `None` beyond the maximum.
+    pub fn look(&self, index: usize) -> Option<Look> {
+        let table = crate::lock(&self.table);
+        if index >= table.max {
+            return None;
+        }
+        Some(match table.slots.get(index) {
+            Some(State::Live(connection)) => connection.upgrade().map_or(Look::Unused, Look::Live),
+            Some(State::Connecting { client, .. }) => Look::Connecting(*client),
+            _ => Look::Unused,
+        })
+    }
+
+    /// Closes what slot `index` holds, by command; `false` beyond the maximum.
+    pub fn close(&self, index: usize) -> bool {
+        let live = {
+            let mut table = crate::lock(&self.table);
+            if index >= table.max {
+                return false;
+            }
+            match table.slots.get_mut(index) {
+                Some(State::Connecting { doomed, .. }) => {
+                    *doomed = true;
+                    None
+                }
+                Some(State::Live(connection)) => connection.upgrade(),
+                _ => None,
+            }
+        };
+        if let Some(connection) = live {
+            connection.close(Reason::Command);
+        }
+        true
+    }
+}
+
+impl Table {
+    fn taken(&self) -> usize {
+        self.reserved + self.used()
+    }
+
+    fn used(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
+    }
+
+    fn set(&mut self, index: usize, state: State) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = state;
+        }
+    }
+}
+
+impl Slot {
+    /// A client has it, and it gets its number.
+    pub fn enter(&mut self, client: Client) {
+        let doomed = false;
+        let state = State::Connecting { client, doomed };
+        let mut table = crate::lock(&self.connections.table);
+        let index = match self.index.or_else(|| table.free.pop()) {
+            Some(index) => index,
+            None => {
+                table.slots.push(State::Free);
+                table.slots.len() - 1
+            }
+        };
+        table.set(index, state);
+        table.last = index;
+        if self.index.replace(index).is_none() {
+            table.reserved = table.reserved.saturating_sub(1);
+        }
+    }
+
+    /// Its client has a server.
+    pub fn attach(&self, connection: &Arc<Connection>) {
+        let Some(index) = self.index else {
+            return;
+        };
+        let live = State::Live(Arc::downgrade(connection));
+        let doomed = {
+            let mut table = crate::lock(&self.connections.table);
+            let state = table.slots.get(index);
+            let doomed = matches!(state, Some(State::Connecting { doomed: true, .. }));
+            table.set(index, live);
+            doomed
+        };
+        if doomed {
+            connection.close(Reason::Command);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = crate::lock(&self.connections.table);
+        match self.index {
+            None => table.reserved = table.reserved.saturating_sub(1),
+            Some(index) => {
+                table.set(index, State::Free);
+                table.free.push(index);
+                if table.used() == 0 && table.slots.capacity() > KEPT {
+                    (table.slots, table.free) = Default::default();
+                }
+            }
+        }
+        let waiting = std::mem::take(&mut table.waiting);
+        drop(table);
+        // Only when somebody waits: waking costs a system call.
+        if waiting {
+            self.connections.freed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn slots_are_used_again_and_waited_for() {
+        let connections = Connections::new(2);
+        let take = || {
+            let mut slot = connections.take(|| false, LONG).unwrap();
+            slot.enter(Client::Unix);
+            slot
+        };
+        let (a, b) = (take(), take());
+        assert_eq!((a.index, b.index), (Some(0), Some(1)));
+        drop(a);
+        let a = take();
+        assert_eq!(a.index, Some(0));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| take().index);
+            while !crate::lock(&connections.table).waiting {
+                std::thread::yield_now();
+            }
+            drop(b);
+            assert_eq!(waiter.join().unwrap(), Some(1));
+        });
+        connections.grow(3);
+        connections.grow(1);
+        assert_eq!(connections.max(), 3);
+        connections.set_limit(1);
+        assert!(connections.take_now().is_none());
+        drop(a);
+        let hold = connections.hold();
+        assert!(connections.take_now().is_none());
+        drop(hold);
+        assert!(connections.take_now().is_some());
+    }
+
+    #[test]
+    fn a_wait_is_interrupted() {
+        let connections = Connections::new(0);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| connections.take(|| stop.load(order), LONG).is_none());
+            while !crate::lock(&connections.table).waiting {
+                std::thread::yield_now();
+            }
+            stop.store(true, order);
+            connections.wake();
+            assert!(waiter.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn reports_tell_reserved_from_connecting() {
+        let connections = Connections::new(1);
+        let mut slot = connections.take_now().unwrap();
+        assert!(matches!(connections.look(0), Some(Look::Unused)));
+        assert_eq!(connections.used_and_last().0, 0);
+        slot.enter(Client::Unix);
+        assert!(matches!(connections.look(0), Some(Look::Connecting(_))));
+        assert!(connections.look(1).is_none());
+        assert!(connections.close(0) && !connections.close(1));
+        assert_eq!(connections.used_and_last(), (1, 0));
+    }
+}

@@ -1,0 +1,328 @@
+//! From the command line to the running daemon and its end: what is opened in
+//! which order, what signals do, what is removed.
+//!
+//! What any daemon does as a process is in [`process`].
+
+use crate::control::commands;
+use crate::control::port;
+use crate::control::visitors;
+use crate::options::{self, Task};
+use crate::proxy::connection;
+use crate::proxy::idle;
+use crate::proxy::limits::Budget;
+use crate::proxy::listener::{self, Door};
+use crate::proxy::log;
+use crate::proxy::loops;
+use crate::proxy::shared::{Pen, Phase};
+use crate::proxy::workers;
+use crate::report;
+use crate::settings::{LogTarget, Settings};
+use crate::sys::addr::{self, Endpoint};
+use crate::sys::cgroup;
+use crate::sys::message;
+use crate::sys::process::{self, Parent, PidFile};
+use crate::sys::users;
+use crate::sys::{self, Kind, Resource, Signal, Signals};
+use crate::udp;
+use crate::web;
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+/// The program: reads the command line, runs, and says why it could not.
+pub fn main(words: &[OsString]) -> ExitCode {
+    let say_doubts = |pen: &Pen| options::doubts(pen, words).iter().for_each(message::warn);
+    let result = match options::read(words, process::print) {
+        Ok(Task::Print(text)) => {
+            process::print(&text);
+            Ok(())
+        }
+        Ok(Task::Usage) => {
+            let _ = io::stderr().write_all(options::usage().as_bytes());
+            Err("no address to listen on".to_owned())
+        }
+        Ok(Task::Checked(pen)) => check(&pen).map(|()| say_doubts(&pen)),
+        Ok(Task::Run(pen)) => {
+            let foreground = pen.settings().start.foreground;
+            process::start(foreground, |parent| run(pen, parent, say_doubts))
+        }
+        Err(why) => Err(why),
+    };
+    process::finish("pen", result)
+}
+
+/// What `--check` looks at behind the command line.
+fn check(pen: &Pen) -> Result<(), String> {
+    let settings = pen.settings();
+    let start = &settings.start;
+    if let Some(word) = &start.user {
+        users::find(word).map_err(|why| format!("-u {why}"))?;
+    }
+    let jail = start.jail.as_deref().unwrap_or(Path::new("/"));
+    if !jail.is_dir() {
+        return Err(format!("-j {}: no such directory", jail.display()));
+    }
+    let listen = settings.listen.as_deref().unwrap_or_default();
+    loops::refuse_listening(pen, &addr::endpoint(listen)?, |_| true)?;
+    check_place("", listen)?;
+    for (what, word, _) in side_doors(pen, &settings) {
+        check_place(what, word)?;
+        visitors::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
+    }
+    match &settings.log {
+        Some(LogTarget::Network(word)) => log::network(word).map(drop)?,
+        Some(LogTarget::File(path)) => check_directory("-l ", path, start.jail.as_deref())?,
+        None => {}
+    }
+    match &start.pid_file {
+        Some(path) => check_directory("-p ", path, start.jail.as_deref()),
+        None => Ok(()),
+    }
+}
+
+/// Whether pen could listen there, as far as can be seen without doing so.
+fn check_place(what: &str, word: &str) -> Result<(), String> {
+    match addr::endpoint(word)? {
+        Endpoint::Unix(path) => check_directory(&format!("{what} "), &path, None),
+        Endpoint::Inet(all) => {
+            let is_here = |at: &SocketAddr| UdpSocket::bind((at.ip(), 0)).is_ok();
+            if !all.iter().any(is_here) {
+                message::warn(format_args!("{word}: {}", listener::NOT_HERE));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), String> {
+    let seen = match jail {
+        Some(jail) => jail.join(path.strip_prefix("/").unwrap_or(path)),
+        None => path.to_owned(),
+    };
+    match seen.parent() {
+        Some(parent) if parent != Path::new("") && !parent.is_dir() => {
+            Err(format!("{what}{}: no such directory", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The control port and the web interface: the option, its word, what opens.
+fn side_doors<'a>(
+    pen: &'a Pen,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (&'static str, &'a str, &'a Door)> {
+    let doors =
+        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web.door)];
+    doors.into_iter().filter_map(|(what, word, door)| Some((what, word.as_deref()?, door)))
+}
+
+fn not_opened(what: &str, word: &str, why: &str) {
+    message::warn(format_args!("{what} {word}: {why}"));
+}
+
+/// Opens everything, in the order that pen always had, and runs until told to
+/// stop. `parent` waits to hear that the start went well; what was hardly meant
+/// is said only then.
+fn run(pen: Pen, parent: Parent, say_doubts: impl Fn(&Pen)) -> Result<(), String> {
+    let settings = pen.settings();
+    let start = &settings.start;
+    let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
+    prepare(&pen);
+    let pen = Arc::new(pen);
+    let mut left = Leftovers { pen: Arc::clone(&pen), pid_file: None };
+    let user = start.user.as_deref().map(users::find).transpose();
+    let user = user.map_err(|why| format!("-u {why}"))?;
+    commands::open_listener(&pen)?;
+    if let Some(own) = &pen.settings().own {
+        loops::refuse_listening(&pen, own, |_| true)?;
+    }
+    for (what, word, door) in side_doors(&pen, &settings) {
+        match visitors::check(&settings) {
+            Ok(()) => door.open(visitors::listen(what, word, user.as_ref())?),
+            Err(why) => not_opened(what, word, why),
+        }
+    }
+    parent.open_syslog(c"pen");
+    process::drop_privileges(user, start.jail.as_deref())?;
+    if pen.settings().transparent {
+        commands::check_transparent()?;
+    }
+    commands::open_log(&pen)?;
+    commands::open_conn_log(&pen)?;
+    if let Some(path) = &start.pid_file {
+        left.pid_file = Some(PidFile::write(path)?);
+    }
+    message::start_writer()?;
+    start_threads(&pen)?;
+    let answers = start_answering(&pen)?;
+    pen.enter(Phase::Running);
+    say_doubts(&pen);
+    parent.release()?;
+    message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
+    serve_signals(&answers, &signals);
+    message::say("pen is stopping");
+    process::end(move || {
+        pen.log.flush();
+        connection::log_the_rest(&pen);
+        drop(left);
+    });
+    Ok(())
+}
+
+/// Process-wide things that only get better: limits, scheduling, time zone.
+fn prepare(pen: &Pen) {
+    message::timestamp(0); // reads the time zone while its file can be seen
+    sys::return_memory_from(workers::BUFFER / 2);
+    let _ = sys::raise_limit(Resource::Core);
+    if pen.settings().start.batch {
+        if let Err(e) = sys::batch_scheduling() {
+            message::debug(1, || format!("no SCHED_BATCH: {e}"));
+        }
+    }
+    match sys::raise_limit(Resource::Files) {
+        Ok(files) => {
+            let budget = Budget::new(files, pen.settings().start.kind);
+            pen.set_budget(budget);
+            let suffice = budget.connections(0);
+            let max = pen.connections.max();
+            if max > suffice {
+                message::warn(format_args!(
+                    "{files} open files suffice for {suffice} connections, not {max} (-x): \
+                     further clients wait; see ulimit -n"
+                ));
+            }
+        }
+        Err(e) => message::error(format_args!("cannot raise the limit on open files: {e}")),
+    }
+    check_memory(&pen.settings(), pen.connections.max());
+}
+
+/// KiB of memory that a control group is charged for a thread, half of an idle
+/// connection: 69 KiB were measured for each of 3,000, 50 of them the kernel's
+/// (Linux 6.18, x86-64). The whole machine pays more, as nobody is charged for
+/// the page that Linux keeps for a thread that has sent.
+const THREAD_KIB: u64 = 35;
+
+/// Warns if the control group, such as a container, has too little memory for
+/// as many connections as there may be.
+fn check_memory(settings: &Settings, max: usize) {
+    let Some(bytes) = cgroup::memory_limit() else {
+        return;
+    };
+    let each = match settings.start.kind {
+        Kind::Stream => 2 * THREAD_KIB,
+        Kind::Datagram => THREAD_KIB,
+    };
+    let suffice = bytes / (each * 1024);
+    if u64::try_from(max).is_ok_and(|max| max > suffice) {
+        let mib = bytes >> 20;
+        message::warn(format_args!(
+            "{mib} MiB of memory (control group) suffice for {suffice} idle connections, \
+             not {max} (-x); see LIMITS in pen(1)"
+        ));
+    }
+}
+
+fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
+    // Clients' threads are started as they come, and when one cannot be they
+    // wait. If not even one can be now, they would wait for ever.
+    let first = pen.workers.claim().fill(1, Duration::ZERO);
+    first.map_err(|e| format!("cannot start a thread for clients: {e}"))?;
+    let spawn = |name: &str, work: fn(&Arc<Pen>)| {
+        let pen = Arc::clone(pen);
+        let thread = thread::Builder::new().name(name.to_owned());
+        thread
+            .spawn(move || work(&pen))
+            .map(drop)
+            .map_err(|e| format!("cannot start the {name} thread: {e}"))
+    };
+    match pen.settings().start.kind {
+        Kind::Stream => spawn("accept", listener::accept_loop)?,
+        Kind::Datagram => {
+            spawn("receive", udp::receive_loop)?;
+            spawn("crowd", udp::crowd_loop)?;
+        }
+    }
+    spawn("control", port::accept_loop)?;
+    spawn("web", web::accept_loop)?;
+    spawn("idle", idle::watch)
+}
+
+/// Starts the thread that does what signals ask for, as that takes its time (name
+/// look-ups, a report of a million clients). Clients that come at once may leave
+/// no thread for it later.
+fn start_answering(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
+    let (queue, work) = mpsc::sync_channel(2);
+    let pen = Arc::clone(pen);
+    let answer = move || {
+        for signal in work {
+            match signal {
+                Signal::Reload => reload(&pen),
+                Signal::Report => report(&pen),
+                Signal::Stop => {}
+            }
+        }
+    };
+    let spawned = thread::Builder::new().name("signals".to_owned()).spawn(answer);
+    spawned.map_err(|e| format!("cannot start the signals thread: {e}"))?;
+    Ok(queue)
+}
+
+/// Passes signals on until one says stop. Those that come faster than they are
+/// answered count once.
+fn serve_signals(answers: &SyncSender<Signal>, signals: &Signals) {
+    loop {
+        match signals.wait() {
+            Ok(Signal::Stop) => return,
+            Ok(signal) => drop(answers.try_send(signal)),
+            Err(e) => {
+                message::error(format_args!("cannot wait for signals: {e}"));
+                return;
+            }
+        }
+    }
+}
+
+/// HUP: the log file is opened again and the configuration read again, which
+/// takes effect as a whole or not at all. What is wrong is said.
+fn reload(pen: &Pen) {
+    message::say("reloading on HUP");
+    let results = [commands::open_log(pen), commands::open_conn_log(pen), commands::configure(pen)];
+    for why in results.into_iter().filter_map(Result::err) {
+        why.lines().for_each(message::error);
+    }
+}
+
+/// USR1: the HTML report to its file, or else text.
+fn report(pen: &Pen) {
+    match &pen.settings().web_stats {
+        Some(path) => {
+            if let Err(why) = commands::write_page(path, &report::html(pen)) {
+                message::error(why);
+            }
+        }
+        None => message::say_lines(report::text(pen)),
+    }
+}
+
+/// What must not be left behind, however the end comes.
+struct Leftovers {
+    pen: Arc<Pen>,
+    pid_file: Option<PidFile>,
+}
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        self.pen.door.close();
+        self.pen.control_door.close();
+        self.pen.web.door.close();
+        // And, dropped behind this, the pid file.
+    }
+}

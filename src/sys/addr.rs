@@ -1,0 +1,410 @@
+//! Addresses as written on the command line and in commands, and what they
+//! mean: server operands, listen operands, ports by number or service name.
+//!
+//! Splitting is pure; [`resolve`] and [`port`] ask the system's name services.
+
+use habits::Role;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+mod habits;
+
+/// Where a server is reached, resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Host {
+    /// A slot of the server table without an address: never chosen.
+    #[default]
+    Empty,
+    /// The addresses of a name, tried in order. Ports are 0 here, the scope of
+    /// an IPv6 link-local address is kept. Never empty.
+    Inet(Vec<SocketAddr>),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Host {
+    /// As a word that [`host`] reads back: the first address, with its scope.
+    pub fn word(&self) -> String {
+        match self {
+            Host::Inet(all) => match all.first() {
+                Some(SocketAddr::V6(first)) if first.scope_id() != 0 => {
+                    format!("{}%{}", first.ip(), first.scope_id())
+                }
+                _ => self.to_string(),
+            },
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// The first address alone, as the reports show it.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Host::Unix(path) => path.display().fmt(f),
+            Host::Inet(all) => match all.first() {
+                Some(first) => first.ip().fmt(f),
+                None => f.write_str("0.0.0.0"),
+            },
+            Host::Empty => f.write_str("0.0.0.0"),
+        }
+    }
+}
+
+/// A server operand: `host[:port[:max[:hard[:weight[:prio]]]]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerSpec {
+    /// Its host as it was written, without brackets.
+    pub name: String,
+    /// Where it is.
+    pub host: Host,
+    /// TCP port; 0 = none, never chosen. 1 for a Unix socket.
+    pub port: u16,
+    /// Soft limit on connections, 0 = none.
+    pub max: u32,
+    /// Limit for clients that were on this server last time.
+    pub hard: u32,
+    /// Share of the connections in weight mode.
+    pub weight: u32,
+    /// Rank in prio mode, lowest first.
+    pub prio: i32,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The addresses that the host part stands for; the first that can be
+    /// bound is used. Never empty.
+    Inet(Vec<SocketAddr>),
+    /// A Unix socket to be made.
+    Unix(PathBuf),
+}
+
+/// A port by number or by its name in the services database. 0 is a number.
+pub fn port(word: &str) -> Result<u16, String> {
+    if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() {
+        return word.parse().map_err(|_| format!("{word}: port out of range, expected 0 to 65535"));
+    }
+    let path = "/etc/services";
+    let text = std::fs::read(path)
+        .map_err(|e| format!("{word}: expected a port number; service names need {path}: {e}"))?;
+    service(&String::from_utf8_lossy(&text), word)
+        .ok_or_else(|| format!("{word}: expected a port number or a service name of {path}"))
+}
+
+/// Looks `name` up in the text of a services(5) file; TCP goes before UDP.
+fn service(text: &str, name: &str) -> Option<u16> {
+    let mut found = None;
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let (Some(first), Some(target)) = (words.next(), words.next()) else {
+            continue;
+        };
+        if first != name && !words.any(|alias| alias == name) {
+            continue;
+        }
+        let Some((number, protocol)) = target.split_once('/') else {
+            continue;
+        };
+        match (number.parse().ok(), protocol) {
+            (Some(port), "tcp") => return Some(port),
+            (port, _) => found = found.or(port),
+        }
+    }
+    found
+}
+
+/// The addresses of a host, IPv4 before IPv6 as the C program prefers them,
+/// each once, an IPv4-mapped one as that IPv4 address.
+pub fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
+    let found =
+        (host, 0).to_socket_addrs().map_err(|e| format!("{host}: cannot find this host: {e}"))?;
+    let mut all: Vec<SocketAddr> = Vec::new();
+    for addr in found.map(canonical) {
+        if !all.contains(&addr) {
+            all.push(addr);
+        }
+    }
+    if all.is_empty() {
+        return Err(format!("{host}: this host has no address"));
+    }
+    all.sort_by_key(SocketAddr::is_ipv6); // stable: the resolver's order stays
+    Ok(all)
+}
+
+/// `::ffff:a.b.c.d` is `a.b.c.d` everywhere.
+pub fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
+        IpAddr::V6(_) => addr, // with its scope
+    }
+}
+
+/// Any address and port of the family that `to` is of, to send to it from.
+pub fn any_like(to: SocketAddr) -> SocketAddr {
+    match to {
+        SocketAddr::V4(_) => ([0; 4], 0).into(),
+        SocketAddr::V6(_) => ([0; 16], 0).into(),
+    }
+}
+
+/// The parts of a server operand as written. Pure.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts<'a> {
+    host: &'a str,
+    /// Behind the host: port, max, hard, weight, prio. Empty where left out.
+    rest: [&'a str; 5],
+}
+
+fn split(word: &str) -> Result<Parts<'_>, String> {
+    const FORM: &str = "expected host[:port[:max[:hard[:weight[:prio]]]]]";
+    let (host, tail) = if let Some(inner) = word.strip_prefix('[') {
+        let (host, tail) = inner
+            .split_once(']')
+            .ok_or_else(|| format!("{word}: no ] behind [, expected [address]:port"))?;
+        (host, tail)
+    } else {
+        word.split_at(word.find(':').unwrap_or(word.len()))
+    };
+    if host.is_empty() {
+        return Err(format!("{word}: no host, {FORM}"));
+    }
+    let tail = match tail.strip_prefix(':') {
+        Some(tail) => tail,
+        None if tail.is_empty() => "",
+        None => return Err(format!("{word}: {tail} behind the address, {FORM}")),
+    };
+    let mut rest = [""; 5];
+    let mut words = tail.split(':');
+    for (to, from) in rest.iter_mut().zip(words.by_ref()) {
+        *to = from;
+    }
+    if words.next().is_some() {
+        return Err(format!("{word}: too many parts, {FORM}"));
+    }
+    Ok(Parts { host, rest })
+}
+
+/// Whether an address word means a Unix socket.
+pub fn is_path(word: &str) -> bool {
+    word.contains('/')
+}
+
+/// Reads and resolves a server operand. `default_port` is the listening port.
+pub fn server(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
+    habits::read(word, Role::Server, || server_as_written(word, default_port))
+}
+
+fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
+    let parts = split(word)?;
+    let host = host(parts.host).map_err(|e| within(word, &e))?;
+    let [port_word, max, hard, weight, prio] = parts.rest;
+    let port = match (&host, port_word) {
+        // pen quirk: a Unix-socket server is listed with port 1.
+        (Host::Unix(_), _) => 1,
+        (_, "") => default_port
+            .ok_or_else(|| format!("{word}: no port, and no listening port to take instead"))?,
+        (_, port_word) => port(port_word).map_err(|e| within(word, &e))?,
+    };
+    let number = |name: &str, text: &str| match text {
+        "" => Ok(0),
+        text => number::<u32>(text).map_err(|e| format!("{word}: {name} {e}")),
+    };
+    Ok(ServerSpec {
+        name: bare(parts.host).to_owned(),
+        host,
+        port,
+        max: number("max", max)?,
+        hard: number("hard", hard)?,
+        weight: number("weight", weight)?,
+        prio: match prio {
+            "" => 0,
+            prio => self::number(prio).map_err(|e| format!("{word}: prio {e}"))?,
+        },
+    })
+}
+
+/// Puts a word before a complaint, unless it begins with it already.
+pub fn within(word: &str, complaint: &str) -> String {
+    if complaint.starts_with(&format!("{word}:")) {
+        complaint.to_owned()
+    } else {
+        format!("{word}: {complaint}")
+    }
+}
+
+/// An address without the brackets that it may stand in.
+pub fn bare(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inner.unwrap_or(host)
+}
+
+/// What the host part of a server operand stands for. `0` and `0.0.0.0` empty
+/// the slot: that is how scripts delete a server.
+pub fn host(word: &str) -> Result<Host, String> {
+    habits::read(word, Role::Host, || host_as_written(word))
+}
+
+fn host_as_written(word: &str) -> Result<Host, String> {
+    if is_path(word) {
+        return Ok(Host::Unix(word.into()));
+    }
+    let all = resolve(bare(word))?;
+    match all.first() {
+        Some(first) if first.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ok(Host::Empty),
+        _ => Ok(Host::Inet(all)),
+    }
+}
+
+/// A number, or a complaint that names the word.
+pub fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("{word}: expected a number in range"))
+}
+
+/// Reads and resolves a listen operand: `port`, `host:port` or a path. Port 0,
+/// for one that the system chooses, takes a host.
+pub fn endpoint(word: &str) -> Result<Endpoint, String> {
+    habits::read(word, Role::Listen, || endpoint_as_written(word))
+}
+
+fn endpoint_as_written(word: &str) -> Result<Endpoint, String> {
+    if is_path(word) {
+        return Ok(Endpoint::Unix(word.into()));
+    }
+    let (host, port_word) = word.rsplit_once(':').unwrap_or(("", word));
+    let port = port(port_word).map_err(|e| within(word, &e))?;
+    let host = match bare(host) {
+        "" if port == 0 => return Err(format!("{word}: port out of range, expected 1 to 65535")),
+        "" => "0.0.0.0",
+        host => host,
+    };
+    let mut all = resolve(host).map_err(|e| within(word, &e))?;
+    for addr in &mut all {
+        addr.set_port(port);
+    }
+    Ok(Endpoint::Inet(all))
+}
+
+/// The first address alone, for messages.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Endpoint::Unix(path) => path.display().fmt(f),
+            Endpoint::Inet(all) => all.first().map_or(Ok(()), |first| first.fmt(f)),
+        }
+    }
+}
+
+impl Endpoint {
+    /// The port that servers without one of their own use.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Endpoint::Inet(all) => all.first().map(SocketAddr::port).filter(|p| *p != 0),
+            Endpoint::Unix(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inet(text: &str) -> Host {
+        Host::Inet(vec![SocketAddr::new(text.parse().unwrap(), 0)])
+    }
+
+    #[test]
+    fn server_operands() {
+        let all = server("127.0.0.1:80:10:20:3:4", None).unwrap();
+        let want = ServerSpec {
+            name: "127.0.0.1".to_owned(),
+            host: inet("127.0.0.1"),
+            port: 80,
+            max: 10,
+            hard: 20,
+            weight: 3,
+            prio: 4,
+        };
+        assert_eq!(all, want);
+        let v6 = server("[::1]:80:1", None).unwrap();
+        assert_eq!((v6.host, v6.port, v6.max), (inet("::1"), 80, 1));
+        assert_eq!(server("[::1]", Some(25)).unwrap().port, 25);
+        assert_eq!(server("127.0.0.1", Some(25)).unwrap().port, 25);
+        assert_eq!(server("127.0.0.1::7", Some(25)).unwrap().max, 7);
+        assert_eq!(server("[::ffff:127.0.0.2]:1", None).unwrap().host, inet("127.0.0.2"));
+        let unix = server("/tmp/a:0:4", None).unwrap();
+        assert_eq!((unix.host, unix.port, unix.max), (Host::Unix("/tmp/a".into()), 1, 4));
+        assert_eq!(server("0.0.0.0:80", None).unwrap().host, Host::Empty);
+        assert_eq!(server("0:80", None).unwrap().host, Host::Empty);
+    }
+
+    #[test]
+    fn server_operands_are_written_as_they_are_read() {
+        for (word, written) in [
+            ("127.0.0.1", "127.0.0.1:25"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("[::1]:80:10:0:0:0", "[::1]:80:10"),
+            ("127.0.0.1:80:0:0:10:-5", "127.0.0.1:80:0:0:10:-5"),
+            ("[[/a:b]:1:2", "[[/a:b]:1:2"),
+            ("[[/a]", "[[/a]:1"),
+            ("[fe80::1%1]:80", "[fe80::1%1]:80"),
+        ] {
+            let spec = server(word, Some(25)).unwrap();
+            let again = crate::pool::server::Server::new(spec.clone()).operand();
+            assert_eq!(again, written);
+            assert_eq!(server(&again, None), Ok(spec));
+        }
+    }
+
+    #[test]
+    fn bad_server_operands_name_the_word() {
+        for (word, part) in [
+            ("127.0.0.1", "no port"),
+            (":80", "no host"),
+            ("", "no host"),
+            ("[::1", "no ]"),
+            ("[::1]80", "80 behind the address"),
+            ("127.0.0.1:99999", "out of range"),
+            ("127.0.0.1:80x", "expected a port"),
+            ("127.0.0.1:80:x", "max x"),
+            ("127.0.0.1:80:-1", "max -1"),
+            ("127.0.0.1:80:1:x", "hard x"),
+            ("127.0.0.1:80:1:2:x", "weight x"),
+            ("127.0.0.1:80:1:2:3:x", "prio x"),
+            ("127.0.0.1:80:1:2:3:4:5", "too many"),
+        ] {
+            let complaint = server(word, None).unwrap_err();
+            assert!(complaint.starts_with(word), "{complaint}");
+            assert!(complaint.contains(part), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn listen_operands() {
+        let at = |text: &str| Endpoint::Inet(vec![text.parse().unwrap()]);
+        assert_eq!(endpoint("80").unwrap(), at("0.0.0.0:80"));
+        assert_eq!(endpoint(":80").unwrap(), at("0.0.0.0:80"));
+        assert_eq!(endpoint(":::80").unwrap(), at("[::]:80"));
+        assert_eq!(endpoint("::1:2222").unwrap(), at("[::1]:2222"));
+        assert_eq!(endpoint("[::1]:2222").unwrap(), at("[::1]:2222"));
+        assert_eq!(endpoint("/x/y").unwrap(), Endpoint::Unix("/x/y".into()));
+        assert_eq!(endpoint("127.0.0.1:0").unwrap(), at("127.0.0.1:0"));
+        for word in ["", "127.0.0.1", "127.0.0.1:", "70000", "0", ":0", "no-such-service", "a b:80"]
+        {
+            let complaint = endpoint(word).unwrap_err();
+            assert!(complaint.starts_with(word), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn services_file() {
+        let text = "# comment\nhttp 80/tcp www # x\ndns 53/udp\ndns 53/tcp\nntp 123/udp\nbad x/tcp";
+        assert_eq!(service(text, "www"), Some(80));
+        assert_eq!(service(text, "dns"), Some(53));
+        assert_eq!(service(text, "ntp"), Some(123));
+        assert_eq!(service(text, "x"), None);
+        assert_eq!(service(text, "bad"), None);
+    }
+}

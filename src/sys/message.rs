@@ -1,0 +1,314 @@
+//! Messages for the operator: in the foreground on standard error with the
+//! local time, in the background to the system log. They wait in a [`queue`]
+//! until a thread of their own writes them.
+//!
+//! `fatal:` lines come from [`crate::sys::process`] alone and only at the start;
+//! `drop:` lines say why one connection was lost, some a second at most.
+
+use crate::sys;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+mod queue;
+pub use queue::{flush, start_writer};
+
+static TO_SYSLOG: AtomicBool = AtomicBool::new(false);
+static DEBUG: AtomicU32 = AtomicU32::new(0);
+
+/// From now on messages go to the system log.
+pub fn use_syslog() {
+    TO_SYSLOG.store(true, Relaxed);
+}
+
+/// Sets how much is said: 0 events, 1 decisions, 2 and more details.
+pub fn set_debug(level: u32) {
+    DEBUG.store(level, Relaxed);
+}
+
+/// Whether messages of this level are wanted.
+pub fn debugging(level: u32) -> bool {
+    DEBUG.load(Relaxed) >= level
+}
+
+/// Seconds since 1970.
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// `2026-11-22 22:02:11`, local time.
+pub fn timestamp(unix: u64) -> String {
+    let t = sys::local_time(unix);
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        t.year, t.month, t.day, t.hour, t.minute, t.second
+    )
+}
+
+/// How much a message matters. The numbers are syslog's (RFC 5424, 6.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// pen itself cannot do something.
+    Error = 3,
+    /// A server or a connection has failed.
+    Warning = 4,
+    /// All is well: start, stop, a server that is up again.
+    Notice = 5,
+    /// One connection, with `-d`.
+    Info = 6,
+    /// Details, with `-dd` and more.
+    Debug = 7,
+}
+
+/// One line, or several that belong together.
+struct Message {
+    level: Level,
+    /// Seconds since 1970.
+    time: u64,
+    /// Without control characters, except the ends of lines.
+    text: String,
+}
+
+impl Message {
+    fn new(level: Level, text: String) -> Message {
+        Message { level, time: unix_time(), text }
+    }
+
+    /// Bytes of memory.
+    fn size(&self) -> usize {
+        size_of::<Message>().saturating_add(self.text.len())
+    }
+
+    /// Writes it, however long its reader lets that take.
+    fn write(&self) -> io::Result<()> {
+        let to_syslog = TO_SYSLOG.load(Relaxed);
+        for text in self.text.lines() {
+            if to_syslog {
+                sys::write_syslog(self.level as u8, text);
+                continue;
+            }
+            let line = match journal_prefix(self.level) {
+                Some(prefix) => format!("{prefix}{text}\n"),
+                None => format!("{}: {text}\n", timestamp(self.time)),
+            };
+            // One write, so that lines of two processes do not mix.
+            io::stderr().write_all(line.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// `<3>` and the like, if standard error is the journal's, which has the time
+/// itself (systemd.exec(5): `JOURNAL_STREAM`; sd-daemon(3): the prefixes).
+pub fn journal_prefix(level: Level) -> Option<String> {
+    static IS_JOURNAL: OnceLock<bool> = OnceLock::new();
+    let is_journal = IS_JOURNAL.get_or_init(|| {
+        let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+        let file = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+        let meta = file.and_then(|file| file.metadata());
+        meta.is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
+    });
+    is_journal.then(|| format!("<{}>", level as u8))
+}
+
+/// One line to the operator, at this level. Control characters come out
+/// escaped.
+pub fn at(level: Level, text: impl fmt::Display) {
+    queue::put(Message::new(level, printable(&text.to_string())));
+}
+
+/// One line that says that all is well, or what was asked.
+pub fn say(text: impl fmt::Display) {
+    at(Level::Notice, text);
+}
+
+/// The same with several lines, which stay together.
+pub fn say_lines(text: String) {
+    queue::put(Message::new(Level::Notice, printable_lines(text)));
+}
+
+/// One line about a server or a connection that has failed.
+pub fn warn(text: impl fmt::Display) {
+    at(Level::Warning, text);
+}
+
+/// One line about what pen itself cannot do.
+pub fn error(text: impl fmt::Display) {
+    at(Level::Error, text);
+}
+
+/// A line for those who asked for it with `-d`; made only if wanted.
+pub fn debug(level: u32, text: impl FnOnce() -> String) {
+    if debugging(level) {
+        at(if level > 1 { Level::Debug } else { Level::Info }, text());
+    }
+}
+
+/// Whether a character does something to what is shown around it: ends a line,
+/// moves or colours, or turns the direction of writing.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Replaces control characters, as what a stranger sent may be in the text.
+pub fn printable(text: &str) -> String {
+    escaped(text, is_harmful)
+}
+
+/// The same for a text of several lines.
+pub fn printable_lines(text: String) -> String {
+    let is_harmful = |c| c != '\n' && is_harmful(c);
+    match text.contains(is_harmful) {
+        true => escaped(&text, is_harmful),
+        false => text,
+    }
+}
+
+fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c) {
+            _ if !is_harmful(c) => out.push(c),
+            code @ ..=0xff => drop(write!(out, "\\x{code:02x}")),
+            code => drop(write!(out, "\\u{{{code:x}}}")),
+        }
+    }
+    out
+}
+
+/// A line of somebody else's log, with dots for what could make it look like
+/// another one. Tabs stay, and a CR at its end.
+pub fn harmless(line: &[u8]) -> Cow<'_, [u8]> {
+    let (text, end) = match line {
+        [text @ .., b'\r'] => (text, &b"\r"[..]),
+        text => (text, &b""[..]),
+    };
+    if text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+        return line.into();
+    }
+    let mut out = Vec::with_capacity(line.len());
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let c = if c != '\t' && is_harmful(c) { '.' } else { c };
+            out.extend(c.encode_utf8(&mut [0; 4]).bytes());
+        }
+        // In Latin-1 there are control characters, too.
+        let bytes = chunk.invalid().iter();
+        out.extend(bytes.map(|byte| match byte {
+            0x80..=0x9f => b'.',
+            byte => *byte,
+        }));
+    }
+    out.extend_from_slice(end);
+    out.into()
+}
+
+/// Most lines in a second of those that strangers can cause.
+const SELDOM: u32 = 10;
+
+struct Seldom {
+    second: Option<Instant>,
+    said: u32,
+    unsaid: u64,
+}
+
+static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom { second: None, said: 0, unsaid: 0 });
+
+/// A line that a flood of connections could repeat without end: only some a
+/// second are said, and then how many were not.
+pub fn say_seldom(text: impl fmt::Display) {
+    let unsaid = {
+        let mut seldom = crate::lock(&SELDOM_SAID);
+        let now = Instant::now();
+        let fresh = seldom
+            .second
+            .is_none_or(|start| now.saturating_duration_since(start) >= Duration::from_secs(1));
+        if fresh {
+            seldom.second = Some(now);
+            seldom.said = 0;
+        }
+        if seldom.said >= SELDOM {
+            seldom.unsaid += 1;
+            return;
+        }
+        seldom.said += 1;
+        std::mem::take(&mut seldom.unsaid)
+    };
+    if unsaid > 0 {
+        warn(format_args!("{unsaid} more messages like these were left out"));
+    }
+    warn(text);
+}
+
+/// How often something that goes on is said.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// Something that goes on: it is said when it begins, and then once a minute.
+#[derive(Debug, Default)]
+pub struct Trouble(Option<Instant>);
+
+impl Trouble {
+    /// Whether it would be said now.
+    pub fn is_due(&self) -> bool {
+        self.0.is_none_or(|said| said.elapsed() >= MINUTE)
+    }
+
+    /// It goes on.
+    pub fn say(&mut self, text: impl fmt::Display) {
+        if self.is_due() {
+            self.0 = Some(Instant::now());
+            warn(text);
+        }
+    }
+}
+
+/// One connection is lost, and why.
+pub fn drop_line(text: impl fmt::Display) {
+    say_seldom(format_args!("drop: {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("a\x1b[1m\nb\u{85}é"), "a\\x1b[1m\\x0ab\\x85é");
+    }
+
+    #[test]
+    fn what_turns_a_line_around_is_escaped() {
+        assert_eq!(printable("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
+        let lines = |text: &str| printable_lines(text.to_owned());
+        assert_eq!(lines("a\nb\n"), "a\nb\n");
+        assert_eq!(lines("a\x1b\nb\r\n"), "a\\x1b\nb\\x0d\n");
+    }
+
+    #[test]
+    fn lines_of_others_are_made_harmless() {
+        for (line, want) in [
+            (&b"a\tb c\r"[..], &b"a\tb c\r"[..]),
+            (b"a\rb\x1b[1m\0\x7f\r", b"a.b.[1m..\r"),
+            ("caf\u{e9} \u{85}\u{202e}x".as_bytes(), "caf\u{e9} ..x".as_bytes()),
+            (b"caf\xe9 \x9b1m", b"caf\xe9 .1m"),
+            (b"", b""),
+        ] {
+            assert_eq!(*harmless(line), *want);
+        }
+    }
+
+    #[test]
+    fn a_timestamp_has_its_form() {
+        let text = timestamp(86_400 * 365);
+        assert_eq!(text.len(), 19, "{text}");
+        assert!(text.starts_with("197"), "{text}");
+    }
+}

@@ -1,0 +1,193 @@
+//! What every daemon of this package does as a process: say why it could not
+//! start, go into the background, give up its privileges, keep a pid file.
+//!
+//! Everything that can fail at the start does so before the parent leaves,
+//! with a `fatal:` line on standard error and status 1. What a daemon opens,
+//! and when, is its own.
+
+use crate::sys::files::{self, Spot};
+use crate::sys::message::{self, Level};
+use crate::sys::users::User;
+use crate::sys::{self, Side};
+use std::ffi::CStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long the end may take: a request log on a disk that hangs has 2 seconds
+/// of them.
+const ENDING: Duration = Duration::from_secs(3);
+/// The stack of the thread that ends.
+const STACK: usize = 128 * 1024;
+
+/// Open (2): too many open files in this process. The same everywhere.
+const EMFILE: i32 = 24;
+
+/// The end of `main`: what went wrong, on standard error, and the status. An
+/// empty text has been said before.
+pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
+    let Err(why) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let out_of_files = io::Error::from_raw_os_error(EMFILE).to_string();
+    for line in why.lines() {
+        let remedy = if line.contains(&out_of_files) { "; see ulimit -n" } else { "" };
+        let line = message::printable(line) + remedy;
+        let prefix = message::journal_prefix(Level::Error).unwrap_or_default();
+        let _ = writeln!(std::io::stderr(), "{prefix}{program}: fatal: {line}");
+    }
+    ExitCode::FAILURE
+}
+
+/// Does what is left to do before the process ends, and waits until the last
+/// messages are written, 3 seconds at most: a disk, a terminal or a system log
+/// may hang, so this is done by a thread of its own. `None` if the work is not
+/// done by then.
+pub fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let limit = Instant::now() + ENDING;
+    let (done, result) = mpsc::sync_channel(1);
+    let work = move || {
+        let _ = done.send(work());
+        message::flush();
+        drop(done);
+    };
+    // Without a thread the work is dropped, with what it has to give back.
+    sys::start_thread(STACK, work).ok()?;
+    let value = result.recv_timeout(ENDING).ok();
+    // Nothing more comes; this ends when the thread does.
+    let _ = result.recv_timeout(limit.saturating_duration_since(Instant::now()));
+    value
+}
+
+/// To standard output. A reader that left early is no error.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// The process that started this one and waits to hear how the start went, if
+/// this one is to be in the background.
+pub struct Parent(Option<Waiting>);
+
+struct Waiting {
+    line: UnixStream,
+    null: File,
+}
+
+/// Goes into the background, unless it is to stay in the foreground, and runs.
+/// The working directory stays, so that relative paths keep their meaning.
+pub fn start(
+    foreground: bool,
+    run: impl FnOnce(Parent) -> Result<(), String>,
+) -> Result<(), String> {
+    if foreground {
+        return run(Parent(None));
+    }
+    let cannot = |e| format!("cannot go into the background: {e}");
+    // Opened here, as it may be out of sight after chroot.
+    let null = match OpenOptions::new().read(true).write(true).open("/dev/null") {
+        // In a jail. One end of a pair is as silent, and refuses what is written.
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let (null, _) = UnixStream::pair().map_err(cannot)?;
+            Ok(File::from(OwnedFd::from(null)))
+        }
+        result => result.map_err(|e| format!("/dev/null: {e}")),
+    }?;
+    let (mut parent, line) = UnixStream::pair().map_err(cannot)?;
+    match sys::split().map_err(cannot)? {
+        Side::Child => {
+            drop(parent);
+            sys::new_session().map_err(cannot)?;
+            let end = line.try_clone().map_err(cannot)?;
+            let result = run(Parent(Some(Waiting { line, null })));
+            if result.is_err() {
+                // Until this process ends, so that the parent does not leave
+                // before the reason is written.
+                std::mem::forget(end);
+            }
+            result
+        }
+        Side::Parent => {
+            drop(line);
+            // One byte: it runs. None: it has said why not.
+            let ready = parent.read_exact(&mut [0]).is_ok();
+            std::process::exit(if ready { 0 } else { 1 })
+        }
+    }
+}
+
+impl Parent {
+    /// Connects to the system log if that is where messages will go. Before
+    /// chroot.
+    pub fn open_syslog(&self, program: &'static CStr) {
+        if self.0.is_some() {
+            sys::open_syslog(program);
+        }
+    }
+
+    /// Lets the parent leave. From now on messages go to the system log, and
+    /// standard input, output and error are /dev/null.
+    pub fn release(self) -> Result<(), String> {
+        let Some(Waiting { mut line, null }) = self.0 else {
+            return Ok(());
+        };
+        let gone = |e| format!("cannot report to the starting process: {e}");
+        message::use_syslog();
+        sys::replace_stdio(&null).map_err(gone)?;
+        line.write_all(&[1]).map_err(gone)
+    }
+}
+
+/// The root is changed while that is still allowed.
+pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
+    files::know_root();
+    if let Some(jail) = jail {
+        std::os::unix::fs::chroot(jail)
+            .and_then(|()| std::env::set_current_dir("/"))
+            .map_err(|e| format!("-j {}: cannot change the root: {e}", jail.display()))?;
+    }
+    if let Some(user) = user {
+        sys::become_user(user.uid, user.gid, &user.groups)
+            .map_err(|e| format!("-u: cannot become user {}: {e}", user.uid))?;
+        message::debug(1, || format!("running as user {}", user.uid));
+    }
+    Ok(())
+}
+
+/// The file with the process number; dropping it removes the file, unless
+/// another process has written its own number there.
+pub struct PidFile {
+    path: PathBuf,
+    /// Where it is, whatever has become of the path. Nothing if it is none that
+    /// should go: a device, a pipe.
+    spot: Option<Spot>,
+}
+
+impl PidFile {
+    /// Writes the pid as digits, without a newline.
+    pub fn write(path: &Path) -> Result<PidFile, String> {
+        let cannot = |e| format!("-p {}: cannot write the pid: {e}", path.display());
+        let (spot, mut file) = files::in_place(path).map_err(cannot)?;
+        let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
+        // Gone again if this goes wrong:
+        let this = PidFile { path: path.to_owned(), spot: Some(spot).filter(|_| is_file) };
+        let pid = std::process::id().to_string();
+        file.write_all(pid.as_bytes()).map_err(cannot)?;
+        Ok(this)
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let ours = std::process::id().to_string();
+        let spot = self.spot.take().filter(|spot| spot.has(ours.as_bytes()));
+        if let Some(Err(e)) = spot.as_ref().map(Spot::remove) {
+            let path = self.path.display();
+            message::error(format_args!("{path}: cannot remove the pid file: {e}"));
+        }
+    }
+}
