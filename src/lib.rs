@@ -2,54 +2,61 @@
 //!
 //! # The way of a connection
 //!
-//! [`listen`] takes a slot (and waits when all are in use), accepts and hands
-//! the client to a thread of [`workers`]. There [`session`] asks the client
-//! table ([`client`]) which server it was on, lets [`server`] and [`balance`]
-//! name the candidates in order, and [`connect`]s to the first that answers; a
-//! failure blacklists that server. Then [`relay`] copies, each direction on a
-//! thread of its own, until both have ended. What the connection held - its
-//! sockets, its place on the server, its slot - is given back by dropping the
-//! [`session::Connection`], whichever thread is last and whatever happened.
+//! 1. [`proxy::listener`] takes a slot and a thread (clients wait in the kernel
+//!    while these are not to be had), accepts, and hands the client to a thread
+//!    of [`proxy::workers`].
+//! 2. [`proxy::connection`] asks the client table ([`pool::clients`]) which server
+//!    the client was on, and the [`pool::server::Search`] for the candidates: that
+//!    server, then those that [`pool::choice`] names.
+//! 3. [`proxy::connect`] connects to the first one that answers. A failure
+//!    blacklists a server.
+//! 4. [`proxy::relay`] copies, each direction on a thread of its own, until both
+//!    have ended.
+//! 5. Sockets, the place on the server and the slot are given back when the
+//!    [`proxy::connection::Connection`] is dropped, whichever thread is last and
+//!    whatever happened.
 //!
 //! With `-U` [`udp`] receives all clients' datagrams on one thread. What one
-//! client's port sends is a flow ([`flows`]): a connection like the others, but
-//! for a thread that passes on the server's answers alone.
+//! client's port sends is a flow ([`udp::flows`]): a connection like the others,
+//! with one thread, which passes on the server's answers.
+//!
+//! # The way of a command
+//!
+//! [`control::port`], the web interface, `-O` and configuration files
+//! ([`control::config`]) hand over lines. [`control::parse`] makes a command of a
+//! line by the one table, [`control::table`]; [`control::transaction`] carries out
+//! what changes settings and servers, in one step; [`control::commands`] what
+//! shows or does something else.
 //!
 //! # The rooms
 //!
-//! | what | where |
+//! Each uses those above it, and nothing below.
+//!
+//! | room | what is there |
 //! |---|---|
-//! | start order, signals, the end | [`daemon`], [`process`], [`users`] |
-//! | options and operands | [`options`], [`args`], [`addr`] |
-//! | what can be set | [`settings`], [`acl`] |
-//! | control commands: a line to a `Command`, what it changes, what it shows, the port | [`command`], [`transaction`], [`control`], [`control_socket`] |
-//! | configuration files; how files are written where others can write, too | [`config`], [`files`] |
-//! | X-Forwarded-For | [`http`] |
-//! | UDP: datagrams both ways; which belong together; who waits | [`udp`], [`flows`], [`crowd`] |
-//! | servers that are pen itself | [`loops`] |
-//! | who may have how many descriptors; how much memory there is | [`budget`], [`cgroup`] |
-//! | who is connected, who is idle, why they end | [`connections`], [`idle`], [`ending`] |
-//! | what is known at a moment; how scripts see it | [`facts`], [`report`] |
-//! | the web interface | [`web`] |
-//! | who comes in by its door and the control port's | [`visitors`] |
-//! | what all threads share | [`state`] |
-//! | messages, request log, counters | [`message`], [`log`], [`stats`] |
-//! | connections without clients | [`idlers`] |
-//! | the control client | [`penctl`] |
-//! | one log for several web servers | [`penlog`], [`penlogd`] |
-//! | the web servers' logs with pen's clients in them | [`mergelogs`] |
-//! | requests as logs have them; dates in UTC | `request_text`, `date` |
-//! | system calls | [`sys`], the only room where the compiler has to trust us |
+//! | [`sys`] | The machine: system calls (all `unsafe` code is in `sys.rs`), addresses and names, files, processes, users, messages. |
+//! | [`getopt`] | Options told from operands, for all five programs. |
+//! | [`logs`] | The programs `penlog`, `penlogd` and `mergelogs`. |
+//! | [`pool`] | Which server: access lists, the client table, the server table, the choice. No I/O. |
+//! | [`settings`] | What can be set, with defaults and units. |
+//! | [`http`] | X-Forwarded-For in a stream of requests. No I/O. |
+//! | [`proxy`], [`udp`] | Connections from accept to close; datagrams. |
+//! | [`report`] | What is known at a moment, and the texts that scripts read. |
+//! | [`control`] | Commands, configuration files, the control port. |
+//! | [`web`] | The web interface. |
+//! | [`options`] | The command line. |
+//! | [`start`] | The order of the start, signals, the end. |
+//! | [`penctl`] | The program `penctl`. |
 //!
 //! # Invariants
 //!
 //! * No lock is held across I/O, a name look-up or another thread's work.
 //! * No two locks are held at once, so there is no lock order to get wrong.
 //! * Settings and servers are under one lock: what a command or a file changes
-//!   changes in one step, see [`transaction`], and a server is chosen by the
+//!   changes in one step ([`control::transaction`]), and a server is chosen by the
 //!   settings that belong to it.
-//! * Counts (connections on a server, slots in use) are changed by guards
-//!   alone: [`server::Lease`], [`connections::Slot`].
+//! * Counts (connections on a server, slots in use) are changed by guards alone:
+//!   [`pool::server::Lease`], [`proxy::slots::Slot`].
 //! * Nothing that a client, a server, a file or the network sends can panic.
 //! * Threads are started after the fork and after the user is changed.
 

@@ -34,7 +34,7 @@ pub enum Output {
 
 impl Output {
     /// Opens a log, or opens it again after rotation. Names may be looked up; a
-    /// pipe is waited for if it `may_wait` ([`files::append`]).
+    /// pipe is waited for if it `may_wait` ([`crate::sys::files::append`]).
     pub fn open(target: &LogTarget, may_wait: bool) -> Result<Output, String> {
         match target {
             LogTarget::Network(word) => network(word).map(Output::Network),

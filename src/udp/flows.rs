@@ -81,7 +81,7 @@ impl Flow {
         }
     }
 
-    /// A datagram came or went, at this moment by [`Flows::now`].
+    /// A datagram came or went, at this moment by the clock of [`Flows`].
     pub fn touch(&self, now: u64) {
         self.touched.set(now);
     }
