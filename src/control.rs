@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod edit;
 pub mod parse;
 pub mod port;
 pub mod table;

@@ -6,7 +6,7 @@
 //!    while these are not to be had), accepts, and hands the client to a thread
 //!    of [`proxy::workers`].
 //! 2. [`proxy::connection`] asks the client table ([`pool::clients`]) which server
-//!    the client was on, and the [`pool::server::Search`] for the candidates: that
+//!    the client was on, and the [`proxy::search::Search`] for the candidates: that
 //!    server, then those that [`pool::choice`] names.
 //! 3. [`proxy::connect`] connects to the first one that answers. A failure
 //!    blacklists a server.
@@ -56,7 +56,7 @@
 //!   changes in one step ([`control::transaction`]), and a server is chosen by the
 //!   settings that belong to it.
 //! * Counts (connections on a server, slots in use) are changed by guards alone:
-//!   [`pool::server::Lease`], [`proxy::slots::Slot`].
+//!   [`proxy::search::Lease`], [`proxy::slots::Slot`].
 //! * Nothing that a client, a server, a file or the network sends can panic.
 //! * Threads are started after the fork and after the user is changed.
 

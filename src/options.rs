@@ -2,9 +2,9 @@
 //! text come, and what they make of a pen before it starts.
 
 use crate::control::commands;
+use crate::control::edit::Edit;
 use crate::control::parse::{self, Command, Timer};
 use crate::getopt;
-use crate::pool::server::edit::Edit;
 use crate::proxy::shared::{Pen, Phase};
 use crate::settings::Settings;
 use crate::sys::addr::{self, ServerSpec};

@@ -5,4 +5,5 @@ pub mod acl;
 pub mod choice;
 pub mod clients;
 pub mod counter;
+pub mod request;
 pub mod server;

@@ -10,6 +10,8 @@ pub mod listener;
 pub mod log;
 pub mod loops;
 pub mod relay;
+pub mod search;
+pub mod servers;
 pub mod shared;
 pub mod slots;
 #[cfg(test)]

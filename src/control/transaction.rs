@@ -9,12 +9,12 @@
 //!
 //! A file with an error changes nothing: it is given up before the second step.
 
+use super::edit::{Edit, LONGEST};
 use crate::control::commands;
 use crate::control::parse::{Command, Timer};
 use crate::control::visitors;
 use crate::pool::choice::Target;
 use crate::pool::server::Server;
-use crate::pool::server::edit::{Edit, LONGEST};
 use crate::proxy::listener::Listener;
 use crate::proxy::log::connections::ConnLog;
 use crate::proxy::log::{Destination, Output};

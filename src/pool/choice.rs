@@ -1,7 +1,8 @@
 //! Which server a new connection goes to, and which come next. Pure: the
 //! caller has the server table, its lock and the clock.
 
-use crate::pool::server::{Request, Server};
+use super::request::Request;
+use super::server::Server;
 use hash::Score;
 use std::time::Instant;
 

@@ -1,14 +1,10 @@
-//! The server table: addresses, limits, who is down, who has how many
-//! connections. [`search`] takes places on servers from it.
+//! One server: its address and limits, whether it is up, what it has served.
 
-use crate::pool::choice::{Target, Turns, hash};
-use crate::pool::counter::Traffic;
-use crate::settings::Settings;
+use super::choice::hash;
+use super::counter::Traffic;
 use crate::sys::addr::{self, Host, ServerSpec};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-pub mod edit;
 
 /// One server.
 #[derive(Debug)]
@@ -174,18 +170,49 @@ impl Server {
     }
 
     /// Whether somebody wants it left alone now.
-    fn is_drained(&self, now: Instant) -> bool {
+    pub fn is_drained(&self, now: Instant) -> bool {
         self.drained && !self.blacklist_left(now).is_zero()
     }
 
     /// Whether it is down or has not shown since that it is back.
-    fn is_suspect(&self) -> bool {
+    pub fn is_suspect(&self) -> bool {
         self.blacklisted.is_some() && !self.drained
     }
 
     /// Whether another client is finding out if it is back.
-    fn is_probed(&self, now: Instant) -> bool {
+    pub fn is_probed(&self, now: Instant) -> bool {
         self.is_suspect() && self.probed_until.is_some_and(|end| end > now)
+    }
+
+    /// Until when it was left alone, if no connect has succeeded since.
+    pub fn blacklisted(&self) -> Option<Instant> {
+        self.blacklisted
+    }
+
+    /// Whoever connects now is to show whether it is back, unless that is known
+    /// or another client is about to. Until when that is known at the latest.
+    ///
+    /// Every address gets its time, `timeout`, and whoever finds out gets some to
+    /// say so. A UDP server that has refused nothing until then is taken for one
+    /// that never answers.
+    pub fn probe(&mut self, timeout: Duration, now: Instant) -> Option<Instant> {
+        if !self.is_suspect() || !self.is_available(now) || self.probed_until.is_some() {
+            return None;
+        }
+        let addresses = match &*self.host {
+            Host::Inet(all) => u32::try_from(all.len()).unwrap_or(u32::MAX),
+            Host::Unix(_) | Host::Empty => 1,
+        };
+        self.probed_until = now.checked_add(timeout.saturating_mul(addresses.saturating_add(1)));
+        self.probed_until
+    }
+
+    /// The connect of a [`Server::probe`] has shown nothing, neither way: the next
+    /// client is to try.
+    pub fn give_up_probe(&mut self, probe: Instant, now: Instant) {
+        if self.probed_until == Some(probe) && probe > now {
+            self.probed_until = None;
+        }
     }
 
     /// Blacklists it until then, as it failed.
@@ -219,64 +246,9 @@ impl Server {
 
     /// Full: at the soft limit, for those who were here last time at the hard
     /// limit too.
-    fn is_full(&self, was_here: bool) -> bool {
+    pub fn is_full(&self, was_here: bool) -> bool {
         self.max != 0
             && self.connections >= self.max
             && (!was_here || self.connections >= self.hard)
     }
 }
-
-/// All servers. One lock, held for moments.
-#[derive(Debug, Default)]
-pub struct Servers(Mutex<Table>);
-
-/// What the lock guards.
-#[derive(Debug, Default)]
-pub struct Table {
-    /// The regular servers, by index.
-    pub servers: Vec<Server>,
-    /// The server of last resort.
-    pub emergency: Option<Server>,
-    /// Where denied clients go.
-    pub abuse: Option<Server>,
-    /// The settings in force. They are under the same lock, so that nobody
-    /// chooses among new servers by old settings, or the other way round.
-    pub settings: Arc<Settings>,
-    turns: Turns,
-}
-
-impl Table {
-    /// The server at a target, if there is one.
-    pub fn get_mut(&mut self, target: Target) -> Option<&mut Server> {
-        match target {
-            Target::Server(index) => self.servers.get_mut(index),
-            Target::Emergency => self.emergency.as_mut(),
-            Target::Abuse => self.abuse.as_mut(),
-        }
-    }
-
-    /// Makes the table reach to `index`; new slots get this port.
-    pub fn fill(&mut self, index: usize, port: u16) {
-        while self.servers.len() <= index {
-            self.servers.push(Server::empty(port));
-        }
-    }
-
-    /// The server chosen last in turn.
-    pub fn cursor(&self) -> usize {
-        self.turns.chosen.unwrap_or(0)
-    }
-}
-
-impl Servers {
-    /// The table under its lock, for reading and changing it.
-    pub fn table(&self) -> std::sync::MutexGuard<'_, Table> {
-        crate::lock(&self.0)
-    }
-}
-
-mod search;
-pub use search::{Lease, Request, Search};
-
-#[cfg(test)]
-mod tests;

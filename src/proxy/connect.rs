@@ -4,8 +4,8 @@
 //! A UDP socket connects at once and says nothing about the server; it makes
 //! the kernel deliver that server's datagrams and refusals, and no others.
 
+use super::search::Lease;
 use crate::pool::clients::Client;
-use crate::pool::server::Lease;
 use crate::proxy::loops;
 use crate::settings::Settings;
 use crate::sys::addr::{Endpoint, Host};

@@ -1,11 +1,12 @@
 //! One TCP or Unix-socket connection, from accept to close, read from top to
 //! bottom. Bytes are [`crate::proxy::relay`]'s.
 
+use super::search::{Lease, Search};
 use crate::http::Exchange;
 use crate::pool::choice::Target;
 use crate::pool::clients::{Client, Visit};
 use crate::pool::counter::{Counter, Traffic};
-use crate::pool::server::{Lease, Request, Search};
+use crate::pool::request::Request;
 use crate::proxy::connect::{self, Stream};
 use crate::proxy::ending::{Ending, Reason};
 use crate::proxy::idle::Seen;

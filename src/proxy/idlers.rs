@@ -2,9 +2,10 @@
 //! a server which starts slowly is awake when somebody comes. Each is a thread
 //! that connects, waits for the server to close, and connects again.
 
+use super::search::Search;
 use crate::pool::choice::Modes;
 use crate::pool::clients::Client;
-use crate::pool::server::{Request, Search};
+use crate::pool::request::Request;
 use crate::proxy::connect::{self, Stream};
 use crate::proxy::shared::Pen;
 use crate::sys::{self, Kind};

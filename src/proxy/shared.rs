@@ -1,8 +1,8 @@
 //! The one shared state: everything that threads have in common.
 
+use super::servers::Servers;
 use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
-use crate::pool::server::Servers;
 use crate::proxy::idle::IdleWatch;
 use crate::proxy::idlers::Idlers;
 use crate::proxy::limits::{Budget, Spare};

@@ -1,9 +1,12 @@
 //! Many threads at once on the tables that all connections share. What must
 //! hold is looked at while they run, and again when all is over.
 
+use super::search::Search;
+use super::servers::Servers;
 use crate::pool::choice::{Modes, Target};
 use crate::pool::clients::{Client, ClientTable};
-use crate::pool::server::{Request, Search, Server, Servers};
+use crate::pool::request::Request;
+use crate::pool::server::Server;
 use crate::proxy::slots::Connections;
 use crate::sys::addr;
 use std::collections::HashSet;

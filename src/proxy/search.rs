@@ -2,57 +2,16 @@
 //! server: this counts from the moment a connect is tried until the connection
 //! is gone, whatever way it goes.
 
-use super::{Server, Servers, Table};
-use crate::pool::acl::Acl;
-use crate::pool::choice::{self, Modes, Target};
-use crate::pool::clients::Client;
+use super::servers::{Servers, Table};
+use crate::pool::choice::{self, Target};
 use crate::pool::counter::Traffic;
+use crate::pool::request::Request;
+use crate::pool::server::Server;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// What is known of a connection when a server is wanted for it.
-pub struct Request<'a> {
-    /// Whose it is.
-    pub client: Client,
-    /// The client's port.
-    pub port: u16,
-    /// The regular server that the client was on last.
-    pub last: Option<usize>,
-    /// The switches in force.
-    pub modes: &'a Modes,
-    /// The access lists in force.
-    pub acls: &'a [Acl],
-    /// How long a connect to one address may take.
-    pub timeout: Duration,
-    /// Servers that the client has a UDP flow on: never full for it.
-    pub on: &'a [Target],
-    /// Servers that have refused already.
-    pub not: &'a [Target],
-}
-
-impl Request<'_> {
-    /// Whether a server may be tried that is up: one that has an address and a
-    /// port, is not full, whose own list permits the client, and that has not
-    /// refused already.
-    fn admits(&self, target: Target, server: &Server) -> bool {
-        let was_here = target == self.last.map_or(Target::Abuse, Target::Server);
-        // The abuse server is there for those who are denied.
-        let denied = target != Target::Abuse
-            && self.acls.get(server.acl).is_some_and(|acl| !acl.permits(self.client));
-        let full = server.is_full(was_here) && !self.on.contains(&target);
-        !server.is_empty() && !full && !denied && !self.not.contains(&target)
-    }
-
-    /// Whether a server is up, as far as this client is concerned. Somebody who
-    /// may go nowhere else need not wait until another has probed it.
-    fn finds_up(&self, target: Target, server: &Server, now: Instant) -> bool {
-        let passes = server.is_probed(now) && !self.modes.stubborn && !self.on.contains(&target);
-        server.is_available(now) && !passes
-    }
-}
 
 /// How far a search has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -182,7 +141,7 @@ impl Search {
                             && server.is_suspect()
                             && request.admits(Target::Server(*index), server)
                     });
-                    let first = left.min_by_key(|(_, server)| server.blacklisted)?;
+                    let first = left.min_by_key(|(_, server)| server.blacklisted())?;
                     return Some(Target::Server(first.0));
                 }
                 Stage::Abuse => {
@@ -227,8 +186,8 @@ pub struct Lease {
     /// Taken because no regular server was available: the emergency server,
     /// or one that is blacklisted.
     last_resort: bool,
-    /// This connect is to show whether the server is back: what the server's
-    /// `probed_until` was set to.
+    /// What [`Server::probe`] said, if this connect is to show whether the server
+    /// is back.
     probe: Option<Instant>,
 }
 
@@ -238,9 +197,8 @@ impl Drop for Lease {
         let mut table = self.servers.table();
         if let Some(server) = table.get_mut(self.target) {
             server.connections = server.connections.saturating_sub(1);
-            // It has shown nothing, neither way: the next one is to try.
-            if self.probe.is_some() && self.probe == server.probed_until && self.probe > now {
-                server.probed_until = None;
+            if let (Some(probe), Some(now)) = (self.probe, now) {
+                server.give_up_probe(probe, now);
             }
         }
     }
@@ -257,26 +215,14 @@ impl Lease {
     ) -> Lease {
         server.connections += 1;
         server.connects = server.connects.wrapping_add(1);
-        let mut probe = None;
-        if server.is_suspect() && server.is_available(now) && server.probed_until.is_none() {
-            // Every address gets its time, and whoever finds out gets some to
-            // say so. A UDP server that has refused nothing until then is taken
-            // for one that never answers.
-            let addresses = match &*server.host {
-                Host::Inet(all) => u32::try_from(all.len()).unwrap_or(u32::MAX),
-                Host::Unix(_) | Host::Empty => 1,
-            };
-            let times = addresses.saturating_add(1);
-            probe = now.checked_add(request.timeout.saturating_mul(times));
-            server.probed_until = probe;
-        }
+        let probe = server.probe(request.timeout, now);
         Lease {
             servers: Arc::clone(servers),
             target,
             host: Arc::clone(&server.host),
             port: server.port,
             traffic: Arc::clone(&server.traffic),
-            was_down: server.blacklisted.is_some(),
+            was_down: server.blacklisted().is_some(),
             last_resort,
             probe,
         }
@@ -367,3 +313,6 @@ impl Lease {
         news
     }
 }
+
+#[cfg(test)]
+mod tests;

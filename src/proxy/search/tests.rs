@@ -4,6 +4,7 @@ use super::*;
 use crate::pool::acl::Acl;
 use crate::pool::choice::Modes;
 use crate::pool::clients::Client;
+use crate::pool::server::State;
 
 fn servers(words: &[&str]) -> Arc<Servers> {
     let servers = Arc::new(Servers::default());

@@ -1,7 +1,7 @@
 //! What is to be changed in one server's place in the table.
 
-use super::Server;
-use crate::control::parse::Change;
+use super::parse::Change;
+use crate::pool::server::Server;
 use crate::sys::addr::{self, Host, ServerSpec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

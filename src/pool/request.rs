@@ -1,0 +1,48 @@
+//! A server that is wanted for a connection, and whether one will do.
+
+use super::acl::Acl;
+use super::choice::{Modes, Target};
+use super::clients::Client;
+use super::server::Server;
+use std::time::{Duration, Instant};
+
+/// What is known of a connection when a server is wanted for it.
+pub struct Request<'a> {
+    /// Whose it is.
+    pub client: Client,
+    /// The client's port.
+    pub port: u16,
+    /// The regular server that the client was on last.
+    pub last: Option<usize>,
+    /// The switches in force.
+    pub modes: &'a Modes,
+    /// The access lists in force.
+    pub acls: &'a [Acl],
+    /// How long a connect to one address may take.
+    pub timeout: Duration,
+    /// Servers that the client has a UDP flow on: never full for it.
+    pub on: &'a [Target],
+    /// Servers that have refused already.
+    pub not: &'a [Target],
+}
+
+impl Request<'_> {
+    /// Whether a server may be tried that is up: one that has an address and a
+    /// port, is not full, whose own list permits the client, and that has not
+    /// refused already.
+    pub fn admits(&self, target: Target, server: &Server) -> bool {
+        let was_here = target == self.last.map_or(Target::Abuse, Target::Server);
+        // The abuse server is there for those who are denied.
+        let denied = target != Target::Abuse
+            && self.acls.get(server.acl).is_some_and(|acl| !acl.permits(self.client));
+        let full = server.is_full(was_here) && !self.on.contains(&target);
+        !server.is_empty() && !full && !denied && !self.not.contains(&target)
+    }
+
+    /// Whether a server is up, as far as this client is concerned. Somebody who
+    /// may go nowhere else need not wait until another has probed it.
+    pub fn finds_up(&self, target: Target, server: &Server, now: Instant) -> bool {
+        let passes = server.is_probed(now) && !self.modes.stubborn && !self.on.contains(&target);
+        server.is_available(now) && !passes
+    }
+}

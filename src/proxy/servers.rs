@@ -1,0 +1,57 @@
+//! The server table that all threads share, and the settings: one lock, held for
+//! moments.
+
+use crate::pool::choice::{Target, Turns};
+use crate::pool::server::Server;
+use crate::settings::Settings;
+use std::sync::{Arc, Mutex};
+
+/// All servers. One lock, held for moments.
+#[derive(Debug, Default)]
+pub struct Servers(Mutex<Table>);
+
+/// What the lock guards.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// The regular servers, by index.
+    pub servers: Vec<Server>,
+    /// The server of last resort.
+    pub emergency: Option<Server>,
+    /// Where denied clients go.
+    pub abuse: Option<Server>,
+    /// The settings in force. They are under the same lock, so that nobody
+    /// chooses among new servers by old settings, or the other way round.
+    pub settings: Arc<Settings>,
+    /// Where the choice in turn stands.
+    pub(super) turns: Turns,
+}
+
+impl Table {
+    /// The server at a target, if there is one.
+    pub fn get_mut(&mut self, target: Target) -> Option<&mut Server> {
+        match target {
+            Target::Server(index) => self.servers.get_mut(index),
+            Target::Emergency => self.emergency.as_mut(),
+            Target::Abuse => self.abuse.as_mut(),
+        }
+    }
+
+    /// Makes the table reach to `index`; new slots get this port.
+    pub fn fill(&mut self, index: usize, port: u16) {
+        while self.servers.len() <= index {
+            self.servers.push(Server::empty(port));
+        }
+    }
+
+    /// The server chosen last in turn.
+    pub fn cursor(&self) -> usize {
+        self.turns.chosen.unwrap_or(0)
+    }
+}
+
+impl Servers {
+    /// The table under its lock, for reading and changing it.
+    pub fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        crate::lock(&self.0)
+    }
+}
