@@ -119,7 +119,7 @@ fn side_doors<'a>(
     settings: &'a Settings,
 ) -> impl Iterator<Item = (&'static str, &'a str, &'a Door)> {
     let doors =
-        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web.door)];
+        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web_door)];
     doors.into_iter().filter_map(|(what, word, door)| Some((what, word.as_deref()?, door)))
 }
 
@@ -322,7 +322,7 @@ impl Drop for Leftovers {
     fn drop(&mut self) {
         self.pen.door.close();
         self.pen.control_door.close();
-        self.pen.web.door.close();
+        self.pen.web_door.close();
         // And, dropped behind this, the pid file.
     }
 }

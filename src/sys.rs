@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod access;
 pub mod addr;
 pub mod cgroup;
 pub mod date;

@@ -3,134 +3,46 @@
 //!
 //! One request a connection, served as the control port's are ([`visitors`]).
 //! However many ask, they are let in one after the other ([`PACE`]) and get
-//! what was gathered a moment ago ([`facts`]), so that they cannot take more
+//! what was gathered a moment ago ([`cache`]), so that they cannot take more
 //! than a small part of the processor from the traffic.
 
 use crate::control::commands;
 use crate::control::config;
 use crate::control::visitors::{self, Desk, Visit};
 use crate::pool::clients::Client;
-use crate::proxy::listener::Door;
 use crate::proxy::shared::Pen;
-use crate::sys::addr;
+use crate::sys::access::{self, PENALTY, Secret};
 use crate::sys::message;
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-mod facts;
+mod cache;
 mod json;
 mod metrics;
+mod origin;
 mod page;
 mod reply;
 pub mod request;
-mod secret;
 mod status;
 
+use cache::Cache;
 use reply::Reply;
 use request::{Bad, Method, Request};
-pub use secret::Secret;
 
 /// The least time from one request to the next, but for a few at once.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How long a wrong password takes, of whomever.
-const PENALTY: Duration = Duration::from_secs(1);
-
 static DESK: Desk = Desk {
     name: "web",
-    door: |pen| &pen.web.door,
+    door: |pen| &pen.web_door,
     acl: |settings| settings.web_acl,
     pace: PACE,
     serve,
 };
 
-/// What the web interface has of its own.
-pub struct Web {
-    /// Where its visitors come in.
-    pub door: Door,
-    started: Instant,
-    /// The same in seconds since 1970, by the clock of then.
-    start_time: u64,
-    /// What pen's own page shows with an action. Read when pen is made, as the
-    /// random numbers may be out of sight after chroot.
-    token: Option<String>,
-    secret: Mutex<Option<Arc<Secret>>>,
-    /// When the next password is looked at.
-    next_guess: Mutex<Instant>,
-    shelf: facts::Shelf,
-}
-
-impl Web {
-    /// Closed.
-    pub fn new() -> io::Result<Web> {
-        let now = Instant::now();
-        Ok(Web {
-            door: Door::new()?,
-            started: now,
-            start_time: message::unix_time(),
-            token: secret::token().ok(),
-            secret: Mutex::default(),
-            next_guess: Mutex::new(now),
-            shelf: facts::Shelf::default(),
-        })
-    }
-
-    /// The password in a file, which is to be [`Web::protect`]ed with.
-    pub fn secret_in(&self, file: &Path) -> Result<Arc<Secret>, String> {
-        if let Some(secret) = self.secret().filter(|secret| secret.is_still_in(file)) {
-            return Ok(secret);
-        }
-        if self.token.is_none() {
-            return Err("web_password: no random numbers from /dev/urandom".to_owned());
-        }
-        Secret::read(file).map(Arc::new)
-    }
-
-    /// Allows control to who has this password, or to nobody.
-    pub fn protect(&self, secret: Option<Arc<Secret>>) {
-        *crate::lock(&self.secret) = secret;
-    }
-
-    fn secret(&self) -> Option<Arc<Secret>> {
-        crate::lock(&self.secret).clone()
-    }
-
-    /// Who may control pen from here, if anybody.
-    fn user(&self) -> Option<String> {
-        self.secret().map(|secret| secret.user.clone())
-    }
-
-    /// Whether a password is right, or when it can be looked at: a wrong one is
-    /// the only one for a second, whoever they come from, so that many at once
-    /// find it no sooner.
-    fn judge(&self, is_right: impl FnOnce() -> bool) -> Result<bool, Instant> {
-        let now = Instant::now();
-        let mut next = crate::lock(&self.next_guess);
-        if *next > now {
-            return Err(*next);
-        }
-        let is_right = is_right();
-        if !is_right {
-            *next = now + PENALTY;
-        }
-        Ok(is_right)
-    }
-}
-
-/// Whether the web interface may be here. The address, with a host.
-pub fn check(pen: &Pen, word: &str) -> Result<String, String> {
-    addr::endpoint(word)?;
-    let word = match addr::is_path(word) || word.contains(':') {
-        true => word.to_owned(),
-        false => format!("127.0.0.1:{word}"),
-    };
-    if pen.is_running() {
-        visitors::check(&pen.settings()).map_err(|why| format!("web {word}: {why}"))?;
-    }
-    Ok(word)
-}
+/// What visitors see. pen has one web interface.
+static CACHE: Cache = Cache::new();
 
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
@@ -223,18 +135,18 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
     }
     if path == "/healthz" {
         visit.has_spoken();
-        let word = facts::health(pen);
+        let word = cache::health(pen);
         let status = if word == "ok" { 200 } else { 503 };
         return Some(Reply::text(status, &format!("{word}\n")));
     }
     let settings = pen.settings();
     let place = settings.web.as_deref().unwrap_or_default();
     // What programs ask for may go by any name.
-    if path != "/metrics" && !secret::is_ours(request.host, place) {
+    if path != "/metrics" && !origin::is_ours(request.host, place) {
         let why = "this name is not pen's: use its address, or give the name to web\n";
         return Some(Reply::text(421, why));
     }
-    let secret = pen.web.secret();
+    let secret = pen.access.secret();
     if let Some(secret) = &secret {
         if !has_password(pen, visit, request, secret)? {
             let ask = "WWW-Authenticate: Basic realm=\"pen\", charset=\"UTF-8\"\r\n";
@@ -242,15 +154,15 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
         }
     }
     visit.has_spoken();
-    let facts = || pen.web.shelf.get(pen);
+    let snapshot = || CACHE.get(pen);
     Some(match (path, &secret) {
         ("/status.json", _) => {
             let clients = wanted(request.query, "clients");
             let connections = wanted(request.query, "connections");
-            let text = status::text(pen, &facts(), clients, connections);
+            let text = status::text(pen, &snapshot(), clients, connections);
             Reply::new("application/json", text)
         }
-        ("/metrics", _) => Reply::new(metrics::KIND, metrics::text(pen, &facts())),
+        ("/metrics", _) => Reply::new(metrics::KIND, metrics::text(pen, &snapshot())),
         ("/config" | "/control", None) => Reply::text(403, "no web_password, no control\n"),
         ("/config", _) => {
             let file = settings.config.as_deref().unwrap_or(Path::new("pen.cfg"));
@@ -271,7 +183,7 @@ fn has_password(pen: &Pen, visit: &Visit, request: &Request, secret: &Secret) ->
         return Some(false);
     };
     loop {
-        match pen.web.judge(|| secret.is_in(field)) {
+        match pen.access.judge(|| secret.is_in(field)) {
             Ok(true) => return Some(true),
             Ok(false) => break,
             Err(turn) => visit.drain(turn).then_some(())?,
@@ -287,7 +199,7 @@ fn wanted(query: &str, name: &str) -> usize {
     let mut pairs = query.split('&').filter_map(|pair| request::cut(pair, b'='));
     let value = pairs.find(|pair| pair.0 == name);
     let value = value.and_then(|pair| pair.1.parse().ok());
-    value.unwrap_or(FEW).min(facts::MOST)
+    value.unwrap_or(FEW).min(cache::MOST)
 }
 
 /// Clients and connections that are shown unless told otherwise.
@@ -295,15 +207,15 @@ const FEW: usize = 100;
 
 /// Carries out the control command in the body, if it comes from pen's page.
 fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) -> Reply {
-    let is_ours = |origin: &str| secret::is_from(origin, request.host);
+    let is_ours = |origin: &str| origin::is_from(origin, request.host);
     if !request.origin.is_none_or(is_ours) {
         return Reply::text(403, "a page of another origin\n");
     }
-    let token = pen.web.token.as_deref().unwrap_or_default();
-    if !request.token.is_some_and(|given| secret::same(given, token)) {
+    let token = pen.access.token.as_deref().unwrap_or_default();
+    if !request.token.is_some_and(|given| access::same(given, token)) {
         return Reply::text(403, "wrong X-Pen-Token\n");
     }
-    let Some(line) = std::str::from_utf8(body).ok().and_then(secret::one_line) else {
+    let Some(line) = std::str::from_utf8(body).ok().and_then(access::one_line) else {
         return Reply::text(400, "expected one line\n");
     };
     message::say(format_args!("{client}: web: {user}: {line}"));
@@ -311,7 +223,7 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
         Ok(reply) => Reply::text(200, &message::printable_lines(reply)),
         Err(why) => Reply::text(422, &commands::complaint(&why)),
     };
-    pen.web.shelf.empty();
+    CACHE.empty();
     reply
 }
 
@@ -324,20 +236,6 @@ mod tests {
         assert_eq!(wanted("", "clients"), FEW);
         assert_eq!(wanted("x&clients=x", "clients"), FEW);
         assert_eq!(wanted("connections=2&clients=7", "clients"), 7);
-        assert_eq!(wanted("clients=99999", "clients"), facts::MOST);
-    }
-
-    #[test]
-    fn one_wrong_password_a_second() {
-        let web = Web::new().unwrap();
-        assert_eq!([web.judge(|| true), web.judge(|| true)], [Ok(true); 2]);
-        let start = Instant::now();
-        assert_eq!(web.judge(|| false), Ok(false));
-        let next = *crate::lock(&web.next_guess);
-        assert!(next >= start + PENALTY);
-        // Not even looked at.
-        assert_eq!(web.judge(|| unreachable!()), Err(next));
-        *crate::lock(&web.next_guess) = start;
-        assert_eq!(web.judge(|| true), Ok(true));
+        assert_eq!(wanted("clients=99999", "clients"), cache::MOST);
     }
 }

@@ -22,9 +22,9 @@ use crate::proxy::loops;
 use crate::proxy::shared::Pen;
 use crate::settings::{ConnTarget, LogTarget, Settings};
 use crate::sys;
+use crate::sys::access::Secret;
 use crate::sys::addr::{self, Host};
 use crate::sys::message;
-use crate::web::{self, Secret};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -124,11 +124,13 @@ impl<'a> Transaction<'a> {
             }
             Command::Timer(timer, Some(seconds)) => check_time(*timer, *seconds)?,
             Command::Web(Some(word)) => {
-                *word = web::check(pen, word)?;
+                *word = visitors::check_web(pen, word)?;
                 self.web = Some(Asked { what: Some(word.clone()), place: place() });
             }
             Command::NoWeb => self.web = Some(Asked { what: None, place: place() }),
-            Command::WebPassword(Some(file)) => self.secret = Some(Some(pen.web.secret_in(file)?)),
+            Command::WebPassword(Some(file)) => {
+                self.secret = Some(Some(pen.access.secret_in(file)?))
+            }
             Command::NoWebPassword => self.secret = Some(None),
             _ => {}
         }
@@ -297,7 +299,7 @@ impl<'a> Transaction<'a> {
     fn use_what_was_opened(&mut self, opened: Opened) -> Vec<String> {
         let (pen, mut complaints) = (self.pen, Vec::new());
         if let Some(secret) = self.secret.take() {
-            pen.web.protect(secret);
+            pen.access.protect(secret);
         }
         match (opened.log, &self.log) {
             (Some(output), _) => complaints.extend(pen.log.switch(output).err()),
@@ -305,8 +307,8 @@ impl<'a> Transaction<'a> {
             _ => {}
         }
         match (opened.web, &self.web) {
-            (Some(listener), _) => pen.web.door.open(listener),
-            (None, Some(Asked { what: None, .. })) => pen.web.door.shut(),
+            (Some(listener), _) => pen.web_door.open(listener),
+            (None, Some(Asked { what: None, .. })) => pen.web_door.shut(),
             _ => {}
         }
         if let Some(to) = opened.conn_log {

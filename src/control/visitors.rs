@@ -12,6 +12,7 @@ use crate::proxy::shared::Pen;
 use crate::proxy::workers;
 use crate::settings::Settings;
 use crate::sys;
+use crate::sys::addr;
 use crate::sys::files::Spot;
 use crate::sys::message;
 use crate::sys::users::User;
@@ -61,6 +62,19 @@ pub fn check(settings: &Settings) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether the web interface may be here. The address, with a host.
+pub fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
+    addr::endpoint(word)?;
+    let word = match addr::is_path(word) || word.contains(':') {
+        true => word.to_owned(),
+        false => format!("127.0.0.1:{word}"),
+    };
+    if pen.is_running() {
+        check(&pen.settings()).map_err(|why| format!("web {word}: {why}"))?;
+    }
+    Ok(word)
+}
+
 /// Opens a door's listening socket. A Unix socket is for `owner` alone.
 /// Complaints begin with `what`.
 ///
@@ -69,7 +83,7 @@ pub fn check(settings: &Settings) -> Result<(), &'static str> {
 pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
     let listen = || Listener::open_alone(word, BACKLOG).map_err(|why| format!("{what} {why}"));
     let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
-    let owner = owner.filter(|_| crate::sys::addr::is_path(word));
+    let owner = owner.filter(|_| addr::is_path(word));
     let is_fixed = || Spot::find(word.as_ref()).is_ok_and(|spot| spot.is_fixed());
     let listener = match owner {
         None => listen()?,

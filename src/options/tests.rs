@@ -1,7 +1,9 @@
 //! What command lines mean.
 
 use super::*;
+use crate::control::config;
 use crate::pool::server::Server;
+use std::path::Path;
 
 fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()
@@ -137,4 +139,47 @@ fn a_check_writes_nothing() {
     let words: Vec<_> = line.iter().map(OsString::from).collect();
     assert!(matches!(read(&words, |_| ()), Ok(Task::Checked(_))));
     assert!(!path.exists());
+}
+
+fn written(words: &[&str]) -> Result<String, String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let Ok(Task::Run(pen)) = read(&words, |_| ()) else {
+        panic!("{words:?}");
+    };
+    config::text(&pen, &pen.settings(), Path::new("pen.cfg"))
+}
+
+#[test]
+fn what_a_file_cannot_have_is_not_written() {
+    for (words, part) in [
+        (["-l", "a b", "80", "/x"], "log 'a b'"),
+        (["-l", "", "80", "/x"], "log ''"),
+        (["-w", "a\nexit", "80", "/x"], "web_stats 'a\nexit'"),
+        (["-e", "/a b", "80", "/x"], "emergency '/a b:1'"),
+        (["-r", "80", "/x", "/a max 5"], "address '/a max 5'"),
+        (["-w", &"x".repeat(5000), "80", "/x"], "longer than 4095"),
+    ] {
+        let why = written(&words).unwrap_err();
+        assert!(why.starts_with("write: ") && why.contains(part), "{why}");
+    }
+}
+
+#[test]
+fn the_second_line_is_one_for_a_shell() {
+    for (words, line) in [
+        (["-p", "it's", "80"], r"# pen -p 'it'\''s' -F 'pen.cfg' 80"),
+        (["-j", "a\nb c", "80"], r"# pen -j 'a\x0ab c' -F 'pen.cfg' 80"),
+        (["-C", "/a b", "80"], "# pen -F 'pen.cfg' -C '/a b' 80"),
+        (["-q", "70", "80"], "# pen -F 'pen.cfg' 80 -q 70"),
+        (["-q70", "--", "-/a"], "# pen -F 'pen.cfg' -q 70 -- -/a"),
+        (["-r", "--", "-/a"], "# pen -F 'pen.cfg' -- -/a"),
+    ] {
+        assert_eq!(written(&words).unwrap().lines().nth(1), Some(line));
+    }
+}
+
+#[test]
+fn a_scope_is_written() {
+    let text = written(&["80", "[fe80::1%1]"]).unwrap();
+    assert!(text.contains("address fe80::1%1 port 80 "), "{text}");
 }

@@ -12,9 +12,10 @@ use crate::proxy::log::connections::ConnLog;
 use crate::proxy::slots::Connections;
 use crate::proxy::workers::Workers;
 use crate::settings::Settings;
+use crate::sys::access::Access;
+use crate::sys::message;
 use crate::udp::flows::Flows;
 use crate::udp::queue::Crowd;
-use crate::web::Web;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -52,8 +53,14 @@ pub struct Pen {
     pub door: Door,
     /// Where control connections come in.
     pub control_door: Door,
-    /// The web interface.
-    pub web: Web,
+    /// Where visitors of the web interface come in.
+    pub web_door: Door,
+    /// Who may control pen from there.
+    pub access: Access,
+    /// When pen was made.
+    pub started: Instant,
+    /// The same in seconds since 1970, by the clock of then.
+    pub start_time: u64,
     /// The flows of UDP.
     pub flows: Flows,
     /// Datagrams that wait for a place.
@@ -96,7 +103,10 @@ impl Pen {
             outcomes: Outcomes::default(),
             door: Door::new()?,
             control_door: Door::new()?,
-            web: Web::new()?,
+            web_door: Door::new()?,
+            access: Access::default(),
+            started: Instant::now(),
+            start_time: message::unix_time(),
             flows: Flows::default(),
             crowd: Crowd::default(),
             idle_watch: IdleWatch::default(),

@@ -341,24 +341,6 @@ mod tests {
     }
 
     #[test]
-    fn server_operands_are_written_as_they_are_read() {
-        for (word, written) in [
-            ("127.0.0.1", "127.0.0.1:25"),
-            ("127.0.0.1:0", "127.0.0.1:0"),
-            ("[::1]:80:10:0:0:0", "[::1]:80:10"),
-            ("127.0.0.1:80:0:0:10:-5", "127.0.0.1:80:0:0:10:-5"),
-            ("[[/a:b]:1:2", "[[/a:b]:1:2"),
-            ("[[/a]", "[[/a]:1"),
-            ("[fe80::1%1]:80", "[fe80::1%1]:80"),
-        ] {
-            let spec = server(word, Some(25)).unwrap();
-            let again = crate::pool::server::Server::new(spec.clone()).operand();
-            assert_eq!(again, written);
-            assert_eq!(server(&again, None), Ok(spec));
-        }
-    }
-
-    #[test]
     fn bad_server_operands_name_the_word() {
         for (word, part) in [
             ("127.0.0.1", "no port"),

@@ -1,6 +1,6 @@
 //! `/metrics`: the text format of Prometheus, version 0.0.4.
 
-use super::facts::Facts;
+use super::cache::Snapshot;
 use super::page;
 use crate::pool::server::State;
 use crate::proxy::shared::Pen;
@@ -40,17 +40,17 @@ const EACH: &[Each] = &[
 ];
 
 /// All metrics.
-pub(super) fn text(pen: &Pen, facts: &Facts) -> String {
+pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     let mut out = String::with_capacity(4096);
-    let start = pen.web.start_time;
+    let start = pen.start_time;
     let clients_max = pen.with_clients(|clients| clients.max());
     let build = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
     let plain: [(&str, &str, &str, u64); 7] = [
         ("pen_build_info", "The version of pen.", build, 1),
         ("process_start_time_seconds", "When pen started, in seconds since 1970.", "", start),
-        ("pen_connections", "Connections now.", "", facts.used as u64),
+        ("pen_connections", "Connections now.", "", snapshot.used as u64),
         ("pen_connections_max", "Most connections at once.", "", pen.connections.max() as u64),
-        ("pen_clients", "Clients that are remembered.", "", facts.tracked as u64),
+        ("pen_clients", "Clients that are remembered.", "", snapshot.tracked as u64),
         ("pen_clients_max", "Most clients that are remembered.", "", clients_max as u64),
         (
             "pen_log_lines_lost_total",
@@ -70,7 +70,7 @@ pub(super) fn text(pen: &Pen, facts: &Facts) -> String {
     }
     for (name, help, value) in EACH {
         head(&mut out, name, help);
-        for row in &facts.servers {
+        for row in &snapshot.servers {
             let index = page::name(&row.target);
             let (address, port) = (escape(&row.address), row.port);
             let _ = writeln!(

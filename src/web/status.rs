@@ -1,7 +1,7 @@
 //! `/status.json`. The manual and the page's script know its form: fields may
 //! be added, none may change.
 
-use super::facts::{self, Facts};
+use super::cache::{self, Snapshot};
 use super::json::Json;
 use crate::control::commands;
 use crate::control::config::{self, Value};
@@ -12,16 +12,16 @@ use crate::sys::Kind;
 use crate::sys::message;
 
 /// All of it, with so many clients and connections at most.
-pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize) -> String {
+pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: usize) -> String {
     let settings = pen.settings();
     let mut out = Json::new();
     out.number("format", 1);
     out.text("version", env!("CARGO_PKG_VERSION"));
     out.number("pid", std::process::id().into());
     out.number("time", message::unix_time());
-    out.number("uptime", facts.uptime.as_secs());
+    out.number("uptime", snapshot.uptime.as_secs());
     // What differs from one answer to the next took as long as this differs.
-    out.number("uptime_ms", facts.uptime.as_millis() as u64);
+    out.number("uptime_ms", snapshot.uptime.as_millis() as u64);
     let protocol = match settings.start.kind {
         Kind::Stream => "tcp",
         Kind::Datagram => "udp",
@@ -29,19 +29,19 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     out.text("protocol", protocol);
     out.maybe("listen", settings.listen.as_deref());
     out.maybe("web", settings.web.as_deref());
-    out.text("health", facts::health(pen));
+    out.text("health", cache::health(pen));
 
-    let user = pen.web.user();
+    let user = pen.access.secret().map(|secret| secret.user.clone());
     out.open("control", '{');
     out.flag("possible", user.is_some());
     out.flag("exit", user.is_some() && settings.exit_enabled);
-    out.maybe("token", pen.web.token.as_deref().filter(|_| user.is_some()));
+    out.maybe("token", pen.access.token.as_deref().filter(|_| user.is_some()));
     out.maybe("user", user.as_deref());
     out.close('}');
 
     let mut total = Bytes::default();
     let (mut connects, mut failures) = (0_u64, 0_u64);
-    for row in &facts.servers {
+    for row in &snapshot.servers {
         total.add(row.bytes);
         connects = connects.wrapping_add(row.connects);
         failures = failures.wrapping_add(row.failures);
@@ -59,7 +59,7 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     out.number("log_lost", pen.log_lost.get());
 
     out.open("servers", '[');
-    for row in &facts.servers {
+    for row in &snapshot.servers {
         out.open("", '{');
         target(&mut out, row.target, "index");
         out.text("address", &row.address);
@@ -80,10 +80,10 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     out.close(']');
 
     out.open("clients", '{');
-    out.number("tracked", facts.tracked as u64);
+    out.number("tracked", snapshot.tracked as u64);
     out.number("max", pen.with_clients(|clients| clients.max()) as u64);
     out.open("recent", '[');
-    for row in facts.clients.iter().take(clients) {
+    for row in snapshot.clients.iter().take(clients) {
         out.open("", '{');
         out.text("client", &row.client.to_string());
         index(&mut out, "server", row.server);
@@ -96,10 +96,10 @@ pub(super) fn text(pen: &Pen, facts: &Facts, clients: usize, connections: usize)
     out.close('}');
 
     out.open("connections", '{');
-    out.number("used", facts.used as u64);
+    out.number("used", snapshot.used as u64);
     out.number("max", pen.connections.max() as u64);
     out.open("open", '[');
-    for row in facts.open.iter().take(connections) {
+    for row in snapshot.open.iter().take(connections) {
         out.open("", '{');
         out.number("id", row.id as u64);
         out.text("client", &row.client.to_string());

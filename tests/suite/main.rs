@@ -53,6 +53,7 @@ mod reload;
 mod reports;
 mod resets;
 mod restarts;
+mod rooms;
 mod side_by_side;
 mod socket_kinds;
 mod spread;

@@ -10,14 +10,14 @@ use crate::sys::Kind;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How old facts may be.
+/// How old a snapshot may be.
 const FRESH: Duration = Duration::from_millis(250);
 
 /// Most clients and most connections that are shown.
 pub(super) const MOST: usize = 1000;
 
 /// All at one moment.
-pub(super) struct Facts {
+pub(super) struct Snapshot {
     /// When that was, since the start.
     pub(super) uptime: Duration,
     pub(super) servers: Vec<ServerRow>,
@@ -39,37 +39,41 @@ pub(super) struct Open {
     pub(super) bytes: Bytes,
 }
 
-/// The facts that were gathered last, and until when they will do.
-#[derive(Default)]
-pub(super) struct Shelf(Mutex<Option<(Arc<Facts>, Instant)>>);
+/// The snapshot that was taken last, and until when it will do.
+pub(super) struct Cache(Mutex<Option<(Arc<Snapshot>, Instant)>>);
 
-impl Shelf {
-    /// The facts, fresh enough.
-    pub(super) fn get(&self, pen: &Pen) -> Arc<Facts> {
-        let now = Instant::now();
-        let last = crate::lock(&self.0).clone();
-        if let Some((facts, end)) = &last {
-            if now < *end {
-                return Arc::clone(facts);
-            }
-        }
-        let mut facts = gather(pen);
-        if let Some((last, _)) = last {
-            facts.never_less(&last);
-        }
-        let facts = Arc::new(facts);
-        *crate::lock(&self.0) = Some((Arc::clone(&facts), now + FRESH));
-        facts
+impl Cache {
+    /// Without any.
+    pub(super) const fn new() -> Cache {
+        Cache(Mutex::new(None))
     }
 
-    /// Something has changed: those that are there will not do.
+    /// The snapshot, fresh enough.
+    pub(super) fn get(&self, pen: &Pen) -> Arc<Snapshot> {
+        let now = Instant::now();
+        let last = crate::lock(&self.0).clone();
+        if let Some((snapshot, end)) = &last {
+            if now < *end {
+                return Arc::clone(snapshot);
+            }
+        }
+        let mut snapshot = gather(pen);
+        if let Some((last, _)) = last {
+            snapshot.never_less(&last);
+        }
+        let snapshot = Arc::new(snapshot);
+        *crate::lock(&self.0) = Some((Arc::clone(&snapshot), now + FRESH));
+        snapshot
+    }
+
+    /// Something has changed: the one that is there will not do.
     pub(super) fn empty(&self) {
-        let mut shelf = crate::lock(&self.0);
-        shelf.iter_mut().for_each(|last| last.1 = Instant::now());
+        let mut cache = crate::lock(&self.0);
+        cache.iter_mut().for_each(|last| last.1 = Instant::now());
     }
 }
 
-fn gather(pen: &Pen) -> Facts {
+fn gather(pen: &Pen) -> Snapshot {
     let live = pen.connections.live();
     let (clients, tracked) = snapshot::recent(pen, &live, MOST);
     let open = live.iter().take(MOST).map(|(id, connection)| Open {
@@ -78,8 +82,8 @@ fn gather(pen: &Pen) -> Facts {
         target: connection.lease.target,
         bytes: snapshot::at_client(connection),
     });
-    Facts {
-        uptime: pen.web.started.elapsed(),
+    Snapshot {
+        uptime: pen.started.elapsed(),
         servers: snapshot::servers(pen, &live),
         clients,
         tracked,
@@ -88,11 +92,11 @@ fn gather(pen: &Pen) -> Facts {
     }
 }
 
-impl Facts {
+impl Snapshot {
     /// What is counted never goes down, even while a connection that has ended
     /// is not a live one any more and not yet added up: whoever draws rates
     /// from it would take that for a new start.
-    fn never_less(&mut self, last: &Facts) {
+    fn never_less(&mut self, last: &Snapshot) {
         for row in &mut self.servers {
             let same = |old: &&ServerRow| Arc::ptr_eq(&old.traffic, &row.traffic);
             let old = last.servers.iter().find(|old| old.target == row.target);
@@ -141,13 +145,14 @@ mod tests {
         for number in 0..many {
             pen.visit(Client::Inet(IpAddr::V4(number.into())), Duration::ZERO, true);
         }
-        let facts = pen.web.shelf.get(&pen);
-        assert_eq!((facts.tracked, facts.clients.len()), (100_000, MOST));
+        let cache = Cache::new();
+        let snapshot = cache.get(&pen);
+        assert_eq!((snapshot.tracked, snapshot.clients.len()), (100_000, MOST));
         let newest = Client::Inet(IpAddr::V4((many - 1).into()));
-        assert_eq!(facts.clients[0].client, newest);
-        pen.web.shelf.empty();
-        let again = pen.web.shelf.get(&pen);
-        assert!(!Arc::ptr_eq(&facts, &again));
+        assert_eq!(snapshot.clients[0].client, newest);
+        cache.empty();
+        let again = cache.get(&pen);
+        assert!(!Arc::ptr_eq(&snapshot, &again));
         assert!(health(&pen) == "down");
     }
 }

@@ -1,15 +1,75 @@
-//! Who may control pen from the web: the password, the token that shows that a
-//! request comes from pen's own page, and the names that pen goes by. Pure, but
-//! for reading the file of the one and the random numbers of the other.
+//! Who may control pen from the web interface: a user with a password, in a file
+//! that its owner alone may read, and a token that shows that a request comes from
+//! pen's own page.
 
-use super::request::cut;
 use crate::sys;
 use std::fmt::Write as _;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a wrong password takes, of whomever.
+pub const PENALTY: Duration = Duration::from_secs(1);
+
+/// Who may control pen from the web interface.
+pub struct Access {
+    /// What pen's own page shows with an action. Read when pen is made, as the
+    /// random numbers may be out of sight after chroot.
+    pub token: Option<String>,
+    secret: Mutex<Option<Arc<Secret>>>,
+    /// When the next password is looked at.
+    next_guess: Mutex<Instant>,
+}
+
+impl Default for Access {
+    /// Nobody.
+    fn default() -> Access {
+        let next_guess = Mutex::new(Instant::now());
+        Access { token: token().ok(), secret: Mutex::default(), next_guess }
+    }
+}
+
+impl Access {
+    /// The password in a file, which is to be [`Access::protect`]ed with.
+    pub fn secret_in(&self, file: &Path) -> Result<Arc<Secret>, String> {
+        if let Some(secret) = self.secret().filter(|secret| secret.is_still_in(file)) {
+            return Ok(secret);
+        }
+        if self.token.is_none() {
+            return Err("web_password: no random numbers from /dev/urandom".to_owned());
+        }
+        Secret::read(file).map(Arc::new)
+    }
+
+    /// Allows control to who has this password, or to nobody.
+    pub fn protect(&self, secret: Option<Arc<Secret>>) {
+        *crate::lock(&self.secret) = secret;
+    }
+
+    /// The password in force.
+    pub fn secret(&self) -> Option<Arc<Secret>> {
+        crate::lock(&self.secret).clone()
+    }
+
+    /// Whether a password is right, or when it can be looked at: a wrong one is
+    /// the only one for a second, whoever they come from, so that many at once
+    /// find it no sooner.
+    pub fn judge(&self, is_right: impl FnOnce() -> bool) -> Result<bool, Instant> {
+        let now = Instant::now();
+        let mut next = crate::lock(&self.next_guess);
+        if *next > now {
+            return Err(*next);
+        }
+        let is_right = is_right();
+        if !is_right {
+            *next = now + PENALTY;
+        }
+        Ok(is_right)
+    }
+}
 
 /// Most bytes of a password file.
 const FILE: usize = 1024;
@@ -17,7 +77,8 @@ const FILE: usize = 1024;
 /// A user and the password.
 #[derive(Debug)]
 pub struct Secret {
-    pub(super) user: String,
+    /// Who that is.
+    pub user: String,
     /// `user:password` in base64, as browsers send it (RFC 7617).
     encoded: String,
     /// The file it is from, and when that was changed: seconds, nanoseconds.
@@ -28,7 +89,7 @@ pub struct Secret {
 impl Secret {
     /// Reads a file with one line, `user:password`, that its owner alone may
     /// read.
-    pub(super) fn read(path: &Path) -> Result<Secret, String> {
+    pub fn read(path: &Path) -> Result<Secret, String> {
         let cannot = |e: io::Error| format!("{}: cannot read the password: {e}", path.display());
         let mut file = open(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
@@ -55,14 +116,14 @@ impl Secret {
     /// The user, and the whole line in base64.
     fn parse(text: &str) -> Option<(String, String)> {
         let line = one_line(text)?;
-        let (user, password) = cut(line, b':')?;
+        let (user, password) = line.split_once(':')?;
         let is_whole = text.len() < FILE && !user.is_empty() && !password.is_empty();
         is_whole.then(|| (user.to_owned(), base64(line.as_bytes())))
     }
 
     /// Whether it is what is in this file, as far as can be seen without the
     /// right to read it, which pen may have had at its start alone.
-    pub(super) fn is_still_in(&self, path: &Path) -> bool {
+    pub fn is_still_in(&self, path: &Path) -> bool {
         let is_denied = |e: io::Error| e.kind() == io::ErrorKind::PermissionDenied;
         let changed = |meta: Metadata| (meta.ctime(), meta.ctime_nsec()) != self.changed;
         self.file == path
@@ -71,8 +132,8 @@ impl Secret {
     }
 
     /// Whether a header field Authorization has it.
-    pub(super) fn is_in(&self, field: &str) -> bool {
-        let (scheme, given) = cut(field, b' ').unwrap_or_default();
+    pub fn is_in(&self, field: &str) -> bool {
+        let (scheme, given) = field.split_once(' ').unwrap_or_default();
         scheme.eq_ignore_ascii_case("basic") && same(given.trim_ascii(), &self.encoded)
     }
 }
@@ -82,16 +143,9 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)
 }
 
-/// A text that is one line, without its end.
-pub(super) fn one_line(text: &str) -> Option<&str> {
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    line.bytes().all(|byte| byte >= b' ' || byte == b'\t').then_some(line)
-}
-
 /// Whether two texts are the same. The time it takes says nothing about
 /// `secret`: it depends on the length of `given` alone.
-pub(super) fn same(given: &str, secret: &str) -> bool {
+pub fn same(given: &str, secret: &str) -> bool {
     let mut differ = given.len() ^ secret.len();
     let secret = secret.bytes().cycle();
     for (a, b) in given.bytes().zip(secret) {
@@ -101,7 +155,7 @@ pub(super) fn same(given: &str, secret: &str) -> bool {
 }
 
 /// RFC 4648, 4.
-pub(super) fn base64(data: &[u8]) -> String {
+pub fn base64(data: &[u8]) -> String {
     let digit = |group: u32, index: u32| {
         let value = (group >> (18 - 6 * index) & 63) as u8;
         char::from(match value {
@@ -124,7 +178,7 @@ pub(super) fn base64(data: &[u8]) -> String {
 }
 
 /// 128 random bits in hexadecimal.
-pub(super) fn token() -> io::Result<String> {
+pub fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let mut token = String::new();
@@ -134,33 +188,11 @@ pub(super) fn token() -> io::Result<String> {
     Ok(token)
 }
 
-/// Whether a Host is this pen's: an address, localhost, or the host in
-/// `place`, which is what `web` was given. Any other name may have been made
-/// to stand for this host by whoever owns it (DNS rebinding).
-pub(super) fn is_ours(host: &str, place: &str) -> bool {
-    let name = without_port(host);
-    let own = without_port(place);
-    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-    name.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4())
-        || v6.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
-        || name.eq_ignore_ascii_case("localhost")
-        || (!name.is_empty() && name.eq_ignore_ascii_case(own))
-}
-
-fn without_port(host: &str) -> &str {
-    let at = host.bytes().rposition(|byte| matches!(byte, b':' | b']'));
-    match host.split_at_checked(at.unwrap_or(host.len())) {
-        Some((name, port)) if port.starts_with(':') => name,
-        _ => host,
-    }
-}
-
-/// Whether a page of this origin is one of the pen at `host`. The other scheme
-/// is for pens behind something that does TLS.
-pub(super) fn is_from(origin: &str, host: &str) -> bool {
-    let from = origin.strip_prefix("http://");
-    let from = from.or_else(|| origin.strip_prefix("https://"));
-    from.is_some_and(|from| from.eq_ignore_ascii_case(host))
+/// A text that is one line, without its end.
+pub fn one_line(text: &str) -> Option<&str> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    line.bytes().all(|byte| byte >= b' ' || byte == b'\t').then_some(line)
 }
 
 #[cfg(test)]
@@ -221,29 +253,16 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_origins() {
-        for (host, is_right) in [
-            ("127.0.0.1", true),
-            ("192.0.2.1:8081", true),
-            ("[::1]:8081", true),
-            ("[::1]", true),
-            ("LocalHost:1", true),
-            ("lb1.example:80", true),
-            ("LB1.example", true),
-            ("evil.example", false),
-            ("lb1.example.evil:80", false),
-            ("127.0.0.1.evil", false),
-            ("[evil]", false),
-            ("::1", false),
-            ("", false),
-            (":80", false),
-        ] {
-            assert_eq!(is_ours(host, "lb1.example:80"), is_right, "{host}");
-        }
-        assert!(!is_ours("", "/run/web") && !is_ours(":", ":80"));
-        assert!(is_from("http://a:1", "a:1") && is_from("https://A", "a"));
-        for origin in ["http://a:2", "null", "", "a:1", "ftp://a:1", "http://a:1/"] {
-            assert!(!is_from(origin, "a:1"), "{origin}");
-        }
+    fn one_wrong_password_a_second() {
+        let access = Access::default();
+        assert_eq!([access.judge(|| true), access.judge(|| true)], [Ok(true); 2]);
+        let start = Instant::now();
+        assert_eq!(access.judge(|| false), Ok(false));
+        let next = *crate::lock(&access.next_guess);
+        assert!(next >= start + PENALTY);
+        // Not even looked at.
+        assert_eq!(access.judge(|| unreachable!()), Err(next));
+        *crate::lock(&access.next_guess) = start;
+        assert_eq!(access.judge(|| true), Ok(true));
     }
 }
