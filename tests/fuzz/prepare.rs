@@ -5,9 +5,9 @@
 //!
 //! `prepare --pack DIR` prints the files of a directory as a corpus.
 
-use pen::options;
 use pen::control::parse;
 use pen::logs::penlogd;
+use pen::options;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
