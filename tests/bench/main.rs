@@ -34,6 +34,7 @@ mod chart;
 mod config;
 mod crowd;
 mod growth;
+#[path = "../stand/keeper.rs"]
 mod keeper;
 mod lookers;
 mod measure;

@@ -1,7 +1,7 @@
 //! Files that cannot be written or read, and the signals that open them again.
 
-use crate::harness::{Dir, Pen, wait_until};
 use crate::row::{Extent, Found, Row, Scene};
+use crate::stand::{Dir, Pen, wait_until};
 use crate::traffic::{USUAL, pass};
 use crate::world::{Signals, run};
 use std::fs::{self, File};

@@ -32,13 +32,9 @@ mod traffic;
 mod world;
 
 /// What the tests stand on; not all of it is used here.
-#[path = "../suite"]
+#[path = "../stand/mod.rs"]
 #[allow(dead_code, unused_imports)]
-mod suite {
-    pub(crate) mod differences;
-    pub(crate) mod harness;
-}
-use suite::{differences, harness};
+mod stand;
 
 use row::{Extent, Found, Outcome, Row};
 use std::panic::{AssertUnwindSafe, catch_unwind};

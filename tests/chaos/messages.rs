@@ -2,9 +2,9 @@
 //! system log. Each connection is worth two messages here, a stranger and a
 //! server that fails one more.
 
-use crate::harness::{Client, Place, Starter, SystemLog, wait_until};
 use crate::row::{Extent, Found, Outcome, Row, Scene, Window};
 use crate::server::Server;
+use crate::stand::{Client, Place, Starter, SystemLog, wait_until};
 use crate::talk::{Failure, converse};
 use crate::traffic::{Traffic, USUAL};
 use std::net::{Ipv4Addr, SocketAddr};

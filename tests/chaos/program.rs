@@ -1,9 +1,9 @@
 //! What happens to pen itself: it is killed or stopped, its control port is flooded, its
 //! clock is set.
 
-use crate::harness::{At, Dir, Place, Starter, full_queue, pattern, wait_until};
 use crate::row::{Extent, Found, Row, Scene, Window};
 use crate::server::Server;
+use crate::stand::{At, Dir, Place, Starter, full_queue, pattern, wait_until};
 use crate::talk::STARTING;
 use crate::traffic::{USUAL, pass};
 use crate::world::{Signals, need_faketime};

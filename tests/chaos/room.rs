@@ -1,8 +1,8 @@
 //! Too little of something: descriptors, threads, memory. Clients for whom
 //! there is no room wait; nobody is turned away, and the control port answers.
 
-use crate::harness::is_root;
 use crate::row::{Extent, Found, Row, Scene};
+use crate::stand::is_root;
 use crate::traffic::{Mix, pass};
 use crate::world::{need_program, run};
 use std::fs;

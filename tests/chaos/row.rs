@@ -1,8 +1,8 @@
 //! What a row of the table is made of: a pen with servers and traffic, a fault,
 //! what came of it.
 
-use crate::harness::{At, PATIENCE, Pen, Place, Starter, wait_for};
 use crate::server::Server;
+use crate::stand::{At, PATIENCE, Pen, Place, Starter, wait_for};
 use crate::talk::Failure;
 use crate::traffic::{Mix, Report, Traffic, USUAL};
 use crate::world::World;

@@ -6,7 +6,7 @@
 //! pattern as is asked for. How well it does that, its standard input says
 //! ([`Manner`]); it ends when that ends.
 
-use crate::harness::{At, pattern};
+use crate::stand::{At, pattern};
 use crate::talk::STARTING;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,8 +1,8 @@
 //! Servers that fail, in every way that they can.
 
-use crate::harness::full_queue;
 use crate::row::{Extent, Found, Row, Scene, Window};
 use crate::server::{Manner, Server};
+use crate::stand::full_queue;
 use crate::traffic::{USUAL, pass};
 use crate::world::{Signals, need_program, run};
 use std::net::SocketAddr;

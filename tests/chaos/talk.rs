@@ -1,8 +1,8 @@
 //! One client's conversation with a server through pen. It knows what it has
 //! sent and what must come back, byte for byte.
 
-use crate::harness::{PATIENCE, pattern, same_pattern};
 use crate::server::{DOOMED, ECHO, SEND};
+use crate::stand::{PATIENCE, pattern, same_pattern};
 use pen::sys::{self, Kind, Place};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};

@@ -1,6 +1,6 @@
 //! Clients on threads of this program, at work while a fault happens.
 
-use crate::harness::wait_until;
+use crate::stand::wait_until;
 use crate::talk::{Failure, MOST, Talk, converse};
 use std::fmt;
 use std::io;

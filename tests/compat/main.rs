@@ -9,7 +9,7 @@
 //!
 //! The rows go into the README. With `--check` it is not written but compared.
 
-#[path = "../suite/differences.rs"]
+#[path = "../stand/differences.rs"]
 mod differences;
 mod readme;
 mod runs;

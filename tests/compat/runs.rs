@@ -10,7 +10,7 @@ const AT_A_TIME: &str = "6";
 /// With more that fail, there is no use in trying again.
 const MOST_AGAIN: usize = 10;
 
-/// What a test has noted about a case; see the suite's `harness::verdict`.
+/// What a test has noted about a case; see the suite's `stand::verdict`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Note {
     /// Compared side by side.

@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod back_end;
-#[path = "../bench/keeper.rs"]
+#[path = "../stand/keeper.rs"]
 mod keeper;
 
 use keeper::{Keeper, Kept};

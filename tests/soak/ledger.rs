@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::harness::{pattern, same_pattern};
+use crate::stand::{pattern, same_pattern};
 
 /// Faults that are shown; the others are only counted.
 const SHOWN: usize = 20;

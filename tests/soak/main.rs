@@ -11,7 +11,7 @@
 //! | `plan` | how each connection goes |
 //! | `traffic` | the clients |
 //! | `servers` | the servers |
-//! | `stand` | pen with both, what it holds, the comparison |
+//! | `setup` | pen with both, what it holds, the comparison |
 //! | `ledger` | what the ends count, what went wrong |
 //!
 //! `SOAK_CONNECTIONS` sets their number. One in ten is a UDP client.
@@ -22,25 +22,21 @@
 mod ledger;
 mod plan;
 mod servers;
-mod stand;
-/// What the tests stand on, of which not everything is used here.
-#[path = "../suite"]
+mod setup;
+/// What the tests stand on; not all of it is used here.
+#[path = "../stand/mod.rs"]
 #[allow(dead_code, unused_imports)]
-mod suite {
-    pub(crate) mod differences;
-    pub(crate) mod harness;
-}
+mod stand;
 mod traffic;
 
 use ledger::Faults;
 use plan::KINDS;
-use stand::{Gauges, Stand, TCP, UDP};
+use setup::{Gauges, Setup, TCP, UDP};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-pub(crate) use suite::{differences, harness};
 
 /// Connections unless told otherwise.
 const CONNECTIONS: u32 = 1_000_000;
@@ -86,27 +82,27 @@ fn main() -> ExitCode {
 
 fn soak(count: u32) -> Arc<Faults> {
     let faults = Arc::new(Faults::default());
-    let stands = [&TCP, &UDP].map(|transport| Stand::start(transport, &faults));
-    under_load(&stands, shares(WARM_UP.max(count / 5)), Instant::now());
-    stands.iter().for_each(Stand::rewind);
+    let setups = [&TCP, &UDP].map(|transport| Setup::start(transport, &faults));
+    under_load(&setups, shares(WARM_UP.max(count / 5)), Instant::now());
+    setups.iter().for_each(Setup::rewind);
     eprintln!("soak: warmed up; waiting until pen is at rest");
-    let starts = stands.each_ref().map(|stand| {
-        let fresh = Gauges { memory_kib: 0, ..stand.fresh };
-        stand.settle(&fresh)
+    let starts = setups.each_ref().map(|setup| {
+        let fresh = Gauges { memory_kib: 0, ..setup.fresh };
+        setup.settle(&fresh)
     });
     let begin = Instant::now();
-    let peaks = under_load(&stands, shares(count), begin);
+    let peaks = under_load(&setups, shares(count), begin);
     let seconds = begin.elapsed().as_secs_f64();
     eprintln!("soak: all are made; waiting until pen is at rest");
     let mut rows = Vec::new();
-    for ((stand, start), peak) in stands.iter().zip(&starts).zip(peaks) {
-        let end = stand.settle(start);
-        rows.extend(left_over(stand, start, &peak, &end, &faults));
+    for ((setup, start), peak) in setups.iter().zip(&starts).zip(peaks) {
+        let end = setup.settle(start);
+        rows.extend(left_over(setup, start, &peak, &end, &faults));
     }
-    let all: ledger::Total = stands.iter().map(Stand::compare).sum();
+    let all: ledger::Total = setups.iter().map(Setup::compare).sum();
     println!("\n{count} connections in {seconds:.0} s\n");
     for (place, (_, name)) in KINDS.iter().enumerate() {
-        let made: u64 = stands.iter().map(|stand| stand.made[place].load(Relaxed)).sum();
+        let made: u64 = setups.iter().map(|setup| setup.made[place].load(Relaxed)).sum();
         println!("{made:>9}  {name}");
     }
     println!("\n{:<24}{:>10}{:>10}{:>10}{:>10}", "pen", "fresh", "before", "most", "after");
@@ -121,19 +117,19 @@ fn shares(count: u32) -> [u32; 2] {
 }
 
 /// All connections; what pen held of everything when it was most.
-fn under_load(stands: &[Stand; 2], shares: [u32; 2], begin: Instant) -> [Gauges; 2] {
+fn under_load(setups: &[Setup; 2], shares: [u32; 2], begin: Instant) -> [Gauges; 2] {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             let mut peaks = [Gauges::default(); 2];
             let mut news = Instant::now();
             while !over.load(Relaxed) {
-                for (peak, stand) in peaks.iter_mut().zip(stands) {
-                    *peak = peak.or_more(stand.gauges());
+                for (peak, setup) in peaks.iter_mut().zip(setups) {
+                    *peak = peak.or_more(setup.gauges());
                 }
                 if news.elapsed() > NEWS {
                     news = Instant::now();
-                    let done: u64 = stands.iter().map(Stand::done).sum();
+                    let done: u64 = setups.iter().map(Setup::done).sum();
                     eprintln!("soak: {:4} s: {done}", begin.elapsed().as_secs());
                 }
                 thread::sleep(Duration::from_millis(200));
@@ -141,9 +137,9 @@ fn under_load(stands: &[Stand; 2], shares: [u32; 2], begin: Instant) -> [Gauges;
             peaks
         });
         thread::scope(|clients| {
-            for (stand, share) in stands.iter().zip(shares) {
-                for _ in 0..stand.transport.at_once {
-                    clients.spawn(move || stand.run(share));
+            for (setup, share) in setups.iter().zip(shares) {
+                for _ in 0..setup.transport.at_once {
+                    clients.spawn(move || setup.run(share));
                 }
             }
         });
@@ -157,14 +153,14 @@ type Gauge = fn(&Gauges) -> u64;
 
 /// Rows for what pen held; a fault for all that it holds still.
 fn left_over(
-    stand: &Stand,
+    setup: &Setup,
     start: &Gauges,
     peak: &Gauges,
     end: &Gauges,
     faults: &Faults,
 ) -> Vec<String> {
-    let name = stand.transport.name;
-    let fresh = &stand.fresh;
+    let name = setup.transport.name;
+    let fresh = &setup.fresh;
     let gauges: [(&str, Gauge, bool); 5] = [
         ("descriptors", |g| g.descriptors, end.descriptors <= start.descriptors),
         ("threads", |g| g.threads, end.threads <= start.threads),

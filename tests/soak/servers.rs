@@ -1,9 +1,9 @@
 //! The servers behind pen. What one of them does with a connection is what the
 //! client's request asks for.
 
-use crate::harness::{pattern, same_pattern};
 use crate::ledger::{Count, Faults, Wire};
 use crate::plan::{Kind, Request, Role};
+use crate::stand::{pattern, same_pattern};
 use crate::traffic::PATIENCE;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};

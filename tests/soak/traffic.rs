@@ -1,9 +1,9 @@
 //! The clients: what one of them does, from its connect to its end.
 
-use crate::harness::same_pattern;
 use crate::ledger::{Count, Faults, Wire};
 use crate::plan::{Dice, Kind, Request};
 use crate::servers::LONGEST;
+use crate::stand::same_pattern;
 use pen::sys::{self, Place};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -185,7 +185,7 @@ impl Call<'_> {
             let most = (LONGEST - Request::HEAD) as u32;
             let mut request = Request::new(self.kind, self.number, &mut dice);
             (request.up, request.down) = (request.up.min(most), request.down.min(most));
-            let body = crate::harness::pattern(request.stream as usize, 0, request.up as usize);
+            let body = crate::stand::pattern(request.stream as usize, 0, request.up as usize);
             let sent = socket.send(&[&request.head(), body].concat())?;
             self.count.sent.fetch_add(sent as u64, Relaxed);
             if self.kind == Kind::LeavesEarly {

@@ -1,7 +1,7 @@
 //! A static program where there is no other file: in a root directory of its
 //! own, which is what a container without a system is.
 
-use crate::harness::{Backend, Dir, Place, Starter, is_root, pen_program, skipped};
+use crate::stand::{Backend, Dir, Place, Starter, is_root, pen_program, skipped};
 use std::fs;
 use std::path::Path;
 use std::process::Command;

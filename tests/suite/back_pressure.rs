@@ -1,6 +1,6 @@
 //! Who does not read stalls the other end, and nothing piles up in pen.
 
-use crate::harness::{
+use crate::stand::{
     Backend, PATIENCE, Pen, Place, Starter, pattern, same_pattern, wait_for, wait_until,
 };
 use std::io::{ErrorKind, Read, Write};

@@ -1,7 +1,7 @@
 //! In the background: the start, the pid file, signals.
 
 use crate::differences::{INT, LISTEN_PATH, OTHER_PID_FILE, PARENT};
-use crate::harness::{
+use crate::stand::{
     At, Client, Dir, Place, Starter, better, is_c_pen, letters, stale_socket, wait_until, worse,
 };
 use std::fs;

@@ -1,6 +1,6 @@
 //! Many connections: the cap (`-x`), and thousands at once.
 
-use crate::harness::{Backend, Client, Place, Starter, is_c_pen, letters, skipped, wait_until};
+use crate::stand::{Backend, Client, Place, Starter, is_c_pen, letters, skipped, wait_until};
 use std::io::Write;
 use std::process::Command;
 use std::sync::{Arc, Mutex};

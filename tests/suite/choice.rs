@@ -2,7 +2,7 @@
 //! by prio.
 
 use crate::differences::{EMPTY_SLOT, NO_WEIGHTS, REFUSED_CONNECT};
-use crate::harness::{
+use crate::stand::{
     At, Backend, Caller, Client, Pen, Place, Port, Starter, better, hashed, letters, wait_until,
     worse,
 };

@@ -2,7 +2,7 @@
 //! [`crate::malformed`].
 
 use crate::differences::{CHATTER, EMPTY_SLOT, LONG_OPTIONS, REPEATED, WRONG_WORD};
-use crate::harness::{
+use crate::stand::{
     At, Backend, Dir, Pen, Place, Starter, better, is_c_pen, is_root, letters, run, skipped, worse,
 };
 use std::fs;

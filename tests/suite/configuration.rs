@@ -1,7 +1,7 @@
 //! Configuration files: `-F`, `include`, HUP and `write`.
 
 use crate::differences::{BAD_LINE, LONG_OPTIONS, SIZES, WRITE};
-use crate::harness::{
+use crate::stand::{
     At, Dir, Place, Starter, better, letters, pen_program, responders, run, wait_until, worse,
 };
 use std::fs;
@@ -324,7 +324,7 @@ fn a_unix_socket_server_is_written_and_read() {
     let place = Place::new();
     let dir = Dir::new();
     let path = dir.file("server");
-    let backend = crate::harness::Backend::letter(At::Unix(path.clone()), 'U');
+    let backend = crate::stand::Backend::letter(At::Unix(path.clone()), 'U');
     let pen = Starter::new(&place).control(place.at()).start();
     assert_eq!(pen.ask(&format!("server 0 address {}", path.display())), "");
     assert_eq!(pen.letter(), "U");

@@ -1,7 +1,7 @@
 //! The connection log: a line for each connection at its end.
 
 use crate::differences::CONN_LOG;
-use crate::harness::{
+use crate::stand::{
     Backend, Client, Dir, PATIENCE, Pen, Place, Starter, better, is_root, letters, skipped,
     wait_until,
 };

@@ -3,7 +3,7 @@
 use crate::differences::{
     CONTROL_MODE, ESCAPED, NEW_COMMANDS, PIECES, SHARED_CONTROL, SILENT_CLIENT,
 };
-use crate::harness::{
+use crate::stand::{
     At, Client, Dir, Place, Starter, better, is_root, letters, refused, skipped, stale_socket,
     wait_until, worse,
 };

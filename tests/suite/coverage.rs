@@ -5,7 +5,7 @@
 mod program;
 mod world;
 
-use crate::harness::aside;
+use crate::stand::aside;
 use crate::transcript::LINES;
 use program::{COMMANDS, FORMATS, OPTIONS, SIGNALS};
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 //! many clients that ask while a server dies and comes back.
 
 use crate::differences::UDP_REFUSED;
-use crate::harness::{
+use crate::stand::{
     Asker, At, NAME, NameServer, Pen, Place, Starter, answer, better, query, skipped, wait_until,
 };
 use std::collections::BTreeSet;

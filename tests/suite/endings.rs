@@ -2,7 +2,7 @@
 //! `tcp_fastclose`.
 
 use crate::differences::HALF_CLOSED;
-use crate::harness::{Backend, Client, PATIENCE, Pen, Place, Starter, better, wait_until};
+use crate::stand::{Backend, Client, PATIENCE, Pen, Place, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What cannot be had at the start: one line, status 1, nothing left behind.
 
 use crate::differences::{BAD_LINE, FAILED_START, FEW_FILES, LISTEN_PATH};
-use crate::harness::{
+use crate::stand::{
     At, Dir, Place, Starter, better, errors_when_left, finish, is_root, pen_program, refused, run,
     skipped, wait_until, worse,
 };

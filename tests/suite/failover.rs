@@ -2,7 +2,7 @@
 //! the servers for emergencies and abuse.
 
 use crate::differences::{ABUSE_DENIED, ACL_MASKS, BURST, DENIED, REFUSED_CONNECT, TURNED_AWAY};
-use crate::harness::{
+use crate::stand::{
     Backend, Caller, Client, Pen, Place, Starter, better, full_queue, letters, wait_until, worse,
 };
 use std::time::{Duration, Instant};

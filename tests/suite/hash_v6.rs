@@ -3,7 +3,7 @@
 //! [`crate::transparent`].
 
 use crate::differences::HASH_V6;
-use crate::harness::{At, Backend, Client, Dir, Namespace, Starter, worse};
+use crate::stand::{At, Backend, Client, Dir, Namespace, Starter, worse};
 use std::collections::BTreeSet;
 
 #[test]

@@ -6,7 +6,7 @@
 //! the directory counts, or the user nobody.
 
 use crate::differences::{DEVICE, ESCAPED, PLANTED, UMASK};
-use crate::harness::{
+use crate::stand::{
     At, Backend, Dir, Pen, Place, Starter, better, is_root, pen_program, refused, skipped,
     wait_until, worse,
 };

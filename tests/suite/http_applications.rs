@@ -2,7 +2,7 @@
 //! the client says of itself.
 
 use crate::differences::HTTP;
-use crate::harness::{At, Dir, Place, Starter, better, skipped, wait_until};
+use crate::stand::{At, Dir, Place, Starter, better, skipped, wait_until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `-H`: every request of a connection says who the client is.
 
 use crate::differences::HTTP;
-use crate::harness::{Backend, Place, Starter, better, pattern, worse};
+use crate::stand::{Backend, Place, Starter, better, pattern, worse};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;

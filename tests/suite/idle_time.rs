@@ -1,7 +1,7 @@
 //! Connections on which nothing moves (`idle_timeout`).
 
 use crate::differences::{HALF_CLOSED, IDLE_TABLE, NEW_COMMANDS};
-use crate::harness::{Backend, PATIENCE, Place, Starter, better, wait_until};
+use crate::stand::{Backend, PATIENCE, Place, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

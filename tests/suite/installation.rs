@@ -1,7 +1,7 @@
 //! `make install` and `make uninstall`: the programs, their manual pages and
 //! nothing else, where the variables say.
 
-use crate::harness::{Dir, aside, finish, skipped};
+use crate::stand::{Dir, aside, finish, skipped};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Running out of descriptors, threads and memory, and giving threads back.
 
 use crate::differences::{CONTROL_GROUP, DESCRIPTORS, PENDING, UDP_MANY, WORK};
-use crate::harness::{
+use crate::stand::{
     Asker, Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
     responders, same_pattern, skipped, wait_for, wait_until, worse,
 };

@@ -1,7 +1,7 @@
 //! What commands change while connections are there.
 
 use crate::differences::{EMPTY_SLOT, IDLERS, IMPOSSIBLE, LIVE_HTTP};
-use crate::harness::{Backend, Client, Place, Starter, better, letters, wait_until, worse};
+use crate::stand::{Backend, Client, Place, Starter, better, letters, wait_until, worse};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
@@ -126,7 +126,7 @@ fn no_request_is_lost_to_a_change() {
     }
     let place = Place::new();
     let backends = letters(&place, 3);
-    let dir = crate::harness::Dir::new();
+    let dir = crate::stand::Dir::new();
     let file = dir.file("pen.cfg");
     std::fs::write(&file, "").unwrap();
     let pen = Starter::new(&place)

@@ -1,7 +1,7 @@
 //! The request log (`-l`): its lines, its rotation, over UDP.
 
 use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, LOG_PIPE, UDP_LOG, UNREAD};
-use crate::harness::{
+use crate::stand::{
     Backend, Client, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, pen_program,
     signal, wait_until, worse,
 };

@@ -5,7 +5,7 @@ mod together;
 use stand::*;
 
 use crate::differences::*;
-use crate::harness::{better, is_c_pen, program, signal, skipped, worse};
+use crate::stand::{better, is_c_pen, program, signal, skipped, worse};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -246,7 +246,7 @@ fn planted_links_are_not_followed() {
     if better(&PLANTED) {
         return;
     }
-    let (place, all) = (Place::new(), crate::harness::Dir::new().open_to_all());
+    let (place, all) = (Place::new(), crate::stand::Dir::new().open_to_all());
     let (victim, link) = (all.file("victim"), all.file("link"));
     fs::write(&victim, "whole").unwrap();
     std::os::unix::fs::symlink(&victim, &link).unwrap();

@@ -13,8 +13,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod coverage;
-mod differences;
-mod harness;
+#[path = "../stand/mod.rs"]
+mod stand;
+
+use stand::differences;
 
 mod alone;
 mod back_pressure;

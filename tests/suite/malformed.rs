@@ -1,7 +1,7 @@
 //! Command lines that are refused, in one line that names the word.
 
 use crate::differences::{NOT_BUILT, WRONG_WORD};
-use crate::harness::{Dir, Place, better, refused};
+use crate::stand::{Dir, Place, better, refused};
 
 #[test]
 fn malformed_option_values() {

@@ -6,7 +6,7 @@
 mod differences;
 
 use crate::differences::*;
-use crate::harness::{better, c_program, compared, is_c_pen, program};
+use crate::stand::{better, c_program, compared, is_c_pen, program};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //! system log, and what `-ddd` shows.
 
 use crate::differences::{DEBUG_TERM, JOURNAL, SYSLOG, UNREAD};
-use crate::harness::{
+use crate::stand::{
     Backend, Background, Client, Dir, Place, Responder, Starter, SystemLog, better, is_c_pen,
     letters, pen_program, wait_until, worse,
 };

@@ -1,7 +1,7 @@
 //! Names of hosts: several addresses, and look-ups that take their time.
 
 use crate::differences::{ADDRESSES, COMPANIONS, LOOKUP, WEB};
-use crate::harness::{
+use crate::stand::{
     At, Backend, Dir, PATIENCE, Place, Starter, better, finish, own_etc, program, skipped,
     with_etc, worse,
 };

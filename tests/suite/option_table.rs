@@ -1,6 +1,6 @@
 //! The manual page and the program know the same options and commands.
 
-use crate::harness::aside;
+use crate::stand::aside;
 use std::collections::BTreeSet;
 
 /// The page's lines, `true` for those in the section on control commands.

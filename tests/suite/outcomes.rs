@@ -1,7 +1,7 @@
 //! What became of clients, as it is counted.
 
 use crate::differences::OUTCOMES;
-use crate::harness::{At, Caller, Pen, Place, Starter, better, get, letters, wait_until};
+use crate::stand::{At, Caller, Pen, Place, Starter, better, get, letters, wait_until};
 use crate::web::with_web;
 
 /// Names and counts, those that are 0 left out.
@@ -66,7 +66,7 @@ fn flows_are_counted_once() {
         return;
     }
     let place = Place::new();
-    let servers = crate::harness::responders(&place, 1);
+    let servers = crate::stand::responders(&place, 1);
     let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
     let expected = ["server 1", " addr 127.", "client", "connection "];
     let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));

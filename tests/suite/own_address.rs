@@ -2,7 +2,7 @@
 //! slots are taken.
 
 use crate::differences::OWN_ADDRESS;
-use crate::harness::{
+use crate::stand::{
     At, Backend, Client, Dir, Namespace, Place, Port, Starter, better, letters, refused, run,
     wait_until,
 };

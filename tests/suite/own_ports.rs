@@ -3,7 +3,7 @@
 //! reach pen there by Unix sockets.
 
 use crate::differences::{OWN_PORTS, SELF_CONNECT};
-use crate::harness::{
+use crate::stand::{
     Asker, At, Backend, Client, Dir, Namespace, Pen, Responder, Starter, better, wait_until,
 };
 use std::thread;

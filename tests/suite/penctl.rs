@@ -1,9 +1,7 @@
 //! The control client.
 
 use crate::differences::{ESCAPED, LONG_OPTIONS, PENCTL_STATUS};
-use crate::harness::{
-    At, Backend, Dir, Place, Starter, better, finish, is_c_pen, program, skipped,
-};
+use crate::stand::{At, Backend, Dir, Place, Starter, better, finish, is_c_pen, program, skipped};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! The bytes: all of them, in order, both ways at once, past a half-close.
 
 use crate::differences::{HALF_CLOSED, NODELAY};
-use crate::harness::{Backend, Client, PATIENCE, Place, Starter, better, pattern, same_pattern};
+use crate::stand::{Backend, Client, PATIENCE, Place, Starter, better, pattern, same_pattern};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, Receiver};

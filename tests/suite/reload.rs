@@ -2,9 +2,7 @@
 //! step, or nothing does, and nothing that a file can be holds anybody up.
 
 use crate::differences::{BYTE_ORDER_MARK, HOSTILE_FILES, RELOAD};
-use crate::harness::{
-    Backend, Client, Dir, Pen, Place, Starter, better, letters, wait_until, worse,
-};
+use crate::stand::{Backend, Client, Dir, Pen, Place, Starter, better, letters, wait_until, worse};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;

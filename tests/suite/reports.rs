@@ -1,7 +1,7 @@
 //! What `servers`, `recent`, `status`, `-w` and USR1 show.
 
 use crate::differences::{ESCAPED, STATUS, USR1};
-use crate::harness::{Backend, Caller, Dir, Place, Starter, wait_until, worse};
+use crate::stand::{Backend, Caller, Dir, Place, Starter, wait_until, worse};
 use std::fs;
 
 /// The value behind a name in a line of names and values.

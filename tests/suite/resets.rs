@@ -2,7 +2,7 @@
 //! the whole; and clients that have gone while nobody listens to them.
 
 use crate::differences::{GONE, RESET};
-use crate::harness::{At, Backend, Client, Dir, Place, Starter, better, wait_for, wait_until};
+use crate::stand::{At, Backend, Client, Dir, Place, Starter, better, wait_for, wait_until};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! reason why nobody serves them.
 
 use crate::differences::{REFUSED_CONNECT, UDP_REFUSED};
-use crate::harness::{
+use crate::stand::{
     Backend, Client, Place, Responder, Starter, better, full_queue, letters, responders, wait_until,
 };
 

@@ -1,7 +1,7 @@
 //! The rooms of the sources: each uses those before it in the list, and none
 //! behind it.
 
-use crate::harness::is_c_pen;
+use crate::stand::is_c_pen;
 use std::fs;
 use std::path::Path;
 

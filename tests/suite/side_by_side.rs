@@ -1,6 +1,6 @@
 //! What programs read, with traffic behind it, from both pens side by side.
 
-use crate::harness::{Backend, Dir, Place, Starter, c_program, compared, wait_until};
+use crate::stand::{Backend, Dir, Place, Starter, c_program, compared, wait_until};
 use std::fs;
 
 /// What both pens say after the same; their addresses are those of the first.

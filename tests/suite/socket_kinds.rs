@@ -2,7 +2,7 @@
 //! page.
 
 use crate::differences::{DUMMY, MAPPED, SOURCE, UNIX_CLIENTS};
-use crate::harness::{
+use crate::stand::{
     At, Backend, Client, Dir, PATIENCE, Place, Starter, better, free_v6, letters, skipped, worse,
 };
 use std::net::{Ipv4Addr, SocketAddr};

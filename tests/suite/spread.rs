@@ -2,7 +2,7 @@
 //! down are.
 
 use crate::differences::{DISPLACED, HASH_TYPE, REFUSED_CONNECT, WEIGHT_TIES};
-use crate::harness::{Backend, Callers, Pen, Place, Starter, better, letters, wait_until, worse};
+use crate::stand::{Backend, Callers, Pen, Place, Starter, better, letters, wait_until, worse};
 
 /// How often each of four letters comes.
 fn counts(letters: &str) -> [usize; 4] {

@@ -2,7 +2,7 @@
 //! debugger that looks): that cuts waits short, and is nobody's failure.
 
 use crate::differences::UNIX_QUEUE;
-use crate::harness::{
+use crate::stand::{
     At, Backend, Client, Dir, Place, Starter, Status, better, full_queue, program, same_pattern,
     wait_until,
 };

@@ -1,7 +1,7 @@
 //! The client table: who comes back to which server, and who is forgotten.
 
 use crate::differences::{EXPIRY, NEVER_REMEMBER};
-use crate::harness::{Caller, Place, Starter, better, letters, wait_until};
+use crate::stand::{Caller, Place, Starter, better, letters, wait_until};
 use std::time::Duration;
 
 #[test]
@@ -110,7 +110,7 @@ fn n_hashes_and_never_remembers() {
         assert_eq!(pen.letters(2), "BB");
         let at = servers.pop().unwrap().at.clone();
         assert_eq!(pen.letter(), "A");
-        let _again = crate::harness::Backend::letter(at, 'B');
+        let _again = crate::stand::Backend::letter(at, 'B');
         assert_eq!(pen.ask("server 1 blacklist 0"), "");
         assert_eq!(pen.letters(2), afterwards.repeat(2), "{mode}");
     }

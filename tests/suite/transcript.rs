@@ -2,7 +2,7 @@
 //! replies are the same to the byte, or better and the table says why.
 
 use crate::differences::*;
-use crate::harness::{Dir, Place, Starter, c_program, compared, is_root, known};
+use crate::stand::{Dir, Place, Starter, c_program, compared, is_root, known};
 
 /// How our reply stands to the C program's.
 pub(crate) enum Reply {

@@ -6,7 +6,7 @@
 //! namespace. The server of datagrams is a real one.
 
 use crate::differences::TRANSPARENT;
-use crate::harness::{
+use crate::stand::{
     Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, better, ip, is_root,
     letters, query, refused, skipped, wait_until,
 };

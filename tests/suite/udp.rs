@@ -1,7 +1,7 @@
 //! UDP (`-U`): flows, what they carry, how they end.
 
 use crate::differences::{UDP_IDLE, UDP_KINDS};
-use crate::harness::{
+use crate::stand::{
     Asker, At, LONGEST, PATIENCE, Place, Responder, Starter, better, is_c_pen, pattern, responders,
     wait_until,
 };

@@ -2,9 +2,7 @@
 //! datagram.
 
 use crate::differences::{DENIED, UDP_BALANCE};
-use crate::harness::{
-    Asker, Pen, Place, Responder, Starter, better, hashed, responders, wait_until,
-};
+use crate::stand::{Asker, Pen, Place, Responder, Starter, better, hashed, responders, wait_until};
 
 /// New clients with these addresses, 127.0.0.N, one after the other; the
 /// letters of their servers.

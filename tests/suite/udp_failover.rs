@@ -1,7 +1,7 @@
 //! UDP (`-U`): servers that refuse, and servers that are taken away.
 
 use crate::differences::{UDP_BALANCE, UDP_REFUSED, UDP_TAKEN_AWAY};
-use crate::harness::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
+use crate::stand::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
 use std::time::{Duration, Instant};
 
 /// How often it has been said that a server is down.

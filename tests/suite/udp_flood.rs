@@ -1,7 +1,7 @@
 //! UDP (`-U`): more flows than there may be, and very many that begin at once.
 
 use crate::differences::{UDP_IDLE, UDP_MANY};
-use crate::harness::{
+use crate::stand::{
     Asker, At, PATIENCE, Pen, Place, Responder, Starter, better, responders, wait_until,
 };
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 //! IPv6, Unix sockets, and moves.
 
 use crate::differences::{FAILED_START, IMPOSSIBLE, UDP_KINDS, UDP_PORT, UDP_WILDCARD};
-use crate::harness::{
+use crate::stand::{
     Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, finish, free_datagram_port,
     refused, responders, skipped, wait_until,
 };

@@ -1,7 +1,7 @@
 //! Another user (`-u`) and another root (`-j`), which take root to change.
 
 use crate::differences::{GROUPS, JAIL_DIRECTORY, MISSING_FILE, NUMERIC_USER};
-use crate::harness::{
+use crate::stand::{
     Backend, Background, Client, Dir, Place, Starter, Status, better, is_root, letters,
     pen_program, skipped, wait_until, worse,
 };

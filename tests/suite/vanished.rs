@@ -2,7 +2,7 @@
 //! there is a cable to pull.
 
 use crate::differences::{CLIENT_KEEPALIVE, GONE};
-use crate::harness::{
+use crate::stand::{
     At, Backend, Client, Dir, Pen, Place, Starter, better, ip, skipped, wait_for, wait_until,
 };
 use std::path::Path;

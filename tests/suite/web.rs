@@ -1,7 +1,7 @@
 //! The web interface: what it serves, where, and to whom.
 
 use crate::differences::WEB;
-use crate::harness::{
+use crate::stand::{
     Answer, At, Backend, Client, Pen, Place, Port, Starter, aside, ask_web, better, finish, get,
     letters, skipped, wait_until,
 };
@@ -359,7 +359,7 @@ fn what_check_says_of_it() {
         (&["-O", "web_password /nowhere/x"], "/nowhere/x: cannot read the password"),
         (&["-O", "web_acl x"], "web_acl: bad number 'x'"),
     ] {
-        let mut command = Command::new(crate::harness::our_program());
+        let mut command = Command::new(crate::stand::our_program());
         command.arg("--check").args(words).args(["127.0.0.1:1", "127.0.0.1:2"]);
         let output = finish(command);
         let said = String::from_utf8_lossy(&output.stderr);

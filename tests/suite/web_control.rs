@@ -1,7 +1,7 @@
 //! Control from the web: who may, and who may not.
 
 use crate::differences::WEB;
-use crate::harness::{
+use crate::stand::{
     At, Dir, Pen, Place, Starter, ask_web, better, curl, get, is_root, letters, skipped, wait_until,
 };
 use std::fs;

@@ -2,7 +2,7 @@
 //! traffic.
 
 use crate::differences::WEB;
-use crate::harness::{Client, PATIENCE, Place, Starter, better, get, letters, wait_until};
+use crate::stand::{Client, PATIENCE, Place, Starter, better, get, letters, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};

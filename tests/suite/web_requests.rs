@@ -1,7 +1,7 @@
 //! Requests to the web interface that are odd, in pieces or slow.
 
 use crate::differences::WEB;
-use crate::harness::{Client, Place, Starter, ask_web, better};
+use crate::stand::{Client, Place, Starter, ask_web, better};
 use crate::web::with_web;
 use std::io::Write;
 use std::time::{Duration, Instant};

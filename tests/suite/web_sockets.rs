@@ -2,7 +2,7 @@
 //! root.
 
 use crate::differences::WEB;
-use crate::harness::{
+use crate::stand::{
     At, Dir, Place, Starter, Status, better, curl, free_v6, get, is_root, letters, skipped,
     wait_until,
 };
@@ -34,7 +34,7 @@ fn a_unix_socket_is_for_its_user_alone() {
     let answer = curl(&["--unix-socket", path.to_str().unwrap(), "http://localhost/"]);
     assert_eq!(answer.status, 200);
     // Elsewhere, while it runs.
-    let client = crate::harness::Client::new(&control);
+    let client = crate::stand::Client::new(&control);
     client.send(format!("web {}\n", second.display()));
     assert_eq!(client.rest(), format!("{}\n", second.display()).into_bytes());
     is_private(&second);
@@ -133,14 +133,14 @@ fn beside_datagrams() {
         return;
     }
     let place = Place::new();
-    let responders = crate::harness::responders(&place, 1);
+    let responders = crate::stand::responders(&place, 1);
     let web = place.at();
     let pen = Starter::datagrams(&place)
         .servers(&responders)
         .args(["--web", &web.to_string()])
         .control(place.at())
         .start();
-    let asker = crate::harness::Asker::new(&pen.at);
+    let asker = crate::stand::Asker::new(&pen.at);
     asker.send("x");
     wait_until("the flow is shown", || {
         let status = get(&web, "/status.json");

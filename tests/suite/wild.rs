@@ -1,7 +1,7 @@
 //! Command lines as they are in use, with other addresses: scripts, container
 //! images and manuals of others. Each is quoted above its test.
 
-use crate::harness::{
+use crate::stand::{
     At, Backend, Background, Client, Dir, Pen, Place, Port, Starter, finish, free_v6, is_root,
     letters, program, signal, skipped, wait_until,
 };

@@ -2,7 +2,7 @@
 //! syslog, RADIUS, CoAP. Each is quoted above its test.
 
 use crate::differences::{UDP_KINDS, UDP_USER};
-use crate::harness::{
+use crate::stand::{
     Asker, At, Dir, Place, Port, Responder, Starter, better, free_datagram_port, is_root,
     responders, skipped, wait_until,
 };

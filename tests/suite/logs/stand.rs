@@ -1,6 +1,6 @@
 //! What these tests stand on: daemons, directories, senders.
 
-use crate::harness::{Port, full_output, is_c_pen, program, signal};
+use crate::stand::{Port, full_output, is_c_pen, program, signal};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

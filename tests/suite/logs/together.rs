@@ -2,7 +2,7 @@
 
 use super::stand::*;
 use crate::differences::PENLOGD_LONG;
-use crate::harness::{At, better, is_c_pen, program, signal};
+use crate::stand::{At, better, is_c_pen, program, signal};
 use pen::sys;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

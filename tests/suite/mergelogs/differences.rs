@@ -3,7 +3,7 @@
 
 use super::{BASE, Logs, date, pen, pen_at, warm_up, web, web_line};
 use crate::differences::*;
-use crate::harness::{better, compared, is_c_pen, program};
+use crate::stand::{better, compared, is_c_pen, program};
 use std::fmt::Write as _;
 
 /// The C program does not set the daylight-saving flag before it has the time

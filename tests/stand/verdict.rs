@@ -2,8 +2,8 @@
 //! what it compares side by side, why it is left out. `make compat` makes its
 //! table of this; it names the file of these notes in `PEN_COMPAT_NOTES`.
 
+use super::differences::Difference;
 use super::{is_c_pen, is_strange};
-use crate::differences::Difference;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;

@@ -1,10 +1,10 @@
 //! A pen with the servers behind it and the clients that it knows, and what
 //! must hold between them.
 
-use crate::harness::{Pen, Place, Starter};
 use crate::ledger::{Count, Faults, Total};
 use crate::plan::{KINDS, Kind, Role};
 use crate::servers::Server;
+use crate::stand::{Pen, Place, Starter};
 use crate::traffic::Call;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -88,7 +88,7 @@ pub(crate) struct Gauges {
 }
 
 /// All of it.
-pub(crate) struct Stand {
+pub(crate) struct Setup {
     pub(crate) transport: &'static Transport,
     pen: Pen,
     servers: Vec<Server>,
@@ -107,9 +107,9 @@ pub(crate) struct Stand {
     turns: [AtomicU32; 4],
 }
 
-impl Stand {
+impl Setup {
     /// Starts pen and the servers, and makes the clients known.
-    pub(crate) fn start(transport: &'static Transport, faults: &Arc<Faults>) -> Stand {
+    pub(crate) fn start(transport: &'static Transport, faults: &Arc<Faults>) -> Setup {
         let place = Place::new();
         let servers: Vec<Server> = (0u8..)
             .zip(transport.roles)
@@ -129,7 +129,7 @@ impl Stand {
         let pen = starter.start();
         // The last of its own threads may be starting still.
         thread::sleep(Duration::from_millis(300));
-        let mut stand = Stand {
+        let mut setup = Setup {
             transport,
             pen,
             servers,
@@ -142,9 +142,9 @@ impl Stand {
             next: AtomicU32::new(0),
             turns: Default::default(),
         };
-        stand.fresh = stand.gauges();
-        stand.introduce();
-        stand
+        setup.fresh = setup.gauges();
+        setup.introduce();
+        setup
     }
 
     /// Fills pen's client table: with strangers first, as they are to be

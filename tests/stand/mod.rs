@@ -8,6 +8,7 @@ mod at;
 mod client;
 mod daemon;
 mod datagrams;
+pub(crate) mod differences;
 mod etc;
 mod files;
 mod name_server;
