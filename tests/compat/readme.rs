@@ -4,7 +4,7 @@ use crate::differences::ALL;
 use std::fs;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-const START: &str = "<!-- Written by `make compat`, from tests/suite/differences.rs. -->\n";
+const START: &str = "<!-- Written by `make compat`, from tests/stand/differences.txt. -->\n";
 const END: &str = "<!-- The end of what is written. -->\n";
 
 /// What stands before, between and behind the comments.

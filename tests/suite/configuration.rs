@@ -236,7 +236,7 @@ fn what_is_written_restores_everything() {
     let listen = words.iter().position(|word| *word == at.to_string()).unwrap();
     assert_eq!(words[listen - 2..listen], ["-C", &control.to_string()]);
     assert_eq!(words[listen + 1..], ["-N", "-q", "55"]);
-    // The harness says these itself.
+    // The stand says these itself.
     let words = [&words[..listen], &words[listen + 1..]].concat();
     let words = words.iter().filter(|word| *word != "-f");
     let pen = Starter::at(at).args(words).control(control).start();

@@ -2,17 +2,16 @@
 //!
 //! One binary, one module for each behaviour. Every test starts the processes
 //! it needs, on loopback addresses that no other test has, and ends them; see
-//! [`harness`].
+//! [`stand`].
 //!
 //! `PEN_BIN_DIR=/usr/bin cargo test --test suite` runs the same tests against
 //! the `pen` in that directory. Where ours does better than the C program, a
 //! test names the difference ([`differences`]): it shows the C program do
 //! worse, or leaves that out with a line that says so. `make compat` does both
-//! runs and makes a table of them. What must have a test is in [`coverage`].
+//! runs and makes a table of them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod coverage;
 #[path = "../stand/mod.rs"]
 mod stand;
 
