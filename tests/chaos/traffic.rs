@@ -333,9 +333,7 @@ impl Watch {
 
     fn served(&mut self, client: usize, begun: Instant) {
         let since = self.since;
-        let Some(waiting) = self.waiting.get_mut(client) else {
-            return;
-        };
+        let Some(waiting) = self.waiting.get_mut(client) else { return };
         if let Some(first) = waiting.as_mut() {
             let from = first.get_or_insert(begun.max(since));
             self.longest = self.longest.max(from.elapsed());

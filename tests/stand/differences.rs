@@ -30,3 +30,16 @@ macro_rules! differences {
 }
 
 include!("differences.txt");
+
+/// Ends the running test if the program under test is the C program, and ours
+/// does better here: `better!(NAME)` is `if better(&NAME) { return; }`.
+#[allow(unused_macros)] // outside of the suite
+macro_rules! better {
+    ($name:ident) => {
+        if $crate::stand::better(&$crate::stand::differences::$name) {
+            return;
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use better;

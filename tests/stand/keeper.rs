@@ -121,9 +121,7 @@ pub(crate) fn keep(directory: Option<PathBuf>) {
         }
     }
     left.into_iter().rev().for_each(terminate);
-    let Some(directory) = directory else {
-        return;
-    };
+    let Some(directory) = directory else { return };
     // What was just told to end may still write into it.
     let end = Instant::now() + PATIENCE;
     while directory.exists() && Instant::now() < end {

@@ -25,6 +25,7 @@ pub(crate) use at::At;
 pub(crate) use client::{Caller, Callers, Client, free_v6};
 pub(crate) use daemon::{Background, Pen};
 pub(crate) use datagrams::{Asker, LONGEST, Responder, free_datagram_port, responders};
+pub(crate) use differences::better;
 pub(crate) use etc::{own_etc, with_etc};
 pub(crate) use files::{Dir, pattern, same_pattern};
 pub(crate) use name_server::{NAME, NameServer, answer, query};

@@ -16,9 +16,7 @@ fn test() -> Option<String> {
 
 /// Writes a note: its kind, and the words that belong to it.
 fn note(kind: &str, words: &[&str]) {
-    let Some(path) = std::env::var_os("PEN_COMPAT_NOTES") else {
-        return;
-    };
+    let Some(path) = std::env::var_os("PEN_COMPAT_NOTES") else { return };
     let line = format!("{kind}\t{}\n", words.join("\t"));
     // In one piece, as tests run beside each other.
     let file = File::options().append(true).create(true).open(path);

@@ -1,7 +1,7 @@
 //! Which server a client without a history gets: in turn, by hash, by weight,
 //! by prio.
 
-use crate::differences::{EMPTY_SLOT, NO_WEIGHTS, REFUSED_CONNECT};
+use crate::differences::{EMPTY_SLOT, NO_WEIGHTS};
 use crate::stand::{
     At, Backend, Caller, Client, Pen, Place, Port, Starter, better, hashed, letters, wait_until,
     worse,
@@ -124,9 +124,7 @@ fn prio_takes_the_lowest() {
 
 #[test]
 fn prio_goes_on_with_the_next_lowest() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let mut servers = letters(&place, 3);
     let mut starter = Starter::new(&place).args(["-r", "-O", "prio"]);

@@ -1,7 +1,7 @@
 //! The command line: what is understood and how. What is refused is in
 //! [`crate::malformed`].
 
-use crate::differences::{CHATTER, EMPTY_SLOT, LONG_OPTIONS, REPEATED, WRONG_WORD};
+use crate::differences::{CHATTER, LONG_OPTIONS, REPEATED, WRONG_WORD};
 use crate::stand::{
     At, Backend, Dir, Pen, Place, Starter, better, is_c_pen, is_root, letters, run, skipped, worse,
 };
@@ -39,9 +39,7 @@ fn without_operands_comes_the_usage() {
     assert!(stderr.is_empty() || worse(&CHATTER), "{stderr}");
     // Whoever has said something may have meant more.
     for words in [&["-r"][..], &["-x", "7", "-d"], &["--check", "-r"]] {
-        if better(&WRONG_WORD) {
-            return;
-        }
+        better!(WRONG_WORD);
         let (status, stdout, stderr) = run(words);
         assert_eq!((status, stdout.as_str()), (1, ""), "{words:?}");
         assert!(stderr.starts_with("usage:"), "{stderr}");
@@ -51,9 +49,7 @@ fn without_operands_comes_the_usage() {
 
 #[test]
 fn help_version_and_windows() {
-    if better(&LONG_OPTIONS) {
-        return;
-    }
+    better!(LONG_OPTIONS);
     let (status, help, stderr) = run(["--help"]);
     assert_eq!((status, stderr.as_str()), (0, ""));
     assert_eq!(help, run([""; 0]).1);
@@ -204,9 +200,7 @@ fn names_of_hosts_and_services() {
 
 #[test]
 fn check_opens_nothing() {
-    if better(&LONG_OPTIONS) {
-        return;
-    }
+    better!(LONG_OPTIONS);
     let (place, dir) = (Place::new(), Dir::new());
     let busy = TcpListener::bind(place.addr()).unwrap();
     let address = busy.local_addr().unwrap().to_string();
@@ -223,9 +217,7 @@ fn check_opens_nothing() {
 
 #[test]
 fn check_tells_what_is_wrong() {
-    if better(&LONG_OPTIONS) {
-        return;
-    }
+    better!(LONG_OPTIONS);
     let dir = Dir::new();
     let config = dir.file("pen.cfg");
     let config = config.to_str().unwrap();
@@ -252,9 +244,7 @@ fn check_tells_what_is_wrong() {
 /// What pen takes, though it was hardly meant: the start and a check say so.
 #[test]
 fn what_was_hardly_meant_is_said() {
-    if better(&LONG_OPTIONS) {
-        return;
-    }
+    better!(LONG_OPTIONS);
     for (words, doubt) in [
         (&["127.0.0.1:9"][..], "no servers: clients are turned away"),
         (&["127.0.0.1:9", "127.0.0.1:0"], "no servers: "),
@@ -280,9 +270,7 @@ fn what_was_hardly_meant_is_said() {
 
 #[test]
 fn a_check_says_what_root_does_not_open() {
-    if better(&LONG_OPTIONS) {
-        return;
-    }
+    better!(LONG_OPTIONS);
     let words = ["--check", "--web", "8081", "-C", "9000", "127.0.0.1:9", "127.0.0.2:9"];
     let (status, _, stderr) = run(words);
     assert_eq!(status, 0);
@@ -293,9 +281,7 @@ fn a_check_says_what_root_does_not_open() {
 
 #[test]
 fn a_server_with_port_0_is_an_empty_slot() {
-    if better(&EMPTY_SLOT) {
-        return;
-    }
+    better!(EMPTY_SLOT);
     let place = Place::new();
     let servers = letters(&place, 1);
     let pen = Starter::new(&place)

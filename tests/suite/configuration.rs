@@ -1,6 +1,6 @@
 //! Configuration files: `-F`, `include`, HUP and `write`.
 
-use crate::differences::{BAD_LINE, LONG_OPTIONS, SIZES, WRITE};
+use crate::differences::{LONG_OPTIONS, SIZES, WRITE};
 use crate::stand::{
     At, Dir, Place, Starter, better, letters, pen_program, responders, run, wait_until, worse,
 };
@@ -49,9 +49,7 @@ fn a_file_says_where_to_listen() {
 
 #[test]
 fn every_bad_line_is_named_and_the_start_fails() {
-    if better(&BAD_LINE) {
-        return;
-    }
+    better!(BAD_LINE);
     let dir = Dir::new();
     let (file, more) = (dir.file("pen.cfg"), dir.file("more.cfg"));
     let name = |path: &std::path::Path| path.display().to_string();
@@ -94,9 +92,7 @@ fn a_file_or_an_option_sets_the_sizes_of_the_tables() {
 /// and not only until the next HUP.
 #[test]
 fn an_option_holds_against_what_was_written() {
-    if better(&SIZES) {
-        return;
-    }
+    better!(SIZES);
     let (place, dir) = (Place::new(), Dir::new());
     let file = dir.file("pen.cfg");
     let pen = Starter::new(&place)
@@ -175,9 +171,7 @@ fn an_access_list_takes_addresses_as_inet_aton_does() {
 /// `write`, stop, start from the second comment line: everything is as it was.
 #[test]
 fn what_is_written_restores_everything() {
-    if better(&WRITE) {
-        return;
-    }
+    better!(WRITE);
     let place = Place::new();
     let dir = Dir::new();
     let (file, again) = (dir.file("pen.cfg"), dir.file("again.cfg"));
@@ -254,9 +248,7 @@ fn what_is_written_restores_everything() {
 /// As for TCP, but what listens is a UDP socket.
 #[test]
 fn what_is_written_with_udp_is_with_udp_again() {
-    if better(&WRITE) {
-        return;
-    }
+    better!(WRITE);
     let place = Place::new();
     let servers = responders(&place, 2);
     let dir = Dir::new();
@@ -305,9 +297,7 @@ fn a_file_that_cannot_be_written_stays_as_it_is() {
 
 #[test]
 fn a_file_can_be_a_pipe() {
-    if better(&LONG_OPTIONS) {
-        return;
-    }
+    better!(LONG_OPTIONS);
     let mut command = Command::new(pen_program());
     command.args(["--check", "-F", "/dev/stdin", "10000", "127.0.0.1:9"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

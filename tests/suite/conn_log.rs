@@ -1,6 +1,5 @@
 //! The connection log: a line for each connection at its end.
 
-use crate::differences::CONN_LOG;
 use crate::stand::{
     Backend, Client, Dir, PATIENCE, Pen, Place, Starter, better, is_root, letters, skipped,
     wait_until,
@@ -52,9 +51,7 @@ fn client_word(client: &Client) -> String {
 
 #[test]
 fn a_line_says_who_where_how_much_how_long_and_how() {
-    if better(&CONN_LOG) {
-        return;
-    }
+    better!(CONN_LOG);
     let stand = Stand::new();
     let server = Backend::echo(stand.place.at());
     let pen = stand.starter().server(&server.at).start();
@@ -74,9 +71,7 @@ fn a_line_says_who_where_how_much_how_long_and_how() {
 /// Each way to end, made to happen.
 #[test]
 fn every_end_has_its_word() {
-    if better(&CONN_LOG) {
-        return;
-    }
+    better!(CONN_LOG);
     let stand = Stand::new();
     // What the server does is what the client asks for.
     let server = Backend::start(stand.place.at(), |stream| {
@@ -157,9 +152,7 @@ fn log_one(stand: &Stand, pen: &Pen, count: &mut usize) {
 
 #[test]
 fn it_can_be_rotated_switched_off_and_on() {
-    if better(&CONN_LOG) {
-        return;
-    }
+    better!(CONN_LOG);
     let stand = Stand::new();
     let server = Backend::letter(stand.place.at(), 'A');
     let pen = stand.starter().server(&server.at).expect("reloading on HUP").start();
@@ -183,9 +176,7 @@ fn it_can_be_rotated_switched_off_and_on() {
 
 #[test]
 fn it_can_go_to_the_system_log() {
-    if better(&CONN_LOG) {
-        return;
-    }
+    better!(CONN_LOG);
     if !is_root() {
         return skipped("only root can have a /dev/log of its own");
     }

@@ -1,8 +1,6 @@
 //! The control port: who may use it, and what disturbs it.
 
-use crate::differences::{
-    CONTROL_MODE, ESCAPED, NEW_COMMANDS, PIECES, SHARED_CONTROL, SILENT_CLIENT,
-};
+use crate::differences::{ESCAPED, PIECES, SHARED_CONTROL};
 use crate::stand::{
     At, Client, Dir, Place, Starter, better, is_root, letters, refused, skipped, stale_socket,
     wait_until, worse,
@@ -48,9 +46,7 @@ fn a_command_without_newline_or_end_is_carried_out() {
 
 #[test]
 fn half_a_command_is_none() {
-    if better(&PIECES) {
-        return;
-    }
+    better!(PIECES);
     let place = Place::new();
     let control = place.at();
     let pen = Starter::new(&place).control(control.clone()).start();
@@ -67,9 +63,7 @@ fn half_a_command_is_none() {
 
 #[test]
 fn whether_a_command_was_refused_can_be_asked() {
-    if better(&NEW_COMMANDS) {
-        return;
-    }
+    better!(NEW_COMMANDS);
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
     assert_eq!(pen.ask("try blacklist 17"), "ok\n17\n");
@@ -79,9 +73,7 @@ fn whether_a_command_was_refused_can_be_asked() {
 
 #[test]
 fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
-    if better(&CONTROL_MODE) {
-        return;
-    }
+    better!(CONTROL_MODE);
     let place = Place::new();
     let dir = Dir::new().open_to_all();
     let path = dir.file("ctl");
@@ -156,9 +148,7 @@ fn a_list_keeps_clients_out() {
 /// nothing of it stays.
 #[test]
 fn abuse_disturbs_nobody() {
-    if better(&SILENT_CLIENT) {
-        return;
-    }
+    better!(SILENT_CLIENT);
     let place = Place::new();
     let backends = letters(&place, 1);
     let control = place.at();
@@ -200,9 +190,7 @@ fn abuse_disturbs_nobody() {
 
 #[test]
 fn a_line_that_is_too_long_is_refused() {
-    if better(&PIECES) {
-        return;
-    }
+    better!(PIECES);
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
     let reply = pen.ask(&"x".repeat(10_000));
@@ -223,9 +211,7 @@ fn whatever_is_sent_comes_back_harmless() {
 
 #[test]
 fn help_lists_every_command() {
-    if better(&NEW_COMMANDS) {
-        return;
-    }
+    better!(NEW_COMMANDS);
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
     let help = pen.ask("help");

@@ -1,7 +1,6 @@
 //! UDP (`-U`) with what most of it is: DNS. Real servers, a real query, and
 //! many clients that ask while a server dies and comes back.
 
-use crate::differences::UDP_REFUSED;
 use crate::stand::{
     Asker, At, NAME, NameServer, Pen, Place, Starter, answer, better, query, skipped, wait_until,
 };
@@ -165,9 +164,7 @@ impl Drop for Stop<'_> {
 #[test]
 fn dig_gets_an_answer() {
     let place = Place::new();
-    let Some((_servers, pen)) = start(&place, &["-r"]) else {
-        return;
-    };
+    let Some((_servers, pen)) = start(&place, &["-r"]) else { return };
     let addr = pen.at.inet();
     let mut command = Command::new("dig");
     command.args(["+short", "+tries=1", "+time=10", "-p"]);
@@ -183,13 +180,9 @@ fn dig_gets_an_answer() {
 
 #[test]
 fn many_queries_while_a_server_dies_and_comes_back() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
-    let Some((mut servers, pen)) = start(&place, &["-r"]) else {
-        return;
-    };
+    let Some((mut servers, pen)) = start(&place, &["-r"]) else { return };
     let clients = Clients::ask(&pen, |clients| {
         clients.go_on(20_000);
         let first = clients.sum();
@@ -215,13 +208,9 @@ fn many_queries_while_a_server_dies_and_comes_back() {
 
 #[test]
 fn each_client_stays_with_its_server() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
-    let Some((mut servers, pen)) = start(&place, &[]) else {
-        return;
-    };
+    let Some((mut servers, pen)) = start(&place, &[]) else { return };
     let clients = Clients::ask(&pen, |clients| {
         clients.go_on(5_000);
         let mut homes = [0, 0];

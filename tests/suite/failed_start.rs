@@ -1,6 +1,6 @@
 //! What cannot be had at the start: one line, status 1, nothing left behind.
 
-use crate::differences::{BAD_LINE, FAILED_START, FEW_FILES, LISTEN_PATH};
+use crate::differences::{FAILED_START, LISTEN_PATH};
 use crate::stand::{
     At, Dir, Place, Starter, better, errors_when_left, finish, is_root, pen_program, refused, run,
     skipped, wait_until, worse,
@@ -23,9 +23,7 @@ fn refused_cleanly(listen: &str, dir: &Dir, words: &[&str], parts: &[&str]) {
 
 #[test]
 fn what_cannot_be_opened() {
-    if better(&FAILED_START) {
-        return;
-    }
+    better!(FAILED_START);
     let (place, dir) = (Place::new(), Dir::new());
     let socket = dir.file("pen.sock").display().to_string();
     for listen in [place.at().to_string(), socket] {
@@ -47,9 +45,7 @@ fn what_cannot_be_opened() {
 
 #[test]
 fn a_busy_port() {
-    if better(&FAILED_START) {
-        return;
-    }
+    better!(FAILED_START);
     let (place, dir) = (Place::new(), Dir::new());
     // A listener of std does not share its port.
     let busy = TcpListener::bind(place.addr()).unwrap();
@@ -65,18 +61,14 @@ fn a_busy_port() {
 
 #[test]
 fn an_address_that_is_not_here() {
-    if better(&FAILED_START) {
-        return;
-    }
+    better!(FAILED_START);
     // TEST-NET-3, nobody's address (RFC 5737).
     refused(&["203.0.113.1:9", "127.0.0.1:9"], &["203.0.113.1:9"]);
 }
 
 #[test]
 fn too_few_descriptors_name_their_limit() {
-    if better(&FEW_FILES) {
-        return;
-    }
+    better!(FEW_FILES);
     let place = Place::new();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 8; exec \"$@\"", "sh"]).arg(pen_program());
@@ -89,9 +81,7 @@ fn too_few_descriptors_name_their_limit() {
 
 #[test]
 fn a_low_port_without_the_right_names_the_ways_to_get_it() {
-    if better(&FAILED_START) {
-        return;
-    }
+    better!(FAILED_START);
     let port = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
     let port: u16 = fs::read_to_string(port).unwrap_or_default().trim().parse().unwrap_or(1024);
     if is_root() || port < 1024 {
@@ -102,9 +92,7 @@ fn a_low_port_without_the_right_names_the_ways_to_get_it() {
 
 #[test]
 fn a_bad_line_in_the_configuration() {
-    if better(&BAD_LINE) {
-        return;
-    }
+    better!(BAD_LINE);
     let (place, dir) = (Place::new(), Dir::new());
     let config = dir.file("pen.cfg");
     let config = config.to_str().unwrap();

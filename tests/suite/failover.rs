@@ -33,9 +33,7 @@ fn a_refused_connect_goes_to_the_next_server() {
 
 #[test]
 fn fail_over_goes_around() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let servers = letters(&place, 1);
     let pen = Starter::new(&place)
@@ -71,9 +69,7 @@ fn a_silent_server_is_given_up_after_the_timeout() {
 
 #[test]
 fn a_blacklisted_server_is_used_again_after_its_time() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let servers = letters(&place, 1);
     let down = place.at();
@@ -94,9 +90,7 @@ fn a_blacklisted_server_is_used_again_after_its_time() {
 
 #[test]
 fn a_server_made_available_by_command_is_said_to_be_up() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let servers = letters(&place, 1);
     let down = place.at();
@@ -117,9 +111,7 @@ fn a_server_made_available_by_command_is_said_to_be_up() {
 
 #[test]
 fn stubborn_means_no_fail_over() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let servers = letters(&place, 2);
     let emergency = Backend::letter(place.at(), 'E');
@@ -139,9 +131,7 @@ fn stubborn_means_no_fail_over() {
 
 #[test]
 fn the_emergency_server_comes_last() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let mut servers = letters(&place, 2);
     let emergency = Backend::letter(place.at(), 'E');
@@ -221,9 +211,7 @@ fn without_an_abuse_server_they_are_closed() {
 
 #[test]
 fn an_access_list_tells_clients_apart() {
-    if better(&ACL_MASKS) {
-        return;
-    }
+    better!(ACL_MASKS);
     let place = Place::new();
     let servers = letters(&place, 1);
     let pen = Starter::new(&place)

@@ -67,9 +67,7 @@ fn send(pen: &Pen, data: &str) {
 
 #[test]
 fn links_where_all_can_write_are_refused() {
-    if better(&PLANTED) {
-        return;
-    }
+    better!(PLANTED);
     let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
     let victim = own.file("victim");
     fs::write(&victim, "whole").unwrap();
@@ -162,9 +160,7 @@ fn what_nobody_has_made_in_a_sticky_directory_is_not_used() {
 
 #[test]
 fn second_names_are_refused() {
-    if better(&PLANTED) {
-        return;
-    }
+    better!(PLANTED);
     let (place, all) = (Place::new(), Dir::new().open_to_all());
     fs::write(all.file("victim"), "whole").unwrap();
     fs::hard_link(all.file("victim"), all.file("name")).unwrap();
@@ -246,9 +242,7 @@ fn temporary_names_cannot_be_taken() {
 /// file gets to where the link leads.
 #[test]
 fn an_exchanged_directory_is_noticed() {
-    if better(&PLANTED) {
-        return;
-    }
+    better!(PLANTED);
     let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
     let (way, away) = (all.file("way"), all.file("away"));
     fs::create_dir(&way).unwrap();
@@ -281,9 +275,7 @@ fn an_exchanged_directory_is_noticed() {
 /// leads then.
 #[test]
 fn another_pid_file_stays() {
-    if better(&PLANTED) {
-        return;
-    }
+    better!(PLANTED);
     let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
     fs::create_dir(all.file("way")).unwrap();
     fs::write(own.file("pid"), "whole").unwrap();

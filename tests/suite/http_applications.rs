@@ -1,7 +1,6 @@
 //! `-H` with real web servers: what an application sees of the client, whatever
 //! the client says of itself.
 
-use crate::differences::HTTP;
 use crate::stand::{At, Dir, Place, Starter, better, skipped, wait_until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -179,9 +178,7 @@ fn sees(place: &Place, server: &Server, case: &str) -> Vec<(String, String)> {
 /// All of these servers read a request in every case but the last two, which
 /// each reads differently; nginx and Apache read the next one, too.
 fn sees_pens_value_last(server: impl Fn(&Place) -> Option<Server>, requests: usize) {
-    if better(&HTTP) {
-        return;
-    }
+    better!(HTTP);
     let place = Place::new();
     let Some(server) = server(&place) else { return };
     for case in CASES {

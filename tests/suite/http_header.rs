@@ -80,9 +80,7 @@ fn a_request_in_one_piece() {
 /// 10,000 requests on a few connections, cut into pieces anywhere.
 #[test]
 fn requests_of_any_kind_in_any_pieces() {
-    if better(&HTTP) {
-        return;
-    }
+    better!(HTTP);
     let mut seed = 42;
     for _ in 0..5 {
         let (mut sent, mut seen) = (Vec::new(), Vec::new());
@@ -168,9 +166,7 @@ const CHANGES: [&str; 4] = [
 
 #[test]
 fn a_change_of_protocol_that_is_refused_is_none() {
-    if better(&HTTP) {
-        return;
-    }
+    better!(HTTP);
     let refused = "HTTP/1.1 405 No\r\nTransfer-Encoding: chunked\r\n\r\n\
         20\r\nHTTP/1.1 101 x\r\nUpgrade: x\r\n\r\n\r\n\r\n0\r\n\r\n";
     for change in CHANGES {
@@ -182,9 +178,7 @@ fn a_change_of_protocol_that_is_refused_is_none() {
 
 #[test]
 fn a_change_of_protocol_that_is_agreed_to() {
-    if better(&HTTP) {
-        return;
-    }
+    better!(HTTP);
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
     let body = "HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\nHTTP/1.1 101 x\r\n\r\n";
     let none = "HTTP/1.1 304 Not Modified\r\nContent-Length: 18\r\n\r\n";
@@ -207,9 +201,7 @@ fn a_change_of_protocol_that_is_agreed_to() {
 /// sends without waiting is no way around pen.
 #[test]
 fn nobody_waits_for_the_answer() {
-    if better(&HTTP) {
-        return;
-    }
+    better!(HTTP);
     for change in CHANGES {
         let all = [change, GET, GET].concat();
         assert_eq!(dialogue(&[(&all, NONE)]), with_ours(&all));
@@ -223,9 +215,7 @@ fn other_bytes_pass_as_they_are() {
     assert_eq!(arrives(&["-H"], &[smtp.clone().into()]), smtp.as_bytes());
     let plain = [get, get].concat();
     assert_eq!(arrives(&[], &[plain.clone().into()]), plain.as_bytes());
-    if better(&HTTP) {
-        return;
-    }
+    better!(HTTP);
     // Two lengths: the stream passes from the end of that header.
     let start = "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n";
     let arrived = arrives(&["-H"], &[format!("{start}\r\n0\r\n\r\n{get}").into()]);

@@ -1,6 +1,5 @@
 //! Connections on which nothing moves (`idle_timeout`).
 
-use crate::differences::{HALF_CLOSED, IDLE_TABLE, NEW_COMMANDS};
 use crate::stand::{Backend, PATIENCE, Place, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -25,9 +24,7 @@ fn a_quiet_connection_ends_after_the_idle_time() {
 
 #[test]
 fn a_half_closed_connection_ends_after_the_idle_time() {
-    if better(&HALF_CLOSED) {
-        return;
-    }
+    better!(HALF_CLOSED);
     let place = Place::new();
     let (report, reported) = mpsc::channel();
     let server = Backend::start(place.at(), move |stream| {
@@ -52,9 +49,7 @@ fn a_half_closed_connection_ends_after_the_idle_time() {
 
 #[test]
 fn a_half_closed_connection_has_a_time_of_its_own() {
-    if better(&NEW_COMMANDS) {
-        return;
-    }
+    better!(NEW_COMMANDS);
     let place = Place::new();
     let server = Backend::start(place.at(), |stream| {
         let mut question = String::new();
@@ -117,9 +112,7 @@ fn an_idle_time_set_later_counts_for_those_who_are_here() {
 
 #[test]
 fn few_slots_are_no_reason_to_wait() {
-    if better(&IDLE_TABLE) {
-        return;
-    }
+    better!(IDLE_TABLE);
     let place = Place::new();
     let server = Backend::letter(place.at(), 'A');
     let pen =

@@ -1,6 +1,6 @@
 //! Running out of descriptors, threads and memory, and giving threads back.
 
-use crate::differences::{CONTROL_GROUP, DESCRIPTORS, PENDING, UDP_MANY, WORK};
+use crate::differences::PENDING;
 use crate::stand::{
     Asker, Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
     responders, same_pattern, skipped, wait_for, wait_until, worse,
@@ -22,9 +22,7 @@ fn sufficient(pen: &Pen) -> usize {
 
 #[test]
 fn with_few_descriptors_clients_wait() {
-    if better(&DESCRIPTORS) {
-        return;
-    }
+    better!(DESCRIPTORS);
     let place = Place::new();
     let servers = letters(&place, 1);
     let pen = Starter::new(&place)
@@ -81,9 +79,7 @@ impl Drop for Group {
 
 #[test]
 fn a_control_group_with_too_little_memory_is_told() {
-    if better(&CONTROL_GROUP) {
-        return;
-    }
+    better!(CONTROL_GROUP);
     let place = Place::new();
     let servers = letters(&place, 1);
     let Some(group) = Group::new("67108864") else { return };
@@ -101,9 +97,7 @@ fn a_control_group_with_too_little_memory_is_told() {
 /// accepted that then cannot have one for its server.
 #[test]
 fn with_few_descriptors_nobody_takes_those_of_clients() {
-    if better(&DESCRIPTORS) {
-        return;
-    }
+    better!(DESCRIPTORS);
     let place = Place::new();
     let servers = letters(&place, 1);
     let control = place.at();
@@ -169,9 +163,7 @@ fn one_more(pen: &Pen) -> usize {
 /// that was accepted waits for its server's descriptor, others for theirs.
 #[test]
 fn a_client_waits_for_the_descriptor_of_its_server() {
-    if better(&DESCRIPTORS) {
-        return;
-    }
+    better!(DESCRIPTORS);
     let place = Place::new();
     let servers = letters(&place, 1);
     let pen = Starter::new(&place)
@@ -230,9 +222,7 @@ fn with_few_threads(starter: Starter, limit: &'static str) -> Starter {
 
 #[test]
 fn without_threads_to_be_had_clients_wait() {
-    if better(&WORK) {
-        return;
-    }
+    better!(WORK);
     if !is_root() {
         return skipped("the limit on threads counts the user's other processes too");
     }
@@ -264,9 +254,7 @@ fn without_threads_to_be_had_clients_wait() {
 /// flow idle for longest, and no datagram is lost.
 #[test]
 fn without_threads_to_be_had_flows_make_room() {
-    if better(&UDP_MANY) {
-        return;
-    }
+    better!(UDP_MANY);
     if !is_root() {
         return skipped("the limit on threads counts the user's other processes too");
     }
@@ -296,9 +284,7 @@ fn addresses(pen: &Pen) -> u64 {
 /// Memory that is too little for all: none is lost, not pen and not a byte.
 #[test]
 fn without_memory_to_be_had_clients_wait() {
-    if better(&WORK) {
-        return;
-    }
+    better!(WORK);
     const PIECE: usize = 60_000;
     const SIZE: usize = 5 * PIECE;
     let place = Place::new();
@@ -355,9 +341,7 @@ fn threads(pen: &Pen) -> u64 {
 
 #[test]
 fn idle_threads_leave() {
-    if better(&WORK) {
-        return;
-    }
+    better!(WORK);
     let place = Place::new();
     let servers = letters(&place, 1);
     let reload = "reloading on HUP";

@@ -1,6 +1,6 @@
 //! What commands change while connections are there.
 
-use crate::differences::{EMPTY_SLOT, IDLERS, IMPOSSIBLE, LIVE_HTTP};
+use crate::differences::{EMPTY_SLOT, IMPOSSIBLE, LIVE_HTTP};
 use crate::stand::{Backend, Client, Place, Starter, better, letters, wait_until, worse};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -86,9 +86,7 @@ fn close_ends_a_connection() {
 
 #[test]
 fn idlers_are_kept_and_let_go() {
-    if better(&IDLERS) {
-        return;
-    }
+    better!(IDLERS);
     let place = Place::new();
     let backends = letters(&place, 2);
     let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
@@ -107,9 +105,7 @@ fn idlers_are_kept_and_let_go() {
 /// An idle connection that its server closes is made again.
 #[test]
 fn idlers_come_back() {
-    if better(&IDLERS) {
-        return;
-    }
+    better!(IDLERS);
     let place = Place::new();
     let backend = Backend::start(place.at(), |_| {});
     let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
@@ -121,9 +117,7 @@ fn idlers_come_back() {
 /// Clients never stop while a script changes what there is to change.
 #[test]
 fn no_request_is_lost_to_a_change() {
-    if better(&EMPTY_SLOT) {
-        return;
-    }
+    better!(EMPTY_SLOT);
     let place = Place::new();
     let backends = letters(&place, 3);
     let dir = crate::stand::Dir::new();

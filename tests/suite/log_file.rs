@@ -1,6 +1,6 @@
 //! The request log (`-l`): its lines, its rotation, over UDP.
 
-use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, LOG_PIPE, UDP_LOG, UNREAD};
+use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, UDP_LOG};
 use crate::stand::{
     Backend, Client, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, pen_program,
     signal, wait_until, worse,
@@ -140,9 +140,7 @@ fn hup_opens_the_log_again() {
 
 #[test]
 fn the_last_lines_are_written_before_the_end() {
-    if better(&LOG_BUFFER) {
-        return;
-    }
+    better!(LOG_BUFFER);
     // More than a pipe holds, so that most of it is in pen when it has to end.
     const LINES: usize = 1500;
     let (place, dir) = (Place::new(), Dir::new());
@@ -174,9 +172,7 @@ fn the_last_lines_are_written_before_the_end() {
 /// Whoever sends HUP may have put a pipe where the log was.
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_no_reload() {
-    if better(&LOG_PIPE) {
-        return;
-    }
+    better!(LOG_PIPE);
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let (log, pipe) = (dir.file("log"), dir.file("pipe"));
@@ -212,9 +208,7 @@ fn a_pipe_that_nobody_reads_holds_up_no_reload() {
 
 #[test]
 fn a_pipe_that_nobody_reads_stops_nobody() {
-    if better(&UNREAD) {
-        return;
-    }
+    better!(UNREAD);
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let pipe = dir.file("pipe");
@@ -320,9 +314,7 @@ fn each_datagram_is_a_line() {
 /// written over.
 #[test]
 fn messages_and_requests_share_standard_error() {
-    if better(&LOG_BUFFER) {
-        return;
-    }
+    better!(LOG_BUFFER);
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
     let (at, out) = (place.at(), dir.file("out"));

@@ -120,9 +120,7 @@ fn a_log_that_penlogd_makes_is_not_for_everybody() {
 
 #[test]
 fn messages_that_nobody_reads_stop_no_lines() {
-    if better(&UNREAD) {
-        return;
-    }
+    better!(UNREAD);
     let (place, dir) = (Place::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let mut command = Command::new(program("penlogd"));
@@ -139,9 +137,7 @@ fn messages_that_nobody_reads_stop_no_lines() {
 
 #[test]
 fn odd_datagrams_harm_nothing() {
-    if better(&PENLOGD_ODD) {
-        return;
-    }
+    better!(PENLOGD_ODD);
     let (place, dir) = (Place::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &["-n", "3"]);
@@ -243,9 +239,7 @@ fn lines_cannot_pretend() {
 /// The same care as pen's.
 #[test]
 fn planted_links_are_not_followed() {
-    if better(&PLANTED) {
-        return;
-    }
+    better!(PLANTED);
     let (place, all) = (Place::new(), crate::stand::Dir::new().open_to_all());
     let (victim, link) = (all.file("victim"), all.file("link"));
     fs::write(&victim, "whole").unwrap();
@@ -263,9 +257,7 @@ fn planted_links_are_not_followed() {
 
 #[test]
 fn the_newest_of_n_requests_counts() {
-    if better(&PENLOGD_RING) {
-        return;
-    }
+    better!(PENLOGD_RING);
     let (place, dir) = (Place::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &["-n", "2"]);
@@ -299,9 +291,7 @@ fn the_newest_of_n_requests_counts() {
 
 #[test]
 fn ipv6_as_well() {
-    if better(&PENLOGD_V6) {
-        return;
-    }
+    better!(PENLOGD_V6);
     if UdpSocket::bind("[::1]:0").is_err() {
         return skipped("no IPv6 here");
     }
@@ -359,9 +349,7 @@ fn in_the_background() {
 /// Whoever sends HUP may have put a pipe where the log was.
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_no_penlogd() {
-    if better(&LOG_PIPE) {
-        return;
-    }
+    better!(LOG_PIPE);
     let (place, dir) = (Place::new(), Dir::new());
     let (at, log, old) = (place.at(2), dir.file("log"), dir.file("old"));
     let penlogd = penlogd(at, &log, &[]);
@@ -375,9 +363,7 @@ fn a_pipe_that_nobody_reads_holds_up_no_penlogd() {
 
 #[test]
 fn standard_output_serves_in_the_background_too() {
-    if better(&PENLOGD_OUTPUT) {
-        return;
-    }
+    better!(PENLOGD_OUTPUT);
     let (place, dir) = (Place::new(), Dir::new());
     let (at, pid_file) = (place.at(2), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
@@ -396,9 +382,7 @@ fn standard_output_serves_in_the_background_too() {
 
 #[test]
 fn it_ends_when_nobody_reads_its_output() {
-    if better(&PENLOGD_OUTPUT) {
-        return;
-    }
+    better!(PENLOGD_OUTPUT);
     let (place, dir) = (Place::new(), Dir::new());
     let (at, pid_file) = (place.at(2), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));

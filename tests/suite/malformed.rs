@@ -1,13 +1,10 @@
 //! Command lines that are refused, in one line that names the word.
 
-use crate::differences::{NOT_BUILT, WRONG_WORD};
 use crate::stand::{Dir, Place, better, refused};
 
 #[test]
 fn malformed_option_values() {
-    if better(&WRONG_WORD) {
-        return;
-    }
+    better!(WRONG_WORD);
     for (option, value) in [
         ("-b", "abc"),
         ("-b", "-1"),
@@ -67,9 +64,7 @@ fn malformed_option_values() {
 
 #[test]
 fn unknown_options() {
-    if better(&WRONG_WORD) {
-        return;
-    }
+    better!(WRONG_WORD);
     for option in ["-y", "-ry", "--nonsense", "--check=1", "-9"] {
         let named = option.trim_start_matches("-r").trim_start_matches('-');
         let named = named.trim_end_matches("=1");
@@ -79,9 +74,7 @@ fn unknown_options() {
 
 #[test]
 fn malformed_listen_operands() {
-    if better(&WRONG_WORD) {
-        return;
-    }
+    better!(WRONG_WORD);
     for word in [
         "99999",
         "0",
@@ -105,9 +98,7 @@ fn malformed_listen_operands() {
 
 #[test]
 fn malformed_server_operands() {
-    if better(&WRONG_WORD) {
-        return;
-    }
+    better!(WRONG_WORD);
     let place = Place::new();
     let listen = place.at().to_string();
     for word in [
@@ -138,9 +129,7 @@ fn malformed_server_operands() {
 /// Ways to write things that other programs have: pen says how it is done here.
 #[test]
 fn habits_get_a_remedy() {
-    if better(&WRONG_WORD) {
-        return;
-    }
+    better!(WRONG_WORD);
     let place = Place::new();
     let listen = place.at().to_string();
     let listen = listen.as_str();
@@ -171,9 +160,7 @@ fn habits_get_a_remedy() {
 
 #[test]
 fn tls_is_not_built_in() {
-    if better(&NOT_BUILT) {
-        return;
-    }
+    better!(NOT_BUILT);
     for words in [
         &["-E", "cert.pem"][..],
         &["-K", "key.pem"],
@@ -191,9 +178,7 @@ fn tls_is_not_built_in() {
 
 #[test]
 fn commands_that_are_not_built_in() {
-    if better(&NOT_BUILT) {
-        return;
-    }
+    better!(NOT_BUILT);
     for (line, part) in [
         ("acl 1 permit country SE", "GeoIP"),
         ("dsr_if eth0", "direct server return"),

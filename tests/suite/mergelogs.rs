@@ -98,9 +98,7 @@ impl Logs {
     /// Both print the same, warm-up lines aside.
     fn same(&self, line: &str) {
         let ours = self.merged(line);
-        let Some(oracle) = self.oracle(line) else {
-            return;
-        };
+        let Some(oracle) = self.oracle(line) else { return };
         let lines = |text: &str| -> Vec<String> {
             let lines = text.lines().filter(|line| !line.contains("warm-up"));
             lines.map(str::to_owned).collect()
@@ -268,9 +266,7 @@ fn the_oldest_next_line_comes_first() {
 
 #[test]
 fn the_jitter_is_the_limit() {
-    if better(&MERGELOGS_WINDOW) {
-        return;
-    }
+    better!(MERGELOGS_WINDOW);
     let text = [-601, -600, 600, 601].map(|t| web(t, "R")).concat();
     let logs = Logs::with(pen_at(&[0]), text);
     let server = "192.0.2.1";
@@ -320,9 +316,7 @@ fn nothing_or_no_newline_at_the_end() {
 
 #[test]
 fn standard_input_is_a_log_too() {
-    if better(&MERGELOGS_STDIN) {
-        return;
-    }
+    better!(MERGELOGS_STDIN);
     let logs = Logs::with(pen_at(&[0]), web(0, "R"));
     let expected = logs.merged("-p pen 192.0.2.1:web");
     for (line, input) in [("-p pen 192.0.2.1:-", web(0, "R")), ("-p - 192.0.2.1:web", pen_at(&[0]))]
@@ -334,9 +328,7 @@ fn standard_input_is_a_log_too() {
 
 #[test]
 fn debugging_tells_on_standard_error() {
-    if better(&MERGELOGS_DEBUG) {
-        return;
-    }
+    better!(MERGELOGS_DEBUG);
     let text = web(0, "R") + &web(1, "other") + "bad\x1b\n";
     let logs = Logs::with(pen_at(&[-2]) + "x\n", text);
     let quiet = logs.merged("-p pen 192.0.2.1:web");
@@ -352,9 +344,7 @@ fn debugging_tells_on_standard_error() {
 
 #[test]
 fn a_closed_output_is_no_error() {
-    if better(&MERGELOGS_PIPE) {
-        return;
-    }
+    better!(MERGELOGS_PIPE);
     let logs = Logs::with("", web(0, "R").repeat(20_000));
     let mut child = Command::new(program("mergelogs"))
         .args(["-p", "pen", "192.0.2.1:web"])
@@ -393,9 +383,7 @@ fn calls_end_as_with_the_oracle() {
             compared("", None);
         }
     }
-    if better(&WRONG_WORD) {
-        return;
-    }
+    better!(WRONG_WORD);
     let whole = logs.ours("-p pen 192.0.2.1:/");
     assert_eq!((whole.out.as_str(), whole.status), ("", 1));
     assert!(whole.err.starts_with("mergelogs: /: cannot read: "));

@@ -1,7 +1,7 @@
 //! Messages: on standard error with the local time, in the background to the
 //! system log, and what `-ddd` shows.
 
-use crate::differences::{DEBUG_TERM, JOURNAL, SYSLOG, UNREAD};
+use crate::differences::SYSLOG;
 use crate::stand::{
     Backend, Background, Client, Dir, Place, Responder, Starter, SystemLog, better, is_c_pen,
     letters, pen_program, wait_until, worse,
@@ -72,9 +72,7 @@ fn start_with_debug(log: &SystemLog, place: &Place, starter: Starter, level: u8)
 /// How much messages matter, as RFC 5424 has it; the facility is daemon.
 #[test]
 fn each_has_its_level() {
-    if better(&SYSLOG) {
-        return;
-    }
+    better!(SYSLOG);
     let (place, dir) = (Place::new(), Dir::new());
     let Some(log) = SystemLog::new() else { return };
     let page = dir.path().to_str().unwrap();
@@ -111,9 +109,7 @@ fn each_has_its_level() {
 /// what begins a line. The journal has the time itself.
 #[test]
 fn under_systemd_they_have_a_level_and_no_time() {
-    if better(&JOURNAL) {
-        return;
-    }
+    better!(JOURNAL);
     let place = Place::new();
     let servers = [place.at()];
     let stream = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)";
@@ -146,9 +142,7 @@ fn say_much(client: &Client) {
 
 #[test]
 fn a_standard_error_that_nobody_reads_stops_nobody() {
-    if better(&UNREAD) {
-        return;
-    }
+    better!(UNREAD);
     let place = Place::new();
     let echo = Backend::echo(place.at());
     let mut pen = Starter::new(&place).args(["-ddd"]).server(&echo.at).expect("").start();
@@ -168,9 +162,7 @@ fn a_standard_error_that_nobody_reads_stops_nobody() {
 
 #[test]
 fn a_standard_error_that_nobody_reads_stops_no_datagrams() {
-    if better(&UNREAD) {
-        return;
-    }
+    better!(UNREAD);
     let place = Place::new();
     let server = Responder::echo(place.at());
     let pen = Starter::datagrams(&place).args(["-ddd"]).server(&server.at).expect("").start();
@@ -185,9 +177,7 @@ fn a_standard_error_that_nobody_reads_stops_no_datagrams() {
 
 #[test]
 fn a_system_log_that_nobody_reads_stops_nobody() {
-    if better(&UNREAD) {
-        return;
-    }
+    better!(UNREAD);
     let place = Place::new();
     let Some(log) = SystemLog::new() else { return };
     let echo = Backend::echo(place.at());
@@ -249,9 +239,7 @@ fn with_a_they_are_text() {
 
 #[test]
 fn term_ends_it_whatever_it_says() {
-    if better(&DEBUG_TERM) {
-        return;
-    }
+    better!(DEBUG_TERM);
     let place = Place::new();
     let servers = letters(&place, 2);
     for _ in 0..2 {

@@ -1,6 +1,6 @@
 //! Names of hosts: several addresses, and look-ups that take their time.
 
-use crate::differences::{ADDRESSES, COMPANIONS, LOOKUP, WEB};
+use crate::differences::{ADDRESSES, COMPANIONS, LOOKUP};
 use crate::stand::{
     At, Backend, Dir, PATIENCE, Place, Starter, better, finish, own_etc, program, skipped,
     with_etc, worse,
@@ -36,9 +36,7 @@ fn reached(one: &Place, two: &Place, ask: impl Fn(u16) -> bool) -> usize {
 
 #[test]
 fn each_address_of_a_server_is_tried() {
-    let Some((one, two, etc)) = twins() else {
-        return;
-    };
+    let Some((one, two, etc)) = twins() else { return };
     let place = Place::new();
     let found = reached(&one, &two, |port| {
         let pen = Starter::new(&place).etc(etc.path()).operand(format!("twins:{port}")).start();
@@ -51,9 +49,7 @@ fn each_address_of_a_server_is_tried() {
 
 #[test]
 fn each_address_of_a_control_port_is_tried() {
-    let Some((one, two, etc)) = twins() else {
-        return;
-    };
+    let Some((one, two, etc)) = twins() else { return };
     let found = reached(&one, &two, |port| {
         let mut command = with_etc(etc.path(), &program("penctl"));
         command.args([&format!("twins:{port}"), "mode"]);
@@ -78,13 +74,9 @@ fn silent_dns(place: &Place) -> Option<(UdpSocket, Dir)> {
 /// other files, nor must other listeners wait.
 #[test]
 fn a_look_up_for_a_listener_changes_nothing_else() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let dns = Place::new();
-    let Some((silent, etc)) = silent_dns(&dns) else {
-        return;
-    };
+    let Some((silent, etc)) = silent_dns(&dns) else { return };
     let (place, dir) = (Place::new(), Dir::new());
     let pen = Starter::new(&place).etc(etc.path()).control(place.at()).start();
     std::thread::scope(|scope| {
@@ -106,9 +98,7 @@ fn a_look_up_for_a_listener_changes_nothing_else() {
 #[test]
 fn a_look_up_holds_up_nobody() {
     let dns = Place::new();
-    let Some((silent, etc)) = silent_dns(&dns) else {
-        return;
-    };
+    let Some((silent, etc)) = silent_dns(&dns) else { return };
     let place = Place::new();
     let backend = Backend::letter(place.at(), 'A');
     let pen = Starter::new(&place).etc(etc.path()).servers([&backend]).control(place.at()).start();

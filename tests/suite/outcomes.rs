@@ -1,6 +1,5 @@
 //! What became of clients, as it is counted.
 
-use crate::differences::OUTCOMES;
 use crate::stand::{At, Caller, Pen, Place, Starter, better, get, letters, wait_until};
 use crate::web::with_web;
 
@@ -34,9 +33,7 @@ fn are_shown(pen: &Pen, web: &At, counts: Counts) {
 
 #[test]
 fn clients_denied_turned_away_and_sent_on_are_counted() {
-    if better(&OUTCOMES) {
-        return;
-    }
+    better!(OUTCOMES);
     let place = Place::new();
     let mut servers = letters(&place, 2);
     let starter = Starter::new(&place).args(["-r", "-O", "acl 3 deny 127.0.0.9"]);
@@ -62,9 +59,7 @@ fn clients_denied_turned_away_and_sent_on_are_counted() {
 
 #[test]
 fn flows_are_counted_once() {
-    if better(&OUTCOMES) {
-        return;
-    }
+    better!(OUTCOMES);
     let place = Place::new();
     let servers = crate::stand::responders(&place, 1);
     let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
@@ -78,9 +73,7 @@ fn flows_are_counted_once() {
 
 #[test]
 fn what_this_host_lacks_is_not_a_lack_of_servers() {
-    if better(&OUTCOMES) {
-        return;
-    }
+    better!(OUTCOMES);
     let place = Place::new();
     let servers = letters(&place, 1);
     // No address of this host.

@@ -1,7 +1,6 @@
 //! Servers that are pen itself: whoever came in would come in again, until all
 //! slots are taken.
 
-use crate::differences::OWN_ADDRESS;
 use crate::stand::{
     At, Backend, Client, Dir, Namespace, Place, Port, Starter, better, letters, refused, run,
     wait_until,
@@ -11,9 +10,7 @@ const WHY: &str = "pen itself listens";
 
 #[test]
 fn it_is_refused_at_the_start() {
-    if better(&OWN_ADDRESS) {
-        return;
-    }
+    better!(OWN_ADDRESS);
     let (port, dir) = (Port::new(), Dir::new());
     let (port, path) = (port.number.to_string(), dir.file("way").display().to_string());
     let at = format!("127.0.0.1:{port}");
@@ -41,9 +38,7 @@ fn it_is_refused_at_the_start() {
 
 #[test]
 fn it_is_refused_on_the_control_port() {
-    if better(&OWN_ADDRESS) {
-        return;
-    }
+    better!(OWN_ADDRESS);
     let place = Place::new();
     let servers = letters(&place, 1);
     let control = place.at();
@@ -72,9 +67,7 @@ fn it_is_refused_on_the_control_port() {
 #[test]
 fn it_is_noticed_when_it_comes_about() {
     let Some(namespace) = Namespace::new() else { return };
-    if better(&OWN_ADDRESS) {
-        return;
-    }
+    better!(OWN_ADDRESS);
     let dir = Dir::new();
     let letter = Backend::letter(At::Unix(dir.file("letter")), 'A');
     let at = At::Inet("127.0.0.1:8000".parse().unwrap());

@@ -2,7 +2,6 @@
 //! happens when one is the server's. In a network that has few of them; clients
 //! reach pen there by Unix sockets.
 
-use crate::differences::{OWN_PORTS, SELF_CONNECT};
 use crate::stand::{
     Asker, At, Backend, Client, Dir, Namespace, Pen, Responder, Starter, better, wait_until,
 };
@@ -13,9 +12,7 @@ use std::time::Duration;
 #[test]
 fn with_source_each_server_has_all_ports() {
     let Some(namespace) = Namespace::new() else { return };
-    if better(&OWN_PORTS) {
-        return;
-    }
+    better!(OWN_PORTS);
     const PORTS: usize = 12;
     namespace.set("ip_local_port_range", "8001 8012");
     let dir = Dir::new();
@@ -60,9 +57,7 @@ fn with_source_each_server_has_all_ports() {
 #[test]
 fn without_a_port_no_server_is_blamed() {
     let Some(namespace) = Namespace::new() else { return };
-    if better(&OWN_PORTS) {
-        return;
-    }
+    better!(OWN_PORTS);
     namespace.set("ip_local_port_range", "8001 8004");
     let dir = Dir::new();
     let silent = Responder::silent(At::Unix(dir.file("silent")));
@@ -91,9 +86,7 @@ fn without_a_port_no_server_is_blamed() {
 #[test]
 fn a_server_that_is_not_there_does_not_echo() {
     let Some(namespace) = Namespace::new() else { return };
-    if better(&SELF_CONNECT) {
-        return;
-    }
+    better!(SELF_CONNECT);
     namespace.set("ip_local_port_range", "8001 8001");
     let dir = Dir::new();
     let pen = |server: &str| -> Pen {

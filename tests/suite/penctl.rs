@@ -1,6 +1,5 @@
 //! The control client.
 
-use crate::differences::{ESCAPED, LONG_OPTIONS, PENCTL_STATUS};
 use crate::stand::{At, Backend, Dir, Place, Starter, better, finish, is_c_pen, program, skipped};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -69,9 +68,7 @@ fn what_goes_wrong_is_said() {
 /// With -e or the variable; without, scripts of the C program's get 0.
 #[test]
 fn its_status_says_whether_a_command_was_refused() {
-    if better(&PENCTL_STATUS) {
-        return;
-    }
+    better!(PENCTL_STATUS);
     let place = Place::new();
     let control = place.at();
     let _pen = Starter::new(&place).control(control.clone()).start();
@@ -94,9 +91,7 @@ fn its_status_says_whether_a_command_was_refused() {
 
 #[test]
 fn help_and_version() {
-    if better(&LONG_OPTIONS) {
-        return;
-    }
+    better!(LONG_OPTIONS);
     let (status, help, _) = penctl(&["--help"]);
     assert_eq!(status, 0);
     for part in ["-e", "host]:port", "/path", "PENCTL_STATUS"] {
@@ -109,9 +104,7 @@ fn help_and_version() {
 /// Whatever answers may be hostile to a terminal; a script gets its bytes.
 #[test]
 fn a_terminal_gets_no_escape_sequences() {
-    if better(&ESCAPED) {
-        return;
-    }
+    better!(ESCAPED);
     let place = Place::new();
     let sent = b"\x1b]0;gotcha\x07\xff\r\n";
     let hostile = Backend::start(place.at(), move |stream| {

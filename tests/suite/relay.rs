@@ -1,6 +1,5 @@
 //! The bytes: all of them, in order, both ways at once, past a half-close.
 
-use crate::differences::{HALF_CLOSED, NODELAY};
 use crate::stand::{Backend, Client, PATIENCE, Place, Starter, better, pattern, same_pattern};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -50,9 +49,7 @@ fn reporting<T: Send + 'static>(
 
 #[test]
 fn a_large_answer_comes_after_the_client_has_ended() {
-    if better(&HALF_CLOSED) {
-        return;
-    }
+    better!(HALF_CLOSED);
     let place = Place::new();
     let (backend, asked) = reporting(&place, |mut stream| {
         let mut question = String::new();
@@ -71,9 +68,7 @@ fn a_large_answer_comes_after_the_client_has_ended() {
 
 #[test]
 fn a_large_upload_goes_on_after_the_server_has_ended() {
-    if better(&HALF_CLOSED) {
-        return;
-    }
+    better!(HALF_CLOSED);
     let place = Place::new();
     let (backend, received) = reporting(&place, |mut stream| {
         stream.write_all(b"that is all").unwrap();
@@ -111,9 +106,7 @@ fn many_large_transfers_both_ways_at_once() {
 
 #[test]
 fn unlike_streams_cross_without_mixing() {
-    if better(&HALF_CLOSED) {
-        return;
-    }
+    better!(HALF_CLOSED);
     let place = Place::new();
     let (backend, received) = reporting(&place, |stream| {
         thread::scope(|scope| {
@@ -174,9 +167,7 @@ fn single_bytes_go_back_and_forth() {
 fn small_pieces_are_not_held_back() {
     // Against Nagle's algorithm, which would let the second piece wait for the
     // acknowledgement of the first, and that waits for up to 40 ms.
-    if better(&NODELAY) {
-        return;
-    }
+    better!(NODELAY);
     let place = Place::new();
     let (seen, first) = mpsc::channel();
     let backend = Backend::start(place.at(), move |stream| {

@@ -1,7 +1,7 @@
 //! Reading the configuration again amid traffic: everything takes effect in one
 //! step, or nothing does, and nothing that a file can be holds anybody up.
 
-use crate::differences::{BYTE_ORDER_MARK, HOSTILE_FILES, RELOAD};
+use crate::differences::{BYTE_ORDER_MARK, RELOAD};
 use crate::stand::{Backend, Client, Dir, Pen, Place, Starter, better, letters, wait_until, worse};
 use std::fmt::Write as _;
 use std::fs;
@@ -44,9 +44,7 @@ fn letters_while_reloading(pen: &Pen, file: &Path, texts: &[String]) -> String {
 /// While a long list is exchanged for itself it is never seen short.
 #[test]
 fn a_denied_client_never_gets_in_meanwhile() {
-    if better(&RELOAD) {
-        return;
-    }
+    better!(RELOAD);
     let (place, dir) = (Place::new(), Dir::new());
     let backends = letters(&place, 1);
     let file = dir.file("pen.cfg");
@@ -72,9 +70,7 @@ fn a_denied_client_never_gets_in_meanwhile() {
 /// without the other.
 #[test]
 fn servers_and_lists_change_together() {
-    if better(&RELOAD) {
-        return;
-    }
+    better!(RELOAD);
     let (place, dir) = (Place::new(), Dir::new());
     let backends = letters(&place, 2);
     let file = dir.file("pen.cfg");
@@ -169,9 +165,7 @@ fn a_file_with_an_error_changes_nothing() {
 /// A command with several changes makes all of them or none.
 #[test]
 fn a_command_with_an_error_changes_nothing() {
-    if better(&RELOAD) {
-        return;
-    }
+    better!(RELOAD);
     let place = Place::new();
     let pen = Starter::new(&place).operand("127.0.0.1:9".to_owned()).control(place.at()).start();
     let before = pen.ask("servers");
@@ -241,9 +235,7 @@ fn make_pipe(path: &Path) {
 /// Nobody writes to these pipes, and nobody reads them.
 #[test]
 fn a_pipe_holds_nobody_up() {
-    if better(&HOSTILE_FILES) {
-        return;
-    }
+    better!(HOSTILE_FILES);
     let (place, dir) = (Place::new(), Dir::new());
     let [pipe, file, log] = ["pipe", "pen.cfg", "log"].map(|name| dir.file(name));
     make_pipe(&pipe);
@@ -275,9 +267,7 @@ fn a_pipe_holds_nobody_up() {
 
 #[test]
 fn files_include_one_another_up_to_a_depth() {
-    if better(&HOSTILE_FILES) {
-        return;
-    }
+    better!(HOSTILE_FILES);
     let (place, dir) = (Place::new(), Dir::new());
     let name = |number: usize| dir.file(&format!("{number}.cfg"));
     for number in 0..500 {
@@ -300,9 +290,7 @@ fn files_include_one_another_up_to_a_depth() {
 /// As much nonsense as a file may have.
 #[test]
 fn nonsense_costs_little_and_is_told_in_part() {
-    if better(&HOSTILE_FILES) {
-        return;
-    }
+    better!(HOSTILE_FILES);
     let (place, dir) = (Place::new(), Dir::new());
     let file = dir.file("pen.cfg");
     fs::write(&file, "xxxxxxx\n".repeat(2 << 20)).unwrap();
@@ -321,9 +309,7 @@ fn nonsense_costs_little_and_is_told_in_part() {
 /// A file that includes others is as long as all of them together.
 #[test]
 fn what_is_included_counts_for_the_length() {
-    if better(&HOSTILE_FILES) {
-        return;
-    }
+    better!(HOSTILE_FILES);
     let (place, dir) = (Place::new(), Dir::new());
     let (file, more) = (dir.file("pen.cfg"), dir.file("more.cfg"));
     fs::write(&more, "#\n".repeat(3 << 20)).unwrap();

@@ -1,7 +1,6 @@
 //! A reset on one side becomes one on the other, so that nobody takes a part for
 //! the whole; and clients that have gone while nobody listens to them.
 
-use crate::differences::{GONE, RESET};
 use crate::stand::{At, Backend, Client, Dir, Place, Starter, better, wait_for, wait_until};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -45,9 +44,7 @@ fn is_reset(end: &io::Result<usize>) -> bool {
 
 #[test]
 fn a_clients_reset_is_the_servers() {
-    if better(&RESET) {
-        return;
-    }
+    better!(RESET);
     let place = Place::new();
     let (server, servers) = greeting(place.at());
     let starter = Starter::new(&place).control(place.at()).server(&server.at);
@@ -69,9 +66,7 @@ fn a_clients_reset_is_the_servers() {
 
 #[test]
 fn a_servers_reset_is_the_clients() {
-    if better(&RESET) {
-        return;
-    }
+    better!(RESET);
     let place = Place::new();
     let server = Backend::resetting(place.at());
     let starter = Starter::new(&place).control(place.at()).server(&server.at);
@@ -92,9 +87,7 @@ fn a_servers_reset_is_the_clients() {
 /// the one that reads then sees a good end.
 #[test]
 fn a_reset_while_the_other_side_sends_is_one() {
-    if better(&RESET) {
-        return;
-    }
+    better!(RESET);
     let place = Place::new();
     let (send, ends) = mpsc::channel();
     let server = Backend::start(place.at(), move |stream| {
@@ -118,9 +111,7 @@ fn a_reset_while_the_other_side_sends_is_one() {
 
 #[test]
 fn a_reset_passes_between_kinds_of_sockets() {
-    if better(&RESET) {
-        return;
-    }
+    better!(RESET);
     let (place, dir) = (Place::new(), Dir::new());
     let (tcp, tcp_servers) = greeting(place.at());
     let (unix, unix_servers) = greeting(At::Unix(dir.file("server")));
@@ -137,9 +128,7 @@ fn a_reset_passes_between_kinds_of_sockets() {
 /// Its kernel says so when it has something to answer to; nobody reads that.
 #[test]
 fn a_client_that_has_gone_is_noticed_while_the_server_is_silent() {
-    if better(&GONE) {
-        return;
-    }
+    better!(GONE);
     let (place, dir) = (Place::new(), Dir::new());
     let (server, servers) = greeting(place.at());
     for at in [place.at(), At::Unix(dir.file("pen"))] {
@@ -156,9 +145,7 @@ fn a_client_that_has_gone_is_noticed_while_the_server_is_silent() {
 
 #[test]
 fn a_client_that_has_gone_is_noticed_while_the_server_takes_nothing() {
-    if better(&GONE) {
-        return;
-    }
+    better!(GONE);
     let place = Place::new();
     let (server, servers) = greeting(place.at());
     let pen = Starter::new(&place).control(place.at()).server(&server.at).start();

@@ -2,16 +2,13 @@
 //! clients from trying a dead server again and again, and must never be the
 //! reason why nobody serves them.
 
-use crate::differences::{REFUSED_CONNECT, UDP_REFUSED};
 use crate::stand::{
     Backend, Client, Place, Responder, Starter, better, full_queue, letters, responders, wait_until,
 };
 
 #[test]
 fn a_server_that_was_restarted_serves_at_once() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     for args in [&["-r"][..], &[]] {
         let at = place.at();
@@ -32,9 +29,7 @@ fn a_server_that_was_restarted_serves_at_once() {
 
 #[test]
 fn servers_restarted_one_after_the_other_serve_all_the_time() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let mut servers = letters(&place, 3);
     let pen = Starter::new(&place).args(["-r"]).servers(&servers).expect("server ").start();
@@ -51,9 +46,7 @@ fn servers_restarted_one_after_the_other_serve_all_the_time() {
 
 #[test]
 fn of_the_blacklisted_the_one_whose_time_is_over_first_is_tried_first() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let mut servers = letters(&place, 2);
     let pen = Starter::new(&place)
@@ -93,9 +86,7 @@ fn what_was_drained_by_hand_stays_out() {
 
 #[test]
 fn the_emergency_server_goes_before_the_blacklisted() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let at = place.at();
     let server = Backend::letter(at.clone(), 'A');
@@ -116,9 +107,7 @@ fn the_emergency_server_goes_before_the_blacklisted() {
 
 #[test]
 fn one_client_probes_a_dead_server_and_the_others_pass_it_by() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     let servers = letters(&place, 1);
     let hole = place.addr();
@@ -143,9 +132,7 @@ fn one_client_probes_a_dead_server_and_the_others_pass_it_by() {
 
 #[test]
 fn a_datagram_server_that_was_restarted_serves_at_once() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     for args in [&["-r"][..], &[]] {
         let mut servers = responders(&place, 1);
@@ -170,9 +157,7 @@ fn a_datagram_server_that_was_restarted_serves_at_once() {
 
 #[test]
 fn a_silent_datagram_server_that_was_restarted_keeps_its_flow() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let at = place.at();
     let pen = Starter::datagrams(&place)

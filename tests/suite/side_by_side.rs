@@ -97,9 +97,7 @@ fn a_written_file() {
         let text = fs::read_to_string(&file).unwrap();
         text.replace(&file.display().to_string(), "FILE")
     });
-    let Some([ours, theirs]) = written else {
-        return;
-    };
+    let Some([ours, theirs]) = written else { return };
     let mut lines = ours.lines();
     for line in theirs.lines() {
         let found = match line {

@@ -1,7 +1,7 @@
 //! How clients are spread over the servers, and how those of a server that is
 //! down are.
 
-use crate::differences::{DISPLACED, HASH_TYPE, REFUSED_CONNECT, WEIGHT_TIES};
+use crate::differences::{DISPLACED, HASH_TYPE, WEIGHT_TIES};
 use crate::stand::{Backend, Callers, Pen, Place, Starter, better, letters, wait_until, worse};
 
 /// How often each of four letters comes.
@@ -26,9 +26,7 @@ fn clients_of_a_server_that_is_left_alone_are_shared_by_all_others() {
 
 #[test]
 fn clients_whose_server_refuses_are_shared_by_all_others() {
-    if better(&REFUSED_CONNECT) {
-        return;
-    }
+    better!(REFUSED_CONNECT);
     let place = Place::new();
     // None is left alone, so each client finds out by itself.
     for args in [&["-r", "-b", "0"][..], &["-b", "0"]] {
@@ -144,9 +142,7 @@ fn modulo_is_the_c_programs_hash() {
     let pen = starter.control(place.at()).servers(&servers).start();
     let all = many(&Callers::new(&place, &pen)).concat();
     assert_eq!(counts(&all).into_iter().max(), Some(120));
-    if better(&HASH_TYPE) {
-        return;
-    }
+    better!(HASH_TYPE);
     assert_eq!(pen.ask("hash_type"), "modulo\n");
     assert_eq!(pen.ask("hash_type rendezvous"), "rendezvous\n");
     let reply = pen.ask("hash_type sideways");

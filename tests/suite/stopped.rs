@@ -1,7 +1,6 @@
 //! pen is stopped and goes on (SIGSTOP and SIGCONT, a container's pause, a
 //! debugger that looks): that cuts waits short, and is nobody's failure.
 
-use crate::differences::UNIX_QUEUE;
 use crate::stand::{
     At, Backend, Client, Dir, Place, Starter, Status, better, full_queue, program, same_pattern,
     wait_until,
@@ -69,9 +68,7 @@ fn a_connect_goes_on() {
 
 #[test]
 fn a_connect_to_a_unix_socket_begins_anew() {
-    if better(&UNIX_QUEUE) {
-        return;
-    }
+    better!(UNIX_QUEUE);
     let (place, dir) = (Place::new(), Dir::new());
     let letter = Backend::letter(place.at(), 'A');
     let path = At::Unix(dir.file("slow"));

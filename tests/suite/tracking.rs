@@ -1,6 +1,5 @@
 //! The client table: who comes back to which server, and who is forgotten.
 
-use crate::differences::{EXPIRY, NEVER_REMEMBER};
 use crate::stand::{Caller, Place, Starter, better, letters, wait_until};
 use std::time::Duration;
 
@@ -35,9 +34,7 @@ fn hash_and_weight_choose_only_once() {
 
 #[test]
 fn an_expired_client_is_a_new_one() {
-    if better(&EXPIRY) {
-        return;
-    }
+    better!(EXPIRY);
     let place = Place::new();
     let servers = letters(&place, 2);
     let starter = Starter::new(&place).args(["-T", "1"]).servers(&servers);
@@ -94,9 +91,7 @@ fn the_table_can_be_made_larger() {
 
 #[test]
 fn n_hashes_and_never_remembers() {
-    if better(&NEVER_REMEMBER) {
-        return;
-    }
+    better!(NEVER_REMEMBER);
     let place = Place::new();
     for (mode, afterwards) in [("-N", "B"), ("-h", "A")] {
         let mut servers = letters(&place, 2);

@@ -30,9 +30,7 @@ fn difference(name: &str) -> &'static Difference {
 
 #[test]
 fn replies() {
-    let Some(program) = c_program("pen") else {
-        return;
-    };
+    let Some(program) = c_program("pen") else { return };
     let (our_place, their_place) = (Place::new(), Place::new());
     let start = |starter: Starter, place: &Place| {
         let servers = ["127.0.0.1:1001", "127.0.0.1:1002:10:20"];
@@ -88,9 +86,7 @@ fn every_command_is_in_the_transcript() {
 
 #[test]
 fn the_status_page_is_the_c_programs() {
-    let Some(program) = c_program("pen") else {
-        return;
-    };
+    let Some(program) = c_program("pen") else { return };
     let page = |starter: Starter, place: &Place| {
         let starter = starter.operand("127.0.0.1:1001:10:20:3:4".to_owned());
         let dir = Dir::new();

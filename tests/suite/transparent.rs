@@ -5,7 +5,6 @@
 //! of connections: its other side is a Unix socket, which is reached from any
 //! namespace. The server of datagrams is a real one.
 
-use crate::differences::TRANSPARENT;
 use crate::stand::{
     Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, better, ip, is_root,
     letters, query, refused, skipped, wait_until,
@@ -155,9 +154,7 @@ fn datagrams_come_from_the_client() {
     let dir = Dir::new();
     let far = At::Inet("10.99.2.2:9000".parse().unwrap());
     let known = Ipv4Addr::new(192, 0, 2, 1);
-    let Some(server) = NameServer::inside(&net.server, far.clone(), known) else {
-        return;
-    };
+    let Some(server) = NameServer::inside(&net.server, far.clone(), known) else { return };
     let row = Row::start(&net, &dir, &["-U"], &far);
     let count = AtomicU32::new(0);
     row.shows_the_clients(
@@ -174,9 +171,7 @@ fn datagrams_come_from_the_client() {
 
 #[test]
 fn without_the_right_it_is_refused() {
-    if better(&TRANSPARENT) {
-        return;
-    }
+    better!(TRANSPARENT);
     let place = Place::new();
     let servers = letters(&place, 1);
     let user: &[&str] = if is_root() { &["-u", "nobody"] } else { &[] };

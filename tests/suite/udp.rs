@@ -1,6 +1,6 @@
 //! UDP (`-U`): flows, what they carry, how they end.
 
-use crate::differences::{UDP_IDLE, UDP_KINDS};
+use crate::differences::UDP_KINDS;
 use crate::stand::{
     Asker, At, LONGEST, PATIENCE, Place, Responder, Starter, better, is_c_pen, pattern, responders,
     wait_until,
@@ -49,9 +49,7 @@ fn a_server_may_answer_often_and_late() {
 
 #[test]
 fn empty_datagrams_go_through_and_end_nothing() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let place = Place::new();
     let server = Responder::echo(place.at());
     let pen = Starter::datagrams(&place).server(&server.at).start();
@@ -93,9 +91,7 @@ fn a_flow_keeps_its_server() {
 
 #[test]
 fn bytes_are_counted() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let place = Place::new();
     let servers = responders(&place, 1);
     let starter = Starter::datagrams(&place).servers(&servers);
@@ -136,9 +132,7 @@ fn flows_count_as_connections() {
 
 #[test]
 fn a_quiet_flow_ends_after_the_idle_time() {
-    if better(&UDP_IDLE) {
-        return;
-    }
+    better!(UDP_IDLE);
     let place = Place::new();
     let servers = responders(&place, 2);
     let pen = Starter::datagrams(&place)
@@ -204,9 +198,7 @@ fn traffic_one_way_keeps_a_flow() {
 
 #[test]
 fn servers_see_the_source_address() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let place = Place::new();
     let server = Responder::echo(place.at());
     let pen =

@@ -1,7 +1,6 @@
 //! UDP (`-U`): which server a flow gets, and with `udp_balance datagram`, each
 //! datagram.
 
-use crate::differences::{DENIED, UDP_BALANCE};
 use crate::stand::{Asker, Pen, Place, Responder, Starter, better, hashed, responders, wait_until};
 
 /// New clients with these addresses, 127.0.0.N, one after the other; the
@@ -134,9 +133,7 @@ fn denied_clients_go_to_the_abuse_server() {
 
 #[test]
 fn without_an_abuse_server_they_are_not_heard() {
-    if better(&DENIED) {
-        return;
-    }
+    better!(DENIED);
     let place = Place::new();
     let servers = responders(&place, 1);
     let emergency = Responder::letter(place.at(), 'E');
@@ -194,9 +191,7 @@ fn silent(place: &Place, count: usize) -> Vec<Responder> {
 
 #[test]
 fn one_source_port_and_two_servers_of_a_log() {
-    if better(&UDP_BALANCE) {
-        return;
-    }
+    better!(UDP_BALANCE);
     const COUNT: usize = 10_000;
     let place = Place::new();
     let servers = silent(&place, 2);
@@ -226,9 +221,7 @@ fn one_source_port_and_two_servers_of_a_log() {
 
 #[test]
 fn datagrams_by_weight() {
-    if better(&UDP_BALANCE) {
-        return;
-    }
+    better!(UDP_BALANCE);
     let place = Place::new();
     let servers = silent(&place, 3);
     let mut starter = Starter::datagrams(&place).args(["-rW", "-O", "udp_balance datagram"]);
@@ -242,9 +235,7 @@ fn datagrams_by_weight() {
 
 #[test]
 fn answers_to_balanced_datagrams() {
-    if better(&UDP_BALANCE) {
-        return;
-    }
+    better!(UDP_BALANCE);
     let place = Place::new();
     let servers = responders(&place, 3);
     let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();

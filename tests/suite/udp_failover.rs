@@ -1,6 +1,5 @@
 //! UDP (`-U`): servers that refuse, and servers that are taken away.
 
-use crate::differences::{UDP_BALANCE, UDP_REFUSED, UDP_TAKEN_AWAY};
 use crate::stand::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
 use std::time::{Duration, Instant};
 
@@ -12,9 +11,7 @@ fn downs(pen: &Pen) -> usize {
 
 #[test]
 fn a_refused_datagram_goes_to_the_next_server() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let servers = responders(&place, 2);
     let pen = Starter::datagrams(&place)
@@ -37,9 +34,7 @@ fn a_refused_datagram_goes_to_the_next_server() {
 
 #[test]
 fn fail_over_goes_around() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let servers = responders(&place, 1);
     let pen = Starter::datagrams(&place)
@@ -58,9 +53,7 @@ fn fail_over_goes_around() {
 
 #[test]
 fn each_server_is_asked_once_though_none_is_left_alone() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let servers = responders(&place, 1);
     let pen = Starter::datagrams(&place)
@@ -75,9 +68,7 @@ fn each_server_is_asked_once_though_none_is_left_alone() {
 
 #[test]
 fn servers_that_fail_by_turns_lose_nothing() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let mut servers = responders(&place, 2);
     let pen = Starter::datagrams(&place)
@@ -99,9 +90,7 @@ fn servers_that_fail_by_turns_lose_nothing() {
 
 #[test]
 fn a_server_that_dies_loses_its_flows_to_another() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let mut servers = responders(&place, 2);
     let pen = Starter::datagrams(&place)
@@ -122,9 +111,7 @@ fn a_server_that_dies_loses_its_flows_to_another() {
 
 #[test]
 fn a_burst_that_is_refused_is_not_lost() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let mut servers = responders(&place, 2);
     let pen = Starter::datagrams(&place)
@@ -155,9 +142,7 @@ fn a_burst_that_is_refused_is_not_lost() {
 
 #[test]
 fn balanced_datagrams_that_are_refused_are_not_lost() {
-    if better(&UDP_BALANCE) {
-        return;
-    }
+    better!(UDP_BALANCE);
     let place = Place::new();
     let mut servers = responders(&place, 3);
     let pen = Starter::datagrams(&place)
@@ -180,9 +165,7 @@ fn balanced_datagrams_that_are_refused_are_not_lost() {
 
 #[test]
 fn stubborn_means_no_fail_over() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let servers = responders(&place, 1);
     let emergency = Responder::letter(place.at(), 'E');
@@ -205,9 +188,7 @@ fn stubborn_means_no_fail_over() {
 
 #[test]
 fn the_emergency_server_comes_last() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let mut servers = responders(&place, 2);
     let emergency = Responder::letter(place.at(), 'E');
@@ -230,9 +211,7 @@ fn the_emergency_server_comes_last() {
 
 #[test]
 fn a_blacklisted_server_is_used_again_after_its_time() {
-    if better(&UDP_REFUSED) {
-        return;
-    }
+    better!(UDP_REFUSED);
     let place = Place::new();
     let servers = responders(&place, 1);
     let down = place.at();
@@ -254,9 +233,7 @@ fn a_blacklisted_server_is_used_again_after_its_time() {
 /// port.
 #[test]
 fn a_server_that_is_taken_away_loses_its_flows() {
-    if better(&UDP_TAKEN_AWAY) {
-        return;
-    }
+    better!(UDP_TAKEN_AWAY);
     let place = Place::new();
     let servers = responders(&place, 3);
     let pen =
@@ -284,9 +261,7 @@ fn a_server_that_is_taken_away_loses_its_flows() {
 
 #[test]
 fn a_tracked_client_leaves_a_blacklisted_server_for_good() {
-    if better(&UDP_TAKEN_AWAY) {
-        return;
-    }
+    better!(UDP_TAKEN_AWAY);
     let place = Place::new();
     let servers = responders(&place, 2);
     let starter = Starter::datagrams(&place).servers(&servers);

@@ -1,6 +1,5 @@
 //! UDP (`-U`): more flows than there may be, and very many that begin at once.
 
-use crate::differences::{UDP_IDLE, UDP_MANY};
 use crate::stand::{
     Asker, At, PATIENCE, Pen, Place, Responder, Starter, better, responders, wait_until,
 };
@@ -19,9 +18,7 @@ fn patient(place: &Place) -> Responder {
 
 #[test]
 fn the_flow_idle_for_longest_goes_first() {
-    if better(&UDP_IDLE) {
-        return;
-    }
+    better!(UDP_IDLE);
     let place = Place::new();
     let server = Responder::echo(place.at());
     let pen =
@@ -127,9 +124,7 @@ fn insist(client: &Asker, question: &str) {
 
 #[test]
 fn a_flood_costs_no_more_than_the_cap_and_disturbs_nobody() {
-    if better(&UDP_MANY) {
-        return;
-    }
+    better!(UDP_MANY);
     const FLOOD: u32 = 100_000;
     const CAP: u32 = 500;
     // So many at a time that, with those that may wait for a place, they are
@@ -180,9 +175,7 @@ fn a_flood_costs_no_more_than_the_cap_and_disturbs_nobody() {
 
 #[test]
 fn no_answer_goes_to_another_client() {
-    if better(&UDP_MANY) {
-        return;
-    }
+    better!(UDP_MANY);
     // So many at a time that the sockets hold the datagrams of all.
     const THREADS: usize = 4;
     const CLIENTS: usize = 50;

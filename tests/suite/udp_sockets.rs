@@ -1,7 +1,7 @@
 //! UDP (`-U`): where pen listens and where servers are: wildcard addresses,
 //! IPv6, Unix sockets, and moves.
 
-use crate::differences::{FAILED_START, IMPOSSIBLE, UDP_KINDS, UDP_PORT, UDP_WILDCARD};
+use crate::differences::UDP_KINDS;
 use crate::stand::{
     Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, finish, free_datagram_port,
     refused, responders, skipped, wait_until,
@@ -20,9 +20,7 @@ fn talks(client: &Asker) {
 
 #[test]
 fn answers_come_from_the_address_that_was_asked() {
-    if better(&UDP_WILDCARD) {
-        return;
-    }
+    better!(UDP_WILDCARD);
     let place = Place::new();
     let server = Responder::letter(place.at(), 'A');
     let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
@@ -69,9 +67,7 @@ fn a_port_alone_is_all_of_ipv4() {
 
 #[test]
 fn all_of_ipv6_is_all_of_ipv4_too() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let Some(at) = free_datagram_port(Ipv6Addr::UNSPECIFIED) else {
         return skipped("no IPv6 here");
     };
@@ -129,9 +125,7 @@ fn ipv6_on_either_side() {
 
 #[test]
 fn a_unix_socket_for_clients() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let (place, dir) = (Place::new(), Dir::new());
     let servers = responders(&place, 2);
     let path = dir.file("pen.sock");
@@ -165,9 +159,7 @@ fn a_unix_socket_for_clients() {
 
 #[test]
 fn a_unix_socket_for_a_server() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let (place, dir) = (Place::new(), Dir::new());
     let at = At::Unix(dir.file("server.sock"));
     let server = Responder::letter(at.clone(), 'A');
@@ -199,9 +191,7 @@ fn a_unix_socket_for_a_server() {
 
 #[test]
 fn unix_sockets_on_both_sides() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let dir = Dir::new();
     let server = Responder::letter(At::Unix(dir.file("server.sock")), 'A');
     let path = dir.file("pen.sock");
@@ -212,9 +202,7 @@ fn unix_sockets_on_both_sides() {
 
 #[test]
 fn who_does_not_read_holds_nobody_up() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let (place, dir) = (Place::new(), Dir::new());
     let stuck = UnixDatagram::bind(dir.file("stuck.sock")).unwrap();
     let server = Responder::letter(place.at(), 'A');
@@ -265,9 +253,7 @@ fn a_move() {
     assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
     talks(&Asker::new(&next));
     wait_until("the old place is closed", || !pen.at.is_listening());
-    if better(&IMPOSSIBLE) {
-        return;
-    }
+    better!(IMPOSSIBLE);
     let reply = pen.ask("listen 192.0.2.1:80");
     assert!(reply.starts_with("192.0.2.1:80: cannot listen"), "{reply}");
     talks(&Asker::new(&next));
@@ -282,9 +268,7 @@ fn a_move() {
 
 #[test]
 fn an_address_that_is_taken_is_refused() {
-    if better(&FAILED_START) {
-        return;
-    }
+    better!(FAILED_START);
     let place = Place::new();
     let taken = UdpSocket::bind(place.addr()).unwrap();
     let word = taken.local_addr().unwrap().to_string();
@@ -315,9 +299,7 @@ if os.getuid() == 0:
 
 #[test]
 fn nobody_else_gets_the_port() {
-    if better(&UDP_PORT) {
-        return;
-    }
+    better!(UDP_PORT);
     if Command::new("python3").arg("--version").output().is_err() {
         return skipped("no python3, which tries to take it");
     }

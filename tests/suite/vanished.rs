@@ -1,7 +1,6 @@
 //! Hosts that vanish without a word: keep-alive. In network namespaces, so that
 //! there is a cable to pull.
 
-use crate::differences::{CLIENT_KEEPALIVE, GONE};
 use crate::stand::{
     At, Backend, Client, Dir, Pen, Place, Starter, better, ip, skipped, wait_for, wait_until,
 };
@@ -74,9 +73,7 @@ fn inet(addr: &str) -> At {
 
 #[test]
 fn a_client_that_vanishes_gives_its_place_back() {
-    if better(&CLIENT_KEEPALIVE) {
-        return;
-    }
+    better!(CLIENT_KEEPALIVE);
     let Some(cable) = Cable::new() else { return };
     let dir = Dir::new();
     let server = Backend::letter(unix(&dir, "server"), 'A');
@@ -93,9 +90,7 @@ fn a_client_that_vanishes_gives_its_place_back() {
 
 #[test]
 fn a_server_that_vanishes_lets_its_client_go() {
-    if better(&CLIENT_KEEPALIVE) {
-        return;
-    }
+    better!(CLIENT_KEEPALIVE);
     let Some(cable) = Cable::new() else { return };
     let dir = Dir::new();
     let server = Backend::letter(unix(&dir, "server"), 'A');
@@ -114,9 +109,7 @@ fn a_server_that_vanishes_lets_its_client_go() {
 /// one that still listens, until its kernel has forgotten the connection.
 #[test]
 fn a_client_that_has_closed_for_good_gives_its_place_back() {
-    if better(&GONE) {
-        return;
-    }
+    better!(GONE);
     let Some(cable) = Cable::new() else { return };
     let dir = Dir::new();
     let forget = format!("netns exec {} sysctl -q -w net.ipv4.tcp_fin_timeout=1", cable.far);
@@ -174,9 +167,7 @@ fn clients_are_always_watched_and_servers_on_order() {
 
 #[test]
 fn the_time_can_be_set_while_pen_runs() {
-    if better(&CLIENT_KEEPALIVE) {
-        return;
-    }
+    better!(CLIENT_KEEPALIVE);
     let place = Place::new();
     let server = Backend::letter(place.at(), 'A');
     let pen = Starter::new(&place).control(place.at()).server(&server.at).start();

@@ -1,6 +1,5 @@
 //! The web interface: what it serves, where, and to whom.
 
-use crate::differences::WEB;
 use crate::stand::{
     Answer, At, Backend, Client, Pen, Place, Port, Starter, aside, ask_web, better, finish, get,
     letters, skipped, wait_until,
@@ -18,9 +17,7 @@ pub(crate) fn with_web(place: &Place, starter: Starter) -> (Pen, At) {
 
 #[test]
 fn it_is_off_until_asked_for() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
     assert_eq!(pen.ask("web"), "");
@@ -37,9 +34,7 @@ fn it_is_off_until_asked_for() {
 
 #[test]
 fn everything_is_served() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let backends = letters(&place, 1);
     let starter = Starter::new(&place).servers(&backends);
@@ -100,9 +95,7 @@ fn is_guarded(answer: &Answer) {
 /// As another program reads it.
 #[test]
 fn status_json_is_json() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     if Command::new("python3").arg("--version").output().is_err() {
         return skipped("no python3, which reads JSON");
     }
@@ -149,9 +142,7 @@ fn python(python: PathBuf, script: &str, text: &str) -> String {
 /// Counted to the byte, and never less than before.
 #[test]
 fn counts_grow_with_the_traffic() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let backend = Backend::echo(place.at());
     let starter = Starter::new(&place).servers([&backend]);
@@ -176,9 +167,7 @@ fn counts_grow_with_the_traffic() {
 /// Each state that a server can have, and what becomes of the health.
 #[test]
 fn states_of_servers() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let backends = letters(&place, 1);
     let starter = Starter::new(&place)
@@ -225,9 +214,7 @@ fn states_of_servers() {
 
 #[test]
 fn all_connections_taken_is_full() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let backends = letters(&place, 1);
     let starter = Starter::new(&place).servers(&backends).args(["-x", "1"]);
@@ -242,9 +229,7 @@ fn all_connections_taken_is_full() {
 
 #[test]
 fn it_opens_moves_and_closes() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
     let (one, two) = (place.at(), place.at());
@@ -269,9 +254,7 @@ fn it_opens_moves_and_closes() {
 
 #[test]
 fn a_list_keeps_clients_out() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let starter = Starter::new(&place).expect("web connection denied");
     let (pen, web) = with_web(&place, starter);
@@ -286,9 +269,7 @@ fn a_list_keeps_clients_out() {
 /// Names can be made to stand for this host by others, addresses cannot.
 #[test]
 fn a_strange_name_is_refused() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let (_pen, web) = with_web(&place, Starter::new(&place));
     let from = |host: &str, path: &str| {
@@ -311,9 +292,7 @@ fn a_strange_name_is_refused() {
 /// Names, types, labels and values, as those who made the format read them.
 #[test]
 fn metrics_are_read_by_the_reference_parser() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     // Where .ci/run puts it.
     let target = std::env::current_exe().unwrap();
     let venv = target.ancestors().find_map(|dir| {

@@ -1,6 +1,5 @@
 //! Control from the web: who may, and who may not.
 
-use crate::differences::WEB;
 use crate::stand::{
     At, Dir, Pen, Place, Starter, ask_web, better, curl, get, is_root, letters, skipped, wait_until,
 };
@@ -78,9 +77,7 @@ impl Stand {
 
 #[test]
 fn an_action_works_with_the_password() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let backends = letters(&place, 1);
     let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
@@ -113,9 +110,7 @@ fn an_action_works_with_the_password() {
 
 #[test]
 fn what_is_refused() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let backends = letters(&place, 1);
     let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
@@ -161,9 +156,7 @@ fn what_is_refused() {
 /// One wrong password a second, however many come at once and wherever from.
 #[test]
 fn wrong_passwords_take_their_time_one_after_the_other() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     const GUESSES: u32 = 4;
     let place = Place::new();
     let stand = Stand::new(&place, Starter::new(&place));
@@ -188,9 +181,7 @@ fn wrong_passwords_take_their_time_one_after_the_other() {
 
 #[test]
 fn a_password_that_is_taken_away() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let stand = Stand::new(&place, Starter::new(&place));
     assert_eq!(stand.pen.ask("web_password"), format!("{}\n", stand.file.display()));
@@ -230,9 +221,7 @@ fn a_password_that_is_taken_away() {
 
 #[test]
 fn exit_only_where_it_may() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let mut stand = Stand::new(&place, Starter::new(&place).args(["-X"]));
     let token = format!("X-Pen-Token: {}", stand.token());
@@ -243,9 +232,7 @@ fn exit_only_where_it_may() {
 /// What is written starts it again.
 #[test]
 fn a_written_file_has_it() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let stand = Stand::new(&place, Starter::new(&place));
     let dir = Dir::new();
@@ -276,9 +263,7 @@ fn a_written_file_has_it() {
 /// says nothing about it before it is another file.
 #[test]
 fn a_password_that_only_root_can_read_stays() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     if !is_root() {
         return skipped("only root can do that");
     }

@@ -1,7 +1,6 @@
 //! What strangers can do to the web interface: little, and nothing to the
 //! traffic.
 
-use crate::differences::WEB;
 use crate::stand::{Client, PATIENCE, Place, Starter, better, get, letters, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,9 +13,7 @@ use std::time::{Duration, Instant};
 /// nothing of it stays.
 #[test]
 fn it_disturbs_nobody() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let backends = letters(&place, 1);
     let web = place.at();
@@ -93,9 +90,7 @@ fn it_disturbs_nobody() {
 /// Whoever is silent makes room for whoever comes.
 #[test]
 fn silent_clients_make_room() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let web = place.at();
     let _pen = Starter::new(&place).args(["--web", &web.to_string()]).control(place.at()).start();

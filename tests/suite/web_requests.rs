@@ -1,6 +1,5 @@
 //! Requests to the web interface that are odd, in pieces or slow.
 
-use crate::differences::WEB;
 use crate::stand::{Client, Place, Starter, ask_web, better};
 use crate::web::with_web;
 use std::io::Write;
@@ -8,9 +7,7 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn odd_requests_are_refused_and_closed() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let (_pen, web) = with_web(&place, Starter::new(&place));
     let long = format!("GET / HTTP/1.1\r\nHost: {web}\r\nX: {}\r\n\r\n", "x".repeat(9000));
@@ -52,9 +49,7 @@ fn odd_requests_are_refused_and_closed() {
 /// more behind it.
 #[test]
 fn pieces_and_rests_do_no_harm() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let (_pen, web) = with_web(&place, Starter::new(&place));
     let client = Client::new(&web);
@@ -79,9 +74,7 @@ fn pieces_and_rests_do_no_harm() {
 /// The time is for all of it: a byte now and then does not buy more.
 #[test]
 fn a_slow_client_is_given_up() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let (_pen, web) = with_web(&place, Starter::new(&place));
     let start = Instant::now();

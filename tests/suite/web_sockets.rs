@@ -1,7 +1,6 @@
 //! The web interface on all kinds of sockets, for another user, in another
 //! root.
 
-use crate::differences::WEB;
 use crate::stand::{
     At, Dir, Place, Starter, Status, better, curl, free_v6, get, is_root, letters, skipped,
     wait_until,
@@ -11,9 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 #[test]
 fn a_unix_socket_is_for_its_user_alone() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let dir = Dir::new().open_to_all();
     let (path, second) = (dir.file("web"), dir.file("web2"));
@@ -46,9 +43,7 @@ fn a_unix_socket_is_for_its_user_alone() {
 
 #[test]
 fn two_pens_do_not_share_one() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let (place, dir) = (Place::new(), Dir::new());
     for web in [place.at(), At::Unix(dir.file("web"))] {
         let word = web.to_string();
@@ -65,9 +60,7 @@ fn two_pens_do_not_share_one() {
 
 #[test]
 fn root_without_a_user_gets_none() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     if !is_root() {
         return skipped("only root gets none");
     }
@@ -84,9 +77,7 @@ fn root_without_a_user_gets_none() {
 /// Everything is opened and read before the root and the user are others.
 #[test]
 fn in_a_jail_as_another_user() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     if !is_root() {
         return skipped("only root may do this");
     }
@@ -115,9 +106,7 @@ fn in_a_jail_as_another_user() {
 
 #[test]
 fn over_ipv6() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let Some(web) = free_v6() else {
         return skipped("no IPv6 here");
     };
@@ -129,9 +118,7 @@ fn over_ipv6() {
 
 #[test]
 fn beside_datagrams() {
-    if better(&WEB) {
-        return;
-    }
+    better!(WEB);
     let place = Place::new();
     let responders = crate::stand::responders(&place, 1);
     let web = place.at();

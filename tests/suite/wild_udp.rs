@@ -1,7 +1,7 @@
 //! Command lines with `-U` as they are in use, with other addresses: DNS,
 //! syslog, RADIUS, CoAP. Each is quoted above its test.
 
-use crate::differences::{UDP_KINDS, UDP_USER};
+use crate::differences::UDP_USER;
 use crate::stand::{
     Asker, At, Dir, Place, Port, Responder, Starter, better, free_datagram_port, is_root,
     responders, skipped, wait_until,
@@ -78,9 +78,7 @@ fn a_file_and_hup() {
 /// `pen -F /etc/pen/upstreams.cfg -U :::80`
 #[test]
 fn all_of_ipv6() {
-    if better(&UDP_KINDS) {
-        return;
-    }
+    better!(UDP_KINDS);
     let Some(at) = free_datagram_port(Ipv6Addr::LOCALHOST) else {
         return skipped("no IPv6 here");
     };

@@ -16,9 +16,7 @@ const OURS: [&str; 2] = ["x-forwarded-proto", "x-forwarded-for"];
 const LIMIT: usize = 32 * 1024;
 
 pub fn check(data: &[u8]) {
-    let Some((seed, stream)) = data.split_first() else {
-        return;
-    };
+    let Some((seed, stream)) = data.split_first() else { return };
     let sum = data.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
     let mut stream = stream.to_vec();
     if sum % 64 == 0 && stream.iter().filter(|byte| **byte == b'@').count() <= 3 {

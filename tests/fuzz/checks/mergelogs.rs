@@ -25,9 +25,7 @@ const REQUEST: usize = 100;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 pub fn check(data: &[u8]) {
-    let Some((&[jitter, shift, servers], text)) = data.split_first_chunk() else {
-        return;
-    };
+    let Some((&[jitter, shift, servers], text)) = data.split_first_chunk() else { return };
     let mut logs: Vec<&[u8]> = text.splitn(4, |byte| *byte == 0xFE).collect();
     let pens = logs.remove(0);
     let jitter = (jitter != 255).then_some(i64::from(jitter) * 7);

@@ -69,9 +69,7 @@ fn listen(word: &str) {
             assert!(read(word).is_err());
         }
         Ok(endpoint) => {
-            let Endpoint::Inet(all) = &endpoint else {
-                return;
-            };
+            let Endpoint::Inet(all) = &endpoint else { return };
             let words = all.iter().map(SocketAddr::to_string);
             for word in words.filter(|word| !word.contains('%')) {
                 assert_eq!(addr::endpoint(&word), Ok(endpoint.clone()), "{word}");
@@ -88,12 +86,8 @@ fn listen(word: &str) {
 
 /// A host, a port and numbers, the first byte saying which are left out.
 fn built(parts: &[u8]) {
-    let Some((&[there, prio, port @ ..], rest)) = parts.split_first_chunk::<4>() else {
-        return;
-    };
-    let Some((numbers, host)) = rest.split_first_chunk::<12>() else {
-        return;
-    };
+    let Some((&[there, prio, port @ ..], rest)) = parts.split_first_chunk::<4>() else { return };
+    let Some((numbers, host)) = rest.split_first_chunk::<12>() else { return };
     let number = |at: usize| {
         let bytes = numbers[at..at + 4].try_into().unwrap();
         u32::from_be_bytes(bytes)

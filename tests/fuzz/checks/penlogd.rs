@@ -18,9 +18,7 @@ const LONG: usize = 900;
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
 
 pub fn check(data: &[u8]) {
-    let Some((room, stream)) = data.split_first() else {
-        return;
-    };
+    let Some((room, stream)) = data.split_first() else { return };
     let sum = data.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
     let long = if sum % 8 == 0 { "x".repeat(LONG) } else { "@".to_owned() };
     let room = usize::from(room % 8) + 1;

@@ -8,16 +8,12 @@ use super::http::{is_token, number, pieces};
 use pen::web::request::{self, BODY, Bad, Method, Request};
 
 pub fn check(data: &[u8]) {
-    let Some((seed, stream)) = data.split_first() else {
-        return;
-    };
+    let Some((seed, stream)) = data.split_first() else { return };
     let wanted = end(stream);
     assert_eq!(request::end(stream, 0), wanted, "in one piece");
     assert_eq!(found(pieces(stream, *seed)), wanted, "in pieces");
     assert_eq!(found(stream.chunks(1)), wanted, "byte by byte");
-    let Ok(Some(end)) = wanted else {
-        return;
-    };
+    let Ok(Some(end)) = wanted else { return };
     if let Ok(head) = std::str::from_utf8(&stream[..end]) {
         assert_eq!(request::parse(head), parse(head), "{head:?}");
     }

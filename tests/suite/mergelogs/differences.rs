@@ -11,9 +11,7 @@ use std::fmt::Write as _;
 /// early. (It depends on how it was built, so only ours is looked at.)
 #[test]
 fn no_line_is_an_hour_early() {
-    if better(&MERGELOGS_ZONE) {
-        return;
-    }
+    better!(MERGELOGS_ZONE);
     let times = 0..50;
     let text: String = times.clone().map(|t| web(t, "R")).collect();
     let expected: String = times.map(|t| web_line("192.0.2.1", t, "R")).collect();
@@ -23,9 +21,7 @@ fn no_line_is_an_hour_early() {
 /// The C program takes the date for one of the host's own zone, too.
 #[test]
 fn the_zone_of_the_host_does_not_matter() {
-    if better(&MERGELOGS_ZONE) {
-        return;
-    }
+    better!(MERGELOGS_ZONE);
     let logs = Logs::with(pen_at(&[0]), warm_up() + &web(0, "R") + &web(2_000, "R"));
     let line = "-p pen 192.0.2.1:web";
     let expected = logs.merged(line);
@@ -181,9 +177,7 @@ fn bad_options_are_errors() {
 /// A long line goes out in pieces, and only the last one's CR ends the line.
 #[test]
 fn long_lines_cannot_pretend() {
-    if better(&OTHERS_LINES) {
-        return;
-    }
+    better!(OTHERS_LINES);
     let around = web_line("192.0.2.1", 0, "").trim_end().len();
     for length in [65_534, 65_535, 65_536] {
         let start = web_line("192.0.2.1", 0, &"x".repeat(length - around));
