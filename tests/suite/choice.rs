@@ -34,14 +34,6 @@ fn different_clients_go_round() {
     assert_eq!(round, "BCAB");
 }
 
-#[test]
-fn round_robin_for_one_client() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let pen = Starter::new(&place).args(["-r"]).servers(&servers).start();
-    assert_eq!(pen.letters(7), "BCABCAB");
-}
-
 /// The C program takes it for a command that it does not know, and goes on.
 const MODULO: [&str; 2] = ["-O", "hash_type modulo"];
 
@@ -108,18 +100,6 @@ fn weight_without_weights_is_least_connections() {
     wait_until("server 0 is free again", || pen.load(0) == 0);
     // Of the two that have none, the next in turn.
     assert_eq!(pen.letter(), "C");
-}
-
-#[test]
-fn prio_takes_the_lowest() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-r", "-O", "prio"]);
-    for (server, prio) in servers.iter().zip([5, 2, 2]) {
-        starter = starter.operand(format!("{}:0:0:0:{prio}", server.at));
-    }
-    let pen = starter.start();
-    assert_eq!(pen.letters(4), "BBBB");
 }
 
 #[test]

@@ -1,49 +1,11 @@
 //! When the first choice cannot be had: fail-over, the blacklist, limits, and
 //! the servers for emergencies and abuse.
 
-use crate::differences::{ABUSE_DENIED, ACL_MASKS, BURST, DENIED, REFUSED_CONNECT, TURNED_AWAY};
+use crate::differences::{ABUSE_DENIED, ACL_MASKS, BURST, DENIED, TURNED_AWAY};
 use crate::stand::{
     Backend, Caller, Client, Pen, Place, Starter, better, full_queue, letters, wait_until, worse,
 };
 use std::time::{Duration, Instant};
-
-#[test]
-fn a_refused_connect_goes_to_the_next_server() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .control(place.at())
-        .server(&servers[0].at)
-        .server(&place.at())
-        .server(&servers[1].at)
-        .expect("server 1")
-        .start();
-    if worse(&REFUSED_CONNECT) {
-        assert_eq!(pen.letters(3), "");
-        return;
-    }
-    assert_eq!(pen.letter(), "B");
-    pen.says("is down for 30 s");
-    let told = pen.messages().iter().filter(|m| m.contains("is down for 30 s")).count();
-    assert_eq!(told, 1);
-    // The client stays with the server that took it in.
-    assert_eq!(pen.letters(2), "BB");
-    wait_until("no place is kept", || pen.load(1) == 0);
-}
-
-#[test]
-fn fail_over_goes_around() {
-    better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .servers(&servers)
-        .server(&place.at())
-        .server(&place.at())
-        .expect("is down for")
-        .start();
-    assert_eq!(pen.letter(), "A");
-}
 
 #[test]
 fn a_silent_server_is_given_up_after_the_timeout() {
@@ -68,27 +30,6 @@ fn a_silent_server_is_given_up_after_the_timeout() {
 }
 
 #[test]
-fn a_blacklisted_server_is_used_again_after_its_time() {
-    better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let down = place.at();
-    let pen = Starter::new(&place)
-        .args(["-r", "-b", "1"])
-        .servers(&servers)
-        .server(&down)
-        .expect("server 1")
-        .start();
-    let failed = Instant::now();
-    assert_eq!(pen.letter(), "A");
-    let up = Backend::letter(down, 'B');
-    wait_until("server 1 is used again", || pen.letter() == "B");
-    assert!(failed.elapsed() >= Duration::from_secs(1), "too early");
-    assert_eq!(up.count(), 1);
-    pen.says("is up again");
-}
-
-#[test]
 fn a_server_made_available_by_command_is_said_to_be_up() {
     better!(REFUSED_CONNECT);
     let place = Place::new();
@@ -107,48 +48,6 @@ fn a_server_made_available_by_command_is_said_to_be_up() {
     pen.ask("server 1 blacklist 0");
     wait_until("server 1 is used again", || pen.letter() == "B");
     pen.says("is up again");
-}
-
-#[test]
-fn stubborn_means_no_fail_over() {
-    better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let emergency = Backend::letter(place.at(), 'E');
-    let pen = Starter::new(&place)
-        .args(["-s", "-r", "-e", &emergency.at.to_string()])
-        .servers(&servers)
-        .server(&place.at())
-        .expect("server 2")
-        .expect("no server available")
-        .start();
-    assert_eq!(pen.letter(), "B");
-    assert_eq!(pen.letter(), "", "must be closed");
-    // Blacklisted now: passed over when it is its turn.
-    assert_eq!(pen.letters(4), "ABAB");
-    assert_eq!(emergency.count(), 0);
-}
-
-#[test]
-fn the_emergency_server_comes_last() {
-    better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let mut servers = letters(&place, 2);
-    let emergency = Backend::letter(place.at(), 'E');
-    let pen = Starter::new(&place)
-        .args(["-b", "1", "-e", &emergency.at.to_string()])
-        .servers(&servers)
-        .expect("server 0")
-        .expect("server 1")
-        .start();
-    assert_eq!(pen.letter(), "B");
-    let at = servers.pop().unwrap().at.clone();
-    assert_eq!(pen.letter(), "A");
-    servers.clear();
-    assert_eq!(pen.letters(2), "EE");
-    // It is no place to come back to.
-    let _again = Backend::letter(at, 'B');
-    wait_until("a regular server is used again", || pen.letter() == "B");
 }
 
 #[test]
@@ -237,22 +136,6 @@ fn a_mask_counts_on_both_sides() {
         .start();
     let wanted = if worse(&ACL_MASKS) { "" } else { "AA" };
     assert_eq!(pen.letters(2), wanted);
-}
-
-#[test]
-fn a_servers_own_access_list_sends_clients_on() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .args(["-O", "acl 1 deny 127.0.0.1"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
-    assert_eq!(pen.ask("server 1 acl 1"), "");
-    assert_eq!(pen.letters(2), "AA");
-    // The others are in turn: 0 and 1.
-    let others = [2, 3].map(|n| Caller::new(&place, n, &pen).letter());
-    assert_eq!(others, ["A", "B"]);
 }
 
 /// A connection that stays, and its server.

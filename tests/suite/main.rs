@@ -62,6 +62,7 @@ mod stopped;
 mod tracking;
 mod transcript;
 mod transparent;
+mod transports;
 mod udp;
 mod udp_choice;
 mod udp_failover;

@@ -22,14 +22,6 @@ fn a_client_returns_to_its_server() {
     assert!(table.contains("127.0.0.2 connects 3 "), "{table}");
 }
 
-#[test]
-fn in_turn_each_flow_for_itself() {
-    let place = Place::new();
-    let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).start();
-    assert_eq!(pen.asker_letters(7), "BCABCAB");
-}
-
 const MODULO: [&str; 2] = ["-O", "hash_type modulo"];
 
 #[test]
@@ -62,20 +54,6 @@ fn by_weight() {
         let round: String = clients.iter().map(Asker::letter).collect();
         assert_eq!(round, "ABBABABB");
     }
-}
-
-#[test]
-fn by_prio() {
-    let place = Place::new();
-    let servers = responders(&place, 3);
-    let mut starter = Starter::datagrams(&place).args(["-r", "-O", "prio"]);
-    for (server, prio) in servers.iter().zip([5, 2, 2]) {
-        starter = starter.operand(format!("{}:0:0:0:{prio}", server.at));
-    }
-    let pen = starter.control(place.at()).start();
-    assert_eq!(pen.asker_letters(3), "BBB");
-    assert_eq!(pen.ask("server 0 prio 1"), "");
-    assert_eq!(pen.asker_letters(2), "AA");
 }
 
 #[test]
@@ -153,20 +131,6 @@ fn without_an_abuse_server_they_are_not_heard() {
     assert_eq!(pen.asker().letter(), "A");
     assert_eq!((servers[0].count(), emergency.count()), (1, 0));
     assert_eq!(pen.load(0), 1);
-}
-
-#[test]
-fn a_servers_own_access_list_sends_clients_on() {
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
-        .args(["-O", "acl 1 deny 127.0.0.1"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
-    assert_eq!(pen.ask("server 1 acl 1"), "");
-    assert_eq!(pen.asker_letters(2), "AA");
-    assert_eq!(numbers(&pen, [2, 3]), "AB");
 }
 
 /// A client that never changes its port, in front of servers that never

@@ -10,48 +10,6 @@ fn downs(pen: &Pen) -> usize {
 }
 
 #[test]
-fn a_refused_datagram_goes_to_the_next_server() {
-    better!(UDP_REFUSED);
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
-        .control(place.at())
-        .server(&servers[0].at)
-        .server(&place.at())
-        .server(&servers[1].at)
-        .expect("server 1")
-        .start();
-    // Never sent twice by the client.
-    let client = pen.asker();
-    assert_eq!(client.ask("hello"), "Bhello");
-    pen.says("is down for 30 s");
-    wait_until("it is said", || downs(&pen) == 1);
-    // It stays with the server that took it in, from other ports too.
-    assert_eq!(client.letters(2), "BB");
-    assert_eq!(pen.asker_letters(2), "BB");
-    wait_until("no place is kept", || pen.load(1) == 0);
-}
-
-#[test]
-fn fail_over_goes_around() {
-    better!(UDP_REFUSED);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let pen = Starter::datagrams(&place)
-        .servers(&servers)
-        .server(&place.at())
-        .server(&place.at())
-        .control(place.at())
-        .expect("is down for")
-        .start();
-    let client = pen.asker();
-    assert_eq!(client.ask("hello"), "Ahello");
-    wait_until("it is said", || downs(&pen) == 2);
-    // Sent to three servers, but once by the client.
-    wait_until("it counts", || pen.ask("recent") == "127.0.0.1 connects 1 sx 6 rx 5\n");
-}
-
-#[test]
 fn each_server_is_asked_once_though_none_is_left_alone() {
     better!(UDP_REFUSED);
     let place = Place::new();
@@ -161,72 +119,6 @@ fn balanced_datagrams_that_are_refused_are_not_lost() {
     assert!("ABABABAB".contains(&round), "{round}");
     pen.says("is down for 30 s");
     assert_eq!(downs(&pen), 1);
-}
-
-#[test]
-fn stubborn_means_no_fail_over() {
-    better!(UDP_REFUSED);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let emergency = Responder::letter(place.at(), 'E');
-    let pen = Starter::datagrams(&place)
-        .args(["-s", "-r", "-e", &emergency.at.to_string()])
-        .servers(&servers)
-        .server(&place.at())
-        .expect("server 1")
-        .expect("drop: 127.0.0.1: refused: ")
-        .start();
-    let client = pen.asker();
-    client.send("lost");
-    pen.says("is down for 30 s");
-    // Blacklisted now: passed over when it is its turn.
-    assert_eq!(pen.asker_letters(3), "AAA");
-    let heard = servers[0].heard();
-    assert!(heard.iter().all(|(_, data)| data == b"?"), "{heard:?}");
-    assert_eq!(emergency.count(), 0);
-}
-
-#[test]
-fn the_emergency_server_comes_last() {
-    better!(UDP_REFUSED);
-    let place = Place::new();
-    let mut servers = responders(&place, 2);
-    let emergency = Responder::letter(place.at(), 'E');
-    let pen = Starter::datagrams(&place)
-        .args(["-b", "1", "-e", &emergency.at.to_string()])
-        .servers(&servers)
-        .expect("server 0")
-        .expect("server 1")
-        .start();
-    let client = pen.asker();
-    assert_eq!(client.letter(), "B");
-    let at = servers.pop().unwrap().at.clone();
-    assert_eq!(client.letter(), "A");
-    servers.clear();
-    assert_eq!(client.letters(2), "EE");
-    // It is no place to come back to.
-    let _again = Responder::letter(at, 'B');
-    wait_until("a regular server is used again", || pen.asker().letter() == "B");
-}
-
-#[test]
-fn a_blacklisted_server_is_used_again_after_its_time() {
-    better!(UDP_REFUSED);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let down = place.at();
-    let pen = Starter::datagrams(&place)
-        .args(["-r", "-b", "1"])
-        .servers(&servers)
-        .server(&down)
-        .expect("server 1")
-        .start();
-    let start = Instant::now();
-    assert_eq!(pen.asker().letter(), "A");
-    pen.says("is down for 1 s");
-    let _up = Responder::letter(down, 'B');
-    wait_until("server 1 is used again", || pen.asker().letter() == "B");
-    assert!(start.elapsed() >= Duration::from_secs(1), "too early");
 }
 
 /// A script that looks after servers, and a client that never changes its
