@@ -29,7 +29,7 @@ pub(crate) use differences::better;
 pub(crate) use etc::{own_etc, with_etc};
 pub(crate) use files::{Dir, pattern, same_pattern};
 pub(crate) use name_server::{NAME, NameServer, answer, query};
-pub(crate) use namespace::{Namespace, ip};
+pub(crate) use namespace::Namespace;
 pub(crate) use place::{Place, Port};
 pub(crate) use process::{Status, errors_when_left, finish, full_output, refused, run, signal};
 pub(crate) use servers::{Backend, full_queue, letters, stale_socket};

@@ -1,11 +1,11 @@
 //! Networks of a test's own.
 
-use super::{is_root, skipped};
+use super::{At, Dir, Starter, is_root, skipped};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// `ip` with the words of a line; what it says if it fails.
-pub(crate) fn ip(line: &str) -> Result<(), String> {
+fn ip(line: &str) -> Result<(), String> {
     let output = Command::new("ip").args(line.split(' ')).output();
     let output = output.map_err(|e| format!("ip: {e}"))?;
     match output.status.success() {
@@ -44,6 +44,28 @@ impl Namespace {
             }
         }
         Some(namespace)
+    }
+
+    /// Two network cards that a cable joins, here and in another one. `None`,
+    /// said aloud, where the kernel has none.
+    pub(crate) fn join(&self, card: &str, other: &Namespace, its_card: &str) -> Option<()> {
+        let (here, there) = (&self.name, &other.name);
+        let line =
+            format!("-n {here} link add {card} type veth peer name {its_card} netns {there}");
+        ip(&line).map_err(|e| skipped(&e)).ok()
+    }
+
+    /// A card's address; the card is up from now on.
+    pub(crate) fn address(&self, card: &str, address: &str) {
+        self.ip(&format!("addr add {address} dev {card}"));
+        self.ip(&format!("link set {card} up"));
+    }
+
+    /// A pen in there. From outside only what has a path is reached, as its
+    /// control port does.
+    pub(crate) fn pen(&self, dir: &Dir, at: At, to: &At) -> Starter {
+        let control = At::Unix(dir.file(&format!("{}.control", self.name)));
+        Starter::at(at).inside(&self.name).control(control).server(to)
     }
 
     /// `ip` in there.

@@ -6,81 +6,38 @@
 //! namespace. The server of datagrams is a real one.
 
 use crate::stand::{
-    Asker, At, Backend, Client, Dir, NameServer, Pen, Place, Starter, answer, better, ip, is_root,
-    letters, query, refused, skipped, wait_until,
+    Asker, At, Backend, Client, Dir, NameServer, Namespace, Pen, Place, Starter, answer, better,
+    is_root, letters, query, refused, wait_until,
 };
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// The namespaces, removed when this goes.
 struct Net {
-    client: String,
-    pen: String,
-    server: String,
+    client: Namespace,
+    pen: Namespace,
+    server: Namespace,
 }
 
 impl Net {
     /// `None`, said aloud, where they are not allowed.
     fn new() -> Option<Net> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let count = COUNTER.fetch_add(1, Relaxed);
-        let name = |role| format!("pen-suite-{}-{count}-{role}", std::process::id());
-        // Made first, so that what comes to exist is removed whatever happens.
-        let net = Net { client: name("client"), pen: name("pen"), server: name("server") };
-        for name in net.names() {
-            let made = ip(&format!("netns add {name}"));
-            if let Err(e) = made.and_then(|()| ip(&format!("netns exec {name} true"))) {
-                skipped(&e);
-                return None;
-            }
-        }
+        let net =
+            Net { client: Namespace::new()?, pen: Namespace::new()?, server: Namespace::new()? };
         let Net { client, pen, server } = &net;
-        let link = format!("-n {client} link add eth0 type veth peer name near netns {pen}");
-        if let Err(e) = ip(&link) {
-            // Not every kernel has them.
-            skipped(&e);
-            return None;
-        }
-        for line in [
-            format!("-n {server} link add eth0 type veth peer name far netns {pen}"),
-            format!("-n {client} addr add 10.99.1.2/24 dev eth0"),
-            format!("-n {client} addr add 10.99.1.3/24 dev eth0"),
-            format!("-n {pen} addr add 10.99.1.1/24 dev near"),
-            format!("-n {pen} addr add 10.99.2.1/24 dev far"),
-            format!("-n {server} addr add 10.99.2.2/24 dev eth0"),
-            format!("-n {client} link set eth0 up"),
-            format!("-n {pen} link set near up"),
-            format!("-n {pen} link set far up"),
-            format!("-n {pen} link set lo up"),
-            format!("-n {server} link set eth0 up"),
-            // The server answers by way of pen's host, which takes the answers
-            // for itself instead of passing them on.
-            format!("-n {server} route add default via 10.99.2.1"),
-            format!("-n {pen} rule add iif far lookup 100"),
-            format!("-n {pen} route add local default dev lo table 100"),
-        ] {
-            ip(&line).unwrap();
-        }
+        client.join("eth0", pen, "near")?;
+        server.join("eth0", pen, "far")?;
+        client.address("eth0", "10.99.1.2/24");
+        client.address("eth0", "10.99.1.3/24");
+        pen.address("near", "10.99.1.1/24");
+        pen.address("far", "10.99.2.1/24");
+        server.address("eth0", "10.99.2.2/24");
+        // The server answers by way of pen's host, which takes the answers
+        // for itself instead of passing them on.
+        server.ip("route add default via 10.99.2.1");
+        pen.ip("rule add iif far lookup 100");
+        pen.ip("route add local default dev lo table 100");
         Some(net)
     }
-
-    fn names(&self) -> [&str; 3] {
-        [&self.client, &self.pen, &self.server]
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        for name in self.names() {
-            let _ = ip(&format!("netns del {name}"));
-        }
-    }
-}
-
-/// A pen in one of the namespaces.
-fn pen(dir: &Dir, namespace: &str, at: &At, to: &At, args: &[&str]) -> Starter {
-    let control = dir.file(&format!("{namespace}.control"));
-    Starter::at(at.clone()).inside(namespace).args(args).control(At::Unix(control)).server(to)
 }
 
 /// The pen that is tested, and the one that makes its clients.
@@ -93,9 +50,10 @@ impl Row {
     fn start(net: &Net, dir: &Dir, args: &[&str], server: &At) -> Row {
         let near = At::Inet("10.99.1.1:8000".parse().unwrap());
         let transparent = [args, &["-O", "transparent"]].concat();
+        let way = At::Unix(dir.file("way"));
         Row {
-            tested: pen(dir, &net.pen, &near, server, &transparent).start(),
-            client: pen(dir, &net.client, &At::Unix(dir.file("way")), &near, args).ours().start(),
+            tested: net.pen.pen(dir, near.clone(), server).args(&transparent).start(),
+            client: net.client.pen(dir, way, &near).args(args).ours().start(),
         }
     }
 
@@ -116,21 +74,13 @@ impl Row {
     }
 }
 
-fn net() -> Option<Net> {
-    if !is_root() {
-        skipped("only root makes network namespaces");
-        return None;
-    }
-    Net::new()
-}
-
 #[test]
 fn connections_come_from_the_client() {
-    let Some(net) = net() else { return };
+    let Some(net) = Net::new() else { return };
     let dir = Dir::new();
     let letter = Backend::letter(At::Unix(dir.file("letter")), 'A');
     let far = At::Inet("10.99.2.2:9000".parse().unwrap());
-    let server = pen(&dir, &net.server, &far, &letter.at, &[]).ours().start();
+    let server = net.server.pen(&dir, far.clone(), &letter.at).ours().start();
     let row = Row::start(&net, &dir, &[], &far);
     row.shows_the_clients(
         |at| {
@@ -150,11 +100,11 @@ fn connections_come_from_the_client() {
 
 #[test]
 fn datagrams_come_from_the_client() {
-    let Some(net) = net() else { return };
+    let Some(net) = Net::new() else { return };
     let dir = Dir::new();
     let far = At::Inet("10.99.2.2:9000".parse().unwrap());
     let known = Ipv4Addr::new(192, 0, 2, 1);
-    let Some(server) = NameServer::inside(&net.server, far.clone(), known) else { return };
+    let Some(server) = NameServer::inside(&net.server.name, far.clone(), known) else { return };
     let row = Row::start(&net, &dir, &["-U"], &far);
     let count = AtomicU32::new(0);
     row.shows_the_clients(

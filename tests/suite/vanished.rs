@@ -2,10 +2,9 @@
 //! there is a cable to pull.
 
 use crate::stand::{
-    At, Backend, Client, Dir, Pen, Place, Starter, better, ip, skipped, wait_for, wait_until,
+    At, Backend, Client, Dir, Namespace, Pen, Place, Starter, better, wait_for, wait_until,
 };
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Longer than keep-alive and pen take together on a busy machine.
@@ -13,53 +12,22 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Two hosts with a cable between them: pen's, and another one.
 struct Cable {
-    pen: String,
-    far: String,
+    pen: Namespace,
+    far: Namespace,
 }
 
 impl Cable {
     /// `None`, said aloud, where they are not allowed.
     fn new() -> Option<Cable> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let count = COUNTER.fetch_add(1, Relaxed);
-        let name = |role| format!("pen-cable-{}-{count}-{role}", std::process::id());
-        // Made first, so that what comes to exist is removed whatever happens.
-        let cable = Cable { pen: name("pen"), far: name("far") };
-        let Cable { pen, far } = &cable;
-        for line in [
-            format!("netns add {pen}"),
-            format!("netns add {far}"),
-            format!("netns exec {far} true"),
-            format!("-n {far} link add eth0 type veth peer name eth0 netns {pen}"),
-        ] {
-            if let Err(e) = ip(&line) {
-                skipped(&e);
-                return None;
-            }
-        }
-        for (name, address) in [(pen, "10.98.1.1/24"), (far, "10.98.1.2/24")] {
-            ip(&format!("-n {name} addr add {address} dev eth0")).unwrap();
-            ip(&format!("-n {name} link set eth0 up")).unwrap();
-        }
+        let cable = Cable { pen: Namespace::new()?, far: Namespace::new()? };
+        cable.far.join("eth0", &cable.pen, "eth0")?;
+        cable.pen.address("eth0", "10.98.1.1/24");
+        cable.far.address("eth0", "10.98.1.2/24");
         Some(cable)
     }
 
     fn pull(&self) {
-        ip(&format!("-n {} link set eth0 down", self.far)).unwrap();
-    }
-
-    /// A pen in one of the namespaces; only what has a path is seen from here.
-    fn pen(&self, dir: &Dir, name: &str, at: At, to: &At) -> Starter {
-        let control = At::Unix(dir.file(&format!("{name}.control")));
-        Starter::at(at).inside(name).control(control).server(to)
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for name in [&self.pen, &self.far] {
-            let _ = ip(&format!("netns del {name}"));
-        }
+        self.far.ip("link set eth0 down");
     }
 }
 
@@ -78,9 +46,9 @@ fn a_client_that_vanishes_gives_its_place_back() {
     let dir = Dir::new();
     let server = Backend::letter(unix(&dir, "server"), 'A');
     let near = inet("10.98.1.1:8000");
-    let tested = cable.pen(&dir, &cable.pen, near.clone(), &server.at);
+    let tested = cable.pen.pen(&dir, near.clone(), &server.at);
     let tested = tested.args(["-O", "client_keepalive 1"]).start();
-    let way = cable.pen(&dir, &cable.far, unix(&dir, "way"), &near).ours().start();
+    let way = cable.far.pen(&dir, unix(&dir, "way"), &near).ours().start();
     let client = way.connect();
     assert_eq!(client.letter(), "A");
     assert_eq!(tested.load(0), 1);
@@ -95,8 +63,8 @@ fn a_server_that_vanishes_lets_its_client_go() {
     let dir = Dir::new();
     let server = Backend::letter(unix(&dir, "server"), 'A');
     let far = inet("10.98.1.2:8000");
-    let _way = cable.pen(&dir, &cable.far, far.clone(), &server.at).ours().start();
-    let tested = cable.pen(&dir, &cable.pen, unix(&dir, "pen"), &far);
+    let _way = cable.far.pen(&dir, far.clone(), &server.at).ours().start();
+    let tested = cable.pen.pen(&dir, unix(&dir, "pen"), &far);
     let args = ["-O", "client_keepalive 1", "-O", "keepalive"];
     let tested = tested.args(args).start();
     let client = tested.connect();
@@ -112,16 +80,13 @@ fn a_client_that_has_closed_for_good_gives_its_place_back() {
     better!(GONE);
     let Some(cable) = Cable::new() else { return };
     let dir = Dir::new();
-    let forget = format!("netns exec {} sysctl -q -w net.ipv4.tcp_fin_timeout=1", cable.far);
-    if let Err(e) = ip(&forget) {
-        return skipped(&e);
-    }
+    cable.far.set("tcp_fin_timeout", "1");
     let server = Backend::start(unix(&dir, "server"), std::mem::forget);
     let near = inet("10.98.1.1:8000");
-    let tested = cable.pen(&dir, &cable.pen, near.clone(), &server.at);
+    let tested = cable.pen.pen(&dir, near.clone(), &server.at);
     let tested = tested.args(["-O", "client_keepalive 1"]).start();
     // Its client's end closes both of its sockets.
-    let way = cable.pen(&dir, &cable.far, unix(&dir, "way"), &near).ours();
+    let way = cable.far.pen(&dir, unix(&dir, "way"), &near).ours();
     let way = way.args(["-O", "tcp_fastclose both"]).start();
     let client = way.connect();
     wait_until("it is connected", || tested.load(0) == 1);
