@@ -1,11 +1,14 @@
 //! penlog and penlogd from outside: real processes, real datagrams.
 
-mod stand;
+mod processes;
 mod together;
-use stand::*;
+
+use processes::*;
 
 use crate::differences::*;
-use crate::stand::{better, is_c_pen, program, signal, skipped, worse};
+use crate::stand::{
+    At, Dir, PATIENCE, better, is_c_pen, program, signal, skipped, wait_until, worse,
+};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -15,7 +18,7 @@ use std::time::Duration;
 
 #[test]
 fn penlog_sends_each_line_as_a_datagram() {
-    let place = Place::new();
+    let place = Subnet::new();
     let at = place.at(2);
     let socket = UdpSocket::bind(at).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -52,7 +55,7 @@ fn penlog_sends_each_line_as_a_datagram() {
 
 #[test]
 fn penlog_survives_a_penlogd_that_is_not_there() {
-    let place = Place::new();
+    let place = Subnet::new();
     let at = place.at(2);
     let mut sender = Sender::new(at, place.ip(3));
     // Refused, each of them, and more than a pipe holds.
@@ -110,7 +113,7 @@ const WEB_LINE: &[u8] = b"192.0.2.1 - - [now] \"GET / HTTP/1.0\" 200 1\n";
 
 #[test]
 fn a_log_that_penlogd_makes_is_not_for_everybody() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let log = dir.file("log");
     let _daemon = penlogd(place.at(2), &log, &[]);
     wait_until("the log is there", || log.exists());
@@ -121,12 +124,12 @@ fn a_log_that_penlogd_makes_is_not_for_everybody() {
 #[test]
 fn messages_that_nobody_reads_stop_no_lines() {
     better!(UNREAD);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let mut command = Command::new(program("penlogd"));
     command.args(["-df", "-l"]).arg(&log).arg(place_word(at));
     let _daemon = Daemon::unread(command.stdin(Stdio::null()));
-    wait_for_port(at);
+    wait_until("it listens", || At::Inet(at).is_listening());
     for count in 1..=300 {
         // No pen has told of it, and that is said.
         send(place.ip(3), at, &[WEB_LINE]);
@@ -138,7 +141,7 @@ fn messages_that_nobody_reads_stop_no_lines() {
 #[test]
 fn odd_datagrams_harm_nothing() {
     better!(PENLOGD_ODD);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &["-n", "3"]);
     let long = vec![b'z'; 60_000];
@@ -171,7 +174,7 @@ fn odd_datagrams_harm_nothing() {
 
 #[test]
 fn the_newest_request_counts() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &[]);
     let (web, other) = (place.ip(3), place.ip(4));
@@ -198,7 +201,7 @@ fn the_newest_request_counts() {
 
 #[test]
 fn a_request_is_more_than_its_beginning() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &[]);
     let web = place.ip(3);
@@ -211,7 +214,7 @@ fn a_request_is_more_than_its_beginning() {
 
 #[test]
 fn a_line_without_a_request_stays() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &[]);
     send(place.ip(3), at, &[b"plain\n", WEB_LINE]);
@@ -222,7 +225,7 @@ fn a_line_without_a_request_stays() {
 /// A line that would look like another one on a terminal.
 #[test]
 fn lines_cannot_pretend() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &[]);
     let line = "x - - \"GET /\tcaf\u{e9}\u{9b}2K\r198.51.100.7\x1b[8m\" 200";
@@ -240,7 +243,7 @@ fn lines_cannot_pretend() {
 #[test]
 fn planted_links_are_not_followed() {
     better!(PLANTED);
-    let (place, all) = (Place::new(), crate::stand::Dir::new().open_to_all());
+    let (place, all) = (Subnet::new(), Dir::new().open_to_all());
     let (victim, link) = (all.file("victim"), all.file("link"));
     fs::write(&victim, "whole").unwrap();
     std::os::unix::fs::symlink(&victim, &link).unwrap();
@@ -258,7 +261,7 @@ fn planted_links_are_not_followed() {
 #[test]
 fn the_newest_of_n_requests_counts() {
     better!(PENLOGD_RING);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let _daemon = penlogd(at, &log, &["-n", "2"]);
     let web = place.ip(3);
@@ -318,19 +321,19 @@ fn ipv6_as_well() {
 
 #[test]
 fn in_the_background() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let at = place.at(2);
     let (log, old, pid_file) = (dir.file("log"), dir.file("log.1"), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
     // Relative paths keep working.
-    command.current_dir(&dir.0);
+    command.current_dir(dir.path());
     command.args(["-b", "-p", "pid", "-l", "log"]);
     let errors = dir.file("errors");
     command.stderr(fs::File::create(&errors).unwrap());
     let status = command.arg(place_word(at)).stdin(Stdio::null()).status();
     assert!(status.unwrap().success());
     assert_eq!(fs::read_to_string(&errors).unwrap(), "");
-    let penlogd = Background::new(at, &pid_file);
+    let penlogd = background(at, &pid_file);
     // The parent has left, so it listens.
     send(place.ip(3), at, &[WEB_LINE]);
     lines(&log, 1);
@@ -350,7 +353,7 @@ fn in_the_background() {
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_no_penlogd() {
     better!(LOG_PIPE);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log, old) = (place.at(2), dir.file("log"), dir.file("old"));
     let penlogd = penlogd(at, &log, &[]);
     fs::rename(&log, &old).unwrap();
@@ -364,7 +367,7 @@ fn a_pipe_that_nobody_reads_holds_up_no_penlogd() {
 #[test]
 fn standard_output_serves_in_the_background_too() {
     better!(PENLOGD_OUTPUT);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, pid_file) = (place.at(2), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
     command.arg("-bp").arg(&pid_file).arg(place_word(at));
@@ -372,7 +375,7 @@ fn standard_output_serves_in_the_background_too() {
     assert!(child.wait().unwrap().success());
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    let penlogd = Background::new(at, &pid_file);
+    let penlogd = background(at, &pid_file);
     send(place.ip(3), at, &[WEB_LINE]);
     out.read_line(&mut line).unwrap();
     assert_eq!(line.as_bytes(), WEB_LINE);
@@ -383,7 +386,7 @@ fn standard_output_serves_in_the_background_too() {
 #[test]
 fn it_ends_when_nobody_reads_its_output() {
     better!(PENLOGD_OUTPUT);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, pid_file) = (place.at(2), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
     command.args(["-f", "-p"]).arg(&pid_file).arg(place_word(at));
@@ -403,13 +406,13 @@ fn it_ends_when_nobody_reads_its_output() {
 #[test]
 fn penlogd_names_what_is_wrong_before_the_parent_leaves() {
     if worse(&PENLOGD_START) {
-        let port = Place::new().at(2).port().to_string();
+        let port = Subnet::new().at(2).port().to_string();
         let mut command = Command::new(program("penlogd"));
         let output = output(command.args(["-l", "/nonexistent/log", &port]));
         assert!(output.status.success(), "{output:?}");
         return;
     }
-    let place = Place::new();
+    let place = Subnet::new();
     let at = place.at(2);
     let _taken = UdpSocket::bind(at).unwrap();
     let (taken, free) = (at.to_string(), place.at(2).to_string());

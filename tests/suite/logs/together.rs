@@ -1,8 +1,8 @@
 //! pen, two web servers, penlog and penlogd together.
 
-use super::stand::*;
+use super::processes::*;
 use crate::differences::PENLOGD_LONG;
-use crate::stand::{At, better, is_c_pen, program, signal};
+use crate::stand::{At, Dir, PATIENCE, better, is_c_pen, program, signal, wait_until};
 use pen::sys;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -68,7 +68,7 @@ fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
 
 #[test]
 fn every_line_has_the_client_who_asked() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (place, dir) = (Subnet::new(), Dir::new());
     let (at, log) = (place.at(2), dir.file("log"));
     let daemon = penlogd(at, &log, &[]);
     let (webs, listen) = ([place.at(11), place.at(12)], place.at(3));

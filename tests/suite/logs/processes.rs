@@ -1,31 +1,19 @@
-//! What these tests stand on: daemons, directories, senders.
+//! What these tests have beside the stand: addresses, penlogd, senders.
 
-use crate::stand::{Port, full_output, is_c_pen, program, signal};
+use crate::stand::{At, Background, Port, full_output, is_c_pen, program, signal, wait_until};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-/// How long a test waits for anything before it fails.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(super) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// Loopback addresses that no other test has.
-pub(super) struct Place {
+pub(super) struct Subnet {
     base: [u8; 3],
     // Nobody else's on any address: the C penlogd takes no address.
     ports: RefCell<Vec<Port>>,
@@ -33,8 +21,8 @@ pub(super) struct Place {
     _claim: TcpListener,
 }
 
-impl Place {
-    pub(super) fn new() -> Place {
+impl Subnet {
+    pub(super) fn new() -> Subnet {
         static COUNTER: AtomicU16 = AtomicU16::new(0);
         let [_, _, high, low] = std::process::id().to_be_bytes();
         loop {
@@ -44,7 +32,7 @@ impl Place {
             let claim = TcpListener::bind((Ipv4Addr::new(base[0], base[1], base[2], 1), 20_000));
             if let Ok(_claim) = claim {
                 let ports = RefCell::default();
-                return Place { base, ports, _claim };
+                return Subnet { base, ports, _claim };
             }
         }
     }
@@ -59,30 +47,6 @@ impl Place {
         let at = (self.ip(last), port.number).into();
         self.ports.borrow_mut().push(port);
         at
-    }
-}
-
-/// A directory of the test's own.
-pub(super) struct Dir(pub(super) PathBuf);
-
-impl Dir {
-    pub(super) fn new() -> Dir {
-        static COUNTER: AtomicU16 = AtomicU16::new(0);
-        let count = COUNTER.fetch_add(1, Relaxed);
-        let name = format!("pen-logs-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Dir(path)
-    }
-
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -161,22 +125,13 @@ pub(super) fn place_word(at: SocketAddr) -> String {
     }
 }
 
-/// Waits until datagrams to this port are received. Linux only.
-pub(super) fn wait_for_port(at: SocketAddr) {
-    let local = format!(":{:04X} 00000000:0000 07 ", at.port());
-    wait_until("it listens", || {
-        let table = fs::read_to_string("/proc/net/udp").unwrap();
-        table.contains(&local)
-    });
-}
-
 /// A penlogd that writes to a file.
 pub(super) fn penlogd(at: SocketAddr, log: &Path, args: &[&str]) -> Daemon {
     let mut command = Command::new(program("penlogd"));
     // The C program keeps lines to itself without -b, which ours ignores.
     command.args(["-bf", "-l"]).arg(log).args(args);
     let daemon = Daemon::start(command.arg(place_word(at)).stdin(Stdio::null()));
-    wait_for_port(at);
+    wait_until("it listens", || At::Inet(at).is_listening());
     daemon
 }
 
@@ -221,39 +176,16 @@ impl Sender {
     }
 }
 
-/// A penlogd in the background, which is not to stay there.
-pub(super) struct Background {
-    pid: u32,
-    port: String,
-}
-
-impl Background {
-    /// It listens here, or will in a moment.
-    pub(super) fn new(at: SocketAddr, pid_file: &Path) -> Background {
-        if is_c_pen() {
-            // Its parent half does not wait for it.
-            wait_for_port(at);
-            wait_until("the pid file is written", || {
-                fs::read_to_string(pid_file).is_ok_and(|pid| !pid.is_empty())
-            });
-        }
-        let pid = fs::read_to_string(pid_file).unwrap();
-        Background { pid: pid.trim().parse().unwrap(), port: at.port().to_string() }
+/// A penlogd in the background, which is not to stay there. It listens here, or
+/// will in a moment.
+pub(super) fn background(at: SocketAddr, pid_file: &Path) -> Background {
+    let at = At::Inet(at);
+    if is_c_pen() {
+        // Its parent half does not wait for it.
+        wait_until("it listens", || at.is_listening());
     }
-
-    pub(super) fn signal(&self, name: &str) {
-        signal(self.pid, name);
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        // Its port makes sure that it is the process of this test.
-        let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        if String::from_utf8_lossy(&words).contains(&self.port) {
-            self.signal("TERM");
-        }
-    }
+    let port = at.inet().port().to_string();
+    Background::known(at, &port, pid_file)
 }
 
 pub(super) fn output(command: &mut Command) -> Output {
