@@ -4,7 +4,7 @@
 //! The same goes to the back end directly, as far as it can: what falls there
 //! too is the kernel's, the back end's or the load generator's.
 
-use crate::crowd;
+use crate::many_clients;
 use crate::measure;
 use crate::memory::{Idle, start_with_room};
 use crate::peers::{Behind, Peer, Site, Who};
@@ -72,8 +72,8 @@ impl Growth {
                 if who == Who::Direct {
                     known.push((site.start(who, Behind::Web, &[])?, count));
                 } else if who == Who::Ours || count <= CLIENTS_C_PEN {
-                    let (peer, crowd) = crowd::filled(site, who, count)?;
-                    if crowd.seen == count {
+                    let (peer, served) = many_clients::filled(site, who, count)?;
+                    if served.seen == count {
                         known.push((peer, count));
                     }
                 }
@@ -135,6 +135,6 @@ fn connections(site: &Site, peer: &Peer, count: u32) -> Found {
 /// Short connections from those that were here, in no order.
 fn clients(peer: &Peer, count: u32) -> Found {
     let any = |i: u32| (u64::from(i) * 2_654_435_761 % u64::from(count)) as u32;
-    let crowd = crowd::crowd(peer.address, u32::MAX, COMING, any, measure::ask_once)?;
-    Ok(vec![(Row::Known(count), crowd.rate())])
+    let served = many_clients::connect(peer.address, u32::MAX, COMING, any, measure::ask_once)?;
+    Ok(vec![(Row::Known(count), served.rate())])
 }

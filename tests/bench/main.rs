@@ -13,9 +13,9 @@
 //! | `config` | what the others are told |
 //! | `peers` | starting the load balancers and the back ends |
 //! | `rounds` | who is started for which work; one round after the other |
-//! | `work`, `bulk`, `crowd`, `memory` | what every peer is given to do |
+//! | `work`, `bulk`, `many_clients`, `memory` | what every peer is given to do |
 //! | `growth` | the same as something grows |
-//! | `lookers` | the web interface under siege |
+//! | `web_load` | the web interface under siege |
 //! | `measure` | one figure at a time |
 //! | `udp` | load generator and back ends for UDP |
 //! | `sink` | the back end for uploads |
@@ -32,11 +32,10 @@
 mod bulk;
 mod chart;
 mod config;
-mod crowd;
 mod growth;
 #[path = "../stand/keeper.rs"]
 mod keeper;
-mod lookers;
+mod many_clients;
 mod measure;
 mod memory;
 mod peers;
@@ -46,6 +45,7 @@ mod sink;
 mod table;
 mod tools;
 mod udp;
+mod web_load;
 mod work;
 
 use peers::Site;

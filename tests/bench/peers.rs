@@ -121,7 +121,7 @@ pub(crate) const IN_TURN: &[&str] = &["-r", "-x", "1200", "-q", config::BACKLOG]
 /// that refuses, but with `-P` (poll in place of epoll) it tries the next one.
 pub(crate) const FAIL_OVER: &[&str] = &["-P", "-r", "-x", "1200", "-q", config::BACKLOG];
 
-/// Options of both pens for UDP, with room for the largest crowd.
+/// Options of both pens for UDP, with room for the most clients.
 const UDP: &[&str] = &["-U", "-r", "-x", "2000", "-c", "2048"];
 
 const BACK_ENDS: [u16; 2] = [8001, 8002];

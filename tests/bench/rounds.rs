@@ -2,13 +2,13 @@
 //! all works.
 
 use crate::bulk::{self, Way};
-use crate::crowd;
 use crate::growth::Growth;
-use crate::lookers;
+use crate::many_clients;
 use crate::memory;
 use crate::peers::{Behind, FAIL_OVER, IN_TURN, Peer, Site, Who};
 use crate::rows::Row;
 use crate::table::Figures;
+use crate::web_load;
 use crate::work::{self, Found};
 use std::net::SocketAddr;
 use std::thread;
@@ -68,7 +68,7 @@ impl Bench {
                 "down" => bench.crippled = bench.all(Behind::OneDown)?,
                 "udp" => bench.site.add_echoes()?,
                 "table" => bench.fill_tables()?,
-                "web" => bench.web = Some(lookers::start(&bench.site)?),
+                "web" => bench.web = Some(web_load::start(&bench.site)?),
                 "memory" => bench.count_idle(),
                 "growth" => bench.growth = Some(Growth::prepare(&bench.site)?),
                 _ => {}
@@ -95,20 +95,20 @@ impl Bench {
             if !present.contains(&who) {
                 continue;
             }
-            match crowd::filled(&self.site, who, crowd::CLIENTS) {
-                Ok((peer, crowd)) => {
+            match many_clients::filled(&self.site, who, many_clients::CLIENTS) {
+                Ok((peer, served)) => {
                     self.notes.push(format!(
                         "many clients: for {} {}, which took {:.1} s, before the first round",
                         who.name(),
-                        crowd.seen,
-                        crowd.seconds
+                        served.seen,
+                        served.seconds
                     ));
                     self.tables.push((peer, Row::TableRate));
                 }
                 Err(why) => self.failed("table", who, &why),
             }
         }
-        let peer = self.site.start(Who::Ours, Behind::Web, crowd::LARGE_TABLE)?;
+        let peer = self.site.start(Who::Ours, Behind::Web, many_clients::LARGE_TABLE)?;
         self.tables.push((peer, Row::TableEmpty));
         Ok(())
     }
@@ -141,7 +141,7 @@ impl Bench {
             "udp" => each_of(site, &[Who::HaProxy, Who::Socat], |who| work::udp(site, who)),
             "web" => {
                 let web = self.web.iter();
-                web.map(|(peer, web)| (peer.who, lookers::look_at(site, peer, *web))).collect()
+                web.map(|(peer, web)| (peer.who, web_load::look_at(site, peer, *web))).collect()
             }
             "memory" => {
                 let mut rested = Vec::new();
@@ -177,7 +177,7 @@ impl Bench {
     fn tables(&self, round: u32) -> Vec<(Who, Found)> {
         let mut all = Vec::new();
         for (peer, row) in &self.tables {
-            all.push((peer.who, crowd::late(&self.site, peer, *row)));
+            all.push((peer.who, many_clients::late(&self.site, peer, *row)));
             thread::sleep(PAUSE);
         }
         let full = self.tables.iter().filter(|(_, row)| *row == Row::TableRate);
@@ -185,7 +185,7 @@ impl Bench {
         let others = self.peers.iter();
         let others = others.filter(|peer| !matches!(peer.who, Who::Ours | Who::CPen));
         for peer in full.map(|(peer, _)| peer).chain(others) {
-            all.push((peer.who, crowd::strangers(peer, round)));
+            all.push((peer.who, many_clients::strangers(peer, round)));
             thread::sleep(PAUSE);
         }
         all

@@ -3,10 +3,10 @@
 
 use crate::bulk::STREAMS;
 use crate::growth;
-use crate::lookers::PAGES;
 use crate::peers::Who;
 use crate::table::grouped;
-use crate::work::{CROWDS, KEEP, SHORT};
+use crate::web_load::PAGES;
+use crate::work::{CLIENTS, KEEP, SHORT};
 
 /// One measure. The number is that of clients, connections or streams at the
 /// same time.
@@ -92,10 +92,10 @@ impl Row {
         }
         all.extend([Row::DelayMedian, Row::DelayP99, Row::DelayRate]);
         all.extend([Row::DownServerRate, Row::DownServerP99]);
-        for n in CROWDS {
+        for n in CLIENTS {
             all.extend([Row::UdpRate(n), Row::UdpCpu(n), Row::UdpLost(n)]);
         }
-        all.extend(CROWDS.last().map(|n| Row::UdpStrayed(*n)));
+        all.extend(CLIENTS.last().map(|n| Row::UdpStrayed(*n)));
         all.extend([Row::TableRate, Row::TableEmpty, Row::Strangers]);
         all.extend([Row::Unseen, Row::Seen]);
         all.extend([Row::MemoryStart, Row::MemoryBefore, Row::MemoryQuiet]);

@@ -59,7 +59,7 @@ const THREADS: usize = 2;
 
 /// A thread with more clients than this sleeps when there is little to read,
 /// so that more comes together; with fewer it waits for the next answer.
-const CROWD: usize = 16;
+const MANY: usize = 16;
 
 /// How long such a sleep is, for each of its clients.
 const REST: Duration = Duration::from_micros(1);
@@ -182,8 +182,8 @@ fn go_round(group: &mut [Client], counts: &Counts) -> io::Result<()> {
         counts.answers.fetch_add(found as u64, Relaxed);
         match group.len() {
             1 => {} // its socket waits by itself
-            n if n > CROWD && found * 8 < n => thread::sleep(REST * n as u32),
-            n if n <= CROWD && found == 0 => {
+            n if n > MANY && found * 8 < n => thread::sleep(REST * n as u32),
+            n if n <= MANY && found == 0 => {
                 if let Some(client) = group.iter().min_by_key(|client| client.sent) {
                     sys::wait_readable(&client.socket, WAIT)?;
                 }

@@ -1,6 +1,6 @@
 //! The work that every peer is given, and the figures it leaves: short
 //! connections, requests on connections that stay, datagrams, the start.
-//! (Bulk is in `bulk`, many clients in `crowd`, idle connections in `memory`.)
+//! (Bulk is in `bulk`, many clients in `many_clients`, idle connections in `memory`.)
 
 use crate::measure;
 use crate::peers::{Behind, IN_TURN, Peer, Site, Who};
@@ -16,7 +16,7 @@ pub(crate) const KEEP: [u32; 3] = [1, 100, 1000];
 const SECONDS: u32 = 1;
 
 /// UDP clients at the same time.
-pub(crate) const CROWDS: [u32; 4] = [1, 10, 100, 1000];
+pub(crate) const CLIENTS: [u32; 4] = [1, 10, 100, 1000];
 
 /// Short connections at the same time, while a server is down.
 const DOWN: u32 = 50;
@@ -73,11 +73,11 @@ pub(crate) fn down(site: &Site, peer: &Peer) -> Found {
     Ok(vec![(Row::DownServerRate, ab.per_second), (Row::DownServerP99, ab.p99_ms)])
 }
 
-/// Datagrams of a few clients and of many, each crowd through a peer that
+/// Datagrams of a few clients and of many, each time through a peer that
 /// knows none of them. A thing done is a datagram there and one back.
 pub(crate) fn udp(site: &Site, who: Who) -> Found {
     let mut found = Vec::new();
-    for clients in CROWDS {
+    for clients in CLIENTS {
         let peer = site.start_udp(who)?;
         let before = cpu(&peer);
         let all = measure::datagrams(peer.address, clients)?;

@@ -61,21 +61,21 @@ impl Manner {
 
 /// A process that answers each line on its standard input with a number. It is
 /// killed when this goes.
-pub(crate) struct Tongue {
+pub(crate) struct LineProcess {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
-impl Tongue {
-    pub(crate) fn start(mut command: Command) -> Tongue {
+impl LineProcess {
+    pub(crate) fn start(mut command: Command) -> LineProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let held = STARTING.lock();
         let mut child = command.spawn().unwrap();
         drop(held);
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Tongue { child, stdin, stdout }
+        LineProcess { child, stdin, stdout }
     }
 
     pub(crate) fn ask(&mut self, line: &str) -> usize {
@@ -91,7 +91,7 @@ impl Tongue {
     }
 }
 
-impl Drop for Tongue {
+impl Drop for LineProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -102,7 +102,7 @@ impl Drop for Tongue {
 pub(crate) struct Server {
     pub(crate) at: At,
     pub(crate) number: u8,
-    process: Option<Tongue>,
+    process: Option<LineProcess>,
 }
 
 impl AsRef<At> for Server {
@@ -124,10 +124,10 @@ impl Server {
     pub(crate) fn start(&mut self) {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([ROLE, &self.number.to_string(), &self.at.to_string()]);
-        self.process.insert(Tongue::start(command)).answer();
+        self.process.insert(LineProcess::start(command)).answer();
     }
 
-    fn process(&mut self) -> &mut Tongue {
+    fn process(&mut self) -> &mut LineProcess {
         self.process.as_mut().expect("the server runs")
     }
 
@@ -148,10 +148,10 @@ impl Server {
 }
 
 /// What the threads of a server share.
-struct Shop {
+struct Shared {
     number: u8,
     manner: AtomicU8,
-    closing_down: AtomicBool,
+    stopping: AtomicBool,
     /// Connections that were closed or reset.
     broken: AtomicUsize,
 }
@@ -172,66 +172,66 @@ pub(crate) fn play(words: &[String]) -> Option<ExitCode> {
 
 fn serve(number: u8, at: &str) -> io::Result<()> {
     let at: SocketAddr = at.parse().map_err(io::Error::other)?;
-    let shop = Arc::new(Shop {
+    let shared = Arc::new(Shared {
         number,
         manner: AtomicU8::new(Manner::Well as u8),
-        closing_down: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
         broken: AtomicUsize::new(0),
     });
-    let mut door = Some(open(&shop, at)?);
+    let mut acceptor = Some(open(&shared, at)?);
     println!("0");
     for line in io::stdin().lines() {
         let manner = Manner::from_word(&line?).ok_or_else(|| io::Error::other("what?"))?;
-        shop.manner.store(manner as u8, SeqCst);
+        shared.manner.store(manner as u8, SeqCst);
         if manner == Manner::Refusing {
-            if let Some(thread) = door.take() {
-                shop.closing_down.store(true, SeqCst);
+            if let Some(thread) = acceptor.take() {
+                shared.stopping.store(true, SeqCst);
                 // Wakes it.
                 drop(TcpStream::connect(at));
                 let _ = thread.join();
-                shop.closing_down.store(false, SeqCst);
+                shared.stopping.store(false, SeqCst);
             }
-        } else if door.is_none() {
-            door = Some(open(&shop, at)?);
+        } else if acceptor.is_none() {
+            acceptor = Some(open(&shared, at)?);
         }
-        println!("{}", shop.broken.load(SeqCst));
+        println!("{}", shared.broken.load(SeqCst));
     }
     Ok(())
 }
 
 /// Listens, on a thread of its own.
-fn open(shop: &Arc<Shop>, at: SocketAddr) -> io::Result<thread::JoinHandle<()>> {
+fn open(shared: &Arc<Shared>, at: SocketAddr) -> io::Result<thread::JoinHandle<()>> {
     let listener = TcpListener::bind(at)?;
-    let shop = Arc::clone(shop);
+    let shared = Arc::clone(shared);
     Ok(thread::spawn(move || {
         for stream in listener.incoming() {
-            if shop.closing_down.load(SeqCst) {
+            if shared.stopping.load(SeqCst) {
                 return;
             }
             let Ok(stream) = stream else { continue };
-            let manner = shop.manner.load(SeqCst);
+            let manner = shared.manner.load(SeqCst);
             let manner = Manner::ALL[usize::from(manner)];
             if manner == Manner::Closing {
-                shop.broken.fetch_add(1, SeqCst);
+                shared.broken.fetch_add(1, SeqCst);
                 continue;
             }
-            let shop = Arc::clone(&shop);
+            let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 // A client that goes is not the server's trouble.
-                let _ = converse(&shop, &stream, manner);
+                let _ = converse(&shared, &stream, manner);
             });
         }
     }))
 }
 
-fn converse(shop: &Shop, mut stream: &TcpStream, manner: Manner) -> io::Result<()> {
+fn converse(shared: &Shared, mut stream: &TcpStream, manner: Manner) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let doomed = manner == Manner::Resetting;
-    stream.write_all(&[shop.number | if doomed { DOOMED } else { 0 }])?;
+    stream.write_all(&[shared.number | if doomed { DOOMED } else { 0 }])?;
     let mut kind = [0];
     stream.read_exact(&mut kind)?;
     if doomed {
-        shop.broken.fetch_add(1, SeqCst);
+        shared.broken.fetch_add(1, SeqCst);
         let mut data = [0; LAST_WORDS];
         if kind == [ECHO] {
             let count = stream.read(&mut data)?;

@@ -255,7 +255,7 @@ impl Client {
             Err(failure) => {
                 shared.failures.lock().unwrap().push(failure);
                 shared.watch().failed(self.number, self.trying);
-                // Nobody hammers on a door that is shut.
+                // A client that failed waits before it connects again.
                 self.rest(40);
             }
         }

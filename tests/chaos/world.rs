@@ -103,14 +103,14 @@ pub(crate) fn need_program(program: &str, package: &str) -> Result<(), String> {
 }
 
 /// Sends signals, by a shell that stays: a process for each would be work.
-pub(crate) struct Signals(crate::server::Tongue);
+pub(crate) struct Signals(crate::server::LineProcess);
 
 impl Signals {
     pub(crate) fn new() -> Signals {
         let mut command = Command::new("sh");
         command
             .args(["-c", "while read -r name pid; do kill -s \"$name\" \"$pid\"; echo $?; done"]);
-        Signals(crate::server::Tongue::start(command))
+        Signals(crate::server::LineProcess::start(command))
     }
 
     pub(crate) fn send(&mut self, name: &str, pid: u32) {

@@ -27,7 +27,7 @@ pub(crate) struct Server {
 
 /// What its threads share.
 #[derive(Clone)]
-struct Desk {
+struct Shared {
     /// Its number in pen's table, with which its answers begin.
     index: u8,
     role: Role,
@@ -36,20 +36,20 @@ struct Desk {
 }
 
 impl Server {
-    fn new(at: SocketAddr, index: u8, role: Role, faults: &Arc<Faults>) -> (Server, Desk) {
+    fn new(at: SocketAddr, index: u8, role: Role, faults: &Arc<Faults>) -> (Server, Shared) {
         let count = Arc::<Count>::default();
         let (server, faults) = (Server { at, role, count: Arc::clone(&count) }, Arc::clone(faults));
-        (server, Desk { index, role, count, faults })
+        (server, Shared { index, role, count, faults })
     }
 
     /// For connections.
     pub(crate) fn tcp(at: SocketAddr, index: u8, role: Role, faults: &Arc<Faults>) -> Server {
-        let (server, desk) = Server::new(at, index, role, faults);
+        let (server, shared) = Server::new(at, index, role, faults);
         if role != Role::Absent {
             let listener = Arc::new(TcpListener::bind(at).unwrap());
             for _ in 0..THREADS {
-                let (listener, desk) = (Arc::clone(&listener), desk.clone());
-                thread::spawn(move || desk.accept(&listener));
+                let (listener, shared) = (Arc::clone(&listener), shared.clone());
+                thread::spawn(move || shared.accept(&listener));
             }
         }
         server
@@ -57,16 +57,16 @@ impl Server {
 
     /// For datagrams.
     pub(crate) fn udp(at: SocketAddr, index: u8, role: Role, faults: &Arc<Faults>) -> Server {
-        let (server, desk) = Server::new(at, index, role, faults);
+        let (server, shared) = Server::new(at, index, role, faults);
         if role != Role::Absent {
             let socket = UdpSocket::bind(at).unwrap();
-            thread::spawn(move || desk.answer_all(&socket));
+            thread::spawn(move || shared.answer_all(&socket));
         }
         server
     }
 }
 
-impl Desk {
+impl Shared {
     fn accept(&self, listener: &TcpListener) {
         loop {
             let stream = match listener.accept() {

@@ -274,8 +274,8 @@ fn a_check_says_what_root_does_not_open() {
     let words = ["--check", "--web", "8081", "-C", "9000", "127.0.0.1:9", "127.0.0.2:9"];
     let (status, _, stderr) = run(words);
     assert_eq!(status, 0);
-    for door in ["web 127.0.0.1:8081: not opened", "-C 9000: not opened"] {
-        assert_eq!(stderr.contains(door), is_root(), "{stderr}");
+    for listener in ["web 127.0.0.1:8081: not opened", "-C 9000: not opened"] {
+        assert_eq!(stderr.contains(listener), is_root(), "{stderr}");
     }
 }
 

@@ -27,16 +27,16 @@ const TURNS: usize = 3;
 const STACK: usize = 128 * 1024;
 
 /// Those who look, until dropped.
-struct Lookers {
+struct WebLoad {
     over: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Lookers {
-    fn start(web: SocketAddr) -> Result<Lookers, String> {
-        let mut lookers =
-            Lookers { over: Arc::default(), served: Arc::default(), threads: Vec::new() };
+impl WebLoad {
+    fn start(web: SocketAddr) -> Result<WebLoad, String> {
+        let mut load =
+            WebLoad { over: Arc::default(), served: Arc::default(), threads: Vec::new() };
         let kinds = [
             (PAGES as usize, look as fn(SocketAddr) -> bool),
             (OTHERS, read_nothing),
@@ -44,7 +44,7 @@ impl Lookers {
         ];
         for (count, act) in kinds {
             for _ in 0..count {
-                let (over, served) = (Arc::clone(&lookers.over), Arc::clone(&lookers.served));
+                let (over, served) = (Arc::clone(&load.over), Arc::clone(&load.served));
                 let life = move || {
                     while !over.load(Relaxed) {
                         served.fetch_add(usize::from(act(web)), Relaxed);
@@ -52,14 +52,14 @@ impl Lookers {
                     }
                 };
                 let thread = thread::Builder::new().stack_size(STACK).spawn(life);
-                lookers.threads.push(thread.map_err(|e| e.to_string())?);
+                load.threads.push(thread.map_err(|e| e.to_string())?);
             }
         }
-        Ok(lookers)
+        Ok(load)
     }
 }
 
-impl Drop for Lookers {
+impl Drop for WebLoad {
     fn drop(&mut self) {
         self.over.store(true, Relaxed);
         for thread in self.threads.drain(..) {
@@ -127,12 +127,12 @@ pub(crate) fn look_at(site: &Site, peer: &Peer, web: SocketAddr) -> Found {
     for _ in 0..TURNS {
         let ab = site.ab(peer.address, AT_ONCE, None)?;
         found.push((Row::Unseen, ab.per_second));
-        let lookers = Lookers::start(web)?;
+        let load = WebLoad::start(web)?;
         thread::sleep(Duration::from_secs(2));
-        let before = lookers.served.load(Relaxed);
+        let before = load.served.load(Relaxed);
         let ab = site.ab(peer.address, AT_ONCE, None)?;
         found.push((Row::Seen, ab.per_second));
-        if lookers.served.load(Relaxed) == before {
+        if load.served.load(Relaxed) == before {
             return Err("nobody was answered who looked".to_owned());
         }
     }

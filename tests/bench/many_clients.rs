@@ -26,7 +26,7 @@ const FILLING_C_PEN: Duration = Duration::from_secs(10);
 /// get in this time.
 const STRANGERS: (u32, Duration) = (10_000, Duration::from_millis(800));
 
-/// The client that comes after the crowd.
+/// The client that comes after all of them.
 pub(crate) const LATE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// How many short connections it makes at the same time.
@@ -39,13 +39,13 @@ pub(crate) const LARGE_TABLE: &[&str] = &["-c", "1000000", "-x", "500"];
 /// Clients that overlap, but so few that nobody waits long.
 const THREADS: usize = 8;
 
-/// How many of a crowd got through, and the time it took.
-pub(crate) struct Crowd {
+/// How many clients got through, and the time it took.
+pub(crate) struct Served {
     pub(crate) seen: u32,
     pub(crate) seconds: f64,
 }
 
-impl Crowd {
+impl Served {
     pub(crate) fn rate(&self) -> f64 {
         f64::from(self.seen) / self.seconds
     }
@@ -53,13 +53,13 @@ impl Crowd {
 
 /// One short connection each from `count` addresses, as many as get through in
 /// the time. `number` says which address comes next, `errand` what it does.
-pub(crate) fn crowd(
+pub(crate) fn connect(
     to: SocketAddr,
     count: u32,
     limit: Duration,
     number: impl Fn(u32) -> u32 + Sync,
     errand: fn(TcpStream) -> io::Result<()>,
-) -> Result<Crowd, String> {
+) -> Result<Served, String> {
     let (next, seen) = (AtomicU32::new(0), AtomicU32::new(0));
     let begin = Instant::now();
     let client = || -> Result<(), String> {
@@ -81,7 +81,7 @@ pub(crate) fn crowd(
         ends.try_for_each(|end| end.map_err(|_| "a client panicked".to_owned())?)
     })?;
     let (seen, seconds) = (seen.into_inner(), begin.elapsed().as_secs_f64());
-    Ok(Crowd { seen, seconds })
+    Ok(Served { seen, seconds })
 }
 
 /// A connection from an address that std cannot choose.
@@ -105,26 +105,26 @@ fn show_up(mut stream: TcpStream) -> io::Result<()> {
 
 /// A pen with a large table that so many clients have been to, if it could
 /// serve them in time.
-pub(crate) fn filled(site: &Site, who: Who, clients: u32) -> Result<(Peer, Crowd), String> {
+pub(crate) fn filled(site: &Site, who: Who, clients: u32) -> Result<(Peer, Served), String> {
     let peer = site.start(who, Behind::Web, LARGE_TABLE)?;
     let limit = match who {
         Who::CPen => FILLING_C_PEN,
         _ => FILLING.max(Duration::from_micros(400) * clients),
     };
     eprintln!("{}: {clients} clients connect", who.name());
-    let crowd = crowd(peer.address, clients, limit, |i| i, show_up)?;
-    Ok((peer, crowd))
+    let served = connect(peer.address, clients, limit, |i| i, show_up)?;
+    Ok((peer, served))
 }
 
 /// Short connections, each from an address that was not seen before.
 pub(crate) fn strangers(peer: &Peer, round: u32) -> Found {
     let (count, limit) = STRANGERS;
     let first = CLIENTS + round * count;
-    let crowd = crowd(peer.address, count, limit, |i| first + i, measure::ask_once)?;
-    Ok(vec![(Row::Strangers, crowd.rate())])
+    let served = connect(peer.address, count, limit, |i| first + i, measure::ask_once)?;
+    Ok(vec![(Row::Strangers, served.rate())])
 }
 
-/// Short connections by a client that comes after the crowd: in a table that
+/// Short connections by a client that comes after all of them: in a table that
 /// is searched from its start, the first ones are found soon.
 pub(crate) fn late(site: &Site, peer: &Peer, row: Row) -> Found {
     let ab = site.ab(peer.address, AT_ONCE, Some(LATE))?;
