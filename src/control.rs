@@ -5,6 +5,7 @@ pub mod config;
 pub mod edit;
 pub mod parse;
 pub mod port;
+pub mod row;
 pub mod table;
 pub mod transaction;
 pub mod visitors;

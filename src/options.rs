@@ -3,7 +3,7 @@
 
 use crate::control::commands;
 use crate::control::edit::Edit;
-use crate::control::parse::{self, Command, Timer};
+use crate::control::parse::{self, Command};
 use crate::getopt;
 use crate::proxy::shared::{Pen, Phase};
 use crate::settings::Settings;
@@ -14,7 +14,6 @@ use std::ffi::OsString;
 mod doubts;
 mod table;
 pub use doubts::doubts;
-use table::number;
 pub use table::{Action, Spec, TABLE};
 
 /// What the command line asks for.
@@ -66,9 +65,10 @@ impl Draft {
         commands::execute(&self.pen, command).map(drop)
     }
 
-    fn time(&mut self, timer: Timer, word: &str) -> Complaint {
-        let least = u64::from(timer == Timer::Timeout);
-        self.command(Command::Timer(timer, Some(number(word, least)?)))
+    /// Does what this command does with this word.
+    fn same(&mut self, name: &str, word: &str) -> Complaint {
+        let spec = parse::find(name).ok_or("there is no such command")?;
+        self.command(parse::with(spec, word)?)
     }
 
     /// An unknown command is no reason not to start: it was none for the C pen.
@@ -91,17 +91,17 @@ impl Draft {
 
     fn apply(&mut self, spec: &Spec, word: &str) -> Complaint {
         let name = spec.name();
+        let said = |why: String| match word.strip_prefix('=') {
+            Some(value) => format!("{name}: write {name} {value}, without ="),
+            None => format!("{name} {}", addr::within(word, &why)),
+        };
         match spec.action {
+            Action::Same(command) => self.same(command, word).map_err(said),
             Action::Flag(action) => {
                 action(self);
                 Ok(())
             }
-            Action::Value(action) => {
-                action(self, word).map_err(|why| match word.strip_prefix('=') {
-                    Some(value) => format!("{name}: write {name} {value}, without ="),
-                    None => format!("{name} {}", addr::within(word, &why)),
-                })
-            }
+            Action::Value(action) => action(self, word).map_err(said),
             Action::Obsolete => {
                 message::warn(format_args!("{name} is obsolete and ignored"));
                 Ok(())

@@ -25,6 +25,10 @@ pub enum Fastclose {
 }
 
 impl Fastclose {
+    /// All there are.
+    pub const ALL: [Fastclose; 4] =
+        [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both];
+
     /// The word for it in commands.
     pub fn word(self) -> &'static str {
         match self {

@@ -185,22 +185,6 @@ fn last_resort(server: Option<&Server>) -> String {
     server.map_or(String::new(), |server| server.operand() + "\n")
 }
 
-/// The word for it in commands.
-pub fn hash_type(modes: &Modes) -> &'static str {
-    match modes.modulo {
-        true => "modulo",
-        false => "rendezvous",
-    }
-}
-
-/// The word for it in commands.
-pub fn udp_balance(modes: &Modes) -> &'static str {
-    match modes.datagrams {
-        true => "datagram",
-        false => "flow",
-    }
-}
-
 /// Whether this process may use addresses that are not this host's.
 pub fn check_transparent() -> Result<(), String> {
     let any = Place::Inet(([0; 4], 0).into());

@@ -1,7 +1,9 @@
 //! Configuration files: control commands, one a line.
 
-use crate::control::commands::{self, Outcome};
+use crate::control::commands::Outcome;
 use crate::control::parse::{self, Command, Line};
+use crate::control::row::Value;
+use crate::control::table::{Spec, TABLE};
 use crate::pool::acl::Net;
 use crate::pool::server::Server;
 use crate::proxy::shared::{self, Pen};
@@ -13,7 +15,6 @@ use std::fmt::{self, Display, Write as _};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Most files that are open at once, each included by the one before.
 const DEPTH: usize = 16;
@@ -165,67 +166,17 @@ pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     Ok(String::new())
 }
 
-/// What a command sets.
-pub enum Value {
-    /// On or off: the command, or `no` and the command.
-    Flag(bool),
-    /// A number.
-    Number(u64),
-    /// A word, which may be missing.
-    Text(Option<String>),
-    /// The servers, which have lines of their own.
-    Servers,
-}
-
 /// The settings in force, by the commands that set them, in the order in which
 /// they are saved.
-pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static str, Value)> {
-    use Value::{Flag, Number, Text};
-    let modes = &settings.modes;
-    let (emergency, abuse) = last_resorts(pen);
-    let clients = pen.with_clients(|clients| clients.max());
-    let seconds = |time: Duration| Number(time.as_secs());
-    let count = |count: usize| Number(count as u64);
-    let path = |path: &Option<PathBuf>| Text(path.as_ref().map(|path| path.display().to_string()));
-    let word = |word: &str| Text(Some(word.to_owned()));
-    vec![
-        ("abuse", Text(abuse)),
-        ("ascii", Flag(settings.ascii)),
-        ("blacklist", seconds(settings.blacklist)),
-        ("client_acl", count(settings.client_acl)),
-        ("client_keepalive", seconds(settings.client_keepalive)),
-        ("clients_max", count(clients)),
-        ("conn_log", Text(settings.conn_log.as_ref().map(|log| log.to_string()))),
-        ("conn_max", count(pen.connections.max())),
-        ("control_acl", count(settings.control_acl)),
-        ("debug", Number(settings.debug.into())),
-        ("dummy", Flag(settings.dummy)),
-        ("emergency", Text(emergency)),
-        ("half_closed_timeout", seconds(settings.half_closed_timeout)),
-        ("hash", Flag(modes.hash)),
-        ("hash_type", word(commands::hash_type(modes))),
-        ("http", Flag(settings.http)),
-        ("idle_timeout", seconds(settings.idle_timeout)),
-        ("idlers", count(pen.idlers.count().1)),
-        ("keepalive", Flag(settings.keepalive)),
-        ("log", Text(settings.log.as_ref().map(|log| log.to_string()))),
-        ("roundrobin", Flag(modes.roundrobin)),
-        ("server", Value::Servers),
-        ("source", Text(settings.source.map(|ip| ip.to_string()))),
-        ("stubborn", Flag(modes.stubborn)),
-        ("tcp_fastclose", word(settings.fastclose.word())),
-        ("tcp_nodelay", Flag(settings.nodelay)),
-        ("timeout", seconds(settings.timeout)),
-        ("tracking", seconds(settings.tracking)),
-        ("transparent", Flag(settings.transparent)),
-        ("udp_balance", word(commands::udp_balance(modes))),
-        ("web", Text(settings.web.clone())),
-        ("web_acl", count(settings.web_acl)),
-        ("web_password", path(&settings.web_password)),
-        ("web_stats", path(&settings.web_stats)),
-        ("weight", Flag(modes.weight)),
-        ("prio", Flag(modes.prio)),
-    ]
+pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Value)> {
+    // The table's rows give access to a field for reading and writing alike.
+    let mut settings = settings.clone();
+    let values = TABLE.iter().map(|spec| (spec, spec.value_to_save(pen, &mut settings)));
+    let values = values.filter_map(|(spec, value)| Some((spec, value?)));
+    let mut values: Vec<_> = values.collect();
+    // pen quirk: prio is the last one.
+    values.sort_by_key(|(spec, _)| spec.name == "prio");
+    values
 }
 
 /// The configuration as commands, behind two comments: when it was written,
@@ -246,7 +197,8 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
             };
         }
     }
-    for (name, value) in values(pen, settings) {
+    for (spec, value) in values(pen, settings) {
+        let name = spec.name;
         if let Value::Text(Some(text)) = &value {
             check_word(name, text)?;
         }
@@ -254,7 +206,7 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
             Value::Flag(true) => writeln!(out, "{name}"),
             Value::Number(number) => writeln!(out, "{name} {number}"),
             Value::Text(Some(text)) => writeln!(out, "{name} {text}"),
-            Value::Text(None) if !parse::has_no(name) => continue,
+            Value::Text(None) if !spec.has_no() => continue,
             Value::Flag(false) | Value::Text(None) => writeln!(out, "no {name}"),
             Value::Servers => {
                 let table = pen.servers.table();

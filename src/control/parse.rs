@@ -3,72 +3,17 @@
 
 use crate::pool::acl::{self, Entry, Net};
 use crate::pool::clients::Client;
-use crate::settings::Fastclose;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 mod unknown;
+use super::row::Value;
 pub use super::table::{Spec, TABLE};
 pub use unknown::ignored;
 
 /// Longest command line, in bytes.
 pub const LINE: usize = 4095;
-
-/// A setting that is on or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// Debug dumps as text.
-    Ascii,
-    /// Answer with a fixed page.
-    Dummy,
-    /// Hash for the first choice.
-    Hash,
-    /// X-Forwarded-For.
-    Http,
-    /// SO_KEEPALIVE.
-    Keepalive,
-    /// Choose by prio.
-    Prio,
-    /// No client tracking.
-    Roundrobin,
-    /// No fail-over.
-    Stubborn,
-    /// TCP_NODELAY.
-    TcpNodelay,
-    /// The client's address on server connections.
-    Transparent,
-    /// Choose by weight.
-    Weight,
-}
-
-/// A setting that is a time in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timer {
-    /// How long a failed server is left alone.
-    Blacklist,
-    /// How long a connect may take.
-    Timeout,
-    /// How long an absent client is remembered.
-    Tracking,
-    /// How long a quiet connection may live.
-    IdleTimeout,
-    /// How long one that is half closed may.
-    HalfClosedTimeout,
-    /// How long a silent peer is not asked whether it is there.
-    ClientKeepalive,
-}
-
-/// Who must pass an access list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// Clients.
-    Client,
-    /// Control connections.
-    Control,
-    /// Those of the web interface.
-    Web,
-}
 
 /// Whose servers are forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +50,10 @@ pub enum Change {
 /// What a line asks for. `None` where a value may be left out asks for it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
+    /// Sets what this row of the table is about.
+    Set(&'static Spec, Value),
+    /// Shows what this row of the table is about.
+    Show(&'static Spec),
     /// Accepted, but without effect here.
     Nothing,
     /// `abuse`: where denied clients go.
@@ -113,48 +62,26 @@ pub enum Command {
     AclAdd(usize, Entry),
     /// `no acl N`
     AclClear(usize),
-    /// `client_acl`, `control_acl`, `web_acl`
-    AclChoice(Guard, Option<usize>),
     /// `clients_max`
     ClientsMax(Option<usize>),
     /// `close N`
     Close(usize),
-    /// `conn_log`
-    ConnLog(Option<String>),
-    /// `no conn_log`
-    NoConnLog,
     /// `conn_max`
     ConnMax(Option<usize>),
     /// `connection N`
     Connection(usize),
-    /// `control`: the control address.
-    Control,
-    /// `debug`
-    Debug(Option<u32>),
     /// `emergency`: the server of last resort.
     Emergency(Option<String>),
     /// `exit`
     Exit,
-    /// `tcp_fastclose`
-    Fastclose(Fastclose),
     /// `forget`
     Forget(Whom),
-    /// `hash_type`: whether it is the C program's hash.
-    HashType(Option<bool>),
     /// `help`
     Help,
     /// `idlers`
     Idlers(Option<usize>),
     /// `include FILE`
     Include(PathBuf),
-    /// `listen`
-    Listen(Option<String>),
-    /// `log`
-    Log(Option<String>),
-    /// `no log`
-    NoLog,
-    /// `mode`
-    Mode,
     /// `pid`
     Pid,
     /// `recent N`, in seconds
@@ -165,32 +92,12 @@ pub enum Command {
     Servers,
     /// `socket FD`
     Socket(i32),
-    /// `source IP`; `None` = whatever the system chooses.
-    Source(Option<IpAddr>),
     /// `status`
     Status,
-    /// A switch on or off.
-    Switch(Switch, bool),
     /// `tarpit_acl` without a value.
     TarpitAcl,
     /// `try`: a line to carry out and to say whether that was refused.
     Try(String),
-    /// A time.
-    Timer(Timer, Option<u64>),
-    /// `udp_balance`: whether each datagram goes its own way.
-    UdpBalance(Option<bool>),
-    /// `web`: where the web interface is.
-    Web(Option<String>),
-    /// `no web`
-    NoWeb,
-    /// `web_password`: the file that says who may control from there.
-    WebPassword(Option<PathBuf>),
-    /// `no web_password`
-    NoWebPassword,
-    /// `web_stats`
-    WebStats(Option<PathBuf>),
-    /// `no web_stats`
-    NoWebStats,
     /// `write`
     Write(Option<PathBuf>),
 }
@@ -210,11 +117,12 @@ impl From<String> for Bad {
 }
 
 pub(super) type Parsed = Result<Command, Bad>;
-pub(super) type Parse = fn(&mut Words) -> Parsed;
 
 /// The words behind a command's name, of which each command takes its own.
 pub(super) struct Words<'a> {
     rest: std::slice::Iter<'a, &'a str>,
+    /// Whether `no` stands before the name.
+    pub(super) no: bool,
     /// Words that were taken, but mean nothing.
     ignored: Vec<&'a str>,
 }
@@ -255,20 +163,19 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
         ["no", name, rest @ ..] => (*name, rest, true),
         [name, rest @ ..] => (*name, rest, false),
     };
-    let spec = TABLE.iter().find(|spec| spec.name == name);
-    let (args, parse) = match (spec, no) {
-        (None, _) if name.starts_with("ssl_") => ("", not_tls as Parse),
-        (None, _) => return Err(unknown::no_such(name)),
-        (Some(spec), false) => (spec.args, spec.parse),
-        (Some(spec), true) => match spec.no {
-            Some(no) => no,
-            None => return Err(format!("no {name}: there is no such command")),
-        },
+    let Some(spec) = find(name) else {
+        return match name.starts_with("ssl_") {
+            true => Err("TLS is not built in".to_owned()),
+            false => Err(unknown::no_such(name)),
+        };
+    };
+    let Some(args) = spec.args(no) else {
+        return Err(format!("no {name}: there is no such command"));
     };
     let prefix = if no { "no " } else { "" };
     let args = if args.is_empty() { "no argument" } else { args };
-    let mut words = Words { rest: rest.iter(), ignored: Vec::new() };
-    let command = parse(&mut words).map_err(|bad| match bad {
+    let mut words = Words { rest: rest.iter(), no, ignored: Vec::new() };
+    let command = spec.parse(&mut words).map_err(|bad| match bad {
         Bad::Reply(reply) => reply,
         Bad::Words(why) => format!("{prefix}{name}: {why}, expected {args}"),
     })?;
@@ -280,21 +187,22 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
     Ok(Some(Line { command, ignored }))
 }
 
-/// Whether `no` may stand before this command.
-pub fn has_no(name: &str) -> bool {
-    TABLE.iter().any(|spec| spec.name == name && spec.has_no())
+/// What a command asks for with this word behind it, whatever is in the word.
+pub(crate) fn with(spec: &'static Spec, word: &str) -> Result<Command, String> {
+    let words = [word];
+    let mut words = Words { rest: words.iter(), no: false, ignored: Vec::new() };
+    spec.parse(&mut words).map_err(|bad| match bad {
+        Bad::Words(why) | Bad::Reply(why) => why,
+    })
 }
 
-fn not_tls(_: &mut Words) -> Parsed {
-    not_built("TLS")
+/// The row of the command with this name.
+pub(crate) fn find(name: &str) -> Option<&'static Spec> {
+    TABLE.iter().find(|spec| spec.name == name)
 }
 
 pub(super) fn not_built(what: &str) -> Parsed {
     Err(Bad::Reply(format!("{what} is not built in")))
-}
-
-pub(super) fn none(_: &mut Words, command: Command) -> Parsed {
-    Ok(command)
 }
 
 /// Whatever stands behind it.
@@ -324,10 +232,8 @@ pub(super) fn list(word: &str) -> Result<usize, String> {
 }
 
 /// pen quirk: a list that does not exist becomes 0 here.
-pub(super) fn acl_choice(guard: Guard, words: &mut Words) -> Parsed {
-    let choice: Option<i64> = maybe(words)?;
-    let choice = choice.map(|n| usize::try_from(n).ok().filter(|n| *n < acl::LISTS));
-    Ok(Command::AclChoice(guard, choice.map(|n| n.unwrap_or(0))))
+pub(super) fn list_or_0(number: i64) -> u64 {
+    u64::try_from(number).ok().filter(|list| *list < acl::LISTS as u64).unwrap_or(0)
 }
 
 pub(super) fn acl_entry(words: &mut Words) -> Parsed {
@@ -429,22 +335,24 @@ pub(super) fn try_line(words: &mut Words) -> Parsed {
     }
 }
 
-pub(super) fn source(words: &mut Words) -> Parsed {
-    let word = one(words)?;
-    match acl::address(word) {
-        Some(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
-        Some(ip) => Ok(Command::Source(Some(ip))),
-        None => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
+pub(super) fn source(word: Option<&str>) -> Result<(), Bad> {
+    match word {
+        None => Err("argument missing".to_owned().into()),
+        Some(word) if acl::address(word).is_some() => Ok(()),
+        Some(word) => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
     }
 }
 
-/// Which of two words it is, if there is one: `true` for the first.
-fn either(words: &mut Words, yes: &str, no: &str) -> Result<Option<bool>, String> {
-    match words.next() {
-        None => Ok(None),
-        Some(word) if word == yes => Ok(Some(true)),
-        Some(word) if word == no => Ok(Some(false)),
-        Some(word) => Err(format!("unknown word '{word}'")),
+/// `None` leaves the choice to the system.
+pub(super) fn source_address(word: &str) -> Option<IpAddr> {
+    acl::address(word).filter(|ip| !ip.is_unspecified())
+}
+
+/// A word, if there is one, must be one of these.
+pub(super) fn among(word: Option<&str>, words: &[&str]) -> Result<(), Bad> {
+    match word.filter(|word| !words.contains(word)) {
+        None => Ok(()),
+        Some(word) => Err(format!("unknown word '{word}'").into()),
     }
 }
 
@@ -459,25 +367,6 @@ pub(super) fn forget(words: &mut Words) -> Parsed {
         }
     };
     Ok(Command::Forget(whom))
-}
-
-pub(super) fn hash_type(words: &mut Words) -> Parsed {
-    Ok(Command::HashType(either(words, "modulo", "rendezvous")?))
-}
-
-pub(super) fn udp_balance(words: &mut Words) -> Parsed {
-    Ok(Command::UdpBalance(either(words, "datagram", "flow")?))
-}
-
-pub(super) fn fastclose(words: &mut Words) -> Parsed {
-    let Some(word) = words.next() else {
-        return Err(Bad::Reply("do_cmd: ignoring tcp_fastclose without argument".to_owned()));
-    };
-    [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both]
-        .into_iter()
-        .find(|mode| mode.word() == word)
-        .map(Command::Fastclose)
-        .ok_or_else(|| format!("unknown word '{word}'").into())
 }
 
 #[cfg(test)]
