@@ -6,6 +6,6 @@ pub mod edit;
 pub mod parse;
 pub mod port;
 pub mod row;
+pub mod service;
 pub mod table;
 pub mod transaction;
-pub mod visitors;

@@ -2,15 +2,15 @@
 
 use crate::control::commands;
 use crate::control::parse;
-use crate::control::visitors::{self, Desk, Heard, Visit};
+use crate::control::service::{self, Received, Service, Session};
 use crate::proxy::shared::Pen;
 use crate::sys::message;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-static DESK: Desk = Desk {
+static SERVICE: Service = Service {
     name: "control",
-    door: |pen| &pen.control_door,
+    listener: |pen| &pen.control_door,
     acl: |settings| settings.control_acl,
     pace: Duration::ZERO,
     serve,
@@ -18,20 +18,20 @@ static DESK: Desk = Desk {
 
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
-    visitors::accept_loop(pen, &DESK);
+    service::accept_loop(pen, &SERVICE);
 }
 
-fn serve(pen: &Pen, visit: &Visit) {
-    match read_line(|limit, piece| visit.read_within(limit, piece)) {
+fn serve(pen: &Pen, session: &Session) {
+    match read_line(|limit, piece| session.read_within(limit, piece)) {
         Ok(Some(line)) => {
-            visit.has_spoken();
-            message::debug(1, || format!("{}: command: {line}", visit.client));
-            visit.answer(commands::reply(pen, &line).as_bytes());
+            session.set_asked();
+            message::debug(1, || format!("{}: command: {line}", session.client));
+            session.reply(commands::reply(pen, &line).as_bytes());
         }
         Ok(None) => {}
         Err(why) => {
-            visit.answer(commands::complaint(&why).as_bytes());
-            visit.drain(Instant::now() + Duration::from_secs(1));
+            session.reply(commands::complaint(&why).as_bytes());
+            session.drain(Instant::now() + Duration::from_secs(1));
         }
     }
 }
@@ -46,7 +46,9 @@ const QUIET_BETWEEN: Duration = Duration::from_secs(2);
 ///
 /// It is whole when its newline has come, or the end of what the client sends,
 /// or when nothing comes any more and what is there is a command.
-fn read_line(mut hear: impl FnMut(Duration, &mut [u8]) -> Heard) -> Result<Option<String>, String> {
+fn read_line(
+    mut hear: impl FnMut(Duration, &mut [u8]) -> Received,
+) -> Result<Option<String>, String> {
     let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
     let (mut line, mut pieces) = (Vec::new(), 0);
     let mut piece = [0; parse::LINE + 1];
@@ -57,11 +59,11 @@ fn read_line(mut hear: impl FnMut(Duration, &mut [u8]) -> Heard) -> Result<Optio
             _ => QUIET_BETWEEN,
         };
         let fresh = match hear(limit, &mut piece) {
-            Heard::Piece(count) => piece.get(..count).unwrap_or_default(),
-            Heard::Silence if is_command(&line) => return Ok(Some(text(&line))),
-            Heard::Silence => continue,
-            Heard::Nothing if line.is_empty() => return Ok(None),
-            Heard::Nothing => {
+            Received::Piece(count) => piece.get(..count).unwrap_or_default(),
+            Received::Silence if is_command(&line) => return Ok(Some(text(&line))),
+            Received::Silence => continue,
+            Received::Nothing if line.is_empty() => return Ok(None),
+            Received::Nothing => {
                 let why = "no newline came: nothing was done".to_owned();
                 return match parse::parse(&text(&line)) {
                     Ok(_) => Err(why),
@@ -92,7 +94,7 @@ fn is_command(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Heard::{Nothing, Silence};
+    use Received::{Nothing, Silence};
 
     /// What comes of these pieces, which an empty one ends; "~" is silence, and
     /// then the client's time is up.
@@ -102,7 +104,7 @@ mod tests {
             Some(&"~") => Silence,
             Some(text) => {
                 piece[..text.len()].copy_from_slice(text.as_bytes());
-                Heard::Piece(text.len())
+                Received::Piece(text.len())
             }
             None => Nothing,
         })
@@ -136,7 +138,7 @@ mod tests {
         let line = read_line(|limit, piece| {
             limits.push(limit);
             piece[..1].copy_from_slice(b"x");
-            if limits.len() < 4 { Heard::Piece(1) } else { Nothing }
+            if limits.len() < 4 { Received::Piece(1) } else { Nothing }
         });
         assert_eq!(line, Ok(Some("xxx".to_owned())));
         assert_eq!(limits, [Duration::MAX, QUIET, QUIET_BETWEEN, QUIET_BETWEEN]);

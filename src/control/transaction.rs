@@ -13,7 +13,7 @@ use super::edit::Edit;
 use super::row::Value;
 use crate::control::commands;
 use crate::control::parse::Command;
-use crate::control::visitors;
+use crate::control::service;
 use crate::pool::acl::Acl;
 use crate::pool::choice::Target;
 use crate::pool::server::Server;
@@ -113,7 +113,7 @@ impl<'a> Transaction<'a> {
             ("transparent", Value::Flag(true)) if pen.is_running() => {
                 commands::check_transparent()?;
             }
-            ("web", Value::Text(Some(word))) => *word = visitors::check_web(pen, word)?,
+            ("web", Value::Text(Some(word))) => *word = service::check_web(pen, word)?,
             ("web_password", Value::Text(file)) => {
                 let secret = |file: &mut String| pen.access.secret_in(Path::new(file));
                 self.secret = Some(file.as_mut().map(secret).transpose()?);
@@ -205,7 +205,7 @@ impl<'a> Transaction<'a> {
         }
         if let Some((word, place)) = self.asked("web") {
             if settings.web.as_deref() != Some(word) {
-                let listener = visitors::listen("web", word, None);
+                let listener = service::listen("web", word, None);
                 opened.web = Some(listener.map_err(|why| format!("{place}{why}"))?);
             }
         }

@@ -176,10 +176,7 @@ pub const TABLE: &[Spec] = &[
 ];
 
 /// A number of at least `least`.
-fn number<T: FromStr + PartialOrd + std::fmt::Display>(
-    word: &str,
-    least: T,
-) -> Result<T, String> {
+fn number<T: FromStr + PartialOrd + std::fmt::Display>(word: &str, least: T) -> Result<T, String> {
     match word.parse() {
         Ok(number) if number >= least => Ok(number),
         _ => Err(format!("expected a number of at least {least}")),
