@@ -46,7 +46,7 @@ fn version() -> String {
 }
 
 /// The usage text.
-pub fn usage() -> String {
+pub(crate) fn usage() -> String {
     let mut text = String::from(
         "usage: pen [options] [host:]port|/path server [server ...]\n\
          server: host[:port[:max[:hard[:weight[:prio]]]]], [address]:port:..., or /path\n\n",

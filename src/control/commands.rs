@@ -35,7 +35,7 @@ pub fn line(pen: &Pen, text: &str) -> Outcome {
 }
 
 /// Carries out one line.
-pub fn noted(pen: &Pen, text: &str) -> Noted {
+pub(crate) fn noted(pen: &Pen, text: &str) -> Noted {
     let Some(Line { command, ignored }) = parse::parse(text)? else {
         return Ok(Default::default());
     };
@@ -48,7 +48,7 @@ pub fn noted(pen: &Pen, text: &str) -> Noted {
 }
 
 /// Carries out one command.
-pub fn execute(pen: &Pen, command: Command) -> Outcome {
+pub(crate) fn execute(pen: &Pen, command: Command) -> Outcome {
     let mut transaction = Transaction::new(pen);
     transaction.add(command, &"")?;
     let (reply, complaints) = transaction.commit();
@@ -56,7 +56,7 @@ pub fn execute(pen: &Pen, command: Command) -> Outcome {
 }
 
 /// Reads the file of `-F`, at the start or again. Notes go to the messages.
-pub fn configure(pen: &Pen) -> Result<(), String> {
+pub(crate) fn configure(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     if let Some(path) = &settings.config {
         let jail = settings.start.jail.as_deref().filter(|_| !pen.is_running());
@@ -123,7 +123,7 @@ pub fn complaint(why: &str) -> String {
 
 /// Carries out a command that is not about settings and servers: shows what is
 /// there, or does something with it.
-pub fn act(pen: &Pen, command: Command) -> Outcome {
+pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
     match command {
         Command::Abuse(_) => Ok(last_resort(pen.servers.table().abuse.as_ref())),
         Command::ClientsMax(max) => {
@@ -186,14 +186,14 @@ fn last_resort(server: Option<&Server>) -> String {
 }
 
 /// Whether this process may use addresses that are not this host's.
-pub fn check_transparent() -> Result<(), String> {
+pub(crate) fn check_transparent() -> Result<(), String> {
     let any = Place::Inet(([0; 4], 0).into());
     let tried = sys::socket_for(any, Kind::Stream).and_then(|s| sys::allow_any_source(s, any));
     tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }
 
 /// The modes, by the commands that switch them, and whether they are on.
-pub fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
+pub(crate) fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
     [
         ("hash", modes.hash),
         ("roundrobin", modes.roundrobin),
@@ -204,7 +204,7 @@ pub fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
 }
 
 /// What `mode` replies.
-pub fn mode(settings: &Settings) -> String {
+pub(crate) fn mode(settings: &Settings) -> String {
     let words = modes(&settings.modes).map(
         |(word, on)| {
             if on { word.to_owned() } else { format!("no {word}") }
@@ -265,13 +265,13 @@ fn status(pen: &Pen) -> Outcome {
 }
 
 /// Writes the HTML report.
-pub fn write_page(path: &Path, page: &str) -> Result<(), String> {
+pub(crate) fn write_page(path: &Path, page: &str) -> Result<(), String> {
     files::replace(path, page.as_bytes())
         .map_err(|e| format!("{}: cannot write the report: {e}", path.display()))
 }
 
 /// Opens the request log, at start or after HUP.
-pub fn open_log(pen: &Pen) -> Result<(), String> {
+pub(crate) fn open_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().log {
         Some(target) => pen.log.switch(Output::open(target, !pen.is_running())?),
         None => Ok(()),
@@ -279,7 +279,7 @@ pub fn open_log(pen: &Pen) -> Result<(), String> {
 }
 
 /// Opens the connection log, at start or after HUP.
-pub fn open_conn_log(pen: &Pen) -> Result<(), String> {
+pub(crate) fn open_conn_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().conn_log {
         Some(target) => pen.conn_log.switch(ConnLog::open(target, !pen.is_running())?),
         None => Ok(()),
@@ -287,7 +287,7 @@ pub fn open_conn_log(pen: &Pen) -> Result<(), String> {
 }
 
 /// Opens the listening socket that the settings name.
-pub fn open_listener(pen: &Pen) -> Result<(), String> {
+pub(crate) fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
     open_at(pen, &settings, word)

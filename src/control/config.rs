@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Saves the configuration to `path`, else to the file of `-F`.
-pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
+pub(crate) fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     let settings = pen.settings();
     let path = path.or(settings.config.as_deref());
     let path = path.ok_or("write: no file given, and pen was started without -F")?;
@@ -168,7 +168,7 @@ pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
 
 /// The settings in force, by the commands that set them, in the order in which
 /// they are saved.
-pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Value)> {
+pub(crate) fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Value)> {
     // The table's rows give access to a field for reading and writing alike.
     let mut settings = settings.clone();
     let values = TABLE.iter().map(|spec| (spec, spec.value_to_save(pen, &mut settings)));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// What several commands change in one server; what none of them names stays
 /// as it is.
 #[derive(Debug, Default)]
-pub struct Edit {
+pub(crate) struct Edit {
     /// The name as configured, and what it stands for.
     host: Option<(String, Host)>,
     port: Option<u16>,
@@ -28,7 +28,7 @@ impl Edit {
     /// Adds what one command changes, and looks its names up. The address
     /// counts before the port, in whatever order they are given. `place` is
     /// where the command stands.
-    pub fn add(&mut self, changes: &[Change], place: impl Fn() -> String) -> Result<(), String> {
+    pub(crate) fn add(&mut self, changes: &[Change], place: impl Fn() -> String) -> Result<(), String> {
         let moves = |change: &Change| matches!(change, Change::Address(_) | Change::Port(_));
         if changes.iter().any(moves) {
             self.place = place();
@@ -60,7 +60,7 @@ impl Edit {
 
     /// Where the server is to be, if that changes, and where the command stands
     /// that says so. `old` is the server as it is, `port` that of a new one.
-    pub fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
+    pub(crate) fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
         if self.host.is_none() && self.port.is_none() {
             return None;
         }
@@ -74,7 +74,7 @@ impl Edit {
     }
 
     /// Changes the server. Its connections and counts stay.
-    pub fn apply(self, server: &mut Server) {
+    pub(crate) fn apply(self, server: &mut Server) {
         fn put<T>(to: &mut T, from: Option<T>) {
             if let Some(value) = from {
                 *to = value;
@@ -101,7 +101,7 @@ impl Edit {
 }
 
 /// Longest time that can be set, in seconds: 100 years.
-pub const LONGEST: u64 = 3_155_760_000;
+pub(crate) const LONGEST: u64 = 3_155_760_000;
 
 /// An operand says everything but the access list.
 impl From<ServerSpec> for Edit {

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 mod unknown;
-use super::row::Value;
-pub use super::table::{Spec, TABLE};
+use super::row::{Spec, Value};
+pub use super::table::TABLE;
 pub use unknown::ignored;
 
 /// Longest command line, in bytes.
-pub const LINE: usize = 4095;
+pub(crate) const LINE: usize = 4095;
 
 /// Whose servers are forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,10 +320,10 @@ pub(super) fn idlers(words: &mut Words) -> Parsed {
 }
 
 /// Most connections without clients: each has a thread.
-pub const MOST_IDLERS: usize = 1000;
+const MOST_IDLERS: usize = 1000;
 
 /// Most servers: a typing error must not eat the memory.
-pub const SERVERS: usize = 65_536;
+const SERVERS: usize = 65_536;
 
 pub(super) fn try_line(words: &mut Words) -> Parsed {
     let line = words.map(str::to_owned).collect::<Vec<_>>().join(" ");

@@ -17,7 +17,7 @@ static SERVICE: Service = Service {
 };
 
 /// Accepts until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>) {
+pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     service::accept_loop(pen, &SERVICE);
 }
 

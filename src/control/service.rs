@@ -43,22 +43,22 @@ const HEADROOM: usize = workers::HEADROOM / 4;
 const DRAIN: usize = 256 * 1024;
 
 /// A listening socket and what is done with each connection to it.
-pub struct Service {
+pub(crate) struct Service {
     /// For messages, and for its threads.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Where it listens.
-    pub listener: fn(&Pen) -> &Door,
+    pub(crate) listener: fn(&Pen) -> &Door,
     /// The number of the access list that its clients must pass.
-    pub acl: fn(&Settings) -> usize,
+    pub(crate) acl: fn(&Settings) -> usize,
     /// The least time from one connection to the next, except for a few at once.
-    pub pace: Duration,
+    pub(crate) pace: Duration,
     /// Serves one connection.
-    pub serve: fn(&Pen, &Session),
+    pub(crate) serve: fn(&Pen, &Session),
 }
 
 /// Refuses to open either service while pen runs as root without `-u`: its
 /// clients could do as root whatever pen can do.
-pub fn check(settings: &Settings) -> Result<(), &'static str> {
+pub(crate) fn check(settings: &Settings) -> Result<(), &'static str> {
     if sys::is_root() && settings.start.user.is_none() {
         return Err("not opened, as pen runs as root; name a user with -u (root counts)");
     }
@@ -66,7 +66,7 @@ pub fn check(settings: &Settings) -> Result<(), &'static str> {
 }
 
 /// The address of the web interface, with a host, if pen may listen there.
-pub fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
+pub(crate) fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
     addr::endpoint(word)?;
     let word = match addr::is_path(word) || word.contains(':') {
         true => word.to_owned(),
@@ -83,7 +83,7 @@ pub fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
 ///
 /// Root makes the socket and gives it away only where nobody can put another
 /// file in its place meanwhile. Elsewhere it is made with the owner's rights.
-pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
+pub(crate) fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
     let listen = || Listener::open_alone(word, BACKLOG).map_err(|why| format!("{what} {why}"));
     let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
     let owner = owner.filter(|_| addr::is_path(word));
@@ -116,16 +116,16 @@ struct Sessions {
 }
 
 /// A connection to a service, which counts as open until this is dropped.
-pub struct Session {
+pub(crate) struct Session {
     /// Who has connected.
-    pub client: Client,
+    pub(crate) client: Client,
     socket: Arc<TcpStream>,
     sessions: Arc<Sessions>,
     end: Instant,
 }
 
 /// Accepts connections to a service until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
+pub(crate) fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
     let sessions = Arc::default();
     let mut entrance = Entrance::default();
     let mut pace = Pace::default();
@@ -223,7 +223,7 @@ impl Sessions {
 
 /// What came of waiting for a client to send something.
 #[derive(Clone, Copy)]
-pub enum Received {
+pub(crate) enum Received {
     /// It sent this many bytes, or, if zero, it has sent all that it will.
     Piece(usize),
     /// It is still connected, and sent nothing.
@@ -235,7 +235,7 @@ pub enum Received {
 impl Session {
     /// Notes that the command or request is there: others are closed before this
     /// one when there are too many.
-    pub fn set_asked(&self) {
+    pub(crate) fn set_asked(&self) {
         let mut open = crate::lock(&self.sessions.open);
         if let Some(own) = open.iter_mut().find(|other| Arc::ptr_eq(&other.0, &self.socket)) {
             own.1 = true;
@@ -244,13 +244,13 @@ impl Session {
 
     /// What the client sends next: nothing if it has sent all, `None` if it takes
     /// too long or is gone.
-    pub fn read<'a>(&self, piece: &'a mut [u8]) -> Option<&'a [u8]> {
+    pub(crate) fn read<'a>(&self, piece: &'a mut [u8]) -> Option<&'a [u8]> {
         let count = self.read_until(self.end, piece)?;
         piece.get(..count)
     }
 
     /// What the client sends within this time, or what is left of its own.
-    pub fn read_within(&self, limit: Duration, piece: &mut [u8]) -> Received {
+    pub(crate) fn read_within(&self, limit: Duration, piece: &mut [u8]) -> Received {
         let end = Instant::now().checked_add(limit).map_or(self.end, |end| end.min(self.end));
         match self.read_until(end, piece) {
             Some(count) => Received::Piece(count),
@@ -275,14 +275,14 @@ impl Session {
     }
 
     /// Sends the reply and ends the stream, if the client takes it in time.
-    pub fn reply(&self, reply: &[u8]) {
+    pub(crate) fn reply(&self, reply: &[u8]) {
         if self.send(reply) {
             let _ = self.socket.shutdown(Shutdown::Write);
         }
     }
 
     /// Sends what is not the last; whether the client took it in time.
-    pub fn send(&self, mut text: &[u8]) -> bool {
+    pub(crate) fn send(&self, mut text: &[u8]) -> bool {
         let mut socket: &TcpStream = &self.socket;
         let end = Instant::now() + LIMIT;
         while !text.is_empty() {
@@ -302,7 +302,7 @@ impl Session {
     /// Reads and throws away what else the client sends until `end`; whether it is
     /// still there then. Without this the system would reset the connection when
     /// it is closed, and the client could lose the reply.
-    pub fn drain(&self, end: Instant) -> bool {
+    pub(crate) fn drain(&self, end: Instant) -> bool {
         let mut piece = [0; 4096];
         let mut total = 0;
         while total < DRAIN {

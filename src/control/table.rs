@@ -25,7 +25,7 @@ const fn ignored(name: Str) -> Spec {
 }
 
 const fn switch(name: Str, help: Str, field: fn(&mut Settings) -> &mut bool) -> Spec {
-    Spec::new(name, "", help, Kind::Switch(field)).or_no("").silent()
+    Spec::new(name, "", help, Kind::Switch(field)).or_no("")
 }
 
 /// A time of `least` to `most` seconds.
