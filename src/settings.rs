@@ -147,7 +147,7 @@ pub struct Settings {
     pub client_acl: usize,
     /// Which of them control connections must pass.
     pub control_acl: usize,
-    /// Which of them the web interface's visitors must pass.
+    /// Which of them clients of the web interface must pass.
     pub web_acl: usize,
     /// How much is said (`-d`).
     pub debug: u32,

@@ -1,5 +1,5 @@
-//! Control commands: what a line means. Pure; [`crate::control::commands`] carries
-//! commands out. One table gives parsing, `help` and the error replies.
+//! Makes a [`Command`] of a line, by the rows of [`super::table`]. It changes
+//! nothing: [`super::transaction`] and [`super::commands`] carry commands out.
 
 use crate::pool::acl::{self, Entry, Net};
 use crate::pool::clients::Client;
@@ -12,17 +12,17 @@ use super::row::{Spec, Value};
 pub use super::table::TABLE;
 pub use unknown::ignored;
 
-/// Longest command line, in bytes.
+/// The longest line that is a command, in bytes.
 pub(crate) const LINE: usize = 4095;
 
-/// Whose servers are forgotten.
+/// The clients whose servers pen forgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whom {
-    /// Everybody's.
+    /// All clients.
     All,
-    /// This client's.
+    /// This client.
     Client(Client),
-    /// Those of the clients that were on this server.
+    /// The clients that were on this server.
     On(usize),
 }
 
@@ -39,7 +39,7 @@ pub enum Change {
     Max(u32),
     /// Hard limit.
     Hard(u32),
-    /// Seconds that it is left alone from now.
+    /// Seconds from now for which it gets no clients.
     Blacklist(u64),
     /// Share in weight mode.
     Weight(u32),
@@ -47,12 +47,12 @@ pub enum Change {
     Prio(i32),
 }
 
-/// What a line asks for. `None` where a value may be left out asks for it.
+/// What a line asks for. `None` for a value that may be left out asks to show it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Sets what this row of the table is about.
+    /// Sets the field of this row.
     Set(&'static Spec, Value),
-    /// Shows what this row of the table is about.
+    /// Shows the field of this row.
     Show(&'static Spec),
     /// Accepted, but without effect here.
     Nothing,
@@ -104,9 +104,10 @@ pub enum Command {
 
 /// Why a line is no command.
 pub(super) enum Bad {
-    /// Words that the command cannot do with; its name and arguments are added.
+    /// What is wrong with its words; the complaint names the command and its
+    /// arguments, too.
     Words(String),
-    /// A reply of its own.
+    /// The whole complaint.
     Reply(String),
 }
 
@@ -118,12 +119,12 @@ impl From<String> for Bad {
 
 pub(super) type Parsed = Result<Command, Bad>;
 
-/// The words behind a command's name, of which each command takes its own.
+/// The words behind a command's name, from which the command takes those it uses.
 pub(super) struct Words<'a> {
     rest: std::slice::Iter<'a, &'a str>,
     /// Whether `no` stands before the name.
     pub(super) no: bool,
-    /// Words that were taken, but mean nothing.
+    /// Words that the command has taken and has no use for.
     ignored: Vec<&'a str>,
 }
 
@@ -135,7 +136,7 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// A line that is a command.
+/// A command and what its line has besides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// The command.
@@ -145,8 +146,8 @@ pub struct Line {
     pub ignored: Option<String>,
 }
 
-/// What a line asks for; `None` if it is empty or a comment, which begins with
-/// a word that begins with `#` or, at the start of a line, with `;`.
+/// What a line asks for; `None` if it is empty. A comment begins with a word that
+/// begins with `#`; a line whose first word begins with `;` is one as a whole.
 pub fn parse(line: &str) -> Result<Option<Line>, String> {
     if line.len() > LINE {
         return Err(format!("line longer than {LINE} bytes"));
@@ -187,7 +188,8 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
     Ok(Some(Line { command, ignored }))
 }
 
-/// What a command asks for with this word behind it, whatever is in the word.
+/// What a command asks for with this word behind it. The word may contain white
+/// space, as it comes from the command line.
 pub(crate) fn with(spec: &'static Spec, word: &str) -> Result<Command, String> {
     let words = [word];
     let mut words = Words { rest: words.iter(), no: false, ignored: Vec::new() };
@@ -205,7 +207,7 @@ pub(super) fn not_built(what: &str) -> Parsed {
     Err(Bad::Reply(format!("{what} is not built in")))
 }
 
-/// Whatever stands behind it.
+/// Takes all words and does nothing.
 pub(super) fn nothing(words: &mut Words) -> Parsed {
     words.rest = [].iter();
     Ok(Command::Nothing)
@@ -219,7 +221,7 @@ pub(super) fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("bad number '{word}'"))
 }
 
-/// The value, if there is one.
+/// The next word as a number or the like, if there is one.
 pub(super) fn maybe<T: FromStr>(words: &mut Words) -> Result<Option<T>, String> {
     words.next().map(number).transpose()
 }
@@ -231,7 +233,7 @@ pub(super) fn list(word: &str) -> Result<usize, String> {
     }
 }
 
-/// pen quirk: a list that does not exist becomes 0 here.
+/// pen quirk: who chooses a list that does not exist gets list 0.
 pub(super) fn list_or_0(number: i64) -> u64 {
     u64::try_from(number).ok().filter(|list| *list < acl::LISTS as u64).unwrap_or(0)
 }
@@ -271,7 +273,8 @@ fn net(what: &str, mask: Option<&str>) -> Result<Net, String> {
     }
 }
 
-/// A mask is an address, but a length where one is meant is none.
+/// A mask is written as an address. A number from 1 to 32 can be read as one, too,
+/// but is a length in the wrong place.
 fn net_mask(what: &str, word: &str) -> Result<Ipv4Addr, String> {
     match (acl::address(word), word.parse()) {
         (Some(IpAddr::V4(_)), Ok(len @ 1..=32_u8)) => {
@@ -301,7 +304,7 @@ pub(super) fn server(words: &mut Words) -> Parsed {
             "blacklist" => Change::Blacklist(number(get()?)?),
             "weight" => Change::Weight(number(get()?)?),
             "prio" => Change::Prio(number(get()?)?),
-            // pen quirk: it goes with its value, and the others count.
+            // pen quirk: an unknown word is ignored together with the word behind it.
             other => {
                 words.ignored.extend([other].into_iter().chain(value));
                 continue;
@@ -319,17 +322,17 @@ pub(super) fn idlers(words: &mut Words) -> Parsed {
     }
 }
 
-/// Most connections without clients: each has a thread.
+/// The most connections without clients; each has a thread.
 const MOST_IDLERS: usize = 1000;
 
-/// Most servers: a typing error must not eat the memory.
+/// The most servers: a typing error must not use up the memory.
 const SERVERS: usize = 65_536;
 
 pub(super) fn try_line(words: &mut Words) -> Parsed {
     let line = words.map(str::to_owned).collect::<Vec<_>>().join(" ");
     match line.split(' ').next() {
         Some("") | None => Err("argument missing".to_owned().into()),
-        // Each would need more of the stack.
+        // Each level would need more of the stack.
         Some("try") => Err("unexpected 'try'".to_owned().into()),
         Some(_) => Ok(Command::Try(line)),
     }
@@ -348,7 +351,7 @@ pub(super) fn source_address(word: &str) -> Option<IpAddr> {
     acl::address(word).filter(|ip| !ip.is_unspecified())
 }
 
-/// A word, if there is one, must be one of these.
+/// Refuses a word that is not among these. No word is allowed.
 pub(super) fn among(word: Option<&str>, words: &[&str]) -> Result<(), Bad> {
     match word.filter(|word| !words.contains(word)) {
         None => Ok(()),

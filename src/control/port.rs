@@ -1,4 +1,5 @@
-//! The control port: one connection, one line, the reply, close.
+//! The control port. A client connects, sends one line and gets the reply; then
+//! pen closes the connection.
 
 use crate::control::commands;
 use crate::control::parse;
@@ -16,7 +17,7 @@ static SERVICE: Service = Service {
     serve,
 };
 
-/// Accepts until the process ends.
+/// Serves the control port until the process ends.
 pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     service::accept_loop(pen, &SERVICE);
 }
@@ -36,16 +37,16 @@ fn serve(pen: &Pen, session: &Session) {
     }
 }
 
-/// How long a command that came in one piece may lack its newline: some clients
-/// send none and wait for the reply (bash's `/dev/tcp`, OpenBSD's `nc`).
+/// How long pen waits for the newline of a command that came in one piece. Some
+/// clients send none and wait for the reply (bash's `/dev/tcp`, OpenBSD's `nc`).
 const QUIET: Duration = Duration::from_millis(250);
-/// The same for a command in several pieces: somebody may be typing it.
+/// The same for a command that came in several pieces, as when somebody types it.
 const QUIET_BETWEEN: Duration = Duration::from_secs(2);
 
-/// The line, without its end; `None` if the client says nothing.
+/// The line without its newline; `None` if the client sends nothing.
 ///
-/// It is whole when its newline has come, or the end of what the client sends,
-/// or when nothing comes any more and what is there is a command.
+/// The line ends with its newline, with the end of the client's data, or when
+/// the client falls silent and the line is a command as it is.
 fn read_line(
     mut hear: impl FnMut(Duration, &mut [u8]) -> Received,
 ) -> Result<Option<String>, String> {
@@ -67,7 +68,7 @@ fn read_line(
                 let why = "no newline came: nothing was done".to_owned();
                 return match parse::parse(&text(&line)) {
                     Ok(_) => Err(why),
-                    // For the complaint about it.
+                    // The caller complains about it.
                     Err(_) => Ok(Some(text(&line))),
                 };
             }
@@ -84,8 +85,8 @@ fn read_line(
     }
 }
 
-/// Whether it can be carried out as it is. Words that the command has no use for
-/// may be the half of some that it has.
+/// Whether the line is a whole command. A word that the command has no use for
+/// may be one that is still on its way.
 fn is_command(line: &[u8]) -> bool {
     let parsed = parse::parse(&String::from_utf8_lossy(line)).ok().flatten();
     parsed.is_some_and(|line| line.ignored.is_none())

@@ -1,13 +1,13 @@
-//! What control commands change: everything that one command or a whole
-//! configuration file asks for takes effect in one step, or not at all.
+//! Changes by control commands: all that one command or a whole configuration
+//! file asks for takes effect in one step, or nothing does.
 //!
-//! 1. [`Transaction::add`] checks each command and fetches what may fail or
-//!    take long: it looks names up and reads the password.
-//! 2. [`Transaction::commit`] opens the log and the listening sockets.
-//! 3. Settings and servers change under one lock. From here on nothing fails,
-//!    but for commands that show or act on what is there (`close`, `write`).
+//! 1. [`Transaction::add`] checks each command and does what may fail or take
+//!    long: it looks names up and reads the password.
+//! 2. [`Transaction::commit`] opens the logs and the listening sockets.
+//! 3. It exchanges settings and servers under one lock. After that only commands
+//!    that show or do something else can fail, such as `close` and `write`.
 //!
-//! A file with an error changes nothing: it is given up before the second step.
+//! A file with an error changes nothing: pen drops it before the second step.
 
 use super::edit::Edit;
 use super::row::Value;
@@ -34,23 +34,23 @@ use std::sync::Arc;
 /// Commands that take effect together.
 pub struct Transaction<'a> {
     pen: &'a Pen,
-    /// The commands, but for those that change servers, and where they stand.
+    /// The commands and where they stand, except those that change servers.
     steps: Vec<(Command, String)>,
     servers: BTreeMap<usize, Edit>,
     emergency: Option<Option<Server>>,
     abuse: Option<Option<Server>>,
     secret: Option<Option<Arc<Secret>>>,
-    /// The words that are set, by command.
+    /// What the commands that set a word ask for, by name.
     asked: BTreeMap<&'static str, Asked>,
 }
 
-/// What the last command of a name asks for, and where it stands.
+/// What the last command of a name sets, and where it stands.
 struct Asked {
     word: Option<String>,
     place: String,
 }
 
-/// What was opened and is not in use yet.
+/// What has been opened before the exchange, to be used after it.
 #[derive(Default)]
 struct Opened {
     log: Option<Output>,
@@ -60,7 +60,7 @@ struct Opened {
 }
 
 impl<'a> Transaction<'a> {
-    /// Without any command.
+    /// A transaction without any command.
     pub fn new(pen: &'a Pen) -> Transaction<'a> {
         Transaction {
             pen,
@@ -73,8 +73,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Adds a command, or says why it cannot be carried out. `place` is where
-    /// it stands, for later complaints, which begin with it.
+    /// Adds a command, or says why it cannot be carried out. `place` says where it
+    /// stands: later complaints begin with it.
     pub fn add(&mut self, mut command: Command, place: &dyn Display) -> Result<(), String> {
         let place = || place.to_string();
         let pen = self.pen;
@@ -99,8 +99,8 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Checks what pen's state allows to be set, and remembers what will have to
-    /// be opened.
+    /// Checks a value that is set against the state of pen, and remembers words,
+    /// which may name something to open.
     fn check(
         &mut self,
         name: &'static str,
@@ -143,7 +143,7 @@ impl<'a> Transaction<'a> {
         self.asked.get(name).is_some_and(|asked| asked.word.is_none())
     }
 
-    /// The listening port, for servers that have none of their own.
+    /// The listening port, which servers without a port of their own have.
     fn port(&self) -> Option<u16> {
         let word = match self.asked("listen") {
             Some((word, _)) => Some(word.to_owned()),
@@ -152,8 +152,8 @@ impl<'a> Transaction<'a> {
         addr::endpoint(&word?).ok()?.port()
     }
 
-    /// Puts everything in force. What the commands reply, and complaints: with
-    /// some of those either nothing has changed, or what failed is a command
+    /// Puts everything in force. Gives the replies of the commands and the
+    /// complaints; these mean that nothing has changed, or that a command failed
     /// that changes nothing.
     pub fn commit(mut self) -> (String, Vec<String>) {
         let port = match self.servers.is_empty() {
@@ -184,9 +184,9 @@ impl<'a> Transaction<'a> {
         (text, complaints)
     }
 
-    /// Opens what a running pen has to open; before it runs, that is done in
-    /// its turn at the start. Where pen listens already it stays: opening the
-    /// place again would lose those who queue there.
+    /// Opens what a running pen has to open; a starting pen opens it later. A
+    /// socket that listens at the same address stays: to open it again would lose
+    /// the clients that wait to be accepted.
     fn open(&self) -> Result<Opened, String> {
         let mut opened = Opened::default();
         if !self.pen.is_running() {
@@ -218,8 +218,8 @@ impl<'a> Transaction<'a> {
         Ok(opened)
     }
 
-    /// Refuses servers that are where pen itself listens. Before it runs, it may
-    /// still be told to listen somewhere else.
+    /// Refuses servers at the address where pen itself listens. It does so only
+    /// while pen runs: a starting pen may still get another address.
     fn refuse_loops(&self, port: u16) -> Result<(), String> {
         let settings = self.pen.settings();
         let Some(own) = &settings.own else {
@@ -227,7 +227,8 @@ impl<'a> Transaction<'a> {
         };
         let new = self.asked("listen").map(|(word, _)| addr::endpoint(word)).transpose()?;
         let own = new.as_ref().unwrap_or(own);
-        // Looked at without the lock, as that may take system calls.
+        // Collected first: to compare addresses may take system calls, which must
+        // not be made under the lock.
         let mut moved = Vec::new();
         for (index, edit) in &self.servers {
             let moves = edit.moves(self.pen.servers.table().servers.get(*index), port);
@@ -254,9 +255,9 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Exchanges settings and servers in one step, unless somebody else has
-    /// changed the settings meanwhile: then it is to be called again. What the
-    /// commands reply, one each, if they are about settings. `port` is for servers without one.
+    /// Exchanges settings and servers in one step and gives a reply for each
+    /// command that is about settings. `None` if another thread has changed the
+    /// settings meanwhile: the caller tries again. `port` is for servers without one.
     fn swap(&mut self, port: u16) -> Option<Vec<Option<String>>> {
         let before = self.pen.settings();
         let mut after = Settings::clone(&before);
@@ -266,7 +267,7 @@ impl<'a> Transaction<'a> {
         let idle =
             (before.client_keepalive != after.client_keepalive).then_some(after.client_keepalive);
         let level = (before.debug != after.debug).then_some(after.debug);
-        // What is not changed stays the same one for those who look at it.
+        // Threads compare the pointers to see whether anything has changed.
         let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
         let mut table = self.pen.servers.table();
         if !Arc::ptr_eq(&table.settings, &before) {
@@ -282,15 +283,20 @@ impl<'a> Transaction<'a> {
         table.emergency = last_resort_after(table.emergency.take(), self.emergency.take());
         table.abuse = last_resort_after(table.abuse.take(), self.abuse.take());
         drop(table);
-        level.into_iter().for_each(message::set_debug);
-        idle.into_iter().for_each(|idle| self.pen.door.keep_alive(idle));
+        if let Some(level) = level {
+            message::set_debug(level);
+        }
+        if let Some(idle) = idle {
+            self.pen.door.keep_alive(idle);
+        }
         if wakes {
             self.pen.idle_watch.wake();
         }
         Some(replies)
     }
 
-    /// Complains if the log's thread does not take its new file.
+    /// Puts the new sockets, logs and password to use. Gives the complaints of logs
+    /// whose thread does not take its new file.
     fn use_what_was_opened(&mut self, opened: Opened) -> Vec<String> {
         let (pen, mut complaints) = (self.pen, Vec::new());
         if let Some(secret) = self.secret.take() {
@@ -311,14 +317,14 @@ impl<'a> Transaction<'a> {
         }
         if let Some(listener) = opened.listener {
             pen.open_door(listener);
-            // It was opened with what was set before.
+            // It was opened with the settings from before the exchange.
             pen.door.keep_alive(pen.settings().client_keepalive);
         }
         complaints
     }
 }
 
-/// The last resort that is there after a change: one that is the same as before
+/// The emergency or abuse server after a change. One that is set to what it was
 /// keeps its connections and counts.
 fn last_resort_after(old: Option<Server>, new: Option<Option<Server>>) -> Option<Server> {
     match new {

@@ -1,4 +1,5 @@
-//! The one table of options.
+//! The one table of options. An option that is the same as a control command
+//! names it: [`crate::control::table`] says the rest.
 
 use super::{Complaint, Draft, usage, version};
 use crate::getopt;
@@ -10,15 +11,15 @@ use std::str::FromStr;
 
 /// What an option does with its value.
 pub enum Action {
-    /// What this control command does with it; without one, it switches on.
+    /// It does what this control command does.
     Same(&'static str),
-    /// It has none.
+    /// It has no value.
     Flag(fn(&mut Draft)),
-    /// Takes it, or says what is wrong with it.
+    /// It takes the value or says what is wrong with it.
     Value(fn(&mut Draft, &str) -> Complaint),
-    /// A note, and nothing else.
+    /// It does nothing, and pen says so.
     Obsolete,
-    /// TLS is not built in.
+    /// It is refused, as TLS is not built in.
     Tls,
 }
 
