@@ -2,9 +2,10 @@
 
 pub mod commands;
 pub mod config;
-pub mod edit;
+pub(crate) mod edit;
 pub mod parse;
 pub mod port;
+pub mod row;
+pub(crate) mod service;
 pub mod table;
 pub mod transaction;
-pub mod visitors;

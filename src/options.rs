@@ -1,9 +1,9 @@
-//! The command line: one table of options, from which parsing and the usage
-//! text come, and what they make of a pen before it starts.
+//! The command line: makes a [`Pen`] of options and operands, before it starts.
+//! Parsing and the usage text come from one table.
 
 use crate::control::commands;
 use crate::control::edit::Edit;
-use crate::control::parse::{self, Command, Timer};
+use crate::control::parse::{self, Command};
 use crate::getopt;
 use crate::proxy::shared::{Pen, Phase};
 use crate::settings::Settings;
@@ -14,16 +14,15 @@ use std::ffi::OsString;
 mod doubts;
 mod table;
 pub use doubts::doubts;
-use table::number;
 pub use table::{Action, Spec, TABLE};
 
 /// What the command line asks for.
 pub enum Task {
-    /// Print this and end well.
+    /// Print this and exit with status 0.
     Print(String),
-    /// Say how pen is called, as it cannot be called like that.
+    /// Print the usage text as an error: no operand says where to listen.
     Usage,
-    /// Everything reads well (`--check`).
+    /// Exit: `--check` has found nothing wrong.
     Checked(Pen),
     /// Run this pen.
     Run(Pen),
@@ -35,7 +34,7 @@ pub struct Draft {
     print: Option<String>,
     check: bool,
     replies: String,
-    // Resolved when the listening port is known.
+    // Looked up when the listening port is known, which these may leave out.
     emergency: Option<String>,
     abuse: Option<String>,
 }
@@ -47,7 +46,7 @@ fn version() -> String {
 }
 
 /// The usage text.
-pub fn usage() -> String {
+pub(crate) fn usage() -> String {
     let mut text = String::from(
         "usage: pen [options] [host:]port|/path server [server ...]\n\
          server: host[:port[:max[:hard[:weight[:prio]]]]], [address]:port:..., or /path\n\n",
@@ -66,12 +65,14 @@ impl Draft {
         commands::execute(&self.pen, command).map(drop)
     }
 
-    fn time(&mut self, timer: Timer, word: &str) -> Complaint {
-        let least = u64::from(timer == Timer::Timeout);
-        self.command(Command::Timer(timer, Some(number(word, least)?)))
+    /// Carries out the control command of this name with this word.
+    fn same(&mut self, name: &str, word: &str) -> Complaint {
+        let spec = parse::find(name).ok_or("there is no such command")?;
+        self.command(parse::with(spec, word)?)
     }
 
-    /// An unknown command is no reason not to start: it was none for the C pen.
+    /// Carries out the line of `-O`. Like the C pen, pen starts although a command
+    /// is unknown.
     fn line(&mut self, line: &str) -> Complaint {
         match commands::noted(&self.pen, line) {
             Ok((reply, notes)) => {
@@ -84,24 +85,25 @@ impl Draft {
         Ok(())
     }
 
-    /// An option says what this command might say in the configuration file.
+    /// Notes that an option has set what this command sets: the command in the
+    /// configuration file does not count then.
     fn give(&mut self, name: &'static str) {
         self.set(|s| s.start.given.push(name));
     }
 
     fn apply(&mut self, spec: &Spec, word: &str) -> Complaint {
         let name = spec.name();
+        let said = |why: String| match word.strip_prefix('=') {
+            Some(value) => format!("{name}: write {name} {value}, without ="),
+            None => format!("{name} {}", addr::within(word, &why)),
+        };
         match spec.action {
+            Action::Same(command) => self.same(command, word).map_err(said),
             Action::Flag(action) => {
                 action(self);
                 Ok(())
             }
-            Action::Value(action) => {
-                action(self, word).map_err(|why| match word.strip_prefix('=') {
-                    Some(value) => format!("{name}: write {name} {value}, without ="),
-                    None => format!("{name} {}", addr::within(word, &why)),
-                })
-            }
+            Action::Value(action) => action(self, word).map_err(said),
             Action::Obsolete => {
                 message::warn(format_args!("{name} is obsolete and ignored"));
                 Ok(())
@@ -129,14 +131,14 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     if given.iter().any(|(spec, _)| spec.long == "check") {
         draft.pen.enter(Phase::Checking);
     }
-    // For the servers of -O: those without a port have the listening one.
+    // The servers of -O that have no port get the listening one.
     draft.set(|s| s.listen = operands.first().cloned());
     for (spec, word) in given {
         draft.apply(spec, &word)?;
         if let Some(text) = draft.print {
             return Ok(Task::Print(text));
         }
-        // What -O answers appears at once, before a later option fails.
+        // A later option may fail, so the reply to -O is printed at once.
         print(&std::mem::take(&mut draft.replies));
     }
     message::set_debug(draft.pen.settings().debug);
@@ -161,7 +163,7 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     })
 }
 
-/// Where to listen, which is set, and the servers.
+/// Sets where to listen and gives the servers.
 fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
     let [listen, servers @ ..] = operands else {
         return Ok(Vec::new());
@@ -171,8 +173,7 @@ fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String
     servers.iter().map(|word| addr::server(word, port)).collect()
 }
 
-/// Puts in what operands say, whatever the configuration file says of these
-/// servers.
+/// Sets the servers of the operands, which hold against the configuration file.
 fn servers_hold(pen: &Pen, servers: Vec<ServerSpec>) {
     let mut table = pen.servers.table();
     for (index, spec) in servers.into_iter().enumerate() {

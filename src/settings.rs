@@ -25,6 +25,10 @@ pub enum Fastclose {
 }
 
 impl Fastclose {
+    /// All there are.
+    pub const ALL: [Fastclose; 4] =
+        [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both];
+
     /// The word for it in commands.
     pub fn word(self) -> &'static str {
         match self {
@@ -143,7 +147,7 @@ pub struct Settings {
     pub client_acl: usize,
     /// Which of them control connections must pass.
     pub control_acl: usize,
-    /// Which of them the web interface's visitors must pass.
+    /// Which of them clients of the web interface must pass.
     pub web_acl: usize,
     /// How much is said (`-d`).
     pub debug: u32,

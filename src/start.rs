@@ -5,7 +5,7 @@
 
 use crate::control::commands;
 use crate::control::port;
-use crate::control::visitors;
+use crate::control::service;
 use crate::options::{self, Task};
 use crate::proxy::connection;
 use crate::proxy::idle;
@@ -73,7 +73,7 @@ fn check(pen: &Pen) -> Result<(), String> {
     check_place("", listen)?;
     for (what, word, _) in side_doors(pen, &settings) {
         check_place(what, word)?;
-        visitors::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
+        service::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
     }
     match &settings.log {
         Some(LogTarget::Network(word)) => log::network(word).map(drop)?,
@@ -144,8 +144,8 @@ fn run(pen: Pen, parent: Parent, say_doubts: impl Fn(&Pen)) -> Result<(), String
         loops::refuse_listening(&pen, own, |_| true)?;
     }
     for (what, word, door) in side_doors(&pen, &settings) {
-        match visitors::check(&settings) {
-            Ok(()) => door.open(visitors::listen(what, word, user.as_ref())?),
+        match service::check(&settings) {
+            Ok(()) => door.open(service::listen(what, word, user.as_ref())?),
             Err(why) => not_opened(what, word, why),
         }
     }

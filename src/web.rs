@@ -1,14 +1,14 @@
 //! The web interface: a live page, `status.json`, metrics, a health check, and
 //! control for who has the password.
 //!
-//! One request a connection, served as the control port's are ([`visitors`]).
+//! One request a connection, served as the control port's are ([`service`]).
 //! However many ask, they are let in one after the other ([`PACE`]) and get
 //! what was gathered a moment ago ([`cache`]), so that they cannot take more
 //! than a small part of the processor from the traffic.
 
 use crate::control::commands;
 use crate::control::config;
-use crate::control::visitors::{self, Desk, Visit};
+use crate::control::service::{self, Service, Session};
 use crate::pool::clients::Client;
 use crate::proxy::shared::Pen;
 use crate::sys::access::{self, PENALTY, Secret};
@@ -33,9 +33,9 @@ use request::{Bad, Method, Request};
 /// The least time from one request to the next, but for a few at once.
 const PACE: Duration = Duration::from_millis(10);
 
-static DESK: Desk = Desk {
+static SERVICE: Service = Service {
     name: "web",
-    door: |pen| &pen.web_door,
+    listener: |pen| &pen.web_door,
     acl: |settings| settings.web_acl,
     pace: PACE,
     serve,
@@ -46,14 +46,14 @@ static CACHE: Cache = Cache::new();
 
 /// Accepts until the process ends.
 pub fn accept_loop(pen: &Arc<Pen>) {
-    visitors::accept_loop(pen, &DESK);
+    service::accept_loop(pen, &SERVICE);
 }
 
-fn serve(pen: &Pen, visit: &Visit) {
+fn serve(pen: &Pen, session: &Session) {
     let mut data = Vec::new();
-    let head = match read_head(visit, &mut data) {
+    let head = match read_head(session, &mut data) {
         Ok(head) => head,
-        Err(status) => return refuse(visit, status),
+        Err(status) => return refuse(session, status),
     };
     // A rest of the body, if there is any, is still to be read.
     let body = data.split_off((head + 4).min(data.len()));
@@ -61,32 +61,32 @@ fn serve(pen: &Pen, visit: &Visit) {
     let text = std::str::from_utf8(&data).map_err(|_| 400);
     let request = match text.and_then(request::parse) {
         Ok(request) => request,
-        Err(status) => return refuse(visit, Some(status)),
+        Err(status) => return refuse(session, Some(status)),
     };
-    let Some(body) = read_body(visit, &request, body) else {
-        return refuse(visit, Some(408));
+    let Some(body) = read_body(session, &request, body) else {
+        return refuse(session, Some(408));
     };
-    if let Some(reply) = answer(pen, visit, &request, &body) {
+    if let Some(reply) = answer(pen, session, &request, &body) {
         let with_body = request.method != Method::Head;
-        visit.answer(&reply.bytes(message::unix_time(), with_body));
+        session.reply(&reply.bytes(message::unix_time(), with_body));
     }
 }
 
 /// Says why a request is none. `None`: there is nobody to say it to.
-fn refuse(visit: &Visit, status: Option<Bad>) {
+fn refuse(session: &Session, status: Option<Bad>) {
     if let Some(status) = status {
         let reply = Reply::text(status, reply::reason(status));
-        visit.answer(&reply.bytes(message::unix_time(), true));
-        visit.drain(Instant::now() + Duration::from_secs(1));
+        session.reply(&reply.bytes(message::unix_time(), true));
+        session.drain(Instant::now() + Duration::from_secs(1));
     }
 }
 
 /// Reads up to the empty line behind the head, and where that is. Or else the
 /// status to refuse it with; `None` if nothing came.
-fn read_head(visit: &Visit, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
+fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
     let mut piece = [0; 4096];
     loop {
-        let fresh = match visit.read(&mut piece) {
+        let fresh = match session.read(&mut piece) {
             None if data.is_empty() => return Err(None),
             None => return Err(Some(408)),
             Some([]) if data.is_empty() => return Err(None),
@@ -102,13 +102,13 @@ fn read_head(visit: &Visit, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
 }
 
 /// The body, of which some is there. `None` if it does not come in time.
-fn read_body(visit: &Visit, request: &Request, mut body: Vec<u8>) -> Option<Vec<u8>> {
+fn read_body(session: &Session, request: &Request, mut body: Vec<u8>) -> Option<Vec<u8>> {
     if request.waits && body.len() < request.length {
-        visit.tell(b"HTTP/1.1 100 Continue\r\n\r\n");
+        session.send(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
     let mut piece = [0; 1024];
     while body.len() < request.length {
-        match visit.read(&mut piece)? {
+        match session.read(&mut piece)? {
             [] => return None,
             fresh => body.extend_from_slice(fresh),
         }
@@ -118,7 +118,7 @@ fn read_body(visit: &Visit, request: &Request, mut body: Vec<u8>) -> Option<Vec<
 }
 
 /// The reply; `None` if nobody waits for it any more.
-fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Reply> {
+fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Option<Reply> {
     let (method, path) = (request.method, request.path);
     let is_action = path == "/control";
     let is_allowed = match method {
@@ -134,7 +134,7 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
         return Some(Reply::text(405, "Method Not Allowed\n").with(allow));
     }
     if path == "/healthz" {
-        visit.has_spoken();
+        session.set_asked();
         let word = cache::health(pen);
         let status = if word == "ok" { 200 } else { 503 };
         return Some(Reply::text(status, &format!("{word}\n")));
@@ -148,12 +148,12 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
     }
     let secret = pen.access.secret();
     if let Some(secret) = &secret {
-        if !has_password(pen, visit, request, secret)? {
+        if !has_password(pen, session, request, secret)? {
             let ask = "WWW-Authenticate: Basic realm=\"pen\", charset=\"UTF-8\"\r\n";
             return Some(Reply::text(401, "Unauthorized\n").with(ask));
         }
     }
-    visit.has_spoken();
+    session.set_asked();
     let snapshot = || CACHE.get(pen);
     Some(match (path, &secret) {
         ("/status.json", _) => {
@@ -171,14 +171,14 @@ fn answer(pen: &Pen, visit: &Visit, request: &Request, body: &[u8]) -> Option<Re
                 Err(why) => Reply::text(500, &(why + "\n")),
             }
         }
-        ("/control", Some(secret)) => act(pen, visit.client, request, body, &secret.user),
+        ("/control", Some(secret)) => act(pen, session.client, request, body, &secret.user),
         _ => page::part(path).unwrap_or_else(|| Reply::text(404, "Not Found\n")),
     })
 }
 
 /// Whether a request has the password; `None` if nobody waits any more to hear
 /// that.
-fn has_password(pen: &Pen, visit: &Visit, request: &Request, secret: &Secret) -> Option<bool> {
+fn has_password(pen: &Pen, session: &Session, request: &Request, secret: &Secret) -> Option<bool> {
     let Some(field) = request.authorization else {
         return Some(false);
     };
@@ -186,11 +186,11 @@ fn has_password(pen: &Pen, visit: &Visit, request: &Request, secret: &Secret) ->
         match pen.access.judge(|| secret.is_in(field)) {
             Ok(true) => return Some(true),
             Ok(false) => break,
-            Err(turn) => visit.drain(turn).then_some(())?,
+            Err(turn) => session.drain(turn).then_some(())?,
         }
     }
-    message::say_seldom(format_args!("{}: web: wrong password", visit.client));
-    visit.drain(Instant::now() + PENALTY).then_some(false)
+    message::say_seldom(format_args!("{}: web: wrong password", session.client));
+    session.drain(Instant::now() + PENALTY).then_some(false)
 }
 
 /// How many of something a query wants.

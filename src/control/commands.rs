@@ -1,5 +1,5 @@
-//! Carries commands out, whichever way they came: `-O`, a configuration file
-//! or a control connection.
+//! Carries commands out, whether they come from `-O`, a configuration file, a
+//! control connection or the web interface.
 
 use crate::control::config::{self, Reader};
 use crate::control::parse::{self, Command, Line, Whom};
@@ -21,21 +21,21 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What came of a command: the reply, or a one-line complaint. Neither has a
-/// newline that it does not want.
+/// The reply to a command, with its newlines, or a complaint of one line
+/// without.
 pub type Outcome = Result<String, String>;
 
 /// What commands reply, and notes about words that were ignored, a line each.
 pub type Noted = Result<(String, Vec<String>), String>;
 
-/// Carries out one line. The notes are at the end of the reply.
+/// Carries out one line; notes about ignored words follow the reply.
 pub fn line(pen: &Pen, text: &str) -> Outcome {
     let (reply, notes) = noted(pen, text)?;
     Ok(notes.iter().fold(reply, |reply, note| reply + note + "\n"))
 }
 
-/// Carries out one line.
-pub fn noted(pen: &Pen, text: &str) -> Noted {
+/// Carries out one line and keeps the notes apart from the reply.
+pub(crate) fn noted(pen: &Pen, text: &str) -> Noted {
     let Some(Line { command, ignored }) = parse::parse(text)? else {
         return Ok(Default::default());
     };
@@ -47,16 +47,16 @@ pub fn noted(pen: &Pen, text: &str) -> Noted {
     Ok((reply, notes))
 }
 
-/// Carries out one command.
-pub fn execute(pen: &Pen, command: Command) -> Outcome {
+/// Carries out one command, as a transaction of its own.
+pub(crate) fn execute(pen: &Pen, command: Command) -> Outcome {
     let mut transaction = Transaction::new(pen);
     transaction.add(command, &"")?;
     let (reply, complaints) = transaction.commit();
     if complaints.is_empty() { Ok(reply) } else { Err(complaints.join("\n")) }
 }
 
-/// Reads the file of `-F`, at the start or again. Notes go to the messages.
-pub fn configure(pen: &Pen) -> Result<(), String> {
+/// Reads the file of `-F`, at the start or after HUP, and logs the notes.
+pub(crate) fn configure(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     if let Some(path) = &settings.config {
         let jail = settings.start.jail.as_deref().filter(|_| !pen.is_running());
@@ -66,30 +66,31 @@ pub fn configure(pen: &Pen) -> Result<(), String> {
     Ok(())
 }
 
-/// Where a file is that may be seen only from within the jail.
+/// The path of a file before chroot, if it exists only below the new root
+/// directory.
 fn in_sight(file: &Path, jail: Option<&Path>) -> PathBuf {
     let inside = jail.map(|jail| jail.join(file.strip_prefix("/").unwrap_or(file)));
     let inside = inside.filter(|inside| !file.exists() && inside.exists());
     inside.unwrap_or_else(|| file.to_owned())
 }
 
-/// Carries out the commands in a file but for those that set what was `given`
-/// otherwise. What they reply goes to standard output. Notes.
+/// Carries out the commands in a file, except those that set what options have
+/// `given`. Prints what they reply; gives the notes.
 fn read_file(pen: &Pen, path: &Path, given: &[&'static str]) -> Result<Vec<String>, String> {
     let (replies, notes) = carry_out(pen, given, |reader| reader.read(path))?;
     if !pen.is_checking() {
-        // Nobody may be there to read them any more.
+        // An error means that nobody reads standard output, which is no fault.
         let _ = io::stdout().write_all(replies.as_bytes());
     }
     Ok(notes)
 }
 
-/// Has commands read and carries all of them out together, if none is wrong.
-/// Complaints are a line each.
+/// Carries out all commands that `read` reads, in one transaction, or none if
+/// one is wrong. The error has a line for each complaint.
 pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reader)) -> Noted {
     let mut transaction = Transaction::new(pen);
     let mut add = |command, place: &dyn Display| transaction.add(command, place);
-    // What may take any time to be read, such as a pipe, is for the start alone.
+    // A pipe may take any time to be read, so pen reads one only at its start.
     let open = |path: &Path, most| files::read(path, pen.is_running(), most);
     let mut reader = Reader::new(&open, given, &mut add);
     read(&mut reader);
@@ -98,21 +99,21 @@ pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reade
     if complaints.is_empty() { Ok((replies, notes)) } else { Err(complaints.join("\n")) }
 }
 
-/// Carries out one line and gives what whoever sent it gets to read.
+/// Carries out one line and gives the text to send back, reply or complaint.
 pub fn reply(pen: &Pen, text: &str) -> String {
     answer(pen, text).unwrap_or_else(|complaint| complaint)
 }
 
-/// The same; whether it is a complaint can be seen.
+/// The same, with complaints as errors.
 fn answer(pen: &Pen, text: &str) -> Outcome {
     match line(pen, text) {
-        // Paths have what whoever chose them liked.
+        // A path in it may have any characters.
         Ok(reply) => Ok(message::printable_lines(reply)),
         Err(why) => Err(complaint(&parse::ignored(text).unwrap_or(why))),
     }
 }
 
-/// A complaint as one line. pen quirk: one has no newline.
+/// A complaint as it is sent, on one line. pen quirk: one of them has no newline.
 pub fn complaint(why: &str) -> String {
     let why = message::printable(&why.replace('\n', "; "));
     match why.starts_with("unable to set source address") {
@@ -121,14 +122,16 @@ pub fn complaint(why: &str) -> String {
     }
 }
 
-/// Carries out a command that is not about settings and servers: shows what is
-/// there, or does something with it.
-pub fn act(pen: &Pen, command: Command) -> Outcome {
+/// Carries out a command that sets no setting and no server: it shows pen's
+/// state, or does something, such as closing a connection.
+pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
     match command {
         Command::Abuse(_) => Ok(last_resort(pen.servers.table().abuse.as_ref())),
         Command::ClientsMax(max) => {
             let now = pen.with_clients(|clients| {
-                max.into_iter().for_each(|max| clients.grow(max));
+                if let Some(max) = max {
+                    clients.grow(max);
+                }
                 clients.max()
             });
             Ok(format!("{now}\n"))
@@ -138,7 +141,9 @@ pub fn act(pen: &Pen, command: Command) -> Outcome {
         }
         Command::Close(index) => Err(out_of_range(index)),
         Command::ConnMax(max) => {
-            max.into_iter().for_each(|max| pen.connections.grow(max));
+            if let Some(max) = max {
+                pen.connections.grow(max);
+            }
             Ok(format!("{}\n", pen.connections.max()))
         }
         Command::Connection(index) => connection(pen, index),
@@ -159,7 +164,9 @@ pub fn act(pen: &Pen, command: Command) -> Outcome {
         }
         Command::Help => Ok(help()),
         Command::Idlers(wanted) => {
-            wanted.into_iter().for_each(|n| pen.want_idlers(n));
+            if let Some(wanted) = wanted {
+                pen.want_idlers(wanted);
+            }
             let (now, wanted) = pen.idlers.count();
             Ok(format!("Idlers: {now}/{wanted}\n"))
         }
@@ -175,41 +182,26 @@ pub fn act(pen: &Pen, command: Command) -> Outcome {
         }),
         Command::Write(_) if pen.is_checking() => Ok(String::new()),
         Command::Write(path) => config::write(pen, path.as_deref()),
-        // What is not for this to do, see Transaction.
+        // The transaction has carried out all others.
         _ => Ok(String::new()),
     }
 }
 
-/// The emergency or the abuse server, as an operand.
+/// The reply of `emergency` and `abuse`: the server as an operand, if there is one.
 fn last_resort(server: Option<&Server>) -> String {
     server.map_or(String::new(), |server| server.operand() + "\n")
 }
 
-/// The word for it in commands.
-pub fn hash_type(modes: &Modes) -> &'static str {
-    match modes.modulo {
-        true => "modulo",
-        false => "rendezvous",
-    }
-}
-
-/// The word for it in commands.
-pub fn udp_balance(modes: &Modes) -> &'static str {
-    match modes.datagrams {
-        true => "datagram",
-        false => "flow",
-    }
-}
-
-/// Whether this process may use addresses that are not this host's.
-pub fn check_transparent() -> Result<(), String> {
+/// Complains if the system does not let this process connect from addresses that
+/// are not this host's.
+pub(crate) fn check_transparent() -> Result<(), String> {
     let any = Place::Inet(([0; 4], 0).into());
     let tried = sys::socket_for(any, Kind::Stream).and_then(|s| sys::allow_any_source(s, any));
     tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }
 
-/// The modes, by the commands that switch them, and whether they are on.
-pub fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
+/// Whether each mode is on, by the name of its command, in the order of `mode`.
+pub(crate) fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
     [
         ("hash", modes.hash),
         ("roundrobin", modes.roundrobin),
@@ -220,7 +212,7 @@ pub fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
 }
 
 /// What `mode` replies.
-pub fn mode(settings: &Settings) -> String {
+pub(crate) fn mode(settings: &Settings) -> String {
     let words = modes(&settings.modes).map(
         |(word, on)| {
             if on { word.to_owned() } else { format!("no {word}") }
@@ -229,7 +221,7 @@ pub fn mode(settings: &Settings) -> String {
     words.join(" ") + "\n"
 }
 
-/// The commands with their arguments, a line each.
+/// What `help` replies: each command with its arguments and its meaning.
 fn help() -> String {
     let mut text = String::new();
     for spec in parse::TABLE {
@@ -272,7 +264,7 @@ fn status(pen: &Pen) -> Outcome {
     let page = report::html(pen);
     let path = pen.settings().web_stats.clone();
     if let Some(path) = path.filter(|_| !pen.is_checking()) {
-        // Whoever asks gets the report all the same.
+        // The client gets the report in any case.
         if let Err(why) = write_page(&path, &page) {
             message::say_seldom(why);
         }
@@ -280,14 +272,14 @@ fn status(pen: &Pen) -> Outcome {
     Ok(page)
 }
 
-/// Writes the HTML report.
-pub fn write_page(path: &Path, page: &str) -> Result<(), String> {
+/// Puts the HTML report in the place of the file, which is never half written.
+pub(crate) fn write_page(path: &Path, page: &str) -> Result<(), String> {
     files::replace(path, page.as_bytes())
         .map_err(|e| format!("{}: cannot write the report: {e}", path.display()))
 }
 
 /// Opens the request log, at start or after HUP.
-pub fn open_log(pen: &Pen) -> Result<(), String> {
+pub(crate) fn open_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().log {
         Some(target) => pen.log.switch(Output::open(target, !pen.is_running())?),
         None => Ok(()),
@@ -295,7 +287,7 @@ pub fn open_log(pen: &Pen) -> Result<(), String> {
 }
 
 /// Opens the connection log, at start or after HUP.
-pub fn open_conn_log(pen: &Pen) -> Result<(), String> {
+pub(crate) fn open_conn_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().conn_log {
         Some(target) => pen.conn_log.switch(ConnLog::open(target, !pen.is_running())?),
         None => Ok(()),
@@ -303,7 +295,7 @@ pub fn open_conn_log(pen: &Pen) -> Result<(), String> {
 }
 
 /// Opens the listening socket that the settings name.
-pub fn open_listener(pen: &Pen) -> Result<(), String> {
+pub(crate) fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
     open_at(pen, &settings, word)

@@ -1,7 +1,10 @@
-//! Configuration files: control commands, one a line.
+//! Configuration files, which hold a control command on each line: reading them,
+//! and `write`, which saves what is set.
 
-use crate::control::commands::{self, Outcome};
+use crate::control::commands::Outcome;
 use crate::control::parse::{self, Command, Line};
+use crate::control::row::Value;
+use crate::control::table::{Spec, TABLE};
 use crate::pool::acl::Net;
 use crate::pool::server::Server;
 use crate::proxy::shared::{self, Pen};
@@ -13,28 +16,27 @@ use std::fmt::{self, Display, Write as _};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-/// Most files that are open at once, each included by the one before.
+/// The greatest depth to which files include one another.
 const DEPTH: usize = 16;
 
-/// Most complaints, and most notes, that are told one by one.
+/// The number of complaints, and of notes, from which on they are only counted.
 const TOLD: usize = 100;
 
-/// Most bytes of a file with all that it includes: what has no end, such as a
-/// device, must not eat the memory.
+/// The most bytes that a file may have with all that it includes: a device that
+/// has no end must not use up the memory.
 const MOST: u64 = 16 << 20;
 
-/// Takes one command and where it stands, or says what is wrong with it.
+/// Takes a command and where it stands, or says what is wrong with it.
 pub type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
 
-/// Reads commands from files and hands them over one by one, whatever the
-/// others are.
+/// Reads files and hands their commands over one by one. It goes on after a
+/// wrong line, to complain about all of them.
 pub struct Reader<'a> {
     open: &'a Open<'a>,
     given: &'a [&'static str],
     add: &'a mut Add<'a>,
-    /// The files being read, each included by the one before.
+    /// The file being read, behind those that include it.
     way: Vec<PathBuf>,
     /// Bytes that may still be read.
     left: u64,
@@ -42,19 +44,19 @@ pub struct Reader<'a> {
     notes: Told,
 }
 
-/// Reads a file of at most so many bytes.
+/// Reads a file, or fails if it has more than this number of bytes.
 pub type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
 
-/// Where a command stands, as complaints about it begin.
-struct Place<'a>(&'a Path, usize);
+/// Where a command stands, shown as the beginning of a complaint.
+struct Position<'a>(&'a Path, usize);
 
-impl Display for Place<'_> {
+impl Display for Position<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}, line {}: ", self.0.display(), self.1)
     }
 }
 
-/// Lines of which the first ones are told and the others counted.
+/// Lines of which the first [`TOLD`] are kept and the others counted.
 #[derive(Default)]
 struct Told {
     lines: Vec<String>,
@@ -76,8 +78,8 @@ impl Told {
 }
 
 impl<'a> Reader<'a> {
-    /// Has read nothing yet. Commands that set what was `given` otherwise are
-    /// passed over.
+    /// A reader that has read nothing yet. It passes over commands that set what
+    /// options have `given`.
     pub fn new(open: &'a Open<'a>, given: &'a [&'static str], add: &'a mut Add<'a>) -> Reader<'a> {
         Reader {
             open,
@@ -90,13 +92,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes about words that are ignored; or all complaints, one a line.
+    /// The notes about ignored words, or an error with a line for each complaint.
     pub fn finish(self) -> Result<Vec<String>, String> {
         let complaints = self.complaints.lines();
         if complaints.is_empty() { Ok(self.notes.lines()) } else { Err(complaints.join("\n")) }
     }
 
-    /// Reads a file.
+    /// Reads a file and the files that it includes.
     pub fn read(&mut self, path: &Path) {
         if let Err(why) = self.include(path) {
             self.complaints.push(&"", why);
@@ -105,7 +107,7 @@ impl<'a> Reader<'a> {
 
     fn include(&mut self, path: &Path) -> Result<(), String> {
         let shown = path.display();
-        // A pipe has no other name.
+        // A pipe cannot be resolved further.
         let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if self.way.contains(&file) {
             return Err(format!("{shown}: includes itself"));
@@ -122,16 +124,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads what stands in a file of this name.
+    /// Reads the text of a file; `path` is for the complaints.
     pub fn lines(&mut self, path: &Path, text: &[u8]) {
-        // The byte order mark of some editors.
+        // Some editors put a byte order mark before the text.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            let place = Place(path, index + 1);
+            let place = Position(path, index + 1);
             let result = match parse::parse(&String::from_utf8_lossy(line)) {
                 Ok(None) => continue,
                 Ok(Some(Line { command, ignored })) => {
-                    ignored.into_iter().for_each(|note| self.notes.push(&place, note));
+                    if let Some(note) = ignored {
+                        self.notes.push(&place, note);
+                    }
                     self.carry_out(command, &place)
                 }
                 Err(why) => Err(why),
@@ -142,7 +146,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn carry_out(&mut self, command: Command, place: &Place) -> Result<(), String> {
+    fn carry_out(&mut self, command: Command, place: &Position) -> Result<(), String> {
         let name = match &command {
             Command::Include(path) => return self.include(path),
             Command::ClientsMax(Some(_)) => "clients_max",
@@ -155,8 +159,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Saves the configuration to `path`, else to the file of `-F`.
-pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
+/// Saves the configuration to `path`, or to the file of `-F` without one.
+pub(crate) fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     let settings = pen.settings();
     let path = path.or(settings.config.as_deref());
     let path = path.ok_or("write: no file given, and pen was started without -F")?;
@@ -165,72 +169,21 @@ pub fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     Ok(String::new())
 }
 
-/// What a command sets.
-pub enum Value {
-    /// On or off: the command, or `no` and the command.
-    Flag(bool),
-    /// A number.
-    Number(u64),
-    /// A word, which may be missing.
-    Text(Option<String>),
-    /// The servers, which have lines of their own.
-    Servers,
+/// What each command has set, in the order in which `write` saves it.
+pub(crate) fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Value)> {
+    // A row has one function for reading its field and for writing it.
+    let mut settings = settings.clone();
+    let values = TABLE.iter().map(|spec| (spec, spec.value_to_save(pen, &mut settings)));
+    let values = values.filter_map(|(spec, value)| Some((spec, value?)));
+    let mut values: Vec<_> = values.collect();
+    // pen quirk: prio comes last.
+    values.sort_by_key(|(spec, _)| spec.name == "prio");
+    values
 }
 
-/// The settings in force, by the commands that set them, in the order in which
-/// they are saved.
-pub fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static str, Value)> {
-    use Value::{Flag, Number, Text};
-    let modes = &settings.modes;
-    let (emergency, abuse) = last_resorts(pen);
-    let clients = pen.with_clients(|clients| clients.max());
-    let seconds = |time: Duration| Number(time.as_secs());
-    let count = |count: usize| Number(count as u64);
-    let path = |path: &Option<PathBuf>| Text(path.as_ref().map(|path| path.display().to_string()));
-    let word = |word: &str| Text(Some(word.to_owned()));
-    vec![
-        ("abuse", Text(abuse)),
-        ("ascii", Flag(settings.ascii)),
-        ("blacklist", seconds(settings.blacklist)),
-        ("client_acl", count(settings.client_acl)),
-        ("client_keepalive", seconds(settings.client_keepalive)),
-        ("clients_max", count(clients)),
-        ("conn_log", Text(settings.conn_log.as_ref().map(|log| log.to_string()))),
-        ("conn_max", count(pen.connections.max())),
-        ("control_acl", count(settings.control_acl)),
-        ("debug", Number(settings.debug.into())),
-        ("dummy", Flag(settings.dummy)),
-        ("emergency", Text(emergency)),
-        ("half_closed_timeout", seconds(settings.half_closed_timeout)),
-        ("hash", Flag(modes.hash)),
-        ("hash_type", word(commands::hash_type(modes))),
-        ("http", Flag(settings.http)),
-        ("idle_timeout", seconds(settings.idle_timeout)),
-        ("idlers", count(pen.idlers.count().1)),
-        ("keepalive", Flag(settings.keepalive)),
-        ("log", Text(settings.log.as_ref().map(|log| log.to_string()))),
-        ("roundrobin", Flag(modes.roundrobin)),
-        ("server", Value::Servers),
-        ("source", Text(settings.source.map(|ip| ip.to_string()))),
-        ("stubborn", Flag(modes.stubborn)),
-        ("tcp_fastclose", word(settings.fastclose.word())),
-        ("tcp_nodelay", Flag(settings.nodelay)),
-        ("timeout", seconds(settings.timeout)),
-        ("tracking", seconds(settings.tracking)),
-        ("transparent", Flag(settings.transparent)),
-        ("udp_balance", word(commands::udp_balance(modes))),
-        ("web", Text(settings.web.clone())),
-        ("web_acl", count(settings.web_acl)),
-        ("web_password", path(&settings.web_password)),
-        ("web_stats", path(&settings.web_stats)),
-        ("weight", Flag(modes.weight)),
-        ("prio", Flag(modes.prio)),
-    ]
-}
-
-/// The configuration as commands, behind two comments: when it was written,
-/// and the command line that starts pen with it, the file `path`. A complaint
-/// if these commands would read otherwise than what is set.
+/// The text of a configuration file: two comments, which say when it was written
+/// and which command line starts pen with it as the file `path`, and then the
+/// commands. An error if they could not be read back as they are.
 pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, String> {
     let mut out = String::new();
     let now = message::timestamp(message::unix_time());
@@ -246,7 +199,8 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
             };
         }
     }
-    for (name, value) in values(pen, settings) {
+    for (spec, value) in values(pen, settings) {
+        let name = spec.name;
         if let Value::Text(Some(text)) = &value {
             check_word(name, text)?;
         }
@@ -254,7 +208,7 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
             Value::Flag(true) => writeln!(out, "{name}"),
             Value::Number(number) => writeln!(out, "{name} {number}"),
             Value::Text(Some(text)) => writeln!(out, "{name} {text}"),
-            Value::Text(None) if !parse::has_no(name) => continue,
+            Value::Text(None) if !spec.has_no() => continue,
             Value::Flag(false) | Value::Text(None) => writeln!(out, "no {name}"),
             Value::Servers => {
                 let table = pen.servers.table();
@@ -273,7 +227,8 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
     Ok(out)
 }
 
-/// Options give words that commands cannot: those end at white space.
+/// Complains about a word that an option can give and a line cannot: there, words
+/// end at white space.
 fn check_word(name: &str, word: &str) -> Result<(), String> {
     match word.split_whitespace().eq([word]) && !word.starts_with('#') {
         true => Ok(()),
@@ -284,8 +239,8 @@ fn check_word(name: &str, word: &str) -> Result<(), String> {
     }
 }
 
-/// What starts pen again with the file `path`. Scripts read this by word
-/// position, so the order of the words is the C program's.
+/// The command line that starts pen again with the file `path`. Scripts read it
+/// by word position, so the words are in the order of the C program.
 fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let start = &settings.start;
     let clients = pen.with_clients(|clients| clients.max());
@@ -309,7 +264,7 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         ("-F", Some(quoted(&path.display().to_string()))),
         ("-C", settings.control.as_deref().map(quoted_if_need_be)),
     ];
-    // Those that the C program never writes; last where they can be.
+    // The C program never writes these, so they come last if they can.
     let own = [
         ("-N", set(settings.forgetful)),
         ("-q", unless(settings.backlog, settings::BACKLOG)),
@@ -331,11 +286,11 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
             }
         }
     }
-    // A comment is one line whatever a path has in it.
+    // A path may have a newline in it, which would end the comment.
     message::printable(&line)
 }
 
-/// As a shell reads it.
+/// A word in quotes for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -348,7 +303,7 @@ fn quoted_if_need_be(word: &str) -> String {
     }
 }
 
-/// A value as text, if it is not the default.
+/// A value as text, unless it is the default.
 fn unless<T: PartialEq + Display>(value: T, default: T) -> Option<String> {
     (value != default).then(|| value.to_string())
 }

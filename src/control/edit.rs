@@ -1,4 +1,4 @@
-//! What is to be changed in one server's place in the table.
+//! Changes to one server of the table, collected and then made at once.
 
 use super::parse::Change;
 use crate::pool::server::Server;
@@ -6,11 +6,11 @@ use crate::sys::addr::{self, Host, ServerSpec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What several commands change in one server; what none of them names stays
+/// What the commands of a transaction change in one server. `None` leaves a value
 /// as it is.
 #[derive(Debug, Default)]
-pub struct Edit {
-    /// The name as configured, and what it stands for.
+pub(crate) struct Edit {
+    /// The name as configured, and the addresses that it was looked up to.
     host: Option<(String, Host)>,
     port: Option<u16>,
     max: Option<u32>,
@@ -20,15 +20,19 @@ pub struct Edit {
     acl: Option<usize>,
     /// Seconds from the moment of the edit.
     blacklist: Option<u64>,
-    /// Where the last command stands that moves it, as complaints begin.
+    /// Where the last command stands that moves it; complaints begin with this.
     place: String,
 }
 
 impl Edit {
-    /// Adds what one command changes, and looks its names up. The address
-    /// counts before the port, in whatever order they are given. `place` is
-    /// where the command stands.
-    pub fn add(&mut self, changes: &[Change], place: impl Fn() -> String) -> Result<(), String> {
+    /// Adds what one command changes, and looks its names up. An address takes
+    /// effect before a port, in whatever order they are given. `place` says where
+    /// the command stands.
+    pub(crate) fn add(
+        &mut self,
+        changes: &[Change],
+        place: impl Fn() -> String,
+    ) -> Result<(), String> {
         let moves = |change: &Change| matches!(change, Change::Address(_) | Change::Port(_));
         if changes.iter().any(moves) {
             self.place = place();
@@ -58,9 +62,10 @@ impl Edit {
         Ok(())
     }
 
-    /// Where the server is to be, if that changes, and where the command stands
-    /// that says so. `old` is the server as it is, `port` that of a new one.
-    pub fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
+    /// The server's new host and port, if they change, behind the place of the
+    /// command that changes them. `old` is the server as it is; a new one has
+    /// `port` unless a command says otherwise.
+    pub(crate) fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
         if self.host.is_none() && self.port.is_none() {
             return None;
         }
@@ -73,8 +78,8 @@ impl Edit {
         Some((&self.place, host, port))
     }
 
-    /// Changes the server. Its connections and counts stay.
-    pub fn apply(self, server: &mut Server) {
+    /// Changes the server and keeps its connections and counts.
+    pub(crate) fn apply(self, server: &mut Server) {
         fn put<T>(to: &mut T, from: Option<T>) {
             if let Some(value) = from {
                 *to = value;
@@ -94,16 +99,18 @@ impl Edit {
             Some(0) => server.end_blacklist(Instant::now()),
             Some(n) => {
                 let end = Instant::now().checked_add(Duration::from_secs(n.min(LONGEST)));
-                end.into_iter().for_each(|end| server.drain_until(end));
+                if let Some(end) = end {
+                    server.drain_until(end);
+                }
             }
         }
     }
 }
 
 /// Longest time that can be set, in seconds: 100 years.
-pub const LONGEST: u64 = 3_155_760_000;
+pub(crate) const LONGEST: u64 = 3_155_760_000;
 
-/// An operand says everything but the access list.
+/// An operand of the command line sets everything except the access list.
 impl From<ServerSpec> for Edit {
     fn from(spec: ServerSpec) -> Edit {
         Edit {

@@ -1,83 +1,28 @@
-//! Control commands: what a line means. Pure; [`crate::control::commands`] carries
-//! commands out. One table gives parsing, `help` and the error replies.
+//! Makes a [`Command`] of a line, by the rows of [`super::table`]. It changes
+//! nothing: [`super::transaction`] and [`super::commands`] carry commands out.
 
 use crate::pool::acl::{self, Entry, Net};
 use crate::pool::clients::Client;
-use crate::settings::Fastclose;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 mod unknown;
-pub use super::table::{Spec, TABLE};
+use super::row::{Spec, Value};
+pub use super::table::TABLE;
 pub use unknown::ignored;
 
-/// Longest command line, in bytes.
-pub const LINE: usize = 4095;
+/// The longest line that is a command, in bytes.
+pub(crate) const LINE: usize = 4095;
 
-/// A setting that is on or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// Debug dumps as text.
-    Ascii,
-    /// Answer with a fixed page.
-    Dummy,
-    /// Hash for the first choice.
-    Hash,
-    /// X-Forwarded-For.
-    Http,
-    /// SO_KEEPALIVE.
-    Keepalive,
-    /// Choose by prio.
-    Prio,
-    /// No client tracking.
-    Roundrobin,
-    /// No fail-over.
-    Stubborn,
-    /// TCP_NODELAY.
-    TcpNodelay,
-    /// The client's address on server connections.
-    Transparent,
-    /// Choose by weight.
-    Weight,
-}
-
-/// A setting that is a time in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timer {
-    /// How long a failed server is left alone.
-    Blacklist,
-    /// How long a connect may take.
-    Timeout,
-    /// How long an absent client is remembered.
-    Tracking,
-    /// How long a quiet connection may live.
-    IdleTimeout,
-    /// How long one that is half closed may.
-    HalfClosedTimeout,
-    /// How long a silent peer is not asked whether it is there.
-    ClientKeepalive,
-}
-
-/// Who must pass an access list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// Clients.
-    Client,
-    /// Control connections.
-    Control,
-    /// Those of the web interface.
-    Web,
-}
-
-/// Whose servers are forgotten.
+/// The clients whose servers pen forgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whom {
-    /// Everybody's.
+    /// All clients.
     All,
-    /// This client's.
+    /// This client.
     Client(Client),
-    /// Those of the clients that were on this server.
+    /// The clients that were on this server.
     On(usize),
 }
 
@@ -94,7 +39,7 @@ pub enum Change {
     Max(u32),
     /// Hard limit.
     Hard(u32),
-    /// Seconds that it is left alone from now.
+    /// Seconds from now for which it gets no clients.
     Blacklist(u64),
     /// Share in weight mode.
     Weight(u32),
@@ -102,9 +47,13 @@ pub enum Change {
     Prio(i32),
 }
 
-/// What a line asks for. `None` where a value may be left out asks for it.
+/// What a line asks for. `None` for a value that may be left out asks to show it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
+    /// Sets the field of this row.
+    Set(&'static Spec, Value),
+    /// Shows the field of this row.
+    Show(&'static Spec),
     /// Accepted, but without effect here.
     Nothing,
     /// `abuse`: where denied clients go.
@@ -113,48 +62,26 @@ pub enum Command {
     AclAdd(usize, Entry),
     /// `no acl N`
     AclClear(usize),
-    /// `client_acl`, `control_acl`, `web_acl`
-    AclChoice(Guard, Option<usize>),
     /// `clients_max`
     ClientsMax(Option<usize>),
     /// `close N`
     Close(usize),
-    /// `conn_log`
-    ConnLog(Option<String>),
-    /// `no conn_log`
-    NoConnLog,
     /// `conn_max`
     ConnMax(Option<usize>),
     /// `connection N`
     Connection(usize),
-    /// `control`: the control address.
-    Control,
-    /// `debug`
-    Debug(Option<u32>),
     /// `emergency`: the server of last resort.
     Emergency(Option<String>),
     /// `exit`
     Exit,
-    /// `tcp_fastclose`
-    Fastclose(Fastclose),
     /// `forget`
     Forget(Whom),
-    /// `hash_type`: whether it is the C program's hash.
-    HashType(Option<bool>),
     /// `help`
     Help,
     /// `idlers`
     Idlers(Option<usize>),
     /// `include FILE`
     Include(PathBuf),
-    /// `listen`
-    Listen(Option<String>),
-    /// `log`
-    Log(Option<String>),
-    /// `no log`
-    NoLog,
-    /// `mode`
-    Mode,
     /// `pid`
     Pid,
     /// `recent N`, in seconds
@@ -165,41 +92,22 @@ pub enum Command {
     Servers,
     /// `socket FD`
     Socket(i32),
-    /// `source IP`; `None` = whatever the system chooses.
-    Source(Option<IpAddr>),
     /// `status`
     Status,
-    /// A switch on or off.
-    Switch(Switch, bool),
     /// `tarpit_acl` without a value.
     TarpitAcl,
     /// `try`: a line to carry out and to say whether that was refused.
     Try(String),
-    /// A time.
-    Timer(Timer, Option<u64>),
-    /// `udp_balance`: whether each datagram goes its own way.
-    UdpBalance(Option<bool>),
-    /// `web`: where the web interface is.
-    Web(Option<String>),
-    /// `no web`
-    NoWeb,
-    /// `web_password`: the file that says who may control from there.
-    WebPassword(Option<PathBuf>),
-    /// `no web_password`
-    NoWebPassword,
-    /// `web_stats`
-    WebStats(Option<PathBuf>),
-    /// `no web_stats`
-    NoWebStats,
     /// `write`
     Write(Option<PathBuf>),
 }
 
 /// Why a line is no command.
 pub(super) enum Bad {
-    /// Words that the command cannot do with; its name and arguments are added.
+    /// What is wrong with its words; the complaint names the command and its
+    /// arguments, too.
     Words(String),
-    /// A reply of its own.
+    /// The whole complaint.
     Reply(String),
 }
 
@@ -210,12 +118,13 @@ impl From<String> for Bad {
 }
 
 pub(super) type Parsed = Result<Command, Bad>;
-pub(super) type Parse = fn(&mut Words) -> Parsed;
 
-/// The words behind a command's name, of which each command takes its own.
+/// The words behind a command's name, from which the command takes those it uses.
 pub(super) struct Words<'a> {
     rest: std::slice::Iter<'a, &'a str>,
-    /// Words that were taken, but mean nothing.
+    /// Whether `no` stands before the name.
+    pub(super) no: bool,
+    /// Words that the command has taken and has no use for.
     ignored: Vec<&'a str>,
 }
 
@@ -227,7 +136,7 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// A line that is a command.
+/// A command and what its line has besides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// The command.
@@ -237,8 +146,8 @@ pub struct Line {
     pub ignored: Option<String>,
 }
 
-/// What a line asks for; `None` if it is empty or a comment, which begins with
-/// a word that begins with `#` or, at the start of a line, with `;`.
+/// What a line asks for; `None` if it is empty. A comment begins with a word that
+/// begins with `#`; a line whose first word begins with `;` is one as a whole.
 pub fn parse(line: &str) -> Result<Option<Line>, String> {
     if line.len() > LINE {
         return Err(format!("line longer than {LINE} bytes"));
@@ -255,20 +164,19 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
         ["no", name, rest @ ..] => (*name, rest, true),
         [name, rest @ ..] => (*name, rest, false),
     };
-    let spec = TABLE.iter().find(|spec| spec.name == name);
-    let (args, parse) = match (spec, no) {
-        (None, _) if name.starts_with("ssl_") => ("", not_tls as Parse),
-        (None, _) => return Err(unknown::no_such(name)),
-        (Some(spec), false) => (spec.args, spec.parse),
-        (Some(spec), true) => match spec.no {
-            Some(no) => no,
-            None => return Err(format!("no {name}: there is no such command")),
-        },
+    let Some(spec) = find(name) else {
+        return match name.starts_with("ssl_") {
+            true => Err("TLS is not built in".to_owned()),
+            false => Err(unknown::no_such(name)),
+        };
+    };
+    let Some(args) = spec.args(no) else {
+        return Err(format!("no {name}: there is no such command"));
     };
     let prefix = if no { "no " } else { "" };
     let args = if args.is_empty() { "no argument" } else { args };
-    let mut words = Words { rest: rest.iter(), ignored: Vec::new() };
-    let command = parse(&mut words).map_err(|bad| match bad {
+    let mut words = Words { rest: rest.iter(), no, ignored: Vec::new() };
+    let command = spec.parse(&mut words).map_err(|bad| match bad {
         Bad::Reply(reply) => reply,
         Bad::Words(why) => format!("{prefix}{name}: {why}, expected {args}"),
     })?;
@@ -280,24 +188,26 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
     Ok(Some(Line { command, ignored }))
 }
 
-/// Whether `no` may stand before this command.
-pub fn has_no(name: &str) -> bool {
-    TABLE.iter().any(|spec| spec.name == name && spec.has_no())
+/// What a command asks for with this word behind it. The word may contain white
+/// space, as it comes from the command line.
+pub(crate) fn with(spec: &'static Spec, word: &str) -> Result<Command, String> {
+    let words = [word];
+    let mut words = Words { rest: words.iter(), no: false, ignored: Vec::new() };
+    spec.parse(&mut words).map_err(|bad| match bad {
+        Bad::Words(why) | Bad::Reply(why) => why,
+    })
 }
 
-fn not_tls(_: &mut Words) -> Parsed {
-    not_built("TLS")
+/// The row of the command with this name.
+pub(crate) fn find(name: &str) -> Option<&'static Spec> {
+    TABLE.iter().find(|spec| spec.name == name)
 }
 
 pub(super) fn not_built(what: &str) -> Parsed {
     Err(Bad::Reply(format!("{what} is not built in")))
 }
 
-pub(super) fn none(_: &mut Words, command: Command) -> Parsed {
-    Ok(command)
-}
-
-/// Whatever stands behind it.
+/// Takes all words and does nothing.
 pub(super) fn nothing(words: &mut Words) -> Parsed {
     words.rest = [].iter();
     Ok(Command::Nothing)
@@ -311,7 +221,7 @@ pub(super) fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("bad number '{word}'"))
 }
 
-/// The value, if there is one.
+/// The next word as a number or the like, if there is one.
 pub(super) fn maybe<T: FromStr>(words: &mut Words) -> Result<Option<T>, String> {
     words.next().map(number).transpose()
 }
@@ -323,11 +233,9 @@ pub(super) fn list(word: &str) -> Result<usize, String> {
     }
 }
 
-/// pen quirk: a list that does not exist becomes 0 here.
-pub(super) fn acl_choice(guard: Guard, words: &mut Words) -> Parsed {
-    let choice: Option<i64> = maybe(words)?;
-    let choice = choice.map(|n| usize::try_from(n).ok().filter(|n| *n < acl::LISTS));
-    Ok(Command::AclChoice(guard, choice.map(|n| n.unwrap_or(0))))
+/// pen quirk: who chooses a list that does not exist gets list 0.
+pub(super) fn list_or_0(number: i64) -> u64 {
+    u64::try_from(number).ok().filter(|list| *list < acl::LISTS as u64).unwrap_or(0)
 }
 
 pub(super) fn acl_entry(words: &mut Words) -> Parsed {
@@ -365,7 +273,8 @@ fn net(what: &str, mask: Option<&str>) -> Result<Net, String> {
     }
 }
 
-/// A mask is an address, but a length where one is meant is none.
+/// A mask is written as an address. A number from 1 to 32 can be read as one, too,
+/// but is a length in the wrong place.
 fn net_mask(what: &str, word: &str) -> Result<Ipv4Addr, String> {
     match (acl::address(word), word.parse()) {
         (Some(IpAddr::V4(_)), Ok(len @ 1..=32_u8)) => {
@@ -395,7 +304,7 @@ pub(super) fn server(words: &mut Words) -> Parsed {
             "blacklist" => Change::Blacklist(number(get()?)?),
             "weight" => Change::Weight(number(get()?)?),
             "prio" => Change::Prio(number(get()?)?),
-            // pen quirk: it goes with its value, and the others count.
+            // pen quirk: an unknown word is ignored together with the word behind it.
             other => {
                 words.ignored.extend([other].into_iter().chain(value));
                 continue;
@@ -413,38 +322,40 @@ pub(super) fn idlers(words: &mut Words) -> Parsed {
     }
 }
 
-/// Most connections without clients: each has a thread.
-pub const MOST_IDLERS: usize = 1000;
+/// The most connections without clients; each has a thread.
+const MOST_IDLERS: usize = 1000;
 
-/// Most servers: a typing error must not eat the memory.
-pub const SERVERS: usize = 65_536;
+/// The most servers: a typing error must not use up the memory.
+const SERVERS: usize = 65_536;
 
 pub(super) fn try_line(words: &mut Words) -> Parsed {
     let line = words.map(str::to_owned).collect::<Vec<_>>().join(" ");
     match line.split(' ').next() {
         Some("") | None => Err("argument missing".to_owned().into()),
-        // Each would need more of the stack.
+        // Each level would need more of the stack.
         Some("try") => Err("unexpected 'try'".to_owned().into()),
         Some(_) => Ok(Command::Try(line)),
     }
 }
 
-pub(super) fn source(words: &mut Words) -> Parsed {
-    let word = one(words)?;
-    match acl::address(word) {
-        Some(ip) if ip.is_unspecified() => Ok(Command::Source(None)),
-        Some(ip) => Ok(Command::Source(Some(ip))),
-        None => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
+pub(super) fn source(word: Option<&str>) -> Result<(), Bad> {
+    match word {
+        None => Err("argument missing".to_owned().into()),
+        Some(word) if acl::address(word).is_some() => Ok(()),
+        Some(word) => Err(Bad::Reply(format!("unable to set source address to '{word}'"))),
     }
 }
 
-/// Which of two words it is, if there is one: `true` for the first.
-fn either(words: &mut Words, yes: &str, no: &str) -> Result<Option<bool>, String> {
-    match words.next() {
-        None => Ok(None),
-        Some(word) if word == yes => Ok(Some(true)),
-        Some(word) if word == no => Ok(Some(false)),
-        Some(word) => Err(format!("unknown word '{word}'")),
+/// `None` leaves the choice to the system.
+pub(super) fn source_address(word: &str) -> Option<IpAddr> {
+    acl::address(word).filter(|ip| !ip.is_unspecified())
+}
+
+/// Refuses a word that is not among these. No word is allowed.
+pub(super) fn among(word: Option<&str>, words: &[&str]) -> Result<(), Bad> {
+    match word.filter(|word| !words.contains(word)) {
+        None => Ok(()),
+        Some(word) => Err(format!("unknown word '{word}'").into()),
     }
 }
 
@@ -459,25 +370,6 @@ pub(super) fn forget(words: &mut Words) -> Parsed {
         }
     };
     Ok(Command::Forget(whom))
-}
-
-pub(super) fn hash_type(words: &mut Words) -> Parsed {
-    Ok(Command::HashType(either(words, "modulo", "rendezvous")?))
-}
-
-pub(super) fn udp_balance(words: &mut Words) -> Parsed {
-    Ok(Command::UdpBalance(either(words, "datagram", "flow")?))
-}
-
-pub(super) fn fastclose(words: &mut Words) -> Parsed {
-    let Some(word) = words.next() else {
-        return Err(Bad::Reply("do_cmd: ignoring tcp_fastclose without argument".to_owned()));
-    };
-    [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both]
-        .into_iter()
-        .find(|mode| mode.word() == word)
-        .map(Command::Fastclose)
-        .ok_or_else(|| format!("unknown word '{word}'").into())
 }
 
 #[cfg(test)]

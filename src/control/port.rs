@@ -1,52 +1,55 @@
-//! The control port: one connection, one line, the reply, close.
+//! The control port. A client connects, sends one line and gets the reply; then
+//! pen closes the connection.
 
 use crate::control::commands;
 use crate::control::parse;
-use crate::control::visitors::{self, Desk, Heard, Visit};
+use crate::control::service::{self, Received, Service, Session};
 use crate::proxy::shared::Pen;
 use crate::sys::message;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-static DESK: Desk = Desk {
+static SERVICE: Service = Service {
     name: "control",
-    door: |pen| &pen.control_door,
+    listener: |pen| &pen.control_door,
     acl: |settings| settings.control_acl,
     pace: Duration::ZERO,
     serve,
 };
 
-/// Accepts until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>) {
-    visitors::accept_loop(pen, &DESK);
+/// Serves the control port until the process ends.
+pub(crate) fn accept_loop(pen: &Arc<Pen>) {
+    service::accept_loop(pen, &SERVICE);
 }
 
-fn serve(pen: &Pen, visit: &Visit) {
-    match read_line(|limit, piece| visit.read_within(limit, piece)) {
+fn serve(pen: &Pen, session: &Session) {
+    match read_line(|limit, piece| session.read_within(limit, piece)) {
         Ok(Some(line)) => {
-            visit.has_spoken();
-            message::debug(1, || format!("{}: command: {line}", visit.client));
-            visit.answer(commands::reply(pen, &line).as_bytes());
+            session.set_asked();
+            message::debug(1, || format!("{}: command: {line}", session.client));
+            session.reply(commands::reply(pen, &line).as_bytes());
         }
         Ok(None) => {}
         Err(why) => {
-            visit.answer(commands::complaint(&why).as_bytes());
-            visit.drain(Instant::now() + Duration::from_secs(1));
+            session.reply(commands::complaint(&why).as_bytes());
+            session.drain(Instant::now() + Duration::from_secs(1));
         }
     }
 }
 
-/// How long a command that came in one piece may lack its newline: some clients
-/// send none and wait for the reply (bash's `/dev/tcp`, OpenBSD's `nc`).
+/// How long pen waits for the newline of a command that came in one piece. Some
+/// clients send none and wait for the reply (bash's `/dev/tcp`, OpenBSD's `nc`).
 const QUIET: Duration = Duration::from_millis(250);
-/// The same for a command in several pieces: somebody may be typing it.
+/// The same for a command that came in several pieces, as when somebody types it.
 const QUIET_BETWEEN: Duration = Duration::from_secs(2);
 
-/// The line, without its end; `None` if the client says nothing.
+/// The line without its newline; `None` if the client sends nothing.
 ///
-/// It is whole when its newline has come, or the end of what the client sends,
-/// or when nothing comes any more and what is there is a command.
-fn read_line(mut hear: impl FnMut(Duration, &mut [u8]) -> Heard) -> Result<Option<String>, String> {
+/// The line ends with its newline, with the end of the client's data, or when
+/// the client falls silent and the line is a command as it is.
+fn read_line(
+    mut hear: impl FnMut(Duration, &mut [u8]) -> Received,
+) -> Result<Option<String>, String> {
     let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
     let (mut line, mut pieces) = (Vec::new(), 0);
     let mut piece = [0; parse::LINE + 1];
@@ -57,15 +60,15 @@ fn read_line(mut hear: impl FnMut(Duration, &mut [u8]) -> Heard) -> Result<Optio
             _ => QUIET_BETWEEN,
         };
         let fresh = match hear(limit, &mut piece) {
-            Heard::Piece(count) => piece.get(..count).unwrap_or_default(),
-            Heard::Silence if is_command(&line) => return Ok(Some(text(&line))),
-            Heard::Silence => continue,
-            Heard::Nothing if line.is_empty() => return Ok(None),
-            Heard::Nothing => {
+            Received::Piece(count) => piece.get(..count).unwrap_or_default(),
+            Received::Silence if is_command(&line) => return Ok(Some(text(&line))),
+            Received::Silence => continue,
+            Received::Nothing if line.is_empty() => return Ok(None),
+            Received::Nothing => {
                 let why = "no newline came: nothing was done".to_owned();
                 return match parse::parse(&text(&line)) {
                     Ok(_) => Err(why),
-                    // For the complaint about it.
+                    // The caller complains about it.
                     Err(_) => Ok(Some(text(&line))),
                 };
             }
@@ -82,8 +85,8 @@ fn read_line(mut hear: impl FnMut(Duration, &mut [u8]) -> Heard) -> Result<Optio
     }
 }
 
-/// Whether it can be carried out as it is. Words that the command has no use for
-/// may be the half of some that it has.
+/// Whether the line is a whole command. A word that the command has no use for
+/// may be one that is still on its way.
 fn is_command(line: &[u8]) -> bool {
     let parsed = parse::parse(&String::from_utf8_lossy(line)).ok().flatten();
     parsed.is_some_and(|line| line.ignored.is_none())
@@ -92,7 +95,7 @@ fn is_command(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Heard::{Nothing, Silence};
+    use Received::{Nothing, Silence};
 
     /// What comes of these pieces, which an empty one ends; "~" is silence, and
     /// then the client's time is up.
@@ -102,7 +105,7 @@ mod tests {
             Some(&"~") => Silence,
             Some(text) => {
                 piece[..text.len()].copy_from_slice(text.as_bytes());
-                Heard::Piece(text.len())
+                Received::Piece(text.len())
             }
             None => Nothing,
         })
@@ -136,7 +139,7 @@ mod tests {
         let line = read_line(|limit, piece| {
             limits.push(limit);
             piece[..1].copy_from_slice(b"x");
-            if limits.len() < 4 { Heard::Piece(1) } else { Nothing }
+            if limits.len() < 4 { Received::Piece(1) } else { Nothing }
         });
         assert_eq!(line, Ok(Some("xxx".to_owned())));
         assert_eq!(limits, [Duration::MAX, QUIET, QUIET_BETWEEN, QUIET_BETWEEN]);

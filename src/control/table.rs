@@ -1,202 +1,275 @@
-//! The one table of control commands.
+//! The one table of control commands: a new setting is a row here and a field
+//! of [`Settings`].
 
+use super::commands;
+use super::edit::LONGEST;
 use super::parse::{
-    Command, Guard, Parse, Switch, Timer, acl_choice, acl_entry, fastclose, forget, hash_type,
-    idlers, list, maybe, none, not_built, nothing, number, one, server, source, try_line,
-    udp_balance,
+    Bad, Command, Parsed, Words, acl_entry, among, forget, idlers, list, maybe, not_built, nothing,
+    number, one, server, source, source_address, try_line,
 };
-use std::path::PathBuf;
+pub use super::row::Spec;
+use super::row::{Kind, Value};
+use crate::pool::server::Server;
+use crate::settings::{ConnTarget, Fastclose, LogTarget, Settings};
+use crate::sys;
+use std::time::Duration;
 
-/// A command of the table.
-pub struct Spec {
-    /// Its word.
-    pub name: &'static str,
-    /// Its arguments, as `help` and the manual show them.
-    pub args: &'static str,
-    /// What it does, in a line.
-    pub help: &'static str,
-    pub(super) parse: Parse,
-    /// The form with `no` before it, and its arguments.
-    pub(super) no: Option<(&'static str, Parse)>,
+type Str = &'static str;
+
+const fn spec(name: Str, args: Str, help: Str, parse: fn(&mut Words) -> Parsed) -> Spec {
+    Spec::new(name, args, help, Kind::Do(parse))
 }
 
-const fn spec(name: &'static str, args: &'static str, help: &'static str, parse: Parse) -> Spec {
-    let no = None;
-    Spec { name, args, help, parse, no }
+const fn ignored(name: Str) -> Spec {
+    spec(name, "", "accepted, without effect", nothing)
 }
 
-impl Spec {
-    const fn or_no(mut self, no: Parse) -> Spec {
-        self.no = Some(("", no));
-        self
-    }
-
-    const fn or_no_with(mut self, args: &'static str, no: Parse) -> Spec {
-        self.no = Some((args, no));
-        self
-    }
-
-    /// Whether `no` may stand before it.
-    pub fn has_no(&self) -> bool {
-        self.no.is_some()
-    }
+const fn switch(name: Str, help: Str, field: fn(&mut Settings) -> &mut bool) -> Spec {
+    Spec::new(name, "", help, Kind::Switch(field)).or_no("")
 }
 
-/// A switch's two forms.
-macro_rules! switch {
-    ($name:literal, $switch:ident, $help:literal) => {
-        spec($name, "", $help, |w| none(w, Command::Switch(Switch::$switch, true)))
-            .or_no(|w| none(w, Command::Switch(Switch::$switch, false)))
-    };
+/// A time of `least` to `most` seconds.
+const fn seconds(
+    name: Str,
+    (least, most): (u64, u64),
+    help: Str,
+    field: fn(&mut Settings) -> &mut Duration,
+) -> Spec {
+    Spec::new(name, "[seconds]", help, Kind::Seconds(field, least, most))
 }
 
-macro_rules! ignored {
-    ($name:literal) => {
-        spec($name, "", "accepted, without effect", nothing)
-    };
-    ($name:literal, no) => {
-        ignored!($name).or_no(nothing)
-    };
+/// A choice of an access list.
+const fn acl_of(name: Str, help: Str, field: fn(&mut Settings) -> &mut usize) -> Spec {
+    Spec::new(name, "[list]", help, Kind::List(field))
 }
 
-/// A TIMER command: `name [seconds]`.
-macro_rules! timer {
-    ($name:literal, $timer:ident, $help:literal) => {
-        spec($name, "[seconds]", $help, |w| Ok(Command::Timer(Timer::$timer, maybe(w)?)))
-    };
+/// A setting that is one word, which `check` may refuse.
+const fn word(
+    name: Str,
+    args: Str,
+    help: Str,
+    check: fn(Option<&str>) -> Result<(), Bad>,
+    get: fn(&Settings) -> Option<String>,
+    set: fn(&mut Settings, Option<&str>),
+) -> Spec {
+    Spec::new(name, args, help, Kind::Word { check, get, set })
 }
+
+/// Any word will do, or is looked at when all commands are known.
+fn any(_: Option<&str>) -> Result<(), Bad> {
+    Ok(())
+}
+
+fn count(count: usize) -> Option<Value> {
+    Some(Value::Number(count as u64))
+}
+
+fn last_resort(server: Option<&Server>) -> Option<Value> {
+    Some(Value::Text(server.map(Server::operand)))
+}
+
+const ANY: (u64, u64) = (0, LONGEST);
 
 /// All commands, in alphabetical order.
 pub const TABLE: &[Spec] = &[
-    ignored!("abort_on_error", no),
+    ignored("abort_on_error").or_no(""),
     spec("abuse", "[host:port]", "server for clients that client_acl denies", |w| {
         Ok(Command::Abuse(maybe(w)?))
-    }),
+    })
+    .saved(|pen| last_resort(pen.servers.table().abuse.as_ref())),
     spec(
         "acl",
         "list permit|deny address [mask] | address/length",
         "add an entry to an access list, 0 to 9",
-        acl_entry,
+        |w| if w.no { Ok(Command::AclClear(list(one(w)?)?)) } else { acl_entry(w) },
     )
-    .or_no_with("list", |w| Ok(Command::AclClear(list(one(w)?)?))),
-    switch!("ascii", Ascii, "debug dumps as text"),
-    timer!("blacklist", Blacklist, "how long a server that failed is left alone"),
-    ignored!("block", no),
-    spec("client_acl", "[list]", "access list for clients", |w| acl_choice(Guard::Client, w)),
-    timer!("client_keepalive", ClientKeepalive, "ask peers silent for longer; 0 = as the system"),
+    .or_no("list"),
+    switch("ascii", "debug dumps as text", |s| &mut s.ascii),
+    seconds("blacklist", ANY, "how long a server that failed is left alone", |s| &mut s.blacklist),
+    ignored("block").or_no(""),
+    acl_of("client_acl", "access list for clients", |s| &mut s.client_acl),
+    seconds(
+        "client_keepalive",
+        (0, sys::LONGEST_KEEP_ALIVE),
+        "ask peers silent for longer; 0 = as the system",
+        |s| &mut s.client_keepalive,
+    ),
     spec("clients_max", "[number]", "slots in the client table; grows only", |w| {
         Ok(Command::ClientsMax(maybe(w)?))
-    }),
-    spec("close", "connection", "end a connection", |w| Ok(Command::Close(number(one(w)?)?))),
-    spec("conn_log", "[file | syslog]", "where ends of connections are logged", |w| {
-        Ok(Command::ConnLog(maybe(w)?))
     })
-    .or_no(|w| none(w, Command::NoConnLog)),
+    .saved(|pen| count(pen.with_clients(|clients| clients.max()))),
+    spec("close", "connection", "end a connection", |w| Ok(Command::Close(number(one(w)?)?))),
+    word(
+        "conn_log",
+        "[file | syslog]",
+        "where ends of connections are logged",
+        any,
+        |s| s.conn_log.as_ref().map(ConnTarget::to_string),
+        |s, word| s.conn_log = word.map(ConnTarget::parse),
+    )
+    .or_no(""),
     spec("conn_max", "[number]", "most connections at once; grows only", |w| {
         Ok(Command::ConnMax(maybe(w)?))
-    }),
+    })
+    .saved(|pen| count(pen.connections.max())),
     spec("connection", "connection", "show a connection", |w| {
         Ok(Command::Connection(number(one(w)?)?))
     }),
-    spec("control", "", "show the control address", |w| none(w, Command::Control)),
-    spec("control_acl", "[list]", "access list for control connections", |w| {
-        acl_choice(Guard::Control, w)
-    }),
-    spec("debug", "[level]", "how much is said", |w| Ok(Command::Debug(maybe(w)?))),
-    ignored!("delayed_forward", no),
+    Spec::new(
+        "control",
+        "",
+        "show the control address",
+        Kind::Show(|s| s.control.as_ref().map_or(String::new(), |at| format!("{at}\n"))),
+    ),
+    acl_of("control_acl", "access list for control connections", |s| &mut s.control_acl),
+    Spec::new("debug", "[level]", "how much is said", Kind::Number(|s| &mut s.debug)),
+    ignored("delayed_forward").or_no(""),
     spec("dsr_if", "interface", "not built in", |_| not_built("direct server return")),
-    switch!("dummy", Dummy, "answer every client with a fixed page"),
+    switch("dummy", "answer every client with a fixed page", |s| &mut s.dummy),
     spec("emergency", "[host:port]", "server of last resort", |w| {
         Ok(Command::Emergency(maybe(w)?))
-    }),
-    ignored!("epoll"),
-    spec("exit", "", "end pen, if it was started with -X", |w| none(w, Command::Exit)),
+    })
+    .saved(|pen| last_resort(pen.servers.table().emergency.as_ref())),
+    ignored("epoll"),
+    spec("exit", "", "end pen, if it was started with -X", |_| Ok(Command::Exit)),
     spec("forget", "[client|server index]", "forget which server clients were on", forget),
-    timer!(
+    seconds(
         "half_closed_timeout",
-        HalfClosedTimeout,
-        "close half-closed connections quiet for longer; 0 = never"
+        ANY,
+        "close half-closed connections quiet for longer; 0 = never",
+        |s| &mut s.half_closed_timeout,
     ),
-    switch!("hash", Hash, "hash on the client address for the first choice"),
-    spec(
+    switch("hash", "hash on the client address for the first choice", |s| &mut s.modes.hash),
+    word(
         "hash_type",
         "[modulo|rendezvous]",
         "how hash chooses: as the C program, or evenly, moving few clients",
-        hash_type,
+        |word| among(word, &["modulo", "rendezvous"]),
+        |s| Some(if s.modes.modulo { "modulo" } else { "rendezvous" }.to_owned()),
+        |s, word| s.modes.modulo = word == Some("modulo"),
     ),
-    spec("help", "", "list the commands", |w| none(w, Command::Help)),
-    switch!("http", Http, "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests"),
-    timer!("idle_timeout", IdleTimeout, "close connections quiet for longer; 0 = never"),
-    spec("idlers", "[number]", "connections kept open to the servers without a client", idlers),
+    spec("help", "", "list the commands", |_| Ok(Command::Help)),
+    switch("http", "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests", |s| &mut s.http),
+    // pen quirk: this one says what it shows.
+    seconds("idle_timeout", ANY, "close connections quiet for longer; 0 = never", |s| {
+        &mut s.idle_timeout
+    })
+    .between("Idle timeout: ", " seconds"),
+    spec("idlers", "[number]", "connections kept open to the servers without a client", idlers)
+        .saved(|pen| count(pen.idlers.count().1)),
     spec("include", "file", "carry out the commands in a file", |w| {
         Ok(Command::Include(one(w)?.into()))
     }),
-    switch!("keepalive", Keepalive, "SO_KEEPALIVE on server connections, too"),
-    ignored!("kqueue"),
-    spec("listen", "[address]", "where clients connect", |w| Ok(Command::Listen(maybe(w)?))),
-    spec("log", "[file | host:port]", "where requests are logged", |w| Ok(Command::Log(maybe(w)?)))
-        .or_no(|w| none(w, Command::NoLog)),
-    spec("mode", "", "show the modes", |w| none(w, Command::Mode)),
+    switch("keepalive", "SO_KEEPALIVE on server connections, too", |s| &mut s.keepalive),
+    ignored("kqueue"),
+    // The command line has it, see `config`.
+    Spec::new("listen", "[address]", "where clients connect", Kind::Text(|s| &mut s.listen))
+        .saved(|_| None),
+    word(
+        "log",
+        "[file | host:port]",
+        "where requests are logged",
+        any,
+        |s| s.log.as_ref().map(LogTarget::to_string),
+        |s, word| s.log = word.map(LogTarget::parse),
+    )
+    .or_no(""),
+    Spec::new("mode", "", "show the modes", Kind::Show(commands::mode)),
     spec("pending_max", "number", "accepted, without effect", |w| {
         number::<usize>(one(w)?)?;
         Ok(Command::Nothing)
     }),
-    spec("pid", "", "show the process number", |w| none(w, Command::Pid)),
-    ignored!("poll"),
-    switch!("prio", Prio, "choose the server with the lowest prio"),
+    spec("pid", "", "show the process number", |_| Ok(Command::Pid)),
+    ignored("poll"),
+    switch("prio", "choose the server with the lowest prio", |s| &mut s.modes.prio),
     spec("recent", "[seconds]", "clients of the last seconds (300)", |w| {
         Ok(Command::Recent(maybe(w)?.unwrap_or(300)))
     }),
-    switch!("roundrobin", Roundrobin, "servers in turn, no client tracking"),
-    ignored!("select"),
+    switch("roundrobin", "servers in turn, no client tracking", |s| &mut s.modes.roundrobin),
+    ignored("select"),
     spec(
         "server",
         "index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n]...",
         "change a server or add one",
         server,
-    ),
-    spec("servers", "", "list the servers", |w| none(w, Command::Servers)),
+    )
+    .saved(|_| Some(Value::Servers)),
+    spec("servers", "", "list the servers", |_| Ok(Command::Servers)),
     spec("socket", "descriptor", "which connection a socket belongs to", |w| {
         Ok(Command::Socket(number(one(w)?)?))
     }),
-    spec("source", "address", "local address of server connections; 0.0.0.0 = any", source),
-    spec("status", "", "the HTML report", |w| none(w, Command::Status)),
-    switch!("stubborn", Stubborn, "never fail over"),
+    word(
+        "source",
+        "address",
+        "local address of server connections; 0.0.0.0 = any",
+        source,
+        |s| s.source.map(|ip| ip.to_string()),
+        |s, word| s.source = word.and_then(source_address),
+    )
+    .silent(),
+    spec("status", "", "the HTML report", |_| Ok(Command::Status)),
+    switch("stubborn", "never fail over", |s| &mut s.modes.stubborn),
     spec("tarpit_acl", "", "not built in", |w| match w.next() {
         None => Ok(Command::TarpitAcl),
         Some(_) => not_built("a tarpit"),
     }),
-    spec("tcp_fastclose", "up|down|both|off", "which end closes both sides alone", fastclose),
-    switch!("tcp_nodelay", TcpNodelay, "TCP_NODELAY on both sides"),
-    timer!("timeout", Timeout, "how long a connect may take"),
-    timer!("tracking", Tracking, "how long an absent client is remembered; 0 = for ever"),
-    switch!("transparent", Transparent, "server connections come from the client's address"),
+    word(
+        "tcp_fastclose",
+        "up|down|both|off",
+        "which end closes both sides alone",
+        |word| match word {
+            None => Err(Bad::Reply("do_cmd: ignoring tcp_fastclose without argument".to_owned())),
+            Some(_) => among(word, &Fastclose::ALL.map(Fastclose::word)),
+        },
+        |s| Some(s.fastclose.word().to_owned()),
+        |s, word| {
+            let mode = Fastclose::ALL.into_iter().find(|mode| Some(mode.word()) == word);
+            s.fastclose = mode.unwrap_or_default();
+        },
+    )
+    .silent(),
+    switch("tcp_nodelay", "TCP_NODELAY on both sides", |s| &mut s.nodelay),
+    seconds("timeout", (1, LONGEST), "how long a connect may take", |s| &mut s.timeout),
+    seconds("tracking", ANY, "how long an absent client is remembered; 0 = for ever", |s| {
+        &mut s.tracking
+    }),
+    switch("transparent", "server connections come from the client's address", |s| {
+        &mut s.transparent
+    }),
     spec("try", "command", "say ok or refused in a line, then the command's reply", try_line),
-    spec(
+    word(
         "udp_balance",
         "[datagram|flow]",
         "what -U balances in turn: each datagram, or a client port's flow",
-        udp_balance,
+        |word| among(word, &["datagram", "flow"]),
+        |s| Some(if s.modes.datagrams { "datagram" } else { "flow" }.to_owned()),
+        |s, word| s.modes.datagrams = word == Some("datagram"),
     ),
-    spec(
+    Spec::new(
         "web",
         "[[host:]port|/path]",
         "where the web interface is; a port alone is 127.0.0.1's",
-        |w| Ok(Command::Web(maybe(w)?)),
+        Kind::Text(|s| &mut s.web),
     )
-    .or_no(|w| none(w, Command::NoWeb)),
-    spec("web_acl", "[list]", "access list for the web interface", |w| acl_choice(Guard::Web, w)),
-    spec(
+    .or_no(""),
+    acl_of("web_acl", "access list for the web interface", |s| &mut s.web_acl),
+    Spec::new(
         "web_password",
         "[file]",
         "allow control from the web to the user:password in a file",
-        |w| Ok(Command::WebPassword(maybe(w)?)),
+        Kind::Path(|s| &mut s.web_password),
     )
-    .or_no(|w| none(w, Command::NoWebPassword)),
-    spec("web_stats", "[file]", "where the HTML report goes", |w| {
-        Ok(Command::WebStats(maybe::<PathBuf>(w)?))
-    })
-    .or_no(|w| none(w, Command::NoWebStats)),
-    switch!("weight", Weight, "choose the server with the fewest connections for its weight"),
-    spec("write", "[file]", "save the configuration", |w| Ok(Command::Write(maybe::<PathBuf>(w)?))),
+    .or_no("")
+    .silent(),
+    Spec::new(
+        "web_stats",
+        "[file]",
+        "where the HTML report goes",
+        Kind::Path(|s| &mut s.web_stats),
+    )
+    .or_no(""),
+    switch("weight", "choose the server with the fewest connections for its weight", |s| {
+        &mut s.modes.weight
+    }),
+    spec("write", "[file]", "save the configuration", |w| Ok(Command::Write(maybe(w)?))),
 ];

@@ -1,18 +1,20 @@
-//! What control commands change: everything that one command or a whole
-//! configuration file asks for takes effect in one step, or not at all.
+//! Changes by control commands: all that one command or a whole configuration
+//! file asks for takes effect in one step, or nothing does.
 //!
-//! 1. [`Transaction::add`] checks each command and fetches what may fail or
-//!    take long: it looks names up and reads the password.
-//! 2. [`Transaction::commit`] opens the log and the listening sockets.
-//! 3. Settings and servers change under one lock. From here on nothing fails,
-//!    but for commands that show or act on what is there (`close`, `write`).
+//! 1. [`Transaction::add`] checks each command and does what may fail or take
+//!    long: it looks names up and reads the password.
+//! 2. [`Transaction::commit`] opens the logs and the listening sockets.
+//! 3. It exchanges settings and servers under one lock. After that only commands
+//!    that show or do something else can fail, such as `close` and `write`.
 //!
-//! A file with an error changes nothing: it is given up before the second step.
+//! A file with an error changes nothing: pen drops it before the second step.
 
-use super::edit::{Edit, LONGEST};
+use super::edit::Edit;
+use super::row::Value;
 use crate::control::commands;
-use crate::control::parse::{Command, Timer};
-use crate::control::visitors;
+use crate::control::parse::Command;
+use crate::control::service;
+use crate::pool::acl::Acl;
 use crate::pool::choice::Target;
 use crate::pool::server::Server;
 use crate::proxy::listener::Listener;
@@ -21,45 +23,34 @@ use crate::proxy::log::{Destination, Output};
 use crate::proxy::loops;
 use crate::proxy::shared::Pen;
 use crate::settings::{ConnTarget, LogTarget, Settings};
-use crate::sys;
 use crate::sys::access::Secret;
 use crate::sys::addr::{self, Host};
 use crate::sys::message;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
-
-mod set;
 
 /// Commands that take effect together.
 pub struct Transaction<'a> {
     pen: &'a Pen,
-    steps: Vec<Step>,
+    /// The commands and where they stand, except those that change servers.
+    steps: Vec<(Command, String)>,
     servers: BTreeMap<usize, Edit>,
     emergency: Option<Option<Server>>,
     abuse: Option<Option<Server>>,
     secret: Option<Option<Arc<Secret>>>,
-    log: Option<Asked<Option<LogTarget>>>,
-    conn_log: Option<Asked<Option<ConnTarget>>>,
-    web: Option<Asked<Option<String>>>,
-    listen: Option<Asked<String>>,
+    /// What the commands that set a word ask for, by name.
+    asked: BTreeMap<&'static str, Asked>,
 }
 
-/// What the last command of a kind asks for, and where it stands.
-struct Asked<T> {
-    what: T,
+/// What the last command of a name sets, and where it stands.
+struct Asked {
+    word: Option<String>,
     place: String,
 }
 
-enum Step {
-    /// Changes or shows a setting.
-    Set(Command),
-    /// Shows or does something else, once all settings are in force. A
-    /// complaint names where it stands.
-    Act(Command, String),
-}
-
-/// What was opened and is not in use yet.
+/// What has been opened before the exchange, to be used after it.
 #[derive(Default)]
 struct Opened {
     log: Option<Output>,
@@ -69,7 +60,7 @@ struct Opened {
 }
 
 impl<'a> Transaction<'a> {
-    /// Without any command.
+    /// A transaction without any command.
     pub fn new(pen: &'a Pen) -> Transaction<'a> {
         Transaction {
             pen,
@@ -78,15 +69,12 @@ impl<'a> Transaction<'a> {
             emergency: None,
             abuse: None,
             secret: None,
-            log: None,
-            conn_log: None,
-            web: None,
-            listen: None,
+            asked: BTreeMap::new(),
         }
     }
 
-    /// Adds a command, or says why it cannot be carried out. `place` is where
-    /// it stands, for later complaints, which begin with it.
+    /// Adds a command, or says why it cannot be carried out. `place` says where it
+    /// stands: later complaints begin with it.
     pub fn add(&mut self, mut command: Command, place: &dyn Display) -> Result<(), String> {
         let place = || place.to_string();
         let pen = self.pen;
@@ -104,40 +92,37 @@ impl<'a> Transaction<'a> {
                 return Ok(());
             }
             Command::Exit => check_exit(pen)?,
-            Command::ConnLog(Some(word)) => {
-                let what = Some(ConnTarget::parse(word));
-                self.conn_log = Some(Asked { what, place: place() });
-            }
-            Command::NoConnLog => self.conn_log = Some(Asked { what: None, place: place() }),
-            Command::Listen(Some(word)) => {
-                addr::endpoint(word)?;
-                self.listen = Some(Asked { what: word.clone(), place: place() });
-            }
-            Command::Log(Some(word)) => {
-                self.log = Some(Asked { what: Some(LogTarget::parse(word)), place: place() });
-            }
-            Command::NoLog => self.log = Some(Asked { what: None, place: place() }),
-            Command::Switch(crate::control::parse::Switch::Transparent, true)
-                if pen.is_running() =>
-            {
-                commands::check_transparent()?;
-            }
-            Command::Timer(timer, Some(seconds)) => check_time(*timer, *seconds)?,
-            Command::Web(Some(word)) => {
-                *word = visitors::check_web(pen, word)?;
-                self.web = Some(Asked { what: Some(word.clone()), place: place() });
-            }
-            Command::NoWeb => self.web = Some(Asked { what: None, place: place() }),
-            Command::WebPassword(Some(file)) => {
-                self.secret = Some(Some(pen.access.secret_in(file)?))
-            }
-            Command::NoWebPassword => self.secret = Some(None),
+            Command::Set(spec, value) => self.check(spec.name, value, place)?,
             _ => {}
         }
-        self.steps.push(match set::is_setting(&command) {
-            true => Step::Set(command),
-            false => Step::Act(command, place()),
-        });
+        self.steps.push((command, place()));
+        Ok(())
+    }
+
+    /// Checks a value that is set against the state of pen, and remembers words,
+    /// which may name something to open.
+    fn check(
+        &mut self,
+        name: &'static str,
+        value: &mut Value,
+        place: impl Fn() -> String,
+    ) -> Result<(), String> {
+        let pen = self.pen;
+        match (name, &mut *value) {
+            ("listen", Value::Text(Some(word))) => drop(addr::endpoint(word)?),
+            ("transparent", Value::Flag(true)) if pen.is_running() => {
+                commands::check_transparent()?;
+            }
+            ("web", Value::Text(Some(word))) => *word = service::check_web(pen, word)?,
+            ("web_password", Value::Text(file)) => {
+                let secret = |file: &mut String| pen.access.secret_in(Path::new(file));
+                self.secret = Some(file.as_mut().map(secret).transpose()?);
+            }
+            _ => {}
+        }
+        if let Value::Text(word) = value {
+            self.asked.insert(name, Asked { word: word.clone(), place: place() });
+        }
         Ok(())
     }
 
@@ -147,17 +132,28 @@ impl<'a> Transaction<'a> {
         Ok((spec.host != Host::Empty).then(|| Server::new(spec)))
     }
 
-    /// The listening port, for servers that have none of their own.
+    /// The word that a command sets, if any does, and where the command stands.
+    fn asked(&self, name: &str) -> Option<(&str, &str)> {
+        let asked = self.asked.get(name)?;
+        Some((asked.word.as_deref()?, &asked.place))
+    }
+
+    /// Whether the last command of this name has `no` before it.
+    fn is_taken_away(&self, name: &str) -> bool {
+        self.asked.get(name).is_some_and(|asked| asked.word.is_none())
+    }
+
+    /// The listening port, which servers without a port of their own have.
     fn port(&self) -> Option<u16> {
-        let word = match &self.listen {
-            Some(asked) => Some(asked.what.clone()),
+        let word = match self.asked("listen") {
+            Some((word, _)) => Some(word.to_owned()),
             None => self.pen.settings().listen.clone(),
         };
         addr::endpoint(&word?).ok()?.port()
     }
 
-    /// Puts everything in force. What the commands reply, and complaints: with
-    /// some of those either nothing has changed, or what failed is a command
+    /// Puts everything in force. Gives the replies of the commands and the
+    /// complaints; these mean that nothing has changed, or that a command failed
     /// that changes nothing.
     pub fn commit(mut self) -> (String, Vec<String>) {
         let port = match self.servers.is_empty() {
@@ -175,43 +171,46 @@ impl<'a> Transaction<'a> {
         };
         let mut complaints = self.use_what_was_opened(opened);
         let mut text = String::new();
-        for (step, reply) in self.steps.into_iter().zip(replies) {
-            match step {
-                Step::Set(_) => text.push_str(&reply),
-                Step::Act(command, place) => match commands::act(self.pen, command) {
-                    Ok(reply) => text.push_str(&reply),
-                    Err(why) => complaints.push(place + &why),
-                },
+        for ((command, place), reply) in self.steps.into_iter().zip(replies) {
+            let result = match reply {
+                Some(reply) => Ok(reply),
+                None => commands::act(self.pen, command).map_err(|why| place + &why),
+            };
+            match result {
+                Ok(reply) => text.push_str(&reply),
+                Err(why) => complaints.push(why),
             }
         }
         (text, complaints)
     }
 
-    /// Opens what a running pen has to open; before it runs, that is done in
-    /// its turn at the start. Where pen listens already it stays: opening the
-    /// place again would lose those who queue there.
+    /// Opens what a running pen has to open; a starting pen opens it later. A
+    /// socket that listens at the same address stays: to open it again would lose
+    /// the clients that wait to be accepted.
     fn open(&self) -> Result<Opened, String> {
         let mut opened = Opened::default();
         if !self.pen.is_running() {
             return Ok(opened);
         }
         let settings = self.pen.settings();
-        if let Some(Asked { what: Some(target), place }) = &self.log {
-            opened.log = Some(Output::open(target, false).map_err(|why| format!("{place}{why}"))?);
+        if let Some((word, place)) = self.asked("log") {
+            let output = Output::open(&LogTarget::parse(word), false);
+            opened.log = Some(output.map_err(|why| format!("{place}{why}"))?);
         }
-        if let Some(Asked { what, place }) = &self.conn_log {
-            let to = what.as_ref();
-            let to = to.map_or(Ok(Destination::None), |target| ConnLog::open(target, false));
+        if let Some((word, place)) = self.asked("conn_log") {
+            let to = ConnLog::open(&ConnTarget::parse(word), false);
             opened.conn_log = Some(to.map_err(|why| format!("{place}{why}"))?);
+        } else if self.is_taken_away("conn_log") {
+            opened.conn_log = Some(Destination::None);
         }
-        if let Some(Asked { what: Some(word), place }) = &self.web {
-            if settings.web.as_ref() != Some(word) {
-                let listener = visitors::listen("web", word, None);
+        if let Some((word, place)) = self.asked("web") {
+            if settings.web.as_deref() != Some(word) {
+                let listener = service::listen("web", word, None);
                 opened.web = Some(listener.map_err(|why| format!("{place}{why}"))?);
             }
         }
-        if let Some(Asked { what: word, place }) = &self.listen {
-            if settings.listen.as_ref() != Some(word) {
+        if let Some((word, place)) = self.asked("listen") {
+            if settings.listen.as_deref() != Some(word) {
                 let listener = Listener::open_for_clients(word, &settings);
                 opened.listener = Some(listener.map_err(|why| format!("{place}{why}"))?);
             }
@@ -219,16 +218,17 @@ impl<'a> Transaction<'a> {
         Ok(opened)
     }
 
-    /// Refuses servers that are where pen itself listens. Before it runs, it may
-    /// still be told to listen somewhere else.
+    /// Refuses servers at the address where pen itself listens. It does so only
+    /// while pen runs: a starting pen may still get another address.
     fn refuse_loops(&self, port: u16) -> Result<(), String> {
         let settings = self.pen.settings();
         let Some(own) = &settings.own else {
             return Ok(());
         };
-        let new = self.listen.as_ref().map(|asked| addr::endpoint(&asked.what)).transpose()?;
+        let new = self.asked("listen").map(|(word, _)| addr::endpoint(word)).transpose()?;
         let own = new.as_ref().unwrap_or(own);
-        // Looked at without the lock, as that may take system calls.
+        // Collected first: to compare addresses may take system calls, which must
+        // not be made under the lock.
         let mut moved = Vec::new();
         for (index, edit) in &self.servers {
             let moves = edit.moves(self.pen.servers.table().servers.get(*index), port);
@@ -255,23 +255,19 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Exchanges settings and servers in one step, unless somebody else has
-    /// changed the settings meanwhile: then it is to be called again. What the
-    /// commands reply, one each. `port` is for servers without one.
-    fn swap(&mut self, port: u16) -> Option<Vec<String>> {
+    /// Exchanges settings and servers in one step and gives a reply for each
+    /// command that is about settings. `None` if another thread has changed the
+    /// settings meanwhile: the caller tries again. `port` is for servers without one.
+    fn swap(&mut self, port: u16) -> Option<Vec<Option<String>>> {
         let before = self.pen.settings();
         let mut after = Settings::clone(&before);
-        let replies = self.steps.iter().map(|step| match step {
-            Step::Set(command) => set::set(&mut after, command),
-            Step::Act(..) => String::new(),
-        });
-        let replies = replies.collect();
+        let replies = self.steps.iter().map(|(command, _)| set(&mut after, command)).collect();
         let wakes = before.idle_timeout != after.idle_timeout
             || before.half_closed_timeout != after.half_closed_timeout;
         let idle =
             (before.client_keepalive != after.client_keepalive).then_some(after.client_keepalive);
         let level = (before.debug != after.debug).then_some(after.debug);
-        // What is not changed stays the same one for those who look at it.
+        // Threads compare the pointers to see whether anything has changed.
         let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
         let mut table = self.pen.servers.table();
         if !Arc::ptr_eq(&table.settings, &before) {
@@ -287,43 +283,48 @@ impl<'a> Transaction<'a> {
         table.emergency = last_resort_after(table.emergency.take(), self.emergency.take());
         table.abuse = last_resort_after(table.abuse.take(), self.abuse.take());
         drop(table);
-        level.into_iter().for_each(message::set_debug);
-        idle.into_iter().for_each(|idle| self.pen.door.keep_alive(idle));
+        if let Some(level) = level {
+            message::set_debug(level);
+        }
+        if let Some(idle) = idle {
+            self.pen.door.keep_alive(idle);
+        }
         if wakes {
             self.pen.idle_watch.wake();
         }
         Some(replies)
     }
 
-    /// Complains if the log's thread does not take its new file.
+    /// Puts the new sockets, logs and password to use. Gives the complaints of logs
+    /// whose thread does not take its new file.
     fn use_what_was_opened(&mut self, opened: Opened) -> Vec<String> {
         let (pen, mut complaints) = (self.pen, Vec::new());
         if let Some(secret) = self.secret.take() {
             pen.access.protect(secret);
         }
-        match (opened.log, &self.log) {
-            (Some(output), _) => complaints.extend(pen.log.switch(output).err()),
-            (None, Some(Asked { what: None, .. })) => pen.log.close(),
-            _ => {}
+        match opened.log {
+            Some(output) => complaints.extend(pen.log.switch(output).err()),
+            None if self.is_taken_away("log") => pen.log.close(),
+            None => {}
         }
-        match (opened.web, &self.web) {
-            (Some(listener), _) => pen.web_door.open(listener),
-            (None, Some(Asked { what: None, .. })) => pen.web_door.shut(),
-            _ => {}
+        match opened.web {
+            Some(listener) => pen.web_door.open(listener),
+            None if self.is_taken_away("web") => pen.web_door.shut(),
+            None => {}
         }
         if let Some(to) = opened.conn_log {
             complaints.extend(pen.conn_log.switch(to).err());
         }
         if let Some(listener) = opened.listener {
             pen.open_door(listener);
-            // It was opened with what was set before.
+            // It was opened with the settings from before the exchange.
             pen.door.keep_alive(pen.settings().client_keepalive);
         }
         complaints
     }
 }
 
-/// The last resort that is there after a change: one that is the same as before
+/// The emergency or abuse server after a change. One that is set to what it was
 /// keeps its connections and counts.
 fn last_resort_after(old: Option<Server>, new: Option<Option<Server>>) -> Option<Server> {
     match new {
@@ -341,14 +342,22 @@ fn check_exit(pen: &Pen) -> Result<(), String> {
     }
 }
 
-fn check_time(timer: Timer, seconds: u64) -> Result<(), String> {
-    match (timer, seconds) {
-        (_, LONGEST..) => Err(format!("time too long, {LONGEST} seconds at most")),
-        (Timer::ClientKeepalive, n) if n > sys::LONGEST_KEEP_ALIVE => {
-            let most = sys::LONGEST_KEEP_ALIVE;
-            Err(format!("client_keepalive: {most} seconds at most"))
+/// Carries a command out if it is about settings alone; the reply.
+fn set(s: &mut Settings, command: &Command) -> Option<String> {
+    match command {
+        Command::Set(spec, value) => return Some(spec.set(s, value)),
+        Command::Show(spec) => return Some(spec.show(s)),
+        Command::AclAdd(list, entry) => {
+            if let Some(acl) = s.acls.get_mut(*list) {
+                acl.add(*entry);
+            }
         }
-        (Timer::Timeout, 0) => Err("timeout: at least 1 second".to_owned()),
-        _ => Ok(()),
+        Command::AclClear(list) => {
+            if let Some(acl) = s.acls.get_mut(*list) {
+                *acl = Acl::default();
+            }
+        }
+        _ => return None,
     }
+    Some(String::new())
 }

@@ -1,5 +1,5 @@
-//! What can be understood and was hardly meant: said at the start and by
-//! `--check`, and then it counts.
+//! Warnings about command lines that pen accepts but the user has hardly meant.
+//! Both the start and `--check` print them.
 
 use super::TABLE;
 use crate::getopt;
@@ -8,7 +8,7 @@ use crate::proxy::shared::Pen;
 use std::ffi::OsString;
 use std::time::Instant;
 
-/// A line for each doubt about a pen and the words that it was made of.
+/// The warnings about a pen and the words of the command line it was made from.
 pub fn doubts(pen: &Pen, words: &[OsString]) -> Vec<String> {
     let (options, operands) = getopt::split("pen", TABLE, words).unwrap_or_default();
     let mut doubts = Vec::new();
@@ -21,7 +21,7 @@ pub fn doubts(pen: &Pen, words: &[OsString]) -> Vec<String> {
     }
     if !has_server(pen) {
         let listen = operands.first().map_or("", String::as_str);
-        // The value of an option in the place of the port.
+        // An option may have taken the port for its value.
         let eaten = options.iter().find(|(_, value)| {
             let mut pairs = words.windows(2);
             is_number(value) && pairs.any(|pair| *pair == [value.as_str(), listen])
@@ -41,7 +41,7 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a client could get an answer.
+/// Whether any server, or `dummy`, is there for clients.
 fn has_server(pen: &Pen) -> bool {
     if pen.settings().dummy {
         return true;

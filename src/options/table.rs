@@ -1,10 +1,9 @@
-//! The one table of options.
+//! The one table of options. An option that is the same as a control command
+//! names it: [`crate::control::table`] says the rest.
 
 use super::{Complaint, Draft, usage, version};
-use crate::control::parse::{Command, Timer};
 use crate::getopt;
 use crate::pool::clients::ClientTable;
-use crate::settings::LogTarget;
 use crate::sys::Kind;
 use crate::sys::addr;
 use crate::sys::message;
@@ -12,13 +11,15 @@ use std::str::FromStr;
 
 /// What an option does with its value.
 pub enum Action {
-    /// It has none.
+    /// It does what this control command does.
+    Same(&'static str),
+    /// It has no value.
     Flag(fn(&mut Draft)),
-    /// Takes it, or says what is wrong with it.
+    /// It takes the value or says what is wrong with it.
     Value(fn(&mut Draft, &str) -> Complaint),
-    /// A note, and nothing else.
+    /// It does nothing, and pen says so.
     Obsolete,
-    /// TLS is not built in.
+    /// It is refused, as TLS is not built in.
     Tls,
 }
 
@@ -40,6 +41,15 @@ const fn value(
     action: fn(&mut Draft, &str) -> Complaint,
 ) -> Spec {
     Spec::letter(short, value, help, Action::Value(action))
+}
+
+const fn same(
+    short: &'static str,
+    value: &'static str,
+    help: &'static str,
+    command: &'static str,
+) -> Spec {
+    Spec::letter(short, value, help, Action::Same(command))
 }
 
 const fn other(short: &'static str, value: &'static str, action: Action) -> Spec {
@@ -69,28 +79,20 @@ pub const TABLE: &[Spec] = &[
         d.set(|s| s.config = Some(v.into()));
         Ok(())
     }),
-    flag("H", "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests", |d| {
-        d.set(|s| s.http = true);
-    }),
+    same("H", "", "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests", "http"),
     flag("N", "hash for the first choice, never remember the client", |d| {
         d.set(|s| (s.modes.hash, s.forgetful) = (true, true));
     }),
     value("O", "command", "carry out a control command", |d, v| d.line(v)),
     flag("P", "use poll; accepted, without effect", |_| {}),
-    value("T", "seconds", "forget clients that stay away longer; 0 = never [0]", |d, v| {
-        d.time(Timer::Tracking, v)
-    }),
+    same("T", "seconds", "forget clients that stay away longer; 0 = never [0]", "tracking"),
     flag("U", "UDP instead of TCP", |d| {
         d.set(|s| s.start.kind = Kind::Datagram);
     }),
-    flag("W", "choose the server with the fewest connections for its weight", |d| {
-        d.set(|s| s.modes.weight = true);
-    }),
+    same("W", "", "choose the server with the fewest connections for its weight", "weight"),
     flag("X", "allow the control command exit", |d| d.set(|s| s.exit_enabled = true)),
-    flag("a", "debug dumps as text instead of hex (with -ddd)", |d| d.set(|s| s.ascii = true)),
-    value("b", "seconds", "how long a server that failed is left alone [30]", |d, v| {
-        d.time(Timer::Blacklist, v)
-    }),
+    same("a", "", "debug dumps as text instead of hex (with -ddd)", "ascii"),
+    same("b", "seconds", "how long a server that failed is left alone [30]", "blacklist"),
     value("c", "number", "slots in the client table [2048]", |d, v| {
         let max = number(v, 1)?;
         d.pen.with_clients(|clients| *clients = ClientTable::new(max));
@@ -106,9 +108,7 @@ pub const TABLE: &[Spec] = &[
         Ok(())
     }),
     flag("f", "stay in the foreground", |d| d.set(|s| s.start.foreground = true)),
-    flag("h", "hash on the client address for the first choice", |d| {
-        d.set(|s| s.modes.hash = true);
-    }),
+    same("h", "", "hash on the client address for the first choice", "hash"),
     value("i", "name", "Windows only", |d, _| {
         d.print = Some("pen: -i installs a service on Windows only\n".to_owned());
         Ok(())
@@ -117,10 +117,7 @@ pub const TABLE: &[Spec] = &[
         d.set(|s| s.start.jail = Some(v.into()));
         Ok(())
     }),
-    value("l", "file|host:port", "log requests to a file, or over UDP to penlogd", |d, v| {
-        d.set(|s| s.log = Some(LogTarget::parse(v)));
-        Ok(())
-    }),
+    same("l", "file|host:port", "log requests to a file, or over UDP to penlogd", "log"),
     value("m", "number", "connections accepted in a round; without effect [100]", |_, v| {
         if number::<i64>(v, i64::MIN)? < 1 {
             message::warn(format_args!("-m {v}: too low, 1 is used"));
@@ -141,19 +138,14 @@ pub const TABLE: &[Spec] = &[
         d.set(|s| s.backlog = backlog);
         Ok(())
     }),
-    flag("r", "servers in turn, no client tracking", |d| d.set(|s| s.modes.roundrobin = true)),
-    flag("s", "stubborn: never fail over to another server", |d| {
-        d.set(|s| s.modes.stubborn = true);
-    }),
-    value("t", "seconds", "how long a connect may take [3]", |d, v| d.time(Timer::Timeout, v)),
+    same("r", "", "servers in turn, no client tracking", "roundrobin"),
+    same("s", "", "stubborn: never fail over to another server", "stubborn"),
+    same("t", "seconds", "how long a connect may take [3]", "timeout"),
     value("u", "user", "run as this user, by name or number", |d, v| {
         d.set(|s| s.start.user = Some(v.to_owned()));
         Ok(())
     }),
-    value("w", "file", "where the HTML report goes", |d, v| {
-        d.set(|s| s.web_stats = Some(v.into()));
-        Ok(())
-    }),
+    same("w", "file", "where the HTML report goes", "web_stats"),
     value("x", "number", "most connections at once [500]", |d, v| {
         d.pen.connections.set_max(number(v, 1)?);
         d.give("conn_max");
@@ -178,17 +170,14 @@ pub const TABLE: &[Spec] = &[
         "web",
         "[host:]port|/path",
         "web interface; a port alone is 127.0.0.1's; as root only with -u",
-        Action::Value(|d, v| d.command(Command::Web(Some(v.to_owned())))),
+        Action::Same("web"),
     ),
     long("help", "this text", |d| d.print = Some(usage())),
     long("version", "the version", |d| d.print = Some(version())),
 ];
 
 /// A number of at least `least`.
-pub(super) fn number<T: FromStr + PartialOrd + std::fmt::Display>(
-    word: &str,
-    least: T,
-) -> Result<T, String> {
+fn number<T: FromStr + PartialOrd + std::fmt::Display>(word: &str, least: T) -> Result<T, String> {
     match word.parse() {
         Ok(number) if number >= least => Ok(number),
         _ => Err(format!("expected a number of at least {least}")),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::config;
+use crate::control::row::Value;
 use crate::pool::server::Server;
 use std::path::Path;
 
@@ -38,6 +39,17 @@ fn the_table_has_no_doubles() {
     let usage = usage();
     for spec in TABLE {
         assert!(usage.contains(spec.help), "{}", spec.help);
+    }
+}
+
+#[test]
+fn options_that_are_commands_name_one() {
+    for spec in TABLE {
+        if let Action::Same(name) = spec.action {
+            let command = parse::with(parse::find(name).unwrap(), "1").unwrap();
+            let flag = matches!(command, Command::Set(_, Value::Flag(true)));
+            assert_eq!(flag, spec.value.is_empty(), "{name}");
+        }
     }
 }
 

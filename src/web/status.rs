@@ -4,7 +4,8 @@
 use super::cache::{self, Snapshot};
 use super::json::Json;
 use crate::control::commands;
-use crate::control::config::{self, Value};
+use crate::control::config;
+use crate::control::row::Value;
 use crate::pool::choice::Target;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::{Bytes, seconds};
@@ -119,7 +120,8 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
 
     out.open("settings", '{');
     out.maybe("control", settings.control.as_deref());
-    for (name, value) in config::values(pen, &settings) {
+    for (spec, value) in config::values(pen, &settings) {
+        let name = spec.name;
         match value {
             Value::Flag(on) => out.flag(name, on),
             Value::Number(number) => out.number(name, number),

@@ -22,16 +22,18 @@ fn the_table_is_in_order_and_complete() {
 fn lines_become_commands() {
     assert_eq!(parse("").unwrap(), None);
     assert_eq!(parse("  # no thing").unwrap(), None);
-    assert_eq!(ok("mode"), Command::Mode);
-    assert_eq!(ok("no hash"), Command::Switch(Switch::Hash, false));
+    let set = |name, value| Command::Set(find(name).unwrap(), value);
+    assert_eq!(ok("mode"), Command::Show(find("mode").unwrap()));
+    assert_eq!(ok("no hash"), set("hash", Value::Flag(false)));
     assert_eq!(ok("recent"), Command::Recent(300));
-    assert_eq!(ok("blacklist"), Command::Timer(Timer::Blacklist, None));
-    assert_eq!(ok("timeout 7"), Command::Timer(Timer::Timeout, Some(7)));
-    assert_eq!(ok("client_acl 12"), Command::AclChoice(Guard::Client, Some(0)));
-    assert_eq!(ok("client_acl -1"), Command::AclChoice(Guard::Client, Some(0)));
+    assert_eq!(ok("blacklist"), Command::Show(find("blacklist").unwrap()));
+    assert_eq!(ok("timeout 7"), set("timeout", Value::Number(7)));
+    assert_eq!(ok("client_acl 12"), set("client_acl", Value::Number(0)));
+    assert_eq!(ok("client_acl -1"), set("client_acl", Value::Number(0)));
+    assert_eq!(ok("no log"), set("log", Value::Text(None)));
     assert_eq!(ok("no acl 9"), Command::AclClear(9));
     assert_eq!(ok("no delayed_forward"), Command::Nothing);
-    assert_eq!(ok("source 0.0.0.0"), Command::Source(None));
+    assert_eq!(ok("source ::1"), set("source", Value::Text(Some("::1".into()))));
     assert_eq!(
         ok("server 3 address h port http blacklist 0"),
         Command::Server(
@@ -51,7 +53,7 @@ fn what_a_command_has_no_use_for_is_named_and_ignored() {
     assert_eq!(ignored("server 1 max 5 # web 2"), web(vec![Change::Max(5)]));
     assert_eq!(ignored("server 1 #max 5"), web(vec![]));
     assert_eq!(parse("; mode").unwrap(), None);
-    let hash = Command::Switch(Switch::Hash, true);
+    let hash = Command::Set(find("hash").unwrap(), Value::Flag(true));
     assert_eq!(ignored("hash yes"), (hash, "hash: 'yes' ignored, expected no argument".into()));
     let (command, why) = ignored("no acl 1 2 3");
     assert_eq!(command, Command::AclClear(1));

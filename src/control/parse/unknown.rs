@@ -1,14 +1,14 @@
-//! Words that are no command: what scripts know as the reply, and what people
-//! are told.
+//! Replies to lines that begin with no command: one that scripts know from the C
+//! program, and one for people.
 
 use super::TABLE;
 
-/// The reply to a line whose first word is no command, which scripts know.
-/// `None` if it is one.
+/// The reply of the C program to a line that begins with no command, which
+/// scripts look for. `None` if the line begins with one.
 pub fn ignored(line: &str) -> Option<String> {
     let words: Vec<_> = line.split_whitespace().take_while(|w| !w.starts_with('#')).collect();
     let name = match words.as_slice() {
-        // Not for the pages of a hostile site.
+        // A hostile page must not have its words sent back.
         [] | [.., _] if words.last().is_none_or(|last| last.starts_with("HTTP/")) => return None,
         ["no", name, ..] | [name, ..] => *name,
         [] => return None,
@@ -19,7 +19,8 @@ pub fn ignored(line: &str) -> Option<String> {
 
 /// The complaint about a word that is no command, for files and `-O`.
 pub(super) fn no_such(word: &str) -> String {
-    // Files of nonsense must not cost much: few names have the same first letter.
+    // Only names with the same first letter are compared, so that a long file of
+    // nonsense costs little.
     let alike = |name: &str| {
         let begins_alike = word.len() < 32 && name.chars().next() == word.chars().next();
         begins_alike && 3 * distance(word, name) <= word.len()
@@ -30,8 +31,7 @@ pub(super) fn no_such(word: &str) -> String {
     }
 }
 
-/// How many letters have to be put in, left out or changed to make one word of
-/// the other (Levenshtein).
+/// The Levenshtein distance: the number of letters to insert, remove or change.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (index, a) in from.chars().enumerate() {

@@ -3,6 +3,7 @@
 //! or fills the memory.
 
 use pen::control::parse::{self, Change, Command};
+use pen::control::row::Value;
 use pen::sys::addr;
 use std::net::IpAddr;
 
@@ -52,12 +53,15 @@ pub fn line(text: &str) -> bool {
     };
     match &parsed.command {
         Command::Include(_) | Command::Write(_) | Command::Status => false,
-        // It is the whole process' own.
-        Command::Debug(Some(level)) => *level == 0,
         Command::Abuse(Some(word)) | Command::Emergency(Some(word)) => server(word),
         Command::Try(text) => line(text),
-        Command::Listen(Some(word)) | Command::Web(Some(word)) => listen(word),
-        Command::WebPassword(Some(_)) => false,
+        Command::Set(spec, value) => match (spec.name, value) {
+            // It is the whole process' own.
+            ("debug", value) => *value == Value::Number(0),
+            ("listen" | "web", Value::Text(Some(word))) => listen(word),
+            ("web_password", Value::Text(file)) => file.is_none(),
+            _ => true,
+        },
         Command::Server(index, changes) => {
             *index < 20
                 && changes.iter().all(|change| match change {

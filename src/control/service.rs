@@ -1,10 +1,12 @@
-//! Those who come in by the side doors, the control port and the web port.
+//! The two services beside the traffic, the control port and the web interface:
+//! how their connections are accepted and how long they may last.
 //!
-//! Apart from the traffic: a thread accepts, and each connection has a thread
-//! of its own for the moment that it lives. There are never more than the
-//! [`crate::proxy::limits`] has descriptors for; when another one comes, the one that
-//! has been here longest without having said what it wants must leave. When no
-//! thread can be had, the one that accepts serves them itself.
+//! Each service has a thread that accepts and a thread for each connection, so
+//! that it takes nothing from the traffic but processor time. A service has at
+//! most as many connections at once as [`crate::proxy::limits`] sets aside
+//! descriptors for. When another client connects, pen closes the oldest
+//! connection that has not yet sent its command or request. If no thread can be
+//! started, the accepting thread serves the connection itself.
 
 use crate::pool::clients::Client;
 use crate::proxy::listener::{Door, Entrance, Listener};
@@ -25,45 +27,46 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long one may take to say what it wants, and again to take the reply.
+/// How long a client may take to send its command or request, and again to take
+/// the reply.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The same for whoever keeps others waiting. What is sent at once comes with
-/// the end of the handshake, however far the way is.
+/// The same for a client that is served by the accepting thread and so delays
+/// all others. A client that sends at once, as programs do, has sent by now.
 const HURRY: Duration = Duration::from_millis(100);
-/// Those who may wait to be accepted.
+/// Connections that may wait to be accepted.
 const BACKLOG: u32 = 100;
 /// A thread's stack: reports are made on it.
 const STACK: usize = 256 * 1024;
 /// Memory that must be left beside it, of what the traffic leaves.
 const HEADROOM: usize = workers::HEADROOM / 4;
-/// What is read and forgotten from one who is told to go.
+/// Bytes that pen reads and throws away from a client that it has refused.
 const DRAIN: usize = 256 * 1024;
 
-/// A side door, and what happens behind it.
-pub struct Desk {
+/// A listening socket and what is done with each connection to it.
+pub(crate) struct Service {
     /// For messages, and for its threads.
-    pub name: &'static str,
-    /// Where they come in.
-    pub door: fn(&Pen) -> &Door,
-    /// The access list that they must pass.
-    pub acl: fn(&Settings) -> usize,
-    /// The least time from one to the next, but for a few who come at once.
-    pub pace: Duration,
-    /// Serves one, until it leaves.
-    pub serve: fn(&Pen, &Visit),
+    pub(crate) name: &'static str,
+    /// Where it listens.
+    pub(crate) listener: fn(&Pen) -> &Door,
+    /// The number of the access list that its clients must pass.
+    pub(crate) acl: fn(&Settings) -> usize,
+    /// The least time from one connection to the next, except for a few at once.
+    pub(crate) pace: Duration,
+    /// Serves one connection.
+    pub(crate) serve: fn(&Pen, &Session),
 }
 
-/// Whether side doors may be open at all: whoever comes in could do as root
-/// whatever pen can do.
-pub fn check(settings: &Settings) -> Result<(), &'static str> {
+/// Refuses to open either service while pen runs as root without `-u`: its
+/// clients could do as root whatever pen can do.
+pub(crate) fn check(settings: &Settings) -> Result<(), &'static str> {
     if sys::is_root() && settings.start.user.is_none() {
         return Err("not opened, as pen runs as root; name a user with -u (root counts)");
     }
     Ok(())
 }
 
-/// Whether the web interface may be here. The address, with a host.
-pub fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
+/// The address of the web interface, with a host, if pen may listen there.
+pub(crate) fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
     addr::endpoint(word)?;
     let word = match addr::is_path(word) || word.contains(':') {
         true => word.to_owned(),
@@ -75,12 +78,12 @@ pub fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
     Ok(word)
 }
 
-/// Opens a door's listening socket. A Unix socket is for `owner` alone.
-/// Complaints begin with `what`.
+/// Opens a service's listening socket. A Unix socket belongs to `owner`, and
+/// nobody else may connect. Complaints begin with `what`.
 ///
 /// Root makes the socket and gives it away only where nobody can put another
 /// file in its place meanwhile. Elsewhere it is made with the owner's rights.
-pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
+pub(crate) fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
     let listen = || Listener::open_alone(word, BACKLOG).map_err(|why| format!("{what} {why}"));
     let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
     let owner = owner.filter(|_| addr::is_path(word));
@@ -104,33 +107,33 @@ pub fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, 
     Ok(listener)
 }
 
-/// Those who are here, in the order in which they came; `true` once they have
-/// said what they want.
+/// The open connections of a service, the oldest first.
 #[derive(Default)]
-struct Room {
-    visitors: Mutex<Vec<(Arc<TcpStream>, bool)>>,
-    left: Condvar,
+struct Sessions {
+    /// `true` for those whose command or request is there.
+    open: Mutex<Vec<(Arc<TcpStream>, bool)>>,
+    closed: Condvar,
 }
 
-/// One who is here, until dropped.
-pub struct Visit {
-    /// Who.
-    pub client: Client,
+/// A connection to a service, which counts as open until this is dropped.
+pub(crate) struct Session {
+    /// Who has connected.
+    pub(crate) client: Client,
     socket: Arc<TcpStream>,
-    room: Arc<Room>,
+    sessions: Arc<Sessions>,
     end: Instant,
 }
 
-/// Accepts until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>, desk: &'static Desk) {
-    let room = Arc::default();
+/// Accepts connections to a service until the process ends.
+pub(crate) fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
+    let sessions = Arc::default();
     let mut entrance = Entrance::default();
     let mut pace = Pace::default();
     loop {
-        match (desk.door)(pen).accept(&mut entrance) {
+        match (service.listener)(pen).accept(&mut entrance) {
             Ok((socket, peer)) => {
-                if admit(pen, desk, &room, socket, peer.client) {
-                    thread::sleep(pace.rest(desk.pace, Instant::now()));
+                if admit(pen, service, &sessions, socket, peer.client) {
+                    thread::sleep(pace.rest(service.pace, Instant::now()));
                 }
             }
             Err(e) if sys::is_exhausted(&e) => thread::sleep(crate::proxy::listener::PAUSE),
@@ -139,57 +142,60 @@ pub fn accept_loop(pen: &Arc<Pen>, desk: &'static Desk) {
     }
 }
 
-/// How fast visitors are let in.
+/// How fast connections are accepted.
 #[derive(Default)]
 struct Pace(Option<Instant>);
 
 impl Pace {
-    /// Those who may come at once.
+    /// Connections that may be accepted at once.
     const BURST: u32 = 32;
 
-    /// One was let in: how long to rest before the next.
+    /// A connection was accepted: how long to wait before the next.
     fn rest(&mut self, gap: Duration, now: Instant) -> Duration {
         let burst = gap.saturating_mul(Pace::BURST);
-        // When the next one is due, had they come one by one.
+        // When the next one is due if they come one by one.
         let due = self.0.map_or(now, |due| due.max(now)) + gap;
         self.0 = Some(due);
         due.saturating_duration_since(now).saturating_sub(burst)
     }
 }
 
+/// Serves a connection, unless the access list denies it: then `false`.
 fn admit(
     pen: &Arc<Pen>,
-    desk: &'static Desk,
-    room: &Arc<Room>,
+    service: &'static Service,
+    sessions: &Arc<Sessions>,
     socket: OwnedFd,
     client: Client,
 ) -> bool {
-    let name = desk.name;
+    let name = service.name;
     let settings = pen.settings();
-    let acl = settings.acls.get((desk.acl)(&settings));
+    let acl = settings.acls.get((service.acl)(&settings));
     if acl.is_some_and(|acl| !acl.permits(client)) {
         message::drop_line(format_args!("{client}: {name} connection denied"));
         return false;
     }
-    let visit = Arc::new(room.enter(socket, client, pen.budget().visitors));
-    let (there, visitor) = (Arc::clone(pen), Arc::clone(&visit));
-    let work = move || {
-        (desk.serve)(&there, &visitor);
-        drop(visitor);
-        tidy(&there);
+    let session = Arc::new(sessions.add(socket, client, pen.budget().visitors));
+    let work = {
+        let (pen, session) = (Arc::clone(pen), Arc::clone(&session));
+        move || {
+            (service.serve)(&pen, &session);
+            drop(session);
+            tidy(&pen);
+        }
     };
     if sys::start_thread_leaving(HEADROOM, STACK, work).is_err() {
-        // The other owner is gone with the thread that there is not.
-        if let Some(mut visit) = Arc::into_inner(visit) {
-            visit.end = Instant::now() + HURRY;
-            (desk.serve)(pen, &visit);
+        // `work`, the other owner, is gone.
+        if let Some(mut session) = Arc::into_inner(session) {
+            session.end = Instant::now() + HURRY;
+            (service.serve)(pen, &session);
         }
     }
     true
 }
 
-/// A report takes much memory and leaves it in the heap. While there are
-/// connections it is used again, and given back when the last threads leave.
+/// Gives the memory of a report back to the system. While clients are connected
+/// it stays in the heap, to be used again, until the last of them has left.
 fn tidy(pen: &Pen) {
     let (connections, _) = pen.connections.used_and_last();
     if connections == 0 {
@@ -197,56 +203,59 @@ fn tidy(pen: &Pen) {
     }
 }
 
-impl Room {
-    /// Waits for room, which it makes if there is none.
-    fn enter(self: &Arc<Room>, socket: OwnedFd, client: Client, most: usize) -> Visit {
+impl Sessions {
+    /// Adds a connection. With `most` open it closes one and waits until that is
+    /// gone.
+    fn add(self: &Arc<Sessions>, socket: OwnedFd, client: Client, most: usize) -> Session {
         let socket = Arc::new(TcpStream::from(socket));
-        let mut visitors = crate::lock(&self.visitors);
-        while visitors.len() >= most {
-            let silent = visitors.iter().find(|(_, has_spoken)| !has_spoken);
-            if let Some((oldest, _)) = silent.or(visitors.first()) {
+        let mut open = crate::lock(&self.open);
+        while open.len() >= most {
+            let silent = open.iter().find(|(_, has_asked)| !has_asked);
+            if let Some((oldest, _)) = silent.or(open.first()) {
                 let _ = oldest.shutdown(Shutdown::Both);
             }
-            visitors = self.left.wait(visitors).unwrap_or_else(PoisonError::into_inner);
+            open = self.closed.wait(open).unwrap_or_else(PoisonError::into_inner);
         }
-        visitors.push((Arc::clone(&socket), false));
-        Visit { client, socket, room: Arc::clone(self), end: Instant::now() + LIMIT }
+        open.push((Arc::clone(&socket), false));
+        Session { client, socket, sessions: Arc::clone(self), end: Instant::now() + LIMIT }
     }
 }
 
-/// What came of waiting for a visitor.
+/// What came of waiting for a client to send something.
 #[derive(Clone, Copy)]
-pub enum Heard {
-    /// So many bytes came; none at the end of what it sends.
+pub(crate) enum Received {
+    /// It sent this many bytes, or, if zero, it has sent all that it will.
     Piece(usize),
-    /// It is there, and has been silent for the whole time.
+    /// It is still connected, and sent nothing.
     Silence,
-    /// It is gone, or may not stay any longer.
+    /// It is gone, or its time is up.
     Nothing,
 }
 
-impl Visit {
-    /// It has said what it wants.
-    pub fn has_spoken(&self) {
-        let mut visitors = crate::lock(&self.room.visitors);
-        let visitor = visitors.iter_mut().find(|v| Arc::ptr_eq(&v.0, &self.socket));
-        visitor.into_iter().for_each(|v| v.1 = true);
+impl Session {
+    /// Notes that the command or request is there: others are closed before this
+    /// one when there are too many.
+    pub(crate) fn set_asked(&self) {
+        let mut open = crate::lock(&self.sessions.open);
+        if let Some(own) = open.iter_mut().find(|other| Arc::ptr_eq(&other.0, &self.socket)) {
+            own.1 = true;
+        }
     }
 
-    /// What it says next: nothing at its end, `None` if it takes too long, or
-    /// is gone.
-    pub fn read<'a>(&self, piece: &'a mut [u8]) -> Option<&'a [u8]> {
+    /// What the client sends next: nothing if it has sent all, `None` if it takes
+    /// too long or is gone.
+    pub(crate) fn read<'a>(&self, piece: &'a mut [u8]) -> Option<&'a [u8]> {
         let count = self.read_until(self.end, piece)?;
         piece.get(..count)
     }
 
-    /// What it says within this time, if it may stay so long.
-    pub fn read_within(&self, limit: Duration, piece: &mut [u8]) -> Heard {
+    /// What the client sends within this time, or what is left of its own.
+    pub(crate) fn read_within(&self, limit: Duration, piece: &mut [u8]) -> Received {
         let end = Instant::now().checked_add(limit).map_or(self.end, |end| end.min(self.end));
         match self.read_until(end, piece) {
-            Some(count) => Heard::Piece(count),
-            None if end == self.end || Instant::now() < end => Heard::Nothing,
-            None => Heard::Silence,
+            Some(count) => Received::Piece(count),
+            None if end == self.end || Instant::now() < end => Received::Nothing,
+            None => Received::Silence,
         }
     }
 
@@ -265,15 +274,15 @@ impl Visit {
         }
     }
 
-    /// The reply. Whoever does not take it in time does not get it.
-    pub fn answer(&self, reply: &[u8]) {
-        if self.tell(reply) {
+    /// Sends the reply and ends the stream, if the client takes it in time.
+    pub(crate) fn reply(&self, reply: &[u8]) {
+        if self.send(reply) {
             let _ = self.socket.shutdown(Shutdown::Write);
         }
     }
 
-    /// Something that more will follow; whether it was taken.
-    pub fn tell(&self, mut text: &[u8]) -> bool {
+    /// Sends what is not the last; whether the client took it in time.
+    pub(crate) fn send(&self, mut text: &[u8]) -> bool {
         let mut socket: &TcpStream = &self.socket;
         let end = Instant::now() + LIMIT;
         while !text.is_empty() {
@@ -290,10 +299,10 @@ impl Visit {
         true
     }
 
-    /// Reads and forgets what else comes until then. Closing with unread data
-    /// would reset the connection, and a complaint be lost. Whether the
-    /// visitor is still there.
-    pub fn drain(&self, end: Instant) -> bool {
+    /// Reads and throws away what else the client sends until `end`; whether it is
+    /// still there then. Without this the system would reset the connection when
+    /// it is closed, and the client could lose the reply.
+    pub(crate) fn drain(&self, end: Instant) -> bool {
         let mut piece = [0; 4096];
         let mut total = 0;
         while total < DRAIN {
@@ -307,11 +316,10 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for Session {
     fn drop(&mut self) {
-        let gone = |visitor: &(Arc<TcpStream>, bool)| !Arc::ptr_eq(&visitor.0, &self.socket);
-        crate::lock(&self.room.visitors).retain(gone);
-        self.room.left.notify_one();
+        crate::lock(&self.sessions.open).retain(|(other, _)| !Arc::ptr_eq(other, &self.socket));
+        self.sessions.closed.notify_one();
     }
 }
 
