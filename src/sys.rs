@@ -20,11 +20,9 @@ pub mod process;
 pub mod users;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_long, c_uint, c_void};
-use std::fs::File;
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 mod datagram;
 mod layout;
@@ -41,9 +39,7 @@ pub use layout::{Kind, LocalTime, Resource, Side, Signal};
 use memory::{Patient, patiently};
 pub use memory::{has_memory, start_thread_leaving};
 use number::*;
-pub use number::{
-    ENXIO, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SEARCH_DIR, O_WRONLY,
-};
+pub(crate) use number::{ENXIO, O_NOFOLLOW, O_NONBLOCK};
 pub use own::*;
 use place::RawAddr;
 pub use place::{Peer, Place};
@@ -55,10 +51,6 @@ pub use wait::{has_hung_up, wait_either, wait_readable, wait_writable};
 unsafe extern "C" {
     fn fork() -> c_int;
     safe fn setsid() -> c_int;
-    #[cfg_attr(all(target_os = "linux", target_env = "gnu"), link_name = "openat64")]
-    fn openat(dir: c_int, name: *const c_char, flags: c_int, ...) -> c_int;
-    fn renameat(dir: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int;
-    fn unlinkat(dir: c_int, name: *const c_char, flags: c_int) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
     safe fn sysconf(name: c_int) -> c_long;
     safe fn geteuid() -> c_uint;
@@ -233,35 +225,6 @@ pub fn batch_scheduling() -> io::Result<()> {
         check_error(unsafe { pthread_setschedparam(pthread_self(), SCHED_BATCH, &param) })?;
     }
     Ok(())
-}
-
-// --- files -----------------------------------------------------------------
-
-/// Opens `name` in an open directory. A file that is made gets this mode, as
-/// far as the umask lets it.
-pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int, mode: c_uint) -> io::Result<File> {
-    let name = CString::new(name.as_bytes())?;
-    // SAFETY: the name ends with a 0 and is only read; the mode is an int, as
-    // variadic functions take it.
-    let open = || check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, mode) });
-    let fd = again(open)?;
-    // SAFETY: a descriptor just made, that nobody else owns.
-    Ok(unsafe { File::from_raw_fd(fd) })
-}
-
-/// Gives a file in an open directory the name of another one there.
-pub fn rename_in(dir: impl AsFd, old: &OsStr, new: &OsStr) -> io::Result<()> {
-    let (old, new) = (CString::new(old.as_bytes())?, CString::new(new.as_bytes())?);
-    let dir = dir.as_fd().as_raw_fd();
-    // SAFETY: both names end with a 0 and are only read.
-    check(unsafe { renameat(dir, old.as_ptr(), dir, new.as_ptr()) }).map(drop)
-}
-
-/// Removes a name from an open directory, unless it is a directory's.
-pub fn remove_in(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
-    let name = CString::new(name.as_bytes())?;
-    // SAFETY: the name ends with a 0 and is only read.
-    check(unsafe { unlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
 }
 
 // --- threads ---------------------------------------------------------------

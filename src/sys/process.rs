@@ -5,12 +5,12 @@
 //! with a `fatal:` line on standard error and status 1. What a daemon opens,
 //! and when, is its own.
 
-use crate::sys::files::{self, Spot};
+use crate::sys::files;
 use crate::sys::message::{self, Level};
 use crate::sys::users::User;
 use crate::sys::{self, Side};
 use std::ffi::CStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -158,36 +158,45 @@ pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), St
     Ok(())
 }
 
-/// The file with the process number; dropping it removes the file, unless
+/// The file with the process number. Dropping it removes the file, unless
 /// another process has written its own number there.
-pub struct PidFile {
+pub(crate) struct PidFile {
     path: PathBuf,
-    /// Where it is, whatever has become of the path. Nothing if it is none that
-    /// should go: a device, a pipe.
-    spot: Option<Spot>,
+    /// Nothing if it is none to remove: a device, a pipe.
+    identity: Option<(u64, u64)>,
 }
 
 impl PidFile {
     /// Writes the pid as digits, without a newline.
-    pub fn write(path: &Path) -> Result<PidFile, String> {
+    pub(crate) fn write(path: &Path) -> Result<PidFile, String> {
         let cannot = |e| format!("-p {}: cannot write the pid: {e}", path.display());
-        let (spot, mut file) = files::in_place(path).map_err(cannot)?;
-        let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
-        // Gone again if this goes wrong:
-        let this = PidFile { path: path.to_owned(), spot: Some(spot).filter(|_| is_file) };
-        let pid = std::process::id().to_string();
-        file.write_all(pid.as_bytes()).map_err(cannot)?;
-        Ok(this)
+        let (path, mut file) = files::in_place(path).map_err(cannot)?;
+        file.write_all(pid().as_bytes()).map_err(cannot)?;
+        let meta = file.metadata().ok().filter(Metadata::is_file);
+        Ok(PidFile { path, identity: meta.as_ref().map(files::identity) })
+    }
+
+    /// Whether the file is still there with this process's number.
+    fn is_ours(&self) -> bool {
+        self.identity.is_some_and(|identity| {
+            fs::symlink_metadata(&self.path).is_ok_and(|meta| files::identity(&meta) == identity)
+                && fs::read(&self.path).is_ok_and(|text| text == pid().as_bytes())
+        })
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let ours = std::process::id().to_string();
-        let spot = self.spot.take().filter(|spot| spot.has(ours.as_bytes()));
-        if let Some(Err(e)) = spot.as_ref().map(Spot::remove) {
+        if !self.is_ours() {
+            return;
+        }
+        if let Err(e) = files::remove(&self.path) {
             let path = self.path.display();
             message::error(format_args!("{path}: cannot remove the pid file: {e}"));
         }
     }
+}
+
+fn pid() -> String {
+    std::process::id().to_string()
 }
