@@ -12,11 +12,11 @@
 
 pub mod access;
 pub mod addr;
-pub mod cgroup;
-pub mod date;
-pub mod files;
+pub(crate) mod cgroup;
+pub(crate) mod date;
+pub(crate) mod files;
 pub mod message;
-pub mod process;
+pub(crate) mod process;
 pub mod users;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -35,16 +35,19 @@ mod wait;
 use datagram::*;
 pub use datagram::{Here, Received};
 use layout::*;
-pub use layout::{Kind, LocalTime, Resource, Side, Signal};
+pub use layout::{Kind, Resource};
+pub(crate) use layout::{LocalTime, Side, Signal};
 use memory::{Patient, patiently};
-pub use memory::{has_memory, start_thread_leaving};
+pub(crate) use memory::{has_memory, start_thread_leaving};
 use number::*;
 pub(crate) use number::{ENXIO, O_NOFOLLOW, O_NONBLOCK};
-pub use own::*;
+pub(crate) use own::*;
 use place::RawAddr;
 pub use place::{Peer, Place};
-pub use socket::*;
-pub use wait::{has_hung_up, wait_either, wait_readable, wait_writable};
+pub use socket::receive_room;
+pub(crate) use socket::*;
+pub use wait::wait_readable;
+pub(crate) use wait::{has_hung_up, wait_either, wait_writable};
 
 // `safe` are those that take no pointers: whatever numbers they are given, the
 // kernel checks them, and no memory of this program is touched.
@@ -168,7 +171,7 @@ fn check_error(error: c_int) -> io::Result<()> {
 
 /// Forks. To be called before any thread exists: the child of a threaded
 /// process may hardly do anything (POSIX, `fork`).
-pub fn split() -> io::Result<Side> {
+pub(crate) fn fork_process() -> io::Result<Side> {
     // SAFETY: no arguments; the caller has one thread, so the child's copy of
     // every lock is free and the heap is whole.
     match check(unsafe { fork() })? {
@@ -178,7 +181,7 @@ pub fn split() -> io::Result<Side> {
 }
 
 /// Puts `file` in place of standard input, output and error.
-pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
+pub(crate) fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     for target in 0..=2 {
         // SAFETY: `file` is open for the call, and std treats 0 to 2 as always
         // open, which they still are.
@@ -188,7 +191,7 @@ pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
 }
 
 /// Becomes another user for good: groups first, while that is still allowed.
-pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and count describe `groups`, which is only read.
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
     check(setgid(gid))?;
@@ -216,7 +219,7 @@ pub fn raise_limit(resource: Resource) -> io::Result<u64> {
 /// SCHED_BATCH for this thread and those it starts: a thread that gets data
 /// no longer pushes the running one off its processor. Twice the requests at
 /// half the processor time under load. Linux only; elsewhere nothing happens.
-pub fn batch_scheduling() -> io::Result<()> {
+pub(crate) fn batch_scheduling() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         let param = SchedParam([0; 12]); // priority 0, all that BATCH allows
@@ -233,7 +236,7 @@ pub fn batch_scheduling() -> io::Result<()> {
 /// where the system wants that. Leaner than std's: that gives each
 /// thread a signal stack, two memory maps more of the 65,530 that Linux allows
 /// a process, and ends the process when they cannot be had.
-pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     type Work = Box<dyn FnOnce() + Send>;
     extern "C" fn run(arg: *mut c_void) -> *mut c_void {
         // SAFETY: `arg` is the box that was made into a pointer below, and
@@ -302,12 +305,12 @@ unsafe impl GlobalAlloc for Patient {
 // --- signals ---------------------------------------------------------------
 
 /// The signals that pen waits for, blocked in every thread started later.
-pub struct Signals(SigSet);
+pub(crate) struct Signals(SigSet);
 
 impl Signals {
     /// Blocks them for this thread and all that it starts, so that they stay
     /// pending until [`Signals::wait`]. SIGPIPE is ignored by std already.
-    pub fn block() -> io::Result<Signals> {
+    pub(crate) fn block() -> io::Result<Signals> {
         let mut set = SigSet([0; 128]);
         // SAFETY: `set` is at least as large and aligned as sigset_t.
         check(unsafe { sigemptyset(&mut set) })?;
@@ -321,7 +324,7 @@ impl Signals {
     }
 
     /// Waits for the next of them.
-    pub fn wait(&self) -> io::Result<Signal> {
+    pub(crate) fn wait(&self) -> io::Result<Signal> {
         let mut signal: c_int = 0;
         // SAFETY: a valid set and a place for the number.
         again(|| check_error(unsafe { sigwait(&self.0, &mut signal) }))?;
@@ -337,7 +340,7 @@ impl Signals {
 
 /// Local time of `unix` seconds since 1970. The time zone is read when first
 /// asked: ask once before chroot.
-pub fn local_time(unix: u64) -> LocalTime {
+pub(crate) fn local_time(unix: u64) -> LocalTime {
     let time = TimeT::try_from(unix).unwrap_or(TimeT::MAX);
     let mut tm = Tm::EPOCH;
     // SAFETY: both point to valid values; on failure (a year that does not
@@ -347,7 +350,7 @@ pub fn local_time(unix: u64) -> LocalTime {
 }
 
 /// Connects to the system log under this name, facility daemon. Before chroot.
-pub fn open_syslog(name: &'static CStr) {
+pub(crate) fn open_syslog(name: &'static CStr) {
     // SAFETY: the name is static, as openlog keeps the pointer.
     unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_DAEMON) }
 }
@@ -355,7 +358,7 @@ pub fn open_syslog(name: &'static CStr) {
 /// Writes one line to the system log at a level from 0 (emergency) to 7
 /// (debug). Waits as long as the log's socket is full; connects again to a log
 /// that was restarted.
-pub fn write_syslog(level: u8, text: &str) {
+pub(crate) fn write_syslog(level: u8, text: &str) {
     let format: &CStr = c"%s";
     let text = CString::new(text.replace('\0', ".")).unwrap_or_default();
     // SAFETY: the format takes exactly the one string that is given.
@@ -431,7 +434,7 @@ fn get_number(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<c_int>
 
 /// Whether `socket` still has a peer. A TCP connection that was reset, or that
 /// has ended both ways, has none; one whose peer sends no more has.
-pub fn has_peer(socket: impl AsFd) -> bool {
+pub(crate) fn has_peer(socket: impl AsFd) -> bool {
     let mut name = RawAddr::unnamed();
     name.len = name.bytes.len() as c_uint;
     let fd = socket.as_fd().as_raw_fd();
@@ -441,7 +444,7 @@ pub fn has_peer(socket: impl AsFd) -> bool {
 }
 
 /// Takes the next datagram, without waiting for it.
-pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     name.len = name.bytes.len() as c_uint;
     let fd = socket.as_fd().as_raw_fd();
@@ -456,7 +459,7 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
 }
 
 /// The same, with the address that the datagram came to.
-pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+pub(crate) fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
     let mut part = IoVec { base: buffer.as_mut_ptr().cast(), len: buffer.len() };
@@ -476,7 +479,7 @@ pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receive
 }
 
 /// Sends to whom `socket` is connected: a datagram, or as much of a stream as fits.
-pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
+pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
     let fd = socket.as_fd().as_raw_fd();
     let (from, len) = (data.as_ptr().cast(), data.len());
     // SAFETY: pointer and length describe `data`; there is no address.
@@ -484,7 +487,12 @@ pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
 }
 
 /// Sends one datagram to `to`; from the address `from`, if there are several.
-pub fn send_to(socket: impl AsFd, data: &[u8], to: &Peer, from: Option<Here>) -> io::Result<()> {
+pub(crate) fn send_to(
+    socket: impl AsFd,
+    data: &[u8],
+    to: &Peer,
+    from: Option<Here>,
+) -> io::Result<()> {
     let mut name = to.raw()?;
     // Whoever does not read from his Unix socket must not make us wait.
     let flags = match to {

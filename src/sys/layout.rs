@@ -80,9 +80,9 @@ pub enum Kind {
     Datagram,
 }
 
-/// Which of the two processes a [`super::split`] returned in.
+/// Which of the two processes a [`super::fork_process`] returned in.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     /// The process that called.
     Parent,
     /// The new one.
@@ -100,7 +100,7 @@ pub enum Resource {
 
 /// What a signal asks of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// HUP: reopen the log, read the configuration again.
     Reload,
     /// USR1: report.
@@ -165,17 +165,17 @@ pub(super) struct SchedParam(pub(super) [c_int; 12]); // musl's is 48 bytes on 6
 
 /// A moment on the wall clock of this host's time zone.
 #[derive(Clone, Copy, Debug)]
-pub struct LocalTime {
+pub(crate) struct LocalTime {
     /// Year, as written.
-    pub year: i32,
+    pub(crate) year: i32,
     /// Month, 1 to 12.
-    pub month: i32,
+    pub(crate) month: i32,
     /// Day of the month, from 1.
-    pub day: i32,
+    pub(crate) day: i32,
     /// Hour, 0 to 23.
-    pub hour: i32,
+    pub(crate) hour: i32,
     /// Minute.
-    pub minute: i32,
+    pub(crate) minute: i32,
     /// Second.
-    pub second: i32,
+    pub(crate) second: i32,
 }

@@ -31,7 +31,7 @@ thread_local! {
 }
 
 /// Whether so much memory could be had now.
-pub fn has_memory(size: usize) -> bool {
+pub(crate) fn has_memory(size: usize) -> bool {
     let mut probe: Vec<u8> = Vec::new();
     TRIES.set(true);
     let had = probe.try_reserve_exact(size).is_ok();
@@ -43,7 +43,7 @@ pub fn has_memory(size: usize) -> bool {
 
 /// Starts a thread if so much memory would be left beside its stack; see
 /// [`super::start_thread`].
-pub fn start_thread_leaving(
+pub(crate) fn start_thread_leaving(
     spare: usize,
     stack: usize,
     work: impl FnOnce() + Send + 'static,

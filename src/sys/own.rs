@@ -23,17 +23,17 @@ pub(super) fn allowed_stack(size: usize) -> usize {
 }
 
 /// Leaves the terminal: a session of its own.
-pub fn new_session() -> io::Result<()> {
+pub(crate) fn new_session() -> io::Result<()> {
     check(setsid()).map(drop)
 }
 
 /// Whether this process may do what only root may.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     geteuid() == 0
 }
 
 /// The user as whom this process opens files.
-pub fn effective_user() -> u32 {
+pub(crate) fn effective_user() -> u32 {
     geteuid()
 }
 
@@ -41,7 +41,7 @@ pub fn effective_user() -> u32 {
 /// can, and only before threads exist. The supplementary groups stay. An error
 /// says that nothing was done, or that what could be given up did not come back:
 /// then this process must end.
-pub fn with_rights_of<R>(uid: u32, gid: u32, work: impl FnOnce() -> R) -> io::Result<R> {
+pub(crate) fn with_rights_of<R>(uid: u32, gid: u32, work: impl FnOnce() -> R) -> io::Result<R> {
     let (root, group) = (geteuid(), getegid());
     check(setegid(gid))?;
     let result = check(seteuid(uid)).map(|_| work());
@@ -53,7 +53,7 @@ pub fn with_rights_of<R>(uid: u32, gid: u32, work: impl FnOnce() -> R) -> io::Re
 /// Does `work` while new files are made without the permissions in `mask`
 /// (at most 0o777). It is the whole process's: files that other threads make
 /// meanwhile lack them, too. One at a time, so that the old mask comes back.
-pub fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
+pub(crate) fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = crate::lock(&ALONE);
     let old = umask(ModeT::from(mask));
@@ -63,7 +63,7 @@ pub fn with_umask<R>(mask: u16, work: impl FnOnce() -> R) -> R {
 }
 
 /// Sends this process TERM, so that it ends as if told from outside.
-pub fn ask_to_stop() {
+pub(crate) fn ask_to_stop() {
     if let Ok(pid) = c_int::try_from(std::process::id()) {
         kill(pid, SIGTERM); // cannot fail: the process is there
     }
@@ -74,7 +74,7 @@ pub fn ask_to_stop() {
 /// it raises its limit as soon as such memory is freed and keeps the buffers of
 /// all that load ever needed, and has eight heaps for each processor, from
 /// which little can be given back.
-pub fn return_memory_from(size: usize) {
+pub(crate) fn return_memory_from(size: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         mallopt(M_MMAP_THRESHOLD, c_int::try_from(size).unwrap_or(c_int::MAX));
@@ -89,7 +89,7 @@ pub fn return_memory_from(size: usize) {
 /// memory or more and a piece of the heap for each, until there are more: one
 /// that is larger than all of them makes them go. Takes a second, so that they
 /// have gone on a busy machine, too.
-pub fn return_memory() {
+pub(crate) fn return_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         // Where so much cannot be had, not even for nothing, they stay.
@@ -100,7 +100,7 @@ pub fn return_memory() {
 }
 
 /// Gives back what is free within the heaps; glibc does so at their ends alone.
-pub fn trim() {
+pub(crate) fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     malloc_trim(0);
 }

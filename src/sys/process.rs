@@ -30,7 +30,7 @@ const EMFILE: i32 = 24;
 
 /// The end of `main`: what went wrong, on standard error, and the status. An
 /// empty text has been said before.
-pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
+pub(crate) fn finish(program: &str, result: Result<(), String>) -> ExitCode {
     let Err(why) = result else {
         return ExitCode::SUCCESS;
     };
@@ -48,7 +48,7 @@ pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
 /// messages are written, 3 seconds at most: a disk, a terminal or a system log
 /// may hang, so this is done by a thread of its own. `None` if the work is not
 /// done by then.
-pub fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let limit = Instant::now() + ENDING;
     let (done, result) = mpsc::sync_channel(1);
     let work = move || {
@@ -65,13 +65,13 @@ pub fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Opti
 }
 
 /// To standard output. A reader that left early is no error.
-pub fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// The process that started this one and waits to hear how the start went, if
 /// this one is to be in the background.
-pub struct Parent(Option<Waiting>);
+pub(crate) struct Parent(Option<Waiting>);
 
 struct Waiting {
     line: UnixStream,
@@ -80,7 +80,7 @@ struct Waiting {
 
 /// Goes into the background, unless it is to stay in the foreground, and runs.
 /// The working directory stays, so that relative paths keep their meaning.
-pub fn start(
+pub(crate) fn start(
     foreground: bool,
     run: impl FnOnce(Parent) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -98,7 +98,7 @@ pub fn start(
         result => result.map_err(|e| format!("/dev/null: {e}")),
     }?;
     let (mut parent, line) = UnixStream::pair().map_err(cannot)?;
-    match sys::split().map_err(cannot)? {
+    match sys::fork_process().map_err(cannot)? {
         Side::Child => {
             drop(parent);
             sys::new_session().map_err(cannot)?;
@@ -123,7 +123,7 @@ pub fn start(
 impl Parent {
     /// Connects to the system log if that is where messages will go. Before
     /// chroot.
-    pub fn open_syslog(&self, program: &'static CStr) {
+    pub(crate) fn open_syslog(&self, program: &'static CStr) {
         if self.0.is_some() {
             sys::open_syslog(program);
         }
@@ -131,7 +131,7 @@ impl Parent {
 
     /// Lets the parent leave. From now on messages go to the system log, and
     /// standard input, output and error are /dev/null.
-    pub fn release(self) -> Result<(), String> {
+    pub(crate) fn release(self) -> Result<(), String> {
         let Some(Waiting { mut line, null }) = self.0 else {
             return Ok(());
         };
@@ -143,7 +143,7 @@ impl Parent {
 }
 
 /// The root is changed while that is still allowed.
-pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
+pub(crate) fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
     files::know_root();
     if let Some(jail) = jail {
         std::os::unix::fs::chroot(jail)

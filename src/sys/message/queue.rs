@@ -38,7 +38,7 @@ static CHANGED: Condvar = Condvar::new();
 
 /// Starts the thread: from now on nobody who has something to say waits. After
 /// the fork.
-pub fn start_writer() -> Result<(), String> {
+pub(crate) fn start_writer() -> Result<(), String> {
     sys::start_thread(STACK, write_all)
         .map_err(|e| format!("cannot start the messages thread: {e}"))?;
     crate::lock(&QUEUE).has_writer = true;
@@ -62,7 +62,7 @@ pub(super) fn put(message: Message) {
 }
 
 /// Waits until all that was said so far is written, which may be for ever.
-pub fn flush() {
+pub(crate) fn flush() {
     let queue = crate::lock(&QUEUE);
     let is_busy = |queue: &mut Queue| queue.is_writing || !queue.waiting.is_empty();
     drop(CHANGED.wait_while(queue, is_busy));
