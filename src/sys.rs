@@ -19,7 +19,6 @@ pub mod message;
 pub(crate) mod process;
 pub mod users;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -37,7 +36,6 @@ pub use datagram::{Here, Received};
 use layout::*;
 pub use layout::{Kind, Resource};
 pub(crate) use layout::{LocalTime, Side, Signal};
-use memory::{Patient, patiently};
 pub(crate) use memory::{has_memory, start_thread_leaving};
 use number::*;
 pub(crate) use number::{ENXIO, O_NOFOLLOW, O_NONBLOCK};
@@ -271,35 +269,6 @@ pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -
     // SAFETY: initialised above, and not used any more.
     unsafe { pthread_attr_destroy(&mut attr) };
     result
-}
-
-// --- memory ----------------------------------------------------------------
-
-/// All memory comes through here.
-#[global_allocator]
-static PATIENT: Patient = Patient;
-
-// SAFETY: everything is System's doing; asking it again is no other question.
-unsafe impl GlobalAlloc for Patient {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are System's.
-        patiently(|| unsafe { System.alloc(layout) })
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as above.
-        patiently(|| unsafe { System.alloc_zeroed(layout) })
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as above; `old` is as it was when there is no new one.
-        patiently(|| unsafe { System.realloc(old, layout, size) })
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(old, layout) }
-    }
 }
 
 // --- signals ---------------------------------------------------------------
