@@ -27,23 +27,24 @@ mod datagram;
 mod layout;
 mod memory;
 mod number;
-mod own;
 mod place;
 mod socket;
+mod this_process;
 mod wait;
 use datagram::*;
 pub use datagram::{Here, Received};
+use date::DateTime;
 use layout::*;
 pub use layout::{Kind, Resource};
-pub(crate) use layout::{LocalTime, Side, Signal};
+pub(crate) use layout::{Side, Signal};
 pub(crate) use memory::{has_memory, start_thread_leaving};
 use number::*;
-pub(crate) use number::{ENXIO, O_NOFOLLOW, O_NONBLOCK};
-pub(crate) use own::*;
+pub(crate) use number::{EMFILE, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 use place::RawAddr;
 pub use place::{Peer, Place};
 pub use socket::receive_room;
 pub(crate) use socket::*;
+pub(crate) use this_process::*;
 pub use wait::wait_readable;
 pub(crate) use wait::{has_hung_up, wait_either, wait_writable};
 
@@ -95,22 +96,6 @@ unsafe extern "C" {
         len: *mut c_uint,
     ) -> c_int;
     fn getpeername(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
-    fn recvfrom(
-        fd: c_int,
-        data: *mut c_void,
-        room: usize,
-        flags: c_int,
-        from: *mut c_void,
-        len: *mut c_uint,
-    ) -> isize;
-    fn sendto(
-        fd: c_int,
-        data: *const c_void,
-        len: usize,
-        flags: c_int,
-        to: *const c_void,
-        to_len: c_uint,
-    ) -> isize;
     fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;
     fn sendmsg(fd: c_int, message: *const MsgHdr, flags: c_int) -> isize;
     fn poll(fds: *mut PollFd, n: NfdsT, timeout_ms: c_int) -> c_int;
@@ -139,7 +124,7 @@ fn check(result: c_int) -> io::Result<c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// The same for those that return a size.
+/// Checks the result of a function that returns a size.
 fn check_size(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
@@ -230,7 +215,7 @@ pub(crate) fn batch_scheduling() -> io::Result<()> {
 
 // --- threads ---------------------------------------------------------------
 
-/// Starts a thread that nobody waits for, with a stack of so many bytes, or more
+/// Starts a thread that nobody waits for. Its stack has `stack` bytes, or more
 /// where the system wants that. Leaner than std's: that gives each
 /// thread a signal stack, two memory maps more of the 65,530 that Linux allows
 /// a process, and ends the process when they cannot be had.
@@ -307,15 +292,16 @@ impl Signals {
 
 // --- time and the system log -----------------------------------------------
 
-/// Local time of `unix` seconds since 1970. The time zone is read when first
-/// asked: ask once before chroot.
-pub(crate) fn local_time(unix: u64) -> LocalTime {
+/// Local time of `unix` seconds since 1970; the start of 1900 if the year does not
+/// fit. The time zone is read at the first call, which must come before chroot.
+pub(crate) fn local_time(unix: u64) -> DateTime {
     let time = TimeT::try_from(unix).unwrap_or(TimeT::MAX);
-    let mut tm = Tm::EPOCH;
+    let mut tm = Tm { numbers: [0; 9], gmtoff: 0, zone: std::ptr::null() };
     // SAFETY: both point to valid values; on failure (a year that does not
     // fit) `tm` is left as it is.
     unsafe { localtime_r(&time, &mut tm) };
-    LocalTime::from(&tm)
+    let [second, minute, hour, day, month, year, ..] = tm.numbers.map(i64::from);
+    DateTime { year: year + 1900, month: month + 1, day, hour, minute, second }
 }
 
 /// Connects to the system log under this name, facility daemon. Before chroot.
@@ -412,23 +398,9 @@ pub(crate) fn has_peer(socket: impl AsFd) -> bool {
     check(done).is_ok()
 }
 
-/// Takes the next datagram, without waiting for it.
+/// Takes the next datagram, without waiting for it; with the address that it came
+/// to, if the socket tells that ([`tell_destination`]).
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut name = RawAddr::unnamed();
-    name.len = name.bytes.len() as c_uint;
-    let fd = socket.as_fd().as_raw_fd();
-    let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
-    let from = name.bytes.as_mut_ptr().cast();
-    // SAFETY: both buffers live through the call, with their lengths.
-    let len =
-        again(|| check_size(unsafe { recvfrom(fd, to, room, MSG_DONTWAIT, from, &mut name.len) }))?;
-    let from = name.peer()?;
-    let to = None;
-    Ok(Received { len, from, to })
-}
-
-/// The same, with the address that the datagram came to.
-pub(crate) fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
     let mut part = IoVec { base: buffer.as_mut_ptr().cast(), len: buffer.len() };
@@ -447,48 +419,49 @@ pub(crate) fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<
     Ok(Received { len, from, to })
 }
 
-/// Sends to whom `socket` is connected: a datagram, or as much of a stream as fits.
+/// Sends to the peer of a connected socket: a datagram, or as much of a stream
+/// as fits.
 pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
-    let fd = socket.as_fd().as_raw_fd();
-    let (from, len) = (data.as_ptr().cast(), data.len());
-    // SAFETY: pointer and length describe `data`; there is no address.
-    again(|| check_size(unsafe { sendto(fd, from, len, 0, std::ptr::null(), 0) }))
+    send_message(socket, data, None, None, 0)
 }
 
-/// Sends one datagram to `to`; from the address `from`, if there are several.
+/// Sends one datagram to `to`, from the address `from` if this host has several.
 pub(crate) fn send_to(
     socket: impl AsFd,
     data: &[u8],
     to: &Peer,
     from: Option<Here>,
 ) -> io::Result<()> {
-    let mut name = to.raw()?;
-    // Whoever does not read from his Unix socket must not make us wait.
+    // A peer that does not read from its Unix socket must not make pen wait.
     let flags = match to {
         Peer::Unix(_) => MSG_DONTWAIT,
         Peer::Inet(_) => 0,
     };
-    let fd = socket.as_fd().as_raw_fd();
-    let done = if let Some(from) = from {
-        let mut control = Control::source(from);
-        let mut part = IoVec {
-            base: data.as_ptr().cast_mut().cast(), // only read by sendmsg
-            len: data.len(),
-        };
-        let mut header = MsgHdr::new(&mut part);
-        header.name = name.bytes.as_mut_ptr().cast();
-        header.namelen = name.len;
-        header.control = control.bytes.as_mut_ptr().cast();
+    send_message(socket, data, Some(&to.raw()?), from.map(Control::source), flags).map(drop)
+}
+
+fn send_message(
+    socket: impl AsFd,
+    data: &[u8],
+    to: Option<&RawAddr>,
+    control: Option<Control>,
+    flags: c_int,
+) -> io::Result<usize> {
+    // What these point to is only read by sendmsg.
+    let mut part = IoVec { base: data.as_ptr().cast_mut().cast(), len: data.len() };
+    let mut header = MsgHdr::new(&mut part);
+    if let Some(to) = to {
+        header.name = to.bytes.as_ptr().cast_mut().cast();
+        header.namelen = to.len;
+    }
+    if let Some(control) = &control {
+        header.control = control.bytes.as_ptr().cast_mut().cast();
         header.controllen = control.len as ControlLen;
-        // SAFETY: `header` points to buffers that live through the call, with
-        // their lengths; sendmsg only reads them.
-        again(|| check_size(unsafe { sendmsg(fd, &header, flags) }))
-    } else {
-        let (to, from) = (name.bytes.as_ptr().cast(), data.as_ptr().cast());
-        // SAFETY: both buffers live through the call, with their lengths.
-        again(|| check_size(unsafe { sendto(fd, from, data.len(), flags, to, name.len) }))
-    };
-    done.map(drop)
+    }
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `header` points to buffers that live through the call, with
+    // their lengths; sendmsg only reads them.
+    again(|| check_size(unsafe { sendmsg(fd, &header, flags) }))
 }
 
 /// One poll(2): whether any of the sockets is ready. Waits so many

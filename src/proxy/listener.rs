@@ -271,9 +271,7 @@ impl Listener {
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
         match &*self.socket {
             Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
-            Socket::Anywhere(socket) => {
-                Ok((sys::receive_there(socket, buffer)?, Arc::clone(socket)))
-            }
+            Socket::Anywhere(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
             Socket::Tcp(_) | Socket::Unix(_) => Err(ErrorKind::Unsupported.into()),
         }
     }

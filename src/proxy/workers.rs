@@ -290,7 +290,7 @@ impl Workers {
         }
         self.has_janitor.store(false, Relaxed);
         crate::lock(&self.idle).list.shrink_to_fit();
-        sys::trim();
+        sys::return_memory();
     }
 
     /// The next job; `None` when none came for a while and none can come.

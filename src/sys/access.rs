@@ -138,7 +138,7 @@ impl Secret {
     }
 }
 
-/// Without waiting for whoever could write to a pipe.
+/// Opens a file. If it is a pipe, a writer is not waited for.
 fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)
 }

@@ -24,8 +24,8 @@ pub(crate) use resolved::{is_fixed, know_root};
 /// How long the reader of a pipe may take for a whole report.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Reads a file of at most so many bytes. Does not wait for whoever writes to a
-/// pipe if it has to be `regular`.
+/// Reads a file of at most `most` bytes. If it has to be `regular`, a pipe is an
+/// error, and its writer is not waited for.
 pub(crate) fn read(path: &Path, regular: bool, most: u64) -> io::Result<Vec<u8>> {
     let flags = if regular { sys::O_NONBLOCK } else { 0 };
     let file = File::options().read(true).custom_flags(flags).open(path)?;

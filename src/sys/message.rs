@@ -128,7 +128,7 @@ pub(crate) fn say(text: impl fmt::Display) {
     at(Level::Notice, text);
 }
 
-/// The same with several lines, which stay together.
+/// Sends several lines to the operator, which stay together.
 pub(crate) fn say_lines(text: String) {
     queue::put(Message::new(Level::Notice, printable_lines(text)));
 }
@@ -163,7 +163,7 @@ pub fn printable(text: &str) -> String {
     escaped(text, is_harmful)
 }
 
-/// The same for a text of several lines.
+/// Replaces control characters except the ends of lines.
 pub(crate) fn printable_lines(text: String) -> String {
     let is_harmful = |c| c != '\n' && is_harmful(c);
     match text.contains(is_harmful) {

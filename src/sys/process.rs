@@ -8,7 +8,7 @@
 use crate::sys::files;
 use crate::sys::message::{self, Level};
 use crate::sys::users::User;
-use crate::sys::{self, Side};
+use crate::sys::{self, EMFILE, Side};
 use std::ffi::CStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -24,9 +24,6 @@ use std::time::{Duration, Instant};
 const ENDING: Duration = Duration::from_secs(3);
 /// The stack of the thread that ends.
 const STACK: usize = 128 * 1024;
-
-/// Open (2): too many open files in this process. The same everywhere.
-const EMFILE: i32 = 24;
 
 /// The end of `main`: what went wrong, on standard error, and the status. An
 /// empty text has been said before.

@@ -50,8 +50,7 @@ pub(crate) fn reset_on_close(socket: impl AsFd) {
     let _ = set_numbers(socket, SOL_SOCKET, SO_LINGER, [1, 0]);
 }
 
-/// The error that is waiting for whoever uses `socket` next, who will not get it
-/// any more (SO_ERROR).
+/// Takes the error that the next use of `socket` would have returned (SO_ERROR).
 pub(crate) fn take_error(socket: impl AsFd) -> Option<io::Error> {
     match get_number(socket, SOL_SOCKET, SO_ERROR) {
         Ok(0) => None,
@@ -90,14 +89,14 @@ pub(crate) fn reset_in_the_end(socket: impl AsFd) {
     }
 }
 
-/// SO_RCVBUF: room for so many bytes that were not read yet, as far as the
-/// system grants it.
+/// Asks for room for `bytes` bytes that were received and not read yet
+/// (SO_RCVBUF). The system may grant less.
 pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
     set_number(socket, SOL_SOCKET, SO_RCVBUF, bytes)
 }
 
-/// Makes [`super::receive_there`] tell which address a datagram came to.
+/// Makes [`super::receive`] tell which address a datagram came to.
 pub(crate) fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
     match destination_option(place) {
         Some((level, name)) => set_number(socket, level, name, 1),
@@ -159,7 +158,7 @@ pub(crate) fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Res
     Ok(socket)
 }
 
-/// Lets a bound stream socket accept. So many clients may wait for that.
+/// Lets a bound stream socket accept. At most `backlog` clients wait for that.
 pub(crate) fn accept_on(socket: impl AsFd, backlog: u32) -> io::Result<()> {
     let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
     check(listen(socket.as_fd().as_raw_fd(), backlog)).map(drop)

@@ -87,8 +87,9 @@ equal! {
     offset_of!(MsgHdr, controllen) => offset_of!(libc::msghdr, msg_controllen);
     offset_of!(MsgHdr, flags) => offset_of!(libc::msghdr, msg_flags);
     size_of::<Tm>() => size_of::<libc::tm>();
-    offset_of!(Tm, year) => offset_of!(libc::tm, tm_year);
-    offset_of!(Tm, isdst) => offset_of!(libc::tm, tm_isdst);
+    offset_of!(Tm, numbers) => offset_of!(libc::tm, tm_sec);
+    offset_of!(Tm, numbers) + 5 * size_of::<i32>() => offset_of!(libc::tm, tm_year);
+    offset_of!(Tm, gmtoff) => offset_of!(libc::tm, tm_gmtoff);
     size_of::<NfdsT>() => size_of::<libc::nfds_t>();
     size_of::<ModeT>() => size_of::<libc::mode_t>();
     8 => size_of::<libc::linger>();

@@ -92,6 +92,21 @@ pub(crate) fn trim() {
     malloc_trim(0);
 }
 
+/// Gives the memory of ended threads back to the system. glibc keeps up to
+/// 40 MiB of their stacks, and a piece of the heap for each, until there are
+/// more: one stack that is larger than all of them makes them go. Without it a
+/// debug build held 13 MiB instead of 5 MiB a minute after 1,000 connections.
+/// Takes a second, so that the stacks have gone on a busy machine, too.
+pub(crate) fn return_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // Where so much cannot be had, not even for nothing, they stay.
+        let _ = super::start_thread(48 << 20, || {});
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    trim();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
