@@ -12,53 +12,47 @@
 
 pub mod access;
 pub mod addr;
-pub mod cgroup;
-pub mod date;
-pub mod files;
+pub(crate) mod cgroup;
+pub(crate) mod date;
+pub(crate) mod files;
 pub mod message;
-pub mod process;
+pub(crate) mod process;
 pub mod users;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_long, c_uint, c_void};
-use std::fs::File;
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 mod datagram;
 mod layout;
 mod memory;
 mod number;
-mod own;
 mod place;
 mod socket;
+mod this_process;
 mod wait;
 use datagram::*;
 pub use datagram::{Here, Received};
+use date::DateTime;
 use layout::*;
-pub use layout::{Kind, LocalTime, Resource, Side, Signal};
-use memory::{Patient, patiently};
-pub use memory::{has_memory, start_thread_leaving};
+pub use layout::{Kind, Resource};
+pub(crate) use layout::{Side, Signal};
+pub(crate) use memory::{has_memory, start_thread_leaving};
 use number::*;
-pub use number::{
-    ENXIO, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_SEARCH_DIR, O_WRONLY,
-};
-pub use own::*;
+pub(crate) use number::{EMFILE, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 use place::RawAddr;
 pub use place::{Peer, Place};
-pub use socket::*;
-pub use wait::{has_hung_up, wait_either, wait_readable, wait_writable};
+pub use socket::receive_room;
+pub(crate) use socket::*;
+pub(crate) use this_process::*;
+pub use wait::wait_readable;
+pub(crate) use wait::{has_hung_up, wait_either, wait_writable};
 
 // `safe` are those that take no pointers: whatever numbers they are given, the
 // kernel checks them, and no memory of this program is touched.
 unsafe extern "C" {
     fn fork() -> c_int;
     safe fn setsid() -> c_int;
-    #[cfg_attr(all(target_os = "linux", target_env = "gnu"), link_name = "openat64")]
-    fn openat(dir: c_int, name: *const c_char, flags: c_int, ...) -> c_int;
-    fn renameat(dir: c_int, old: *const c_char, to: c_int, new: *const c_char) -> c_int;
-    fn unlinkat(dir: c_int, name: *const c_char, flags: c_int) -> c_int;
     fn dup2(from: c_int, to: c_int) -> c_int;
     safe fn sysconf(name: c_int) -> c_long;
     safe fn geteuid() -> c_uint;
@@ -102,22 +96,6 @@ unsafe extern "C" {
         len: *mut c_uint,
     ) -> c_int;
     fn getpeername(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
-    fn recvfrom(
-        fd: c_int,
-        data: *mut c_void,
-        room: usize,
-        flags: c_int,
-        from: *mut c_void,
-        len: *mut c_uint,
-    ) -> isize;
-    fn sendto(
-        fd: c_int,
-        data: *const c_void,
-        len: usize,
-        flags: c_int,
-        to: *const c_void,
-        to_len: c_uint,
-    ) -> isize;
     fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;
     fn sendmsg(fd: c_int, message: *const MsgHdr, flags: c_int) -> isize;
     fn poll(fds: *mut PollFd, n: NfdsT, timeout_ms: c_int) -> c_int;
@@ -146,7 +124,7 @@ fn check(result: c_int) -> io::Result<c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// The same for those that return a size.
+/// Checks the result of a function that returns a size.
 fn check_size(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
@@ -176,7 +154,7 @@ fn check_error(error: c_int) -> io::Result<()> {
 
 /// Forks. To be called before any thread exists: the child of a threaded
 /// process may hardly do anything (POSIX, `fork`).
-pub fn split() -> io::Result<Side> {
+pub(crate) fn fork_process() -> io::Result<Side> {
     // SAFETY: no arguments; the caller has one thread, so the child's copy of
     // every lock is free and the heap is whole.
     match check(unsafe { fork() })? {
@@ -186,7 +164,7 @@ pub fn split() -> io::Result<Side> {
 }
 
 /// Puts `file` in place of standard input, output and error.
-pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
+pub(crate) fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     for target in 0..=2 {
         // SAFETY: `file` is open for the call, and std treats 0 to 2 as always
         // open, which they still are.
@@ -196,7 +174,7 @@ pub fn replace_stdio(file: impl AsFd) -> io::Result<()> {
 }
 
 /// Becomes another user for good: groups first, while that is still allowed.
-pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and count describe `groups`, which is only read.
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
     check(setgid(gid))?;
@@ -224,7 +202,7 @@ pub fn raise_limit(resource: Resource) -> io::Result<u64> {
 /// SCHED_BATCH for this thread and those it starts: a thread that gets data
 /// no longer pushes the running one off its processor. Twice the requests at
 /// half the processor time under load. Linux only; elsewhere nothing happens.
-pub fn batch_scheduling() -> io::Result<()> {
+pub(crate) fn batch_scheduling() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         let param = SchedParam([0; 12]); // priority 0, all that BATCH allows
@@ -235,42 +213,13 @@ pub fn batch_scheduling() -> io::Result<()> {
     Ok(())
 }
 
-// --- files -----------------------------------------------------------------
-
-/// Opens `name` in an open directory. A file that is made gets this mode, as
-/// far as the umask lets it.
-pub fn open_at(dir: impl AsFd, name: &OsStr, flags: c_int, mode: c_uint) -> io::Result<File> {
-    let name = CString::new(name.as_bytes())?;
-    // SAFETY: the name ends with a 0 and is only read; the mode is an int, as
-    // variadic functions take it.
-    let open = || check(unsafe { openat(dir.as_fd().as_raw_fd(), name.as_ptr(), flags, mode) });
-    let fd = again(open)?;
-    // SAFETY: a descriptor just made, that nobody else owns.
-    Ok(unsafe { File::from_raw_fd(fd) })
-}
-
-/// Gives a file in an open directory the name of another one there.
-pub fn rename_in(dir: impl AsFd, old: &OsStr, new: &OsStr) -> io::Result<()> {
-    let (old, new) = (CString::new(old.as_bytes())?, CString::new(new.as_bytes())?);
-    let dir = dir.as_fd().as_raw_fd();
-    // SAFETY: both names end with a 0 and are only read.
-    check(unsafe { renameat(dir, old.as_ptr(), dir, new.as_ptr()) }).map(drop)
-}
-
-/// Removes a name from an open directory, unless it is a directory's.
-pub fn remove_in(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
-    let name = CString::new(name.as_bytes())?;
-    // SAFETY: the name ends with a 0 and is only read.
-    check(unsafe { unlinkat(dir.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
-}
-
 // --- threads ---------------------------------------------------------------
 
-/// Starts a thread that nobody waits for, with a stack of so many bytes, or more
+/// Starts a thread that nobody waits for. Its stack has `stack` bytes, or more
 /// where the system wants that. Leaner than std's: that gives each
 /// thread a signal stack, two memory maps more of the 65,530 that Linux allows
 /// a process, and ends the process when they cannot be had.
-pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     type Work = Box<dyn FnOnce() + Send>;
     extern "C" fn run(arg: *mut c_void) -> *mut c_void {
         // SAFETY: `arg` is the box that was made into a pointer below, and
@@ -307,44 +256,15 @@ pub fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -> io::R
     result
 }
 
-// --- memory ----------------------------------------------------------------
-
-/// All memory comes through here.
-#[global_allocator]
-static PATIENT: Patient = Patient;
-
-// SAFETY: everything is System's doing; asking it again is no other question.
-unsafe impl GlobalAlloc for Patient {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are System's.
-        patiently(|| unsafe { System.alloc(layout) })
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as above.
-        patiently(|| unsafe { System.alloc_zeroed(layout) })
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as above; `old` is as it was when there is no new one.
-        patiently(|| unsafe { System.realloc(old, layout, size) })
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
 // --- signals ---------------------------------------------------------------
 
 /// The signals that pen waits for, blocked in every thread started later.
-pub struct Signals(SigSet);
+pub(crate) struct Signals(SigSet);
 
 impl Signals {
     /// Blocks them for this thread and all that it starts, so that they stay
     /// pending until [`Signals::wait`]. SIGPIPE is ignored by std already.
-    pub fn block() -> io::Result<Signals> {
+    pub(crate) fn block() -> io::Result<Signals> {
         let mut set = SigSet([0; 128]);
         // SAFETY: `set` is at least as large and aligned as sigset_t.
         check(unsafe { sigemptyset(&mut set) })?;
@@ -358,7 +278,7 @@ impl Signals {
     }
 
     /// Waits for the next of them.
-    pub fn wait(&self) -> io::Result<Signal> {
+    pub(crate) fn wait(&self) -> io::Result<Signal> {
         let mut signal: c_int = 0;
         // SAFETY: a valid set and a place for the number.
         again(|| check_error(unsafe { sigwait(&self.0, &mut signal) }))?;
@@ -372,19 +292,20 @@ impl Signals {
 
 // --- time and the system log -----------------------------------------------
 
-/// Local time of `unix` seconds since 1970. The time zone is read when first
-/// asked: ask once before chroot.
-pub fn local_time(unix: u64) -> LocalTime {
+/// Local time of `unix` seconds since 1970; the start of 1900 if the year does not
+/// fit. The time zone is read at the first call, which must come before chroot.
+pub(crate) fn local_time(unix: u64) -> DateTime {
     let time = TimeT::try_from(unix).unwrap_or(TimeT::MAX);
-    let mut tm = Tm::EPOCH;
+    let mut tm = Tm { numbers: [0; 9], gmtoff: 0, zone: std::ptr::null() };
     // SAFETY: both point to valid values; on failure (a year that does not
     // fit) `tm` is left as it is.
     unsafe { localtime_r(&time, &mut tm) };
-    LocalTime::from(&tm)
+    let [second, minute, hour, day, month, year, ..] = tm.numbers.map(i64::from);
+    DateTime { year: year + 1900, month: month + 1, day, hour, minute, second }
 }
 
 /// Connects to the system log under this name, facility daemon. Before chroot.
-pub fn open_syslog(name: &'static CStr) {
+pub(crate) fn open_syslog(name: &'static CStr) {
     // SAFETY: the name is static, as openlog keeps the pointer.
     unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_DAEMON) }
 }
@@ -392,7 +313,7 @@ pub fn open_syslog(name: &'static CStr) {
 /// Writes one line to the system log at a level from 0 (emergency) to 7
 /// (debug). Waits as long as the log's socket is full; connects again to a log
 /// that was restarted.
-pub fn write_syslog(level: u8, text: &str) {
+pub(crate) fn write_syslog(level: u8, text: &str) {
     let format: &CStr = c"%s";
     let text = CString::new(text.replace('\0', ".")).unwrap_or_default();
     // SAFETY: the format takes exactly the one string that is given.
@@ -468,7 +389,7 @@ fn get_number(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<c_int>
 
 /// Whether `socket` still has a peer. A TCP connection that was reset, or that
 /// has ended both ways, has none; one whose peer sends no more has.
-pub fn has_peer(socket: impl AsFd) -> bool {
+pub(crate) fn has_peer(socket: impl AsFd) -> bool {
     let mut name = RawAddr::unnamed();
     name.len = name.bytes.len() as c_uint;
     let fd = socket.as_fd().as_raw_fd();
@@ -477,23 +398,9 @@ pub fn has_peer(socket: impl AsFd) -> bool {
     check(done).is_ok()
 }
 
-/// Takes the next datagram, without waiting for it.
-pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut name = RawAddr::unnamed();
-    name.len = name.bytes.len() as c_uint;
-    let fd = socket.as_fd().as_raw_fd();
-    let (to, room) = (buffer.as_mut_ptr().cast(), buffer.len());
-    let from = name.bytes.as_mut_ptr().cast();
-    // SAFETY: both buffers live through the call, with their lengths.
-    let len =
-        again(|| check_size(unsafe { recvfrom(fd, to, room, MSG_DONTWAIT, from, &mut name.len) }))?;
-    let from = name.peer()?;
-    let to = None;
-    Ok(Received { len, from, to })
-}
-
-/// The same, with the address that the datagram came to.
-pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+/// Takes the next datagram, without waiting for it; with the address that it came
+/// to, if the socket tells that ([`tell_destination`]).
+pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
     let mut part = IoVec { base: buffer.as_mut_ptr().cast(), len: buffer.len() };
@@ -512,43 +419,49 @@ pub fn receive_there(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receive
     Ok(Received { len, from, to })
 }
 
-/// Sends to whom `socket` is connected: a datagram, or as much of a stream as fits.
-pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
-    let fd = socket.as_fd().as_raw_fd();
-    let (from, len) = (data.as_ptr().cast(), data.len());
-    // SAFETY: pointer and length describe `data`; there is no address.
-    again(|| check_size(unsafe { sendto(fd, from, len, 0, std::ptr::null(), 0) }))
+/// Sends to the peer of a connected socket: a datagram, or as much of a stream
+/// as fits.
+pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
+    send_message(socket, data, None, None, 0)
 }
 
-/// Sends one datagram to `to`; from the address `from`, if there are several.
-pub fn send_to(socket: impl AsFd, data: &[u8], to: &Peer, from: Option<Here>) -> io::Result<()> {
-    let mut name = to.raw()?;
-    // Whoever does not read from his Unix socket must not make us wait.
+/// Sends one datagram to `to`, from the address `from` if this host has several.
+pub(crate) fn send_to(
+    socket: impl AsFd,
+    data: &[u8],
+    to: &Peer,
+    from: Option<Here>,
+) -> io::Result<()> {
+    // A peer that does not read from its Unix socket must not make pen wait.
     let flags = match to {
         Peer::Unix(_) => MSG_DONTWAIT,
         Peer::Inet(_) => 0,
     };
-    let fd = socket.as_fd().as_raw_fd();
-    let done = if let Some(from) = from {
-        let mut control = Control::source(from);
-        let mut part = IoVec {
-            base: data.as_ptr().cast_mut().cast(), // only read by sendmsg
-            len: data.len(),
-        };
-        let mut header = MsgHdr::new(&mut part);
-        header.name = name.bytes.as_mut_ptr().cast();
-        header.namelen = name.len;
-        header.control = control.bytes.as_mut_ptr().cast();
+    send_message(socket, data, Some(&to.raw()?), from.map(Control::source), flags).map(drop)
+}
+
+fn send_message(
+    socket: impl AsFd,
+    data: &[u8],
+    to: Option<&RawAddr>,
+    control: Option<Control>,
+    flags: c_int,
+) -> io::Result<usize> {
+    // What these point to is only read by sendmsg.
+    let mut part = IoVec { base: data.as_ptr().cast_mut().cast(), len: data.len() };
+    let mut header = MsgHdr::new(&mut part);
+    if let Some(to) = to {
+        header.name = to.bytes.as_ptr().cast_mut().cast();
+        header.namelen = to.len;
+    }
+    if let Some(control) = &control {
+        header.control = control.bytes.as_ptr().cast_mut().cast();
         header.controllen = control.len as ControlLen;
-        // SAFETY: `header` points to buffers that live through the call, with
-        // their lengths; sendmsg only reads them.
-        again(|| check_size(unsafe { sendmsg(fd, &header, flags) }))
-    } else {
-        let (to, from) = (name.bytes.as_ptr().cast(), data.as_ptr().cast());
-        // SAFETY: both buffers live through the call, with their lengths.
-        again(|| check_size(unsafe { sendto(fd, from, data.len(), flags, to, name.len) }))
-    };
-    done.map(drop)
+    }
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `header` points to buffers that live through the call, with
+    // their lengths; sendmsg only reads them.
+    again(|| check_size(unsafe { sendmsg(fd, &header, flags) }))
 }
 
 /// One poll(2): whether any of the sockets is ready. Waits so many

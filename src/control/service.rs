@@ -15,7 +15,7 @@ use crate::proxy::workers;
 use crate::settings::Settings;
 use crate::sys;
 use crate::sys::addr;
-use crate::sys::files::Spot;
+use crate::sys::files;
 use crate::sys::message;
 use crate::sys::users::User;
 use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
@@ -87,10 +87,9 @@ pub(crate) fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Lis
     let listen = || Listener::open_alone(word, BACKLOG).map_err(|why| format!("{what} {why}"));
     let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
     let owner = owner.filter(|_| addr::is_path(word));
-    let is_fixed = || Spot::find(word.as_ref()).is_ok_and(|spot| spot.is_fixed());
     let listener = match owner {
         None => listen()?,
-        Some(user) if is_fixed() => {
+        Some(user) if files::is_fixed(word.as_ref()) => {
             let listener = listen()?;
             lchown(word, Some(user.uid), Some(user.gid)).map_err(cannot)?;
             listener

@@ -12,7 +12,7 @@ use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
-use crate::sys::files::Spot;
+use crate::sys::files;
 use crate::sys::message::{self, Trouble};
 use crate::sys::{self, Kind, Place, Received};
 use std::fs;
@@ -94,7 +94,7 @@ impl Drop for SocketPath {
             .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity);
         if same {
             // Not permitted after changing user: then it stays.
-            let _ = Spot::find(&self.path).and_then(|spot| spot.remove());
+            let _ = files::remove(&self.path);
         }
     }
 }
@@ -190,7 +190,7 @@ impl Listener {
                 if !how.is_shared && is_in_use(path) {
                     return Err(ErrorKind::AddrInUse.into());
                 }
-                Spot::find(path)?.remove()?;
+                files::remove(path)?;
             }
             Ok(_) => {
                 let why = "there is a file that is not a socket";
@@ -271,9 +271,7 @@ impl Listener {
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
         match &*self.socket {
             Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
-            Socket::Anywhere(socket) => {
-                Ok((sys::receive_there(socket, buffer)?, Arc::clone(socket)))
-            }
+            Socket::Anywhere(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
             Socket::Tcp(_) | Socket::Unix(_) => Err(ErrorKind::Unsupported.into()),
         }
     }

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a wrong password takes, of whomever.
-pub const PENALTY: Duration = Duration::from_secs(1);
+pub(crate) const PENALTY: Duration = Duration::from_secs(1);
 
 /// Who may control pen from the web interface.
 pub struct Access {
     /// What pen's own page shows with an action. Read when pen is made, as the
     /// random numbers may be out of sight after chroot.
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
     secret: Mutex<Option<Arc<Secret>>>,
     /// When the next password is looked at.
     next_guess: Mutex<Instant>,
@@ -34,7 +34,7 @@ impl Default for Access {
 
 impl Access {
     /// The password in a file, which is to be [`Access::protect`]ed with.
-    pub fn secret_in(&self, file: &Path) -> Result<Arc<Secret>, String> {
+    pub(crate) fn secret_in(&self, file: &Path) -> Result<Arc<Secret>, String> {
         if let Some(secret) = self.secret().filter(|secret| secret.is_still_in(file)) {
             return Ok(secret);
         }
@@ -45,19 +45,19 @@ impl Access {
     }
 
     /// Allows control to who has this password, or to nobody.
-    pub fn protect(&self, secret: Option<Arc<Secret>>) {
+    pub(crate) fn protect(&self, secret: Option<Arc<Secret>>) {
         *crate::lock(&self.secret) = secret;
     }
 
     /// The password in force.
-    pub fn secret(&self) -> Option<Arc<Secret>> {
+    pub(crate) fn secret(&self) -> Option<Arc<Secret>> {
         crate::lock(&self.secret).clone()
     }
 
     /// Whether a password is right, or when it can be looked at: a wrong one is
     /// the only one for a second, whoever they come from, so that many at once
     /// find it no sooner.
-    pub fn judge(&self, is_right: impl FnOnce() -> bool) -> Result<bool, Instant> {
+    pub(crate) fn judge(&self, is_right: impl FnOnce() -> bool) -> Result<bool, Instant> {
         let now = Instant::now();
         let mut next = crate::lock(&self.next_guess);
         if *next > now {
@@ -76,9 +76,9 @@ const FILE: usize = 1024;
 
 /// A user and the password.
 #[derive(Debug)]
-pub struct Secret {
+pub(crate) struct Secret {
     /// Who that is.
-    pub user: String,
+    pub(crate) user: String,
     /// `user:password` in base64, as browsers send it (RFC 7617).
     encoded: String,
     /// The file it is from, and when that was changed: seconds, nanoseconds.
@@ -89,7 +89,7 @@ pub struct Secret {
 impl Secret {
     /// Reads a file with one line, `user:password`, that its owner alone may
     /// read.
-    pub fn read(path: &Path) -> Result<Secret, String> {
+    pub(crate) fn read(path: &Path) -> Result<Secret, String> {
         let cannot = |e: io::Error| format!("{}: cannot read the password: {e}", path.display());
         let mut file = open(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
@@ -123,7 +123,7 @@ impl Secret {
 
     /// Whether it is what is in this file, as far as can be seen without the
     /// right to read it, which pen may have had at its start alone.
-    pub fn is_still_in(&self, path: &Path) -> bool {
+    pub(crate) fn is_still_in(&self, path: &Path) -> bool {
         let is_denied = |e: io::Error| e.kind() == io::ErrorKind::PermissionDenied;
         let changed = |meta: Metadata| (meta.ctime(), meta.ctime_nsec()) != self.changed;
         self.file == path
@@ -132,20 +132,20 @@ impl Secret {
     }
 
     /// Whether a header field Authorization has it.
-    pub fn is_in(&self, field: &str) -> bool {
+    pub(crate) fn is_in(&self, field: &str) -> bool {
         let (scheme, given) = field.split_once(' ').unwrap_or_default();
         scheme.eq_ignore_ascii_case("basic") && same(given.trim_ascii(), &self.encoded)
     }
 }
 
-/// Without waiting for whoever could write to a pipe.
+/// Opens a file. If it is a pipe, a writer is not waited for.
 fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)
 }
 
 /// Whether two texts are the same. The time it takes says nothing about
 /// `secret`: it depends on the length of `given` alone.
-pub fn same(given: &str, secret: &str) -> bool {
+pub(crate) fn same(given: &str, secret: &str) -> bool {
     let mut differ = given.len() ^ secret.len();
     let secret = secret.bytes().cycle();
     for (a, b) in given.bytes().zip(secret) {
@@ -155,7 +155,7 @@ pub fn same(given: &str, secret: &str) -> bool {
 }
 
 /// RFC 4648, 4.
-pub fn base64(data: &[u8]) -> String {
+pub(crate) fn base64(data: &[u8]) -> String {
     let digit = |group: u32, index: u32| {
         let value = (group >> (18 - 6 * index) & 63) as u8;
         char::from(match value {
@@ -178,7 +178,7 @@ pub fn base64(data: &[u8]) -> String {
 }
 
 /// 128 random bits in hexadecimal.
-pub fn token() -> io::Result<String> {
+pub(crate) fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let mut token = String::new();
@@ -189,7 +189,7 @@ pub fn token() -> io::Result<String> {
 }
 
 /// A text that is one line, without its end.
-pub fn one_line(text: &str) -> Option<&str> {
+pub(crate) fn one_line(text: &str) -> Option<&str> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     line.bytes().all(|byte| byte >= b' ' || byte == b'\t').then_some(line)

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Bytes; nothing if there is no limit, or nothing that says so.
-pub fn memory_limit() -> Option<u64> {
+pub(crate) fn memory_limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     least(Path::new("/sys/fs/cgroup"), &groups)
 }

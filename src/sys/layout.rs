@@ -80,9 +80,9 @@ pub enum Kind {
     Datagram,
 }
 
-/// Which of the two processes a [`super::split`] returned in.
+/// Which of the two processes a [`super::fork_process`] returned in.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     /// The process that called.
     Parent,
     /// The new one.
@@ -100,7 +100,7 @@ pub enum Resource {
 
 /// What a signal asks of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// HUP: reopen the log, read the configuration again.
     Reload,
     /// USR1: report.
@@ -111,47 +111,10 @@ pub enum Signal {
 
 #[repr(C)]
 pub(super) struct Tm {
-    pub(super) sec: c_int,
-    pub(super) min: c_int,
-    pub(super) hour: c_int,
-    pub(super) mday: c_int,
-    pub(super) mon: c_int,
-    pub(super) year: c_int,
-    pub(super) wday: c_int,
-    pub(super) yday: c_int,
-    pub(super) isdst: c_int,
+    /// Second, minute, hour, day, month from 0, years since 1900, and three more.
+    pub(super) numbers: [c_int; 9],
     pub(super) gmtoff: c_long,
     pub(super) zone: *const c_char,
-}
-
-impl Tm {
-    /// The start of 1970.
-    pub(super) const EPOCH: Tm = Tm {
-        sec: 0,
-        min: 0,
-        hour: 0,
-        mday: 1,
-        mon: 0,
-        year: 70,
-        wday: 0,
-        yday: 0,
-        isdst: 0,
-        gmtoff: 0,
-        zone: std::ptr::null(),
-    };
-}
-
-impl From<&Tm> for LocalTime {
-    fn from(tm: &Tm) -> LocalTime {
-        LocalTime {
-            year: tm.year.saturating_add(1900),
-            month: tm.mon.saturating_add(1),
-            day: tm.mday,
-            hour: tm.hour,
-            minute: tm.min,
-            second: tm.sec,
-        }
-    }
 }
 
 /// Large enough for every system's `pthread_attr_t` (Linux has the largest,
@@ -162,20 +125,3 @@ pub(super) struct ThreadAttr(pub(super) [u8; 128]);
 #[cfg(target_os = "linux")]
 #[repr(C)]
 pub(super) struct SchedParam(pub(super) [c_int; 12]); // musl's is 48 bytes on 64-bit, glibc's 4
-
-/// A moment on the wall clock of this host's time zone.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalTime {
-    /// Year, as written.
-    pub year: i32,
-    /// Month, 1 to 12.
-    pub month: i32,
-    /// Day of the month, from 1.
-    pub day: i32,
-    /// Hour, 0 to 23.
-    pub hour: i32,
-    /// Minute.
-    pub minute: i32,
-    /// Second.
-    pub second: i32,
-}

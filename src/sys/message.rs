@@ -17,13 +17,13 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 mod queue;
-pub use queue::{flush, start_writer};
+pub(crate) use queue::{flush, start_writer};
 
 static TO_SYSLOG: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicU32 = AtomicU32::new(0);
 
 /// From now on messages go to the system log.
-pub fn use_syslog() {
+pub(crate) fn use_syslog() {
     TO_SYSLOG.store(true, Relaxed);
 }
 
@@ -33,17 +33,17 @@ pub fn set_debug(level: u32) {
 }
 
 /// Whether messages of this level are wanted.
-pub fn debugging(level: u32) -> bool {
+pub(crate) fn debugging(level: u32) -> bool {
     DEBUG.load(Relaxed) >= level
 }
 
 /// Seconds since 1970.
-pub fn unix_time() -> u64 {
+pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// `2026-11-22 22:02:11`, local time.
-pub fn timestamp(unix: u64) -> String {
+pub(crate) fn timestamp(unix: u64) -> String {
     let t = sys::local_time(unix);
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
@@ -53,7 +53,7 @@ pub fn timestamp(unix: u64) -> String {
 
 /// How much a message matters. The numbers are syslog's (RFC 5424, 6.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// pen itself cannot do something.
     Error = 3,
     /// A server or a connection has failed.
@@ -106,7 +106,7 @@ impl Message {
 
 /// `<3>` and the like, if standard error is the journal's, which has the time
 /// itself (systemd.exec(5): `JOURNAL_STREAM`; sd-daemon(3): the prefixes).
-pub fn journal_prefix(level: Level) -> Option<String> {
+pub(crate) fn journal_prefix(level: Level) -> Option<String> {
     static IS_JOURNAL: OnceLock<bool> = OnceLock::new();
     let is_journal = IS_JOURNAL.get_or_init(|| {
         let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
@@ -119,32 +119,32 @@ pub fn journal_prefix(level: Level) -> Option<String> {
 
 /// One line to the operator, at this level. Control characters come out
 /// escaped.
-pub fn at(level: Level, text: impl fmt::Display) {
+pub(crate) fn at(level: Level, text: impl fmt::Display) {
     queue::put(Message::new(level, printable(&text.to_string())));
 }
 
 /// One line that says that all is well, or what was asked.
-pub fn say(text: impl fmt::Display) {
+pub(crate) fn say(text: impl fmt::Display) {
     at(Level::Notice, text);
 }
 
-/// The same with several lines, which stay together.
-pub fn say_lines(text: String) {
+/// Sends several lines to the operator, which stay together.
+pub(crate) fn say_lines(text: String) {
     queue::put(Message::new(Level::Notice, printable_lines(text)));
 }
 
 /// One line about a server or a connection that has failed.
-pub fn warn(text: impl fmt::Display) {
+pub(crate) fn warn(text: impl fmt::Display) {
     at(Level::Warning, text);
 }
 
 /// One line about what pen itself cannot do.
-pub fn error(text: impl fmt::Display) {
+pub(crate) fn error(text: impl fmt::Display) {
     at(Level::Error, text);
 }
 
 /// A line for those who asked for it with `-d`; made only if wanted.
-pub fn debug(level: u32, text: impl FnOnce() -> String) {
+pub(crate) fn debug(level: u32, text: impl FnOnce() -> String) {
     if debugging(level) {
         at(if level > 1 { Level::Debug } else { Level::Info }, text());
     }
@@ -163,8 +163,8 @@ pub fn printable(text: &str) -> String {
     escaped(text, is_harmful)
 }
 
-/// The same for a text of several lines.
-pub fn printable_lines(text: String) -> String {
+/// Replaces control characters except the ends of lines.
+pub(crate) fn printable_lines(text: String) -> String {
     let is_harmful = |c| c != '\n' && is_harmful(c);
     match text.contains(is_harmful) {
         true => escaped(&text, is_harmful),
@@ -224,7 +224,7 @@ static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom { second: None, said: 0, u
 
 /// A line that a flood of connections could repeat without end: only some a
 /// second are said, and then how many were not.
-pub fn say_seldom(text: impl fmt::Display) {
+pub(crate) fn say_seldom(text: impl fmt::Display) {
     let unsaid = {
         let mut seldom = crate::lock(&SELDOM_SAID);
         let now = Instant::now();
@@ -249,20 +249,20 @@ pub fn say_seldom(text: impl fmt::Display) {
 }
 
 /// How often something that goes on is said.
-pub const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Something that goes on: it is said when it begins, and then once a minute.
 #[derive(Debug, Default)]
-pub struct Trouble(Option<Instant>);
+pub(crate) struct Trouble(Option<Instant>);
 
 impl Trouble {
     /// Whether it would be said now.
-    pub fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.0.is_none_or(|said| said.elapsed() >= MINUTE)
     }
 
     /// It goes on.
-    pub fn say(&mut self, text: impl fmt::Display) {
+    pub(crate) fn say(&mut self, text: impl fmt::Display) {
         if self.is_due() {
             self.0 = Some(Instant::now());
             warn(text);
@@ -271,7 +271,7 @@ impl Trouble {
 }
 
 /// One connection is lost, and why.
-pub fn drop_line(text: impl fmt::Display) {
+pub(crate) fn drop_line(text: impl fmt::Display) {
     say_seldom(format_args!("drop: {text}"));
 }
 

@@ -5,12 +5,12 @@
 //! with a `fatal:` line on standard error and status 1. What a daemon opens,
 //! and when, is its own.
 
-use crate::sys::files::{self, Spot};
+use crate::sys::files;
 use crate::sys::message::{self, Level};
 use crate::sys::users::User;
-use crate::sys::{self, Side};
+use crate::sys::{self, EMFILE, Side};
 use std::ffi::CStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -25,12 +25,9 @@ const ENDING: Duration = Duration::from_secs(3);
 /// The stack of the thread that ends.
 const STACK: usize = 128 * 1024;
 
-/// Open (2): too many open files in this process. The same everywhere.
-const EMFILE: i32 = 24;
-
 /// The end of `main`: what went wrong, on standard error, and the status. An
 /// empty text has been said before.
-pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
+pub(crate) fn finish(program: &str, result: Result<(), String>) -> ExitCode {
     let Err(why) = result else {
         return ExitCode::SUCCESS;
     };
@@ -48,7 +45,7 @@ pub fn finish(program: &str, result: Result<(), String>) -> ExitCode {
 /// messages are written, 3 seconds at most: a disk, a terminal or a system log
 /// may hang, so this is done by a thread of its own. `None` if the work is not
 /// done by then.
-pub fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let limit = Instant::now() + ENDING;
     let (done, result) = mpsc::sync_channel(1);
     let work = move || {
@@ -65,13 +62,13 @@ pub fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Opti
 }
 
 /// To standard output. A reader that left early is no error.
-pub fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// The process that started this one and waits to hear how the start went, if
 /// this one is to be in the background.
-pub struct Parent(Option<Waiting>);
+pub(crate) struct Parent(Option<Waiting>);
 
 struct Waiting {
     line: UnixStream,
@@ -80,7 +77,7 @@ struct Waiting {
 
 /// Goes into the background, unless it is to stay in the foreground, and runs.
 /// The working directory stays, so that relative paths keep their meaning.
-pub fn start(
+pub(crate) fn start(
     foreground: bool,
     run: impl FnOnce(Parent) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -98,7 +95,7 @@ pub fn start(
         result => result.map_err(|e| format!("/dev/null: {e}")),
     }?;
     let (mut parent, line) = UnixStream::pair().map_err(cannot)?;
-    match sys::split().map_err(cannot)? {
+    match sys::fork_process().map_err(cannot)? {
         Side::Child => {
             drop(parent);
             sys::new_session().map_err(cannot)?;
@@ -123,7 +120,7 @@ pub fn start(
 impl Parent {
     /// Connects to the system log if that is where messages will go. Before
     /// chroot.
-    pub fn open_syslog(&self, program: &'static CStr) {
+    pub(crate) fn open_syslog(&self, program: &'static CStr) {
         if self.0.is_some() {
             sys::open_syslog(program);
         }
@@ -131,7 +128,7 @@ impl Parent {
 
     /// Lets the parent leave. From now on messages go to the system log, and
     /// standard input, output and error are /dev/null.
-    pub fn release(self) -> Result<(), String> {
+    pub(crate) fn release(self) -> Result<(), String> {
         let Some(Waiting { mut line, null }) = self.0 else {
             return Ok(());
         };
@@ -143,7 +140,7 @@ impl Parent {
 }
 
 /// The root is changed while that is still allowed.
-pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
+pub(crate) fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
     files::know_root();
     if let Some(jail) = jail {
         std::os::unix::fs::chroot(jail)
@@ -158,36 +155,45 @@ pub fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), St
     Ok(())
 }
 
-/// The file with the process number; dropping it removes the file, unless
+/// The file with the process number. Dropping it removes the file, unless
 /// another process has written its own number there.
-pub struct PidFile {
+pub(crate) struct PidFile {
     path: PathBuf,
-    /// Where it is, whatever has become of the path. Nothing if it is none that
-    /// should go: a device, a pipe.
-    spot: Option<Spot>,
+    /// Nothing if it is none to remove: a device, a pipe.
+    identity: Option<(u64, u64)>,
 }
 
 impl PidFile {
     /// Writes the pid as digits, without a newline.
-    pub fn write(path: &Path) -> Result<PidFile, String> {
+    pub(crate) fn write(path: &Path) -> Result<PidFile, String> {
         let cannot = |e| format!("-p {}: cannot write the pid: {e}", path.display());
-        let (spot, mut file) = files::in_place(path).map_err(cannot)?;
-        let is_file = file.metadata().is_ok_and(|meta| meta.is_file());
-        // Gone again if this goes wrong:
-        let this = PidFile { path: path.to_owned(), spot: Some(spot).filter(|_| is_file) };
-        let pid = std::process::id().to_string();
-        file.write_all(pid.as_bytes()).map_err(cannot)?;
-        Ok(this)
+        let (path, mut file) = files::in_place(path).map_err(cannot)?;
+        file.write_all(pid().as_bytes()).map_err(cannot)?;
+        let meta = file.metadata().ok().filter(Metadata::is_file);
+        Ok(PidFile { path, identity: meta.as_ref().map(files::identity) })
+    }
+
+    /// Whether the file is still there with this process's number.
+    fn is_ours(&self) -> bool {
+        self.identity.is_some_and(|identity| {
+            fs::symlink_metadata(&self.path).is_ok_and(|meta| files::identity(&meta) == identity)
+                && fs::read(&self.path).is_ok_and(|text| text == pid().as_bytes())
+        })
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let ours = std::process::id().to_string();
-        let spot = self.spot.take().filter(|spot| spot.has(ours.as_bytes()));
-        if let Some(Err(e)) = spot.as_ref().map(Spot::remove) {
+        if !self.is_ours() {
+            return;
+        }
+        if let Err(e) = files::remove(&self.path) {
             let path = self.path.display();
             message::error(format_args!("{path}: cannot remove the pid file: {e}"));
         }
     }
+}
+
+fn pid() -> String {
+    std::process::id().to_string()
 }

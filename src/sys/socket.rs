@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// Most seconds that [`keep_alive`] takes (Linux: MAX_TCP_KEEPIDLE).
-pub const LONGEST_KEEP_ALIVE: u64 = 32767;
+pub(crate) const LONGEST_KEEP_ALIVE: u64 = 32767;
 
 /// SO_KEEPALIVE: the system asks a TCP peer that has been silent for `idle`
 /// whether it is there, and ends the connection with an error if four questions,
@@ -25,7 +25,7 @@ pub const LONGEST_KEEP_ALIVE: u64 = 32767;
 /// the times cannot be set (OpenBSD), they are the system's. Connections have
 /// what their listener has (seen on Linux; FreeBSD's and NetBSD's do the same by
 /// their sources).
-pub fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
+pub(crate) fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
     set_number(&socket, SOL_SOCKET, SO_KEEPALIVE, 1)?;
     let Some(names) = KEEP_ALIVE else {
         return Ok(());
@@ -46,13 +46,12 @@ pub fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
 
 /// Makes the close of a TCP socket a reset, which throws away what was not sent
 /// yet (SO_LINGER on, 0 seconds). Unix sockets have no such thing.
-pub fn reset_on_close(socket: impl AsFd) {
+pub(crate) fn reset_on_close(socket: impl AsFd) {
     let _ = set_numbers(socket, SOL_SOCKET, SO_LINGER, [1, 0]);
 }
 
-/// The error that is waiting for whoever uses `socket` next, who will not get it
-/// any more (SO_ERROR).
-pub fn take_error(socket: impl AsFd) -> Option<io::Error> {
+/// Takes the error that the next use of `socket` would have returned (SO_ERROR).
+pub(crate) fn take_error(socket: impl AsFd) -> Option<io::Error> {
     match get_number(socket, SOL_SOCKET, SO_ERROR) {
         Ok(0) => None,
         Ok(code) => Some(io::Error::from_raw_os_error(code)),
@@ -62,7 +61,7 @@ pub fn take_error(socket: impl AsFd) -> Option<io::Error> {
 
 /// Lets `socket`, which suits `place`, be bound to an address that is not this
 /// host's. Needs root, or CAP_NET_ADMIN on Linux.
-pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
+pub(crate) fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
     match any_source_option(place) {
         Some((level, name)) => set_number(socket, level, name, 1),
         None => Err(io::ErrorKind::Unsupported.into()),
@@ -73,7 +72,7 @@ pub fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
 /// chosen by the connect, which can share it among all the peers there are. Else
 /// each port is good for one connection, to whomever. Linux only (since 4.2);
 /// without it there are fewer ports.
-pub fn share_ports(socket: impl AsFd) {
+pub(crate) fn share_ports(socket: impl AsFd) {
     if let Some((level, name)) = BIND_WITHOUT_PORT {
         let _ = set_number(socket, level, name, 1);
     }
@@ -84,21 +83,21 @@ pub fn share_ports(socket: impl AsFd) {
 /// there only: a socket that has no room left and is closed when it was read to
 /// its end keeps saying so for a minute. A socket that refuses this (Unix) has
 /// no such trouble.
-pub fn reset_in_the_end(socket: impl AsFd) {
+pub(crate) fn reset_in_the_end(socket: impl AsFd) {
     if let Some((level, name)) = LINGER2 {
         let _ = set_number(socket, level, name, -1);
     }
 }
 
-/// SO_RCVBUF: room for so many bytes that were not read yet, as far as the
-/// system grants it.
+/// Asks for room for `bytes` bytes that were received and not read yet
+/// (SO_RCVBUF). The system may grant less.
 pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
     set_number(socket, SOL_SOCKET, SO_RCVBUF, bytes)
 }
 
-/// Makes [`super::receive_there`] tell which address a datagram came to.
-pub fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
+/// Makes [`super::receive`] tell which address a datagram came to.
+pub(crate) fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
     match destination_option(place) {
         Some((level, name)) => set_number(socket, level, name, 1),
         None => Ok(()),
@@ -107,7 +106,7 @@ pub fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
 
 /// Binds a Unix socket to a name that the system chooses, so that answers find
 /// it. Linux only; elsewhere it stays without a name.
-pub fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
+pub(crate) fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
     match cfg!(target_os = "linux") {
         true => bind_raw(socket, &RawAddr::unnamed()),
         false => Ok(()),
@@ -116,7 +115,7 @@ pub fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
 
 /// Ends one or both directions of a connected socket. An error (the peer has
 /// gone already) means that there is nothing left to end.
-pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
+pub(crate) fn shut(socket: impl AsFd, how: std::net::Shutdown) {
     let how = match how {
         std::net::Shutdown::Read => SHUT_RD,
         std::net::Shutdown::Write => SHUT_WR,
@@ -127,7 +126,7 @@ pub fn shut(socket: impl AsFd, how: std::net::Shutdown) {
 
 /// Whether `error` says that this host has run out of something (descriptors,
 /// memory, ports), which is no fault of the peer's.
-pub fn is_exhausted(error: &io::Error) -> bool {
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrInUse, AddrNotAvailable};
     // Without a free port bind says the first, connect the second.
     is_starved(error) || matches!(error.kind(), AddrInUse | AddrNotAvailable)
@@ -135,7 +134,7 @@ pub fn is_exhausted(error: &io::Error) -> bool {
 
 /// Whether it is descriptors or memory, which others of this host may give back
 /// soon.
-pub fn is_starved(error: &io::Error) -> bool {
+pub(crate) fn is_starved(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
         || error.kind() == io::ErrorKind::OutOfMemory
 }
@@ -145,7 +144,7 @@ pub fn is_starved(error: &io::Error) -> bool {
 /// before has not been forgotten yet is no reason for a stream socket to fail
 /// (SO_REUSEADDR); on datagram sockets, which wait for nothing, that would let
 /// any user have the port, too.
-pub fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
+pub(crate) fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
     let socket = socket_for(place, kind)?;
     if let Place::Inet(_) = place {
         if kind == Kind::Stream {
@@ -159,8 +158,8 @@ pub fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Result<Own
     Ok(socket)
 }
 
-/// Lets a bound stream socket accept. So many clients may wait for that.
-pub fn accept_on(socket: impl AsFd, backlog: u32) -> io::Result<()> {
+/// Lets a bound stream socket accept. At most `backlog` clients wait for that.
+pub(crate) fn accept_on(socket: impl AsFd, backlog: u32) -> io::Result<()> {
     let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
     check(listen(socket.as_fd().as_raw_fd(), backlog)).map(drop)
 }

@@ -19,7 +19,7 @@ pub struct User {
 
 /// Finds a user by name or number. A number that has no entry stands for
 /// itself, with the group of the same number.
-pub fn find(word: &str) -> Result<User, String> {
+pub(crate) fn find(word: &str) -> Result<User, String> {
     let read = |path| {
         fs::read(path)
             .map(|text| String::from_utf8_lossy(&text).into_owned())

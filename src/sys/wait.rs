@@ -29,7 +29,7 @@ fn wait_for(entries: &mut [PollFd], limit: Option<Duration>) -> io::Result<bool>
 }
 
 /// Waits until `socket` can be written or has failed, `false` after `limit`.
-pub fn wait_writable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
+pub(crate) fn wait_writable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
     wait_for(&mut [watch(&socket, POLLOUT)], Some(limit))
 }
 
@@ -39,12 +39,12 @@ pub fn wait_readable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
 }
 
 /// Waits until one of the two can be read, however long it takes.
-pub fn wait_either(a: impl AsFd, b: impl AsFd) -> io::Result<()> {
+pub(crate) fn wait_either(a: impl AsFd, b: impl AsFd) -> io::Result<()> {
     wait_for(&mut [watch(&a, POLLIN), watch(&b, POLLIN)], None).map(drop)
 }
 
 /// Whether `socket` has failed or has ended both ways, whatever there is to read.
-pub fn has_hung_up(socket: impl AsFd) -> bool {
+pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
     let mut entries = [watch(&socket, 0)];
     let done = poll_once(&mut entries, 0);
     let [entry] = entries;

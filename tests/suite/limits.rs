@@ -2,11 +2,10 @@
 
 use crate::differences::PENDING;
 use crate::stand::{
-    Asker, Backend, Client, Pen, Place, Starter, better, full_queue, is_root, letters, pattern,
-    responders, same_pattern, skipped, wait_for, wait_until, worse,
+    Asker, Client, Pen, Place, Starter, better, full_queue, is_root, letters, responders, skipped,
+    wait_for, wait_until, worse,
 };
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -274,65 +273,6 @@ fn without_threads_to_be_had_flows_make_room() {
         }
     }
     assert!(pen.load(0) < 20);
-}
-
-/// The memory that pen has, in KiB of addresses.
-fn addresses(pen: &Pen) -> u64 {
-    pen.status().number("VmSize")
-}
-
-/// Memory that is too little for all: none is lost, not pen and not a byte.
-#[test]
-fn without_memory_to_be_had_clients_wait() {
-    better!(WORK);
-    const PIECE: usize = 60_000;
-    const SIZE: usize = 5 * PIECE;
-    let place = Place::new();
-    let server = Backend::echo(place.at());
-    let pen = Starter::new(&place)
-        .args(["-x", "100"])
-        .server(&server.at)
-        .control(place.at())
-        .expect("clients wait: cannot start a thread")
-        .start();
-    let before = {
-        let client = pen.connect();
-        client.send("?");
-        assert_eq!(client.receive(1), b"?");
-        addresses(&pen)
-    };
-    // What some two dozen connections take, or their buffers.
-    let limit = (before + 6 * 1024) * 1024;
-    if !prlimit(&pen, &format!("--as={limit}")) {
-        return skipped("no prlimit");
-    }
-    let clients: Vec<Client> = (0..60).map(|_| pen.connect()).collect();
-    pen.says("clients wait: cannot start a thread");
-    assert!(pen.ask("mode").starts_with("no hash"));
-    std::thread::scope(|scope| {
-        for client in &clients {
-            scope.spawn(|| {
-                let mut data = vec![0; SIZE];
-                std::thread::scope(|scope| {
-                    scope.spawn(|| {
-                        for at in (0..SIZE).step_by(PIECE) {
-                            client.send(pattern(7, at as u64, PIECE));
-                        }
-                    });
-                    (&client.0).read_exact(&mut data).unwrap();
-                });
-                assert!(same_pattern(7, 0, &data));
-                client.end_sending();
-                assert!(client.ends());
-            });
-        }
-        let stop = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < stop {
-            assert!(pen.ask("servers").starts_with("0 addr"));
-        }
-    });
-    assert_eq!(server.count(), 61);
-    assert!(addresses(&pen) * 1024 <= limit);
 }
 
 fn threads(pen: &Pen) -> u64 {

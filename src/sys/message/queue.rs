@@ -1,6 +1,6 @@
 //! The messages that wait to be written, and the one thread that writes them.
 //!
-//! Whoever reads standard error or the system log may stop reading: a pipe, a
+//! The reader of standard error or of the system log may stop reading: a pipe, a
 //! terminal or the socket `/dev/log` is full then, and the next write waits. So
 //! no other thread writes. The thread takes all that waits at once; only what
 //! comes while [`ROOM`] is used up is lost, and counted in its place. That is
@@ -22,7 +22,7 @@ struct Queue {
     bytes: usize,
     /// Messages that came after those that wait.
     lost: u64,
-    /// Until then, whoever has something to say writes it.
+    /// Until the thread runs, each thread writes its messages itself.
     has_writer: bool,
     is_writing: bool,
 }
@@ -38,7 +38,7 @@ static CHANGED: Condvar = Condvar::new();
 
 /// Starts the thread: from now on nobody who has something to say waits. After
 /// the fork.
-pub fn start_writer() -> Result<(), String> {
+pub(crate) fn start_writer() -> Result<(), String> {
     sys::start_thread(STACK, write_all)
         .map_err(|e| format!("cannot start the messages thread: {e}"))?;
     crate::lock(&QUEUE).has_writer = true;
@@ -62,7 +62,7 @@ pub(super) fn put(message: Message) {
 }
 
 /// Waits until all that was said so far is written, which may be for ever.
-pub fn flush() {
+pub(crate) fn flush() {
     let queue = crate::lock(&QUEUE);
     let is_busy = |queue: &mut Queue| queue.is_writing || !queue.waiting.is_empty();
     drop(CHANGED.wait_while(queue, is_busy));

@@ -68,7 +68,7 @@ same! {
     SOCK_STREAM SOCK_DGRAM
     SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_KEEPALIVE SO_REUSEPORT SO_ERROR SO_LINGER
     MSG_DONTWAIT
-    O_WRONLY O_APPEND O_CREAT O_EXCL O_NONBLOCK O_NOFOLLOW
+    O_NONBLOCK O_NOFOLLOW
 }
 
 equal! {
@@ -87,8 +87,9 @@ equal! {
     offset_of!(MsgHdr, controllen) => offset_of!(libc::msghdr, msg_controllen);
     offset_of!(MsgHdr, flags) => offset_of!(libc::msghdr, msg_flags);
     size_of::<Tm>() => size_of::<libc::tm>();
-    offset_of!(Tm, year) => offset_of!(libc::tm, tm_year);
-    offset_of!(Tm, isdst) => offset_of!(libc::tm, tm_isdst);
+    offset_of!(Tm, numbers) => offset_of!(libc::tm, tm_sec);
+    offset_of!(Tm, numbers) + 5 * size_of::<i32>() => offset_of!(libc::tm, tm_year);
+    offset_of!(Tm, gmtoff) => offset_of!(libc::tm, tm_gmtoff);
     size_of::<NfdsT>() => size_of::<libc::nfds_t>();
     size_of::<ModeT>() => size_of::<libc::mode_t>();
     8 => size_of::<libc::linger>();
@@ -131,7 +132,6 @@ mod linux {
         IP_DESTINATION => libc::IP_PKTINFO;
         4 => offset_of!(libc::in_pktinfo, ipi_spec_dst);
         12 => size_of::<libc::in_pktinfo>();
-        O_SEARCH_DIR => libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_PATH;
     }
     option!(ANY_SOURCE.unwrap().0 => IPPROTO_IP IP_TRANSPARENT);
     option!(ANY_SOURCE.unwrap().1 => IPPROTO_IPV6 IPV6_TRANSPARENT);
@@ -156,7 +156,6 @@ mod bsd {
 mod freebsd {
     use super::*;
 
-    equal! { O_SEARCH_DIR => libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_SEARCH; }
     option!(ANY_SOURCE.unwrap().0 => IPPROTO_IP IP_BINDANY);
     option!(ANY_SOURCE.unwrap().1 => IPPROTO_IPV6 IPV6_BINDANY);
 }
@@ -165,7 +164,6 @@ mod freebsd {
 mod openbsd {
     use super::*;
 
-    equal! { O_SEARCH_DIR => libc::O_DIRECTORY | libc::O_NOFOLLOW; }
     const _: () = assert!(KEEP_ALIVE.is_none());
     option!(ANY_SOURCE.unwrap().0 => SOL_SOCKET SO_BINDANY);
     option!(ANY_SOURCE.unwrap().1 => SOL_SOCKET SO_BINDANY);
@@ -175,6 +173,5 @@ mod openbsd {
 mod netbsd {
     use super::*;
 
-    equal! { O_SEARCH_DIR => libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_SEARCH; }
     const _: () = assert!(ANY_SOURCE.is_none());
 }
