@@ -2,25 +2,19 @@
 
 use super::choice::hash;
 use super::counter::Traffic;
-use crate::sys::addr::{self, Host, ServerSpec};
+use crate::sys::addr::{self, Host, ServerSpec, Share};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Server {
     /// Where it is.
     pub host: Arc<Host>,
     /// TCP port, 0 = none.
     pub port: u16,
-    /// Soft limit on connections, 0 = none.
-    pub max: u32,
-    /// Limit for clients that were here last time.
-    pub hard: u32,
-    /// Share in weight mode.
-    pub weight: u32,
-    /// Rank in prio mode.
-    pub prio: i32,
+    /// How many of the clients it gets.
+    pub share: Share,
     /// Index of the access list that its clients must pass.
     pub acl: usize,
     /// Turns saved up, where each datagram is balanced by weight.
@@ -33,8 +27,8 @@ pub struct Server {
     pub failures: u64,
     /// Bytes to (`sx`) and from (`rx`) the server.
     pub traffic: Arc<Traffic>,
-    /// Of its host, for the choice by hash.
-    host_hash: u64,
+    /// What its host adds to the scores of all clients in the choice by hash.
+    pub(super) host_hash: u64,
     /// Until when it is left alone. Stays, when that is over, until a connect
     /// succeeds.
     blacklisted: Option<Instant>,
@@ -80,10 +74,7 @@ impl Server {
             host_hash: hash::host(&spec.name),
             host: Arc::new(spec.host),
             port: spec.port,
-            max: spec.max,
-            hard: spec.hard,
-            weight: spec.weight,
-            prio: spec.prio,
+            share: spec.share,
             acl: 0,
             credit: 0,
             connections: 0,
@@ -102,11 +93,6 @@ impl Server {
         self.host = Arc::new(host);
     }
 
-    /// What its host adds to the scores of all clients.
-    pub fn host_hash(&self) -> u64 {
-        self.host_hash
-    }
-
     /// A slot that is never chosen until it gets an address.
     pub fn empty(port: u16) -> Server {
         Server::new(ServerSpec { port, ..ServerSpec::default() })
@@ -114,16 +100,9 @@ impl Server {
 
     /// The words behind `server N` that make it what it is.
     pub fn commands(&self) -> String {
-        format!(
-            "acl {} address {} port {} max {} hard {} weight {} prio {}",
-            self.acl,
-            self.host.word(),
-            self.port,
-            self.max,
-            self.hard,
-            self.weight,
-            self.prio
-        )
+        let numbers = self.share.rows().map(|(word, number)| format!(" {word} {number}"));
+        let (acl, host, port) = (self.acl, self.host.word(), self.port);
+        format!("acl {acl} address {host} port {port}{}", numbers.concat())
     }
 
     /// As an operand: what [`crate::sys::addr::server`] reads back.
@@ -132,9 +111,9 @@ impl Server {
             host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
             host => host,
         };
-        let rest = format!(":{}:{}:{}:{}", self.max, self.hard, self.weight, self.prio);
+        let numbers = self.share.rows().map(|(_, number)| format!(":{number}")).concat();
         // The port stays: without one it would be the listening port.
-        format!("{host}:{}{}", self.port, rest.trim_end_matches(":0"))
+        format!("{host}:{}{}", self.port, numbers.trim_end_matches(":0"))
     }
 
     /// Whether it can be chosen at all: an address, a port, not blacklisted.
@@ -247,9 +226,8 @@ impl Server {
     /// Full: at the soft limit, for those who were here last time at the hard
     /// limit too.
     pub fn is_full(&self, was_here: bool) -> bool {
-        self.max != 0
-            && self.connections >= self.max
-            && (!was_here || self.connections >= self.hard)
+        let Share { max, hard, .. } = self.share;
+        max != 0 && self.connections >= max && (!was_here || self.connections >= hard)
     }
 }
 

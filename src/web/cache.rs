@@ -68,8 +68,9 @@ impl Cache {
 
     /// Something has changed: the one that is there will not do.
     pub(super) fn empty(&self) {
-        let mut cache = crate::lock(&self.0);
-        cache.iter_mut().for_each(|last| last.1 = Instant::now());
+        if let Some((_, end)) = &mut *crate::lock(&self.0) {
+            *end = Instant::now();
+        }
     }
 }
 
@@ -98,9 +99,8 @@ impl Snapshot {
     /// from it would take that for a new start.
     fn never_less(&mut self, last: &Snapshot) {
         for row in &mut self.servers {
-            let same = |old: &&ServerRow| Arc::ptr_eq(&old.traffic, &row.traffic);
             let old = last.servers.iter().find(|old| old.target == row.target);
-            if let Some(old) = old.filter(same) {
+            if let Some(old) = old.filter(|old| old.counts(&row.server.traffic)) {
                 row.bytes.sx = row.bytes.sx.max(old.bytes.sx);
                 row.bytes.rx = row.bytes.rx.max(old.bytes.rx);
             }

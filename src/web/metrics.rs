@@ -24,16 +24,16 @@ const EACH: &[Each] = &[
         seconds(row.left)
     }),
     ("pen_server_connections", "Connections that the server has now.", |row| {
-        row.connections.into()
+        row.server.connections.into()
     }),
     (
         "pen_server_connections_max",
         "Most connections that the server gets, 0 for no limit.",
-        |row| row.max.into(),
+        |row| row.server.share.max.into(),
     ),
-    ("pen_server_connects_total", "Connects tried to the server.", |row| row.connects),
+    ("pen_server_connects_total", "Connects tried to the server.", |row| row.server.connects),
     ("pen_server_connect_failures_total", "Connects to the server that failed.", |row| {
-        row.failures
+        row.server.failures
     }),
     ("pen_server_sent_bytes_total", "Bytes sent to the server.", |row| row.bytes.sx),
     ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
@@ -72,7 +72,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
         head(&mut out, name, help);
         for row in &snapshot.servers {
             let index = page::name(&row.target);
-            let (address, port) = (escape(&row.address), row.port);
+            let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
             let _ = writeln!(
                 out,
                 "{name}{{server=\"{index}\",address=\"{address}\",port=\"{port}\"}} {}",
