@@ -28,12 +28,12 @@ fn regular(pen: &Pen, live: &snapshot::Live) -> Vec<ServerRow> {
     rows
 }
 
-/// A server's number, -1 if there is none.
+/// The index of a server as reports show it: -1 if there is none.
 fn number(server: Option<usize>) -> i64 {
     server.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1)
 }
 
-/// A line for each server.
+/// Writes a line for each server.
 pub(crate) fn servers(pen: &Pen) -> String {
     let mut text = String::new();
     for (index, row) in regular(pen, &pen.connections.live()).iter().enumerate() {
@@ -48,7 +48,7 @@ pub(crate) fn servers(pen: &Pen) -> String {
     text
 }
 
-/// A line for each client of the last while.
+/// Writes a line for each client that came within `age`.
 pub(crate) fn recent(pen: &Pen, age: Duration) -> String {
     let mut text = String::new();
     for row in snapshot::clients(pen, &pen.connections.live(), age) {
@@ -61,7 +61,7 @@ pub(crate) fn recent(pen: &Pen, age: Duration) -> String {
     text
 }
 
-/// Text for whoever has no `-w` file: servers, clients and connections.
+/// Writes servers, clients and connections as text, for USR1 without a `-w` file.
 pub(crate) fn text(pen: &Pen) -> String {
     let mut text = servers(pen);
     for row in snapshot::clients(pen, &pen.connections.live(), Duration::MAX) {
@@ -96,7 +96,7 @@ pub(crate) fn text(pen: &Pen) -> String {
     text
 }
 
-/// The HTML report, line by line as the C program writes it.
+/// Writes the HTML report, line by line as the C program does.
 pub(crate) fn html(pen: &Pen) -> String {
     let live = pen.connections.live();
     let servers = regular(pen, &live);
@@ -166,7 +166,7 @@ pub(crate) fn html(pen: &Pen) -> String {
     page
 }
 
-/// A table's first row.
+/// Writes the first row of a table.
 fn head(page: &mut String, names: &str) {
     page.push_str("<table bgcolor=\"#c0c0c0\">\n<tr>\n");
     for name in names.split(',') {
@@ -175,7 +175,7 @@ fn head(page: &mut String, names: &str) {
     page.push_str("</tr>\n");
 }
 
-/// A table's next row.
+/// Writes the next row of a table.
 pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
     page.push_str("<tr>\n");
     for value in values {
@@ -184,7 +184,7 @@ pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
     page.push_str("</tr>\n");
 }
 
-/// Text as HTML: a path or a host name is whatever somebody typed.
+/// Writes text as HTML. A path or a host name may hold anything that can be typed.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in message::printable(text).chars() {

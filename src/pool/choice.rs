@@ -6,7 +6,7 @@ use super::server::Server;
 use hash::Score;
 use std::time::Instant;
 
-pub mod hash;
+pub(super) mod hash;
 
 /// The switches that steer the choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Modes {
 
 impl Modes {
     /// Whether each UDP datagram goes its own way.
-    pub fn each_datagram(&self) -> bool {
+    pub(crate) fn each_datagram(&self) -> bool {
         self.roundrobin && self.datagrams
     }
 }
@@ -65,7 +65,7 @@ pub struct Turns {
 ///
 /// Stubborn: the choice is made among all that are up (by hash, among all),
 /// and it may be one that does not take the client.
-pub fn choose(
+pub(crate) fn choose(
     servers: &mut [Server],
     turns: &mut Turns,
     start: &mut Option<usize>,

@@ -1,4 +1,4 @@
-//! The client table: who was here lately, and on which server.
+//! The client table: which clients came lately, and which server each was on.
 //!
 //! A hash map finds a client, a doubly linked list through the slots keeps
 //! them in the order of their last visit. Look-up, insertion and eviction take
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub enum Client {
     /// By address; an IPv4-mapped IPv6 address is that IPv4 address.
     Inet(IpAddr),
-    /// Everybody who comes through a Unix socket.
+    /// All clients that come through a Unix socket together.
     Unix,
 }
 
@@ -33,13 +33,13 @@ impl fmt::Display for Client {
 /// What is known of one client.
 #[derive(Debug)]
 pub struct Entry {
-    /// Who.
+    /// Its address.
     pub client: Client,
     /// Index of the regular server tried last.
     pub server: Option<usize>,
     /// Start of the newest connection.
     pub last_seen: Instant,
-    /// Connections since it is known.
+    /// Connections since it has been in the table.
     pub connects: u64,
     /// Bytes to (`sx`) and from (`rx`) the client.
     pub traffic: Arc<Traffic>,
@@ -59,14 +59,14 @@ pub struct Visit {
 }
 
 /// The table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ClientTable {
     max: usize,
     index: HashMap<Client, usize>,
     slots: Vec<Entry>,
     newest: Option<usize>,
     oldest: Option<usize>,
-    /// For the next clients.
+    /// Counts made ahead, see [`BATCH`].
     spare: Vec<Arc<Traffic>>,
 }
 
@@ -76,31 +76,24 @@ pub struct ClientTable {
 const BATCH: usize = 128;
 
 impl ClientTable {
-    /// An empty table that grows to `max` clients (it has room for one anyway).
-    pub fn new(max: usize) -> ClientTable {
-        ClientTable {
-            max,
-            index: HashMap::new(),
-            slots: Vec::new(),
-            newest: None,
-            oldest: None,
-            spare: Vec::new(),
-        }
+    /// Makes an empty table that grows to `max` clients, or to one if that is 0.
+    pub(crate) fn new(max: usize) -> ClientTable {
+        ClientTable { max, ..ClientTable::default() }
     }
 
     /// Most clients it remembers.
-    pub fn max(&self) -> usize {
+    pub(crate) fn max(&self) -> usize {
         self.max
     }
 
     /// Lets it grow further; it never shrinks.
-    pub fn grow(&mut self, max: usize) {
+    pub(crate) fn grow(&mut self, max: usize) {
         self.max = self.max.max(max);
     }
 
-    /// A client connects. `tracking` is how long it is remembered without a
-    /// new connection (zero = for ever): after that it is a new client.
-    pub fn visit(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
+    /// Looks up a client that connects, and counts the connect. A client that has not
+    /// connected for longer than `tracking` is a new one (zero = never).
+    pub(crate) fn visit(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let visit = self.look_up(client, now, tracking);
         if let Some(entry) = self.slots.get_mut(visit.slot) {
             entry.connects += 1;
@@ -108,8 +101,8 @@ impl ClientTable {
         visit
     }
 
-    /// The same, but for a connection that counts already.
-    pub fn look_up(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
+    /// Looks up a client whose connect has been counted before.
+    pub(crate) fn look_up(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let slot = match self.index.get(&client) {
             Some(&slot) => {
                 self.unlink(slot);
@@ -130,8 +123,9 @@ impl ClientTable {
         Visit { server: entry.server, traffic: Arc::clone(&entry.traffic), slot }
     }
 
-    /// Remembers the server tried last. A client discarded meanwhile stays so.
-    pub fn remember(&mut self, client: Client, server: usize) {
+    /// Remembers the server that was tried last, unless the client has been discarded
+    /// meanwhile.
+    pub(crate) fn remember(&mut self, client: Client, server: usize) {
         if let Some(&slot) = self.index.get(&client) {
             if let Some(entry) = self.slots.get_mut(slot) {
                 entry.server = Some(server);
@@ -139,27 +133,27 @@ impl ClientTable {
         }
     }
 
-    /// Forgets the servers of these clients: for the choice of a server they
-    /// are new ones. How many had one.
-    pub fn forget(&mut self, which: impl Fn(&Entry) -> bool) -> usize {
+    /// Forgets the servers of these clients, which are then new ones to the choice of
+    /// a server. Returns how many had one.
+    pub(crate) fn forget(&mut self, which: impl Fn(&Entry) -> bool) -> usize {
         let chosen = self.slots.iter_mut().filter(|entry| which(entry));
         chosen.filter_map(|entry| entry.server.take()).count()
     }
 
     /// All clients in slot order.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.slots
     }
 
-    /// The clients with their slots, those who came last first.
-    pub fn recent(&self) -> impl Iterator<Item = (usize, &Entry)> {
+    /// The clients with their slots, the newest visit first.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = (usize, &Entry)> {
         let get = |slot: usize| Some((slot, self.slots.get(slot)?));
         let newest = self.newest.and_then(get);
         std::iter::successors(newest, move |(_, entry)| entry.older.and_then(get))
     }
 
-    /// A slot for a new client: a fresh one, or that of the client that has
-    /// not been here for longest. Not in the list yet.
+    /// Finds a slot for a new client: a fresh one, or that of the client whose last
+    /// visit is the oldest. It is not linked into the list yet.
     fn take_slot(&mut self, client: Client, now: Instant) -> usize {
         let slot = match self.oldest {
             Some(slot) if self.slots.len() >= self.max => {
@@ -207,7 +201,7 @@ impl ClientTable {
     }
 }
 
-/// Counts for another client.
+/// Takes counts for another client.
 fn fresh(spare: &mut Vec<Arc<Traffic>>) -> Arc<Traffic> {
     if spare.is_empty() {
         spare.extend((0..BATCH).map(|_| Arc::default()));

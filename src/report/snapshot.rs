@@ -1,6 +1,6 @@
-//! What is known of servers, clients and connections at a moment, for whatever
-//! shows it: copied out of the tables under their locks, to be made into text
-//! afterwards, the client table piece by piece.
+//! Copies of what is known of servers, clients and connections at a moment. They
+//! are taken out of the tables under their locks, the client table's piece by
+//! piece, and made into text afterwards.
 
 use crate::pool::choice::Target;
 use crate::pool::clients::{Client, Entry};
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Clients copied while the table is locked once.
+/// Clients that are copied while the table is locked once.
 const PIECE: usize = 4096;
 
 /// Bytes sent to and received from a peer.
@@ -31,7 +31,7 @@ impl Bytes {
         Bytes { sx, rx }
     }
 
-    /// Adds those of another.
+    /// Adds other bytes of the same peer.
     pub(crate) fn add(&mut self, other: Bytes) {
         self.sx = self.sx.wrapping_add(other.sx);
         self.rx = self.rx.wrapping_add(other.rx);
@@ -74,7 +74,7 @@ impl ServerRow {
 pub(crate) struct ClientRow {
     /// Its slot in the client table.
     pub(crate) slot: usize,
-    /// Who.
+    /// Its address.
     pub(crate) client: Client,
     /// Seconds since its last connect.
     pub(crate) age: u64,
@@ -99,7 +99,7 @@ impl ClientRow {
     }
 }
 
-/// Connections with their slots.
+/// The connections there are, with their slots.
 pub(crate) type Live = Vec<(usize, Arc<Connection>)>;
 
 /// What a connection has moved so far, as its server sees it.
@@ -121,7 +121,7 @@ pub(crate) fn seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// The servers by index, and behind them the last resorts that there are.
+/// Copies the servers by index, and behind them the emergency and the abuse server.
 pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     let now = Instant::now();
     let mut rows: Vec<ServerRow> = {
@@ -145,7 +145,7 @@ pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     rows
 }
 
-/// The clients seen within `age`, by slot.
+/// Copies the clients that came within `age`, by slot.
 pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     let now = Instant::now();
     let mut rows = Vec::new();
@@ -169,8 +169,8 @@ pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     rows
 }
 
-/// The clients seen last, the newest first, at most so many (be modest: it is
-/// one look under the lock). And how many there are.
+/// Copies the `most` clients that came last, the newest first, while the table is
+/// locked once: `most` should be small. Returns also how many there are.
 pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, usize) {
     let now = Instant::now();
     let (mut rows, count) = pen.with_clients(|clients| {
@@ -182,7 +182,7 @@ pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, us
     (rows, count)
 }
 
-/// Adds what their live connections have moved.
+/// Adds to clients what their live connections have moved.
 fn add_moving(rows: &mut [ClientRow], live: &Live) {
     let mut moving: HashMap<Client, Bytes> = HashMap::new();
     for (_, connection) in live {

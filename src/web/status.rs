@@ -11,7 +11,7 @@ use crate::report::snapshot::{Bytes, seconds};
 use crate::sys::Kind;
 use crate::sys::message;
 
-/// All of it, with so many clients and connections at most.
+/// Writes all of it, with at most this many clients and connections.
 pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: usize) -> String {
     let settings = pen.settings();
     let mut out = Json::new();
@@ -20,7 +20,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.number("pid", std::process::id().into());
     out.number("time", message::unix_time());
     out.number("uptime", snapshot.uptime.as_secs());
-    // What differs from one answer to the next took as long as this differs.
+    // Rates are differences divided by the difference of this.
     out.number("uptime_ms", snapshot.uptime.as_millis() as u64);
     let protocol = match settings.start.kind {
         Kind::Stream => "tcp",
