@@ -36,15 +36,14 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Datagrams that may wait in the queue. More than that are lost, as in any full
-/// queue.
+/// Datagrams that may wait in the queue. What comes while it is full is lost.
 const QUEUE: usize = 256;
 
-/// How long a flow that had to make room may take to do so: its thread must have
+/// How long a new flow waits for one that makes room: the thread of that must have
 /// its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long an answer waits until memory is looked for again.
+/// How long an answer waits for memory between two tries.
 const REST: Duration = Duration::from_millis(50);
 
 /// A datagram from a client.
@@ -58,7 +57,7 @@ struct Datagram<'a> {
 }
 
 impl Datagram<'_> {
-    /// The same with bytes of its own.
+    /// Copies what it borrows from the buffer of the receiving thread.
     fn into_owned(self) -> Datagram<'static> {
         let data = Cow::Owned(self.data.into_owned());
         Datagram { key: self.key, socket: self.socket, data, refused_by: self.refused_by }
@@ -293,7 +292,7 @@ impl Udp {
         let data = &*datagram.data;
         connection.touched.set(self.flows.tick());
         if !flow.keep(data, Instant::now()) {
-            // Its server has just refused another one.
+            // The flow is over, as its server has just refused another datagram.
             return vec![datagram];
         }
         connection.note(Direction::Up, data);
@@ -301,11 +300,11 @@ impl Udp {
             Ok(_) => {
                 connection.moved(Direction::Up, data.len());
                 if !datagram.refused_by.is_empty() {
-                    // The client has sent it once.
+                    // The client has sent it once, and it was counted then.
                     connection.rewrote(0, data.len());
                 }
             }
-            // It had to make room at this very moment.
+            // The flow had to make room at this very moment.
             Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
             Err(e) if connect::is_refusal(&e) => return self.fail_over(flow, &e),
             Err(e) => message::debug(1, || {
@@ -316,7 +315,7 @@ impl Udp {
         Vec::new()
     }
 
-    /// Passes answers back until the flow is over: what a flow's thread does.
+    /// Passes answers back until the flow is over. Each flow has a thread that does this.
     fn pass_back(self: &Arc<Udp>, flow: Arc<Flow>, buffer: &mut Buffer) {
         let connection = &flow.connection;
         let source = Arc::clone(connection.source(Direction::Down));
@@ -371,8 +370,8 @@ impl Udp {
         }
     }
 
-    /// A server does not take datagrams: it is left alone for the blacklist time,
-    /// and the flow is over. Returns what is to be sent to the next server.
+    /// Blacklists a server that does not take datagrams, and ends the flow. Returns
+    /// what is to be sent to the next server.
     fn fail_over(&self, flow: &Arc<Flow>, error: &io::Error) -> Vec<Datagram<'static>> {
         let (pen, connection) = (&self.pen, &flow.connection);
         let (mut left, mut refused_by) = flow.give_up();
@@ -391,7 +390,7 @@ impl Udp {
             message::drop_line(format_args!("{}: refused: {error}", connection.client));
             return Vec::new();
         }
-        // Each is asked once, even if it is not left alone after that (`-b 0`).
+        // Each server is asked once, even if it is not blacklisted then (`-b 0`).
         refused_by.push(connection.lease.target);
         let again = left.into_iter().map(|data| Datagram {
             key: flow.key.clone(),

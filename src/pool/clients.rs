@@ -32,7 +32,7 @@ impl fmt::Display for Client {
 
 /// What is known of one client.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Record {
     /// Its address.
     pub client: Client,
     /// Index of the regular server tried last.
@@ -63,7 +63,7 @@ pub struct Visit {
 pub struct ClientTable {
     max: usize,
     index: HashMap<Client, usize>,
-    slots: Vec<Entry>,
+    slots: Vec<Record>,
     newest: Option<usize>,
     oldest: Option<usize>,
     /// Counts made ahead, see [`BATCH`].
@@ -95,8 +95,8 @@ impl ClientTable {
     /// connected for longer than `tracking` is a new one (zero = never).
     pub(crate) fn visit(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let visit = self.look_up(client, now, tracking);
-        if let Some(entry) = self.slots.get_mut(visit.slot) {
-            entry.connects += 1;
+        if let Some(record) = self.slots.get_mut(visit.slot) {
+            record.connects += 1;
         }
         visit
     }
@@ -111,45 +111,45 @@ impl ClientTable {
             None => self.take_slot(client, now),
         };
         self.link_newest(slot);
-        let Some(entry) = self.slots.get_mut(slot) else {
+        let Some(record) = self.slots.get_mut(slot) else {
             // Cannot be: the index holds slots that exist.
             return Visit { server: None, traffic: Arc::default(), slot };
         };
-        let away = now.saturating_duration_since(entry.last_seen);
+        let away = now.saturating_duration_since(record.last_seen);
         if !tracking.is_zero() && away > tracking {
-            entry.renew(client, now, &mut self.spare);
+            record.renew(client, now, &mut self.spare);
         }
-        entry.last_seen = now;
-        Visit { server: entry.server, traffic: Arc::clone(&entry.traffic), slot }
+        record.last_seen = now;
+        Visit { server: record.server, traffic: Arc::clone(&record.traffic), slot }
     }
 
     /// Remembers the server that was tried last, unless the client has been discarded
     /// meanwhile.
     pub(crate) fn remember(&mut self, client: Client, server: usize) {
         if let Some(&slot) = self.index.get(&client) {
-            if let Some(entry) = self.slots.get_mut(slot) {
-                entry.server = Some(server);
+            if let Some(record) = self.slots.get_mut(slot) {
+                record.server = Some(server);
             }
         }
     }
 
     /// Forgets the servers of these clients, which are then new ones to the choice of
     /// a server. Returns how many had one.
-    pub(crate) fn forget(&mut self, which: impl Fn(&Entry) -> bool) -> usize {
-        let chosen = self.slots.iter_mut().filter(|entry| which(entry));
-        chosen.filter_map(|entry| entry.server.take()).count()
+    pub(crate) fn forget(&mut self, which: impl Fn(&Record) -> bool) -> usize {
+        let chosen = self.slots.iter_mut().filter(|record| which(record));
+        chosen.filter_map(|record| record.server.take()).count()
     }
 
     /// All clients in slot order.
-    pub(crate) fn entries(&self) -> &[Entry] {
+    pub(crate) fn records(&self) -> &[Record] {
         &self.slots
     }
 
     /// The clients with their slots, the newest visit first.
-    pub(crate) fn recent(&self) -> impl Iterator<Item = (usize, &Entry)> {
+    pub(crate) fn recent(&self) -> impl Iterator<Item = (usize, &Record)> {
         let get = |slot: usize| Some((slot, self.slots.get(slot)?));
         let newest = self.newest.and_then(get);
-        std::iter::successors(newest, move |(_, entry)| entry.older.and_then(get))
+        std::iter::successors(newest, move |(_, record)| record.older.and_then(get))
     }
 
     /// Finds a slot for a new client: a fresh one, or that of the client whose last
@@ -166,7 +166,7 @@ impl ClientTable {
             }
             _ => {
                 let traffic = fresh(&mut self.spare);
-                self.slots.push(Entry::new(client, traffic, now));
+                self.slots.push(Record::new(client, traffic, now));
                 self.slots.len() - 1
             }
         };
@@ -175,10 +175,10 @@ impl ClientTable {
     }
 
     fn unlink(&mut self, slot: usize) {
-        let Some(entry) = self.slots.get_mut(slot) else {
+        let Some(record) = self.slots.get_mut(slot) else {
             return;
         };
-        let (newer, older) = (entry.newer.take(), entry.older.take());
+        let (newer, older) = (record.newer.take(), record.older.take());
         match newer.and_then(|n| self.slots.get_mut(n)) {
             Some(n) => n.older = older,
             None => self.newest = older,
@@ -191,8 +191,8 @@ impl ClientTable {
 
     fn link_newest(&mut self, slot: usize) {
         let before = self.newest.replace(slot);
-        if let Some(entry) = self.slots.get_mut(slot) {
-            entry.older = before;
+        if let Some(record) = self.slots.get_mut(slot) {
+            record.older = before;
         }
         match before.and_then(|b| self.slots.get_mut(b)) {
             Some(b) => b.newer = Some(slot),
@@ -209,9 +209,9 @@ fn fresh(spare: &mut Vec<Arc<Traffic>>) -> Arc<Traffic> {
     spare.pop().unwrap_or_default()
 }
 
-impl Entry {
-    fn new(client: Client, traffic: Arc<Traffic>, now: Instant) -> Entry {
-        Entry {
+impl Record {
+    fn new(client: Client, traffic: Arc<Traffic>, now: Instant) -> Record {
+        Record {
             client,
             server: None,
             last_seen: now,
@@ -254,9 +254,9 @@ mod tests {
         table.remember(ip(1), 7);
         assert_eq!(table.visit(ip(1), now, FOREVER).server, Some(7));
         assert_eq!(table.visit(Client::Unix, now, FOREVER).server, None);
-        assert_eq!(table.entries()[0].connects, 2);
+        assert_eq!(table.records()[0].connects, 2);
         table.remember(ip(9), 1);
-        assert_eq!(table.entries().len(), 2);
+        assert_eq!(table.records().len(), 2);
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(table.visit(ip(3), now, FOREVER).server, Some(3));
         assert_eq!(table.visit(ip(2), now, FOREVER).server, None);
         assert_eq!(table.visit(ip(4), now, FOREVER).server, None);
-        assert_eq!(table.entries().len(), 3);
+        assert_eq!(table.records().len(), 3);
     }
 
     #[test]
@@ -292,11 +292,11 @@ mod tests {
         let old = table.visit(ip(1), now, FOREVER).traffic;
         let new = table.visit(ip(2), now, FOREVER).traffic;
         old.sx.add(5);
-        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
+        assert_eq!(table.records()[0].traffic.sx.get(), 0);
         new.sx.add(7);
         drop((old, new));
         table.visit(ip(3), now, FOREVER);
-        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
+        assert_eq!(table.records()[0].traffic.sx.get(), 0);
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(table.visit(ip(1), later, tracking).server, Some(3));
         let later = later + Duration::from_secs(11);
         assert_eq!(table.visit(ip(1), later, tracking).server, None);
-        assert_eq!(table.entries()[0].connects, 1);
+        assert_eq!(table.records()[0].connects, 1);
     }
 
     #[test]
@@ -342,12 +342,12 @@ mod tests {
             table.visit(ip(n), now, FOREVER);
             table.remember(ip(n), n as usize % 2);
         }
-        assert_eq!(table.forget(|entry| entry.server == Some(1)), 2);
-        assert_eq!(table.forget(|entry| entry.client == ip(2)), 1);
+        assert_eq!(table.forget(|record| record.server == Some(1)), 2);
+        assert_eq!(table.forget(|record| record.client == ip(2)), 1);
         assert_eq!(table.forget(|_| true), 1);
         assert_eq!(table.forget(|_| true), 0);
         assert_eq!(table.visit(ip(4), now, FOREVER).server, None);
-        assert_eq!(table.entries()[3].connects, 2);
+        assert_eq!(table.records()[3].connects, 2);
     }
 
     #[test]
@@ -356,10 +356,10 @@ mod tests {
         let now = Instant::now();
         table.visit(ip(1), now, FOREVER);
         table.visit(ip(2), now, FOREVER);
-        assert_eq!(table.entries().len(), 1);
+        assert_eq!(table.records().len(), 1);
         table.grow(2);
         table.visit(ip(3), now, FOREVER);
         table.grow(1);
-        assert_eq!((table.entries().len(), table.max()), (2, 2));
+        assert_eq!((table.records().len(), table.max()), (2, 2));
     }
 }

@@ -3,7 +3,7 @@
 //! piece, and made into text afterwards.
 
 use crate::pool::choice::Target;
-use crate::pool::clients::{Client, Entry};
+use crate::pool::clients::{Client, Record};
 use crate::pool::counter::Traffic;
 use crate::pool::server::{Server, State};
 use crate::proxy::connection::Connection;
@@ -87,14 +87,14 @@ pub(crate) struct ClientRow {
 }
 
 impl ClientRow {
-    fn of(slot: usize, entry: &Entry, now: Instant) -> ClientRow {
+    fn of(slot: usize, record: &Record, now: Instant) -> ClientRow {
         ClientRow {
             slot,
-            client: entry.client,
-            age: now.saturating_duration_since(entry.last_seen).as_secs(),
-            server: entry.server,
-            connects: entry.connects,
-            bytes: Bytes::of(&entry.traffic),
+            client: record.client,
+            age: now.saturating_duration_since(record.last_seen).as_secs(),
+            server: record.server,
+            connects: record.connects,
+            bytes: Bytes::of(&record.traffic),
         }
     }
 }
@@ -153,11 +153,11 @@ pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     loop {
         let end = start + PIECE;
         let more = pen.with_clients(|clients| {
-            let all = clients.entries();
+            let all = clients.records();
             let piece = all.iter().enumerate().take(end).skip(start);
-            let seen = |entry: &Entry| now.saturating_duration_since(entry.last_seen) <= age;
-            let piece = piece.filter(|(_, entry)| seen(entry));
-            rows.extend(piece.map(|(slot, entry)| ClientRow::of(slot, entry, now)));
+            let seen = |record: &Record| now.saturating_duration_since(record.last_seen) <= age;
+            let piece = piece.filter(|(_, record)| seen(record));
+            rows.extend(piece.map(|(slot, record)| ClientRow::of(slot, record, now)));
             all.len() > end
         });
         if !more {
@@ -175,8 +175,8 @@ pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, us
     let now = Instant::now();
     let (mut rows, count) = pen.with_clients(|clients| {
         let recent = clients.recent().take(most);
-        let rows: Vec<_> = recent.map(|(slot, entry)| ClientRow::of(slot, entry, now)).collect();
-        (rows, clients.entries().len())
+        let rows: Vec<_> = recent.map(|(slot, record)| ClientRow::of(slot, record, now)).collect();
+        (rows, clients.records().len())
     });
     add_moving(&mut rows, live);
     (rows, count)

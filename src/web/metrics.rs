@@ -1,11 +1,11 @@
 //! `/metrics`: the text format of Prometheus, version 0.0.4.
 
 use super::cache::Snapshot;
-use super::page;
+use crate::pool::choice::Target;
 use crate::pool::server::State;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::{ServerRow, seconds};
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// Its media type.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -71,7 +71,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     for (name, help, value) in EACH {
         head(&mut out, name, help);
         for row in &snapshot.servers {
-            let index = page::name(&row.target);
+            let index = label(&row.target);
             let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
             let _ = writeln!(
                 out,
@@ -81,6 +81,15 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
         }
     }
     out
+}
+
+/// What the label `server` says: the index of a server, or what it is there for.
+fn label(target: &Target) -> &dyn Display {
+    match target {
+        Target::Server(index) => index,
+        Target::Emergency => &"emergency",
+        Target::Abuse => &"abuse",
+    }
 }
 
 fn head(out: &mut String, name: &str, help: &str) {
