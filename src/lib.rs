@@ -17,7 +17,7 @@
 //!    whatever happened.
 //!
 //! With `-U` [`udp`] receives all clients' datagrams on one thread. What one
-//! client's port sends is a flow ([`udp::flows`]): a connection like the others,
+//! client's port sends is a flow: a connection like the others,
 //! with one thread, which passes on the server's answers.
 //!
 //! # The way of a command

@@ -1,5 +1,5 @@
 //! Which server: the server table, the choice, the client table, access lists.
-//! Pure: no I/O, and the caller has the clock.
+//! There is no I/O here, and callers say what time it is.
 
 pub mod acl;
 pub mod choice;

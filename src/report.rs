@@ -1,11 +1,12 @@
 //! What `servers`, `recent`, `status` and the signal USR1 show. Scripts read
 //! these by word position and line: the formats are an interface.
 
-pub mod snapshot;
+pub(crate) mod snapshot;
 
 use crate::pool::choice::Target;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::ServerRow;
+use crate::sys::addr::Share;
 use crate::sys::message;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -27,35 +28,28 @@ fn regular(pen: &Pen, live: &snapshot::Live) -> Vec<ServerRow> {
     rows
 }
 
-/// A server's number, -1 if there is none.
+/// The index of a server as reports show it: -1 if there is none.
 fn number(server: Option<usize>) -> i64 {
     server.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1)
 }
 
-/// A line for each server.
-pub fn servers(pen: &Pen) -> String {
+/// Writes a line for each server.
+pub(crate) fn servers(pen: &Pen) -> String {
     let mut text = String::new();
-    let live = pen.connections.live();
-    for (index, row) in regular(pen, &live).iter().enumerate() {
-        let _ = writeln!(
-            text,
-            "{index} addr {} port {} conn {} max {} hard {} weight {} prio {} sx {} rx {}",
-            row.address,
-            row.port,
-            row.connections,
-            row.max,
-            row.hard,
-            row.weight,
-            row.prio,
-            row.bytes.sx,
-            row.bytes.rx
-        );
+    for (index, row) in regular(pen, &pen.connections.live()).iter().enumerate() {
+        let server = &row.server;
+        let (host, port, connections) = (&server.host, server.port, server.connections);
+        let _ = write!(text, "{index} addr {host} port {port} conn {connections}");
+        for (word, number) in server.share.rows() {
+            let _ = write!(text, " {word} {number}");
+        }
+        let _ = writeln!(text, " sx {} rx {}", row.bytes.sx, row.bytes.rx);
     }
     text
 }
 
-/// A line for each client of the last while.
-pub fn recent(pen: &Pen, age: Duration) -> String {
+/// Writes a line for each client that came within `age`.
+pub(crate) fn recent(pen: &Pen, age: Duration) -> String {
     let mut text = String::new();
     for row in snapshot::clients(pen, &pen.connections.live(), age) {
         let _ = writeln!(
@@ -67,8 +61,8 @@ pub fn recent(pen: &Pen, age: Duration) -> String {
     text
 }
 
-/// Text for whoever has no `-w` file: servers, clients and connections.
-pub fn text(pen: &Pen) -> String {
+/// Writes servers, clients and connections as text, for USR1 without a `-w` file.
+pub(crate) fn text(pen: &Pen) -> String {
     let mut text = servers(pen);
     for row in snapshot::clients(pen, &pen.connections.live(), Duration::MAX) {
         let _ = writeln!(
@@ -102,8 +96,8 @@ pub fn text(pen: &Pen) -> String {
     text
 }
 
-/// The HTML report, line by line as the C program writes it.
-pub fn html(pen: &Pen) -> String {
+/// Writes the HTML report, line by line as the C program does.
+pub(crate) fn html(pen: &Pen) -> String {
     let live = pen.connections.live();
     let servers = regular(pen, &live);
     let blacklist = pen.settings().blacklist;
@@ -120,20 +114,21 @@ pub fn html(pen: &Pen) -> String {
         "server,address,status,port,connections,max soft,max hard,sent,received,weight,prio",
     );
     for (index, row) in servers.iter().enumerate() {
+        let Share { max, hard, weight, prio } = row.server.share;
         cells(
             &mut page,
             &[
                 &index,
-                &escape(&row.address),
+                &escape(&row.server.host.to_string()),
                 &down_since(row.left, blacklist),
-                &row.port,
-                &row.connections,
-                &row.max,
-                &row.hard,
+                &row.server.port,
+                &row.server.connections,
+                &max,
+                &hard,
                 &row.bytes.sx,
                 &row.bytes.rx,
-                &row.weight,
-                &row.prio,
+                &weight,
+                &prio,
             ],
         );
     }
@@ -171,7 +166,7 @@ pub fn html(pen: &Pen) -> String {
     page
 }
 
-/// A table's first row.
+/// Writes the first row of a table.
 fn head(page: &mut String, names: &str) {
     page.push_str("<table bgcolor=\"#c0c0c0\">\n<tr>\n");
     for name in names.split(',') {
@@ -180,7 +175,7 @@ fn head(page: &mut String, names: &str) {
     page.push_str("</tr>\n");
 }
 
-/// A table's next row.
+/// Writes the next row of a table.
 pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
     page.push_str("<tr>\n");
     for value in values {
@@ -189,8 +184,8 @@ pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
     page.push_str("</tr>\n");
 }
 
-/// Text as HTML: a path or a host name is whatever somebody typed.
-pub fn escape(text: &str) -> String {
+/// Writes text as HTML. A path or a host name may hold anything that can be typed.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in message::printable(text).chars() {
         match c {

@@ -246,8 +246,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     match pen.settings().start.kind {
         Kind::Stream => spawn("accept", listener::accept_loop)?,
         Kind::Datagram => {
-            spawn("receive", udp::receive_loop)?;
-            spawn("crowd", udp::crowd_loop)?;
+            udp::start(pen).map_err(|e| format!("cannot start the threads of UDP: {e}"))?;
         }
     }
     spawn("control", port::accept_loop)?;

@@ -7,11 +7,12 @@
 //! socket. The refused datagram goes to the next server.
 //!
 //! When all slots are taken, the flow that has been idle for longest makes
-//! room: a flood of senders costs no more than all connections together. Those
-//! who have no flow then wait in [`crate::udp::queue`], apart from those who have.
+//! room: a flood of senders costs no more than all connections together. The
+//! first datagrams of new flows then wait in a queue, from which a thread of its
+//! own takes them, so that clients that have a flow are not held up by those that
+//! have none.
 
-pub mod flows;
-pub mod queue;
+mod flows;
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
@@ -26,21 +27,27 @@ use crate::proxy::workers::{BUFFER, Buffer, Claim};
 use crate::sys::addr::{self, Host};
 use crate::sys::message::{self, Trouble};
 use crate::sys::{self, Peer};
-use crate::udp::flows::{Flow, Key};
+use flows::{Flow, Flows, Key};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a flow that had to make room may take to do so: its thread must have
+/// Datagrams that may wait in the queue. What comes while it is full is lost.
+const QUEUE: usize = 256;
+
+/// How long a new flow waits for one that makes room: the thread of that must have
 /// its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long an answer waits until memory is looked for again.
+/// How long an answer waits for memory between two tries.
 const REST: Duration = Duration::from_millis(50);
 
 /// A datagram from a client.
-pub struct Datagram<'a> {
+struct Datagram<'a> {
     key: Key,
     /// The socket that it came through.
     socket: Stream,
@@ -49,327 +56,348 @@ pub struct Datagram<'a> {
     refused_by: Vec<Target>,
 }
 
-/// Receives until the process ends.
-pub fn receive_loop(pen: &Arc<Pen>) {
-    let mut entrance = Entrance::default();
-    let mut buffer = vec![0; BUFFER];
-    let mut trouble = Trouble::default();
-    loop {
-        let next = pen.door.next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
-        if entrance.has_left() {
-            // Their answers come from the old place. Its socket goes with
-            // the last of them.
-            for flow in pen.flows.take_all() {
-                flow.close(Reason::Command);
-            }
-        }
-        match next {
-            Ok((received, socket)) => {
-                let datagram = Datagram {
-                    key: Key { peer: received.from, here: received.to },
-                    socket,
-                    data: buffer.get(..received.len).unwrap_or_default().into(),
-                    refused_by: Vec::new(),
-                };
-                deliver(pen, datagram);
-            }
-            Err(e) if sys::is_exhausted(&e) => {
-                trouble.say(format_args!("cannot receive: {e}"));
-                std::thread::sleep(PAUSE);
-            }
-            Err(e) => message::debug(1, || format!("lost a datagram: {e}")),
-        }
-    }
-}
-
 impl Datagram<'_> {
-    /// The same with bytes of its own.
+    /// Copies what it borrows from the buffer of the receiving thread.
     fn into_owned(self) -> Datagram<'static> {
-        Datagram {
-            key: self.key,
-            socket: self.socket,
-            data: match self.data {
-                Cow::Borrowed(data) => flows::copy(data, Vec::new()).into(),
-                Cow::Owned(data) => data.into(),
-            },
-            refused_by: self.refused_by,
-        }
+        let data = Cow::Owned(self.data.into_owned());
+        Datagram { key: self.key, socket: self.socket, data, refused_by: self.refused_by }
     }
 }
 
-/// Makes room for new flows until the process ends.
-pub fn crowd_loop(pen: &Arc<Pen>) {
-    loop {
-        let (datagram, behind) = pen.crowd.next();
-        bring(pen, datagram, Some(behind));
-    }
+/// What the threads of UDP share.
+struct Udp {
+    pen: Arc<Pen>,
+    flows: Flows,
+    queue: SyncSender<Datagram<'static>>,
+    /// Datagrams in the queue, and the one that was taken from it last until it is
+    /// dealt with.
+    pending: AtomicUsize,
 }
 
-/// Brings a datagram to a server.
-fn deliver(pen: &Arc<Pen>, datagram: Datagram) {
-    bring(pen, datagram, None);
+/// Starts the threads that receive and that make room for new flows. They run
+/// until the process ends.
+pub(crate) fn start(pen: &Arc<Pen>) -> io::Result<()> {
+    let (queue, pending) = mpsc::sync_channel(QUEUE);
+    let (pen, flows) = (Arc::clone(pen), Flows::default());
+    let udp = Arc::new(Udp { pen, flows, queue, pending: AtomicUsize::new(0) });
+    let other = Arc::clone(&udp);
+    let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
+    spawn("receive").spawn(move || udp.receive())?;
+    spawn("queue").spawn(move || other.serve_queue(pending))?;
+    Ok(())
 }
 
-/// Brings a datagram to a server, and what is refused to another one. `behind`
-/// says how many wait behind it, if it waited.
-fn bring(pen: &Arc<Pen>, datagram: Datagram, behind: Option<usize>) {
-    let mut left = attempt(pen, datagram, behind);
-    while !left.is_empty() {
-        let again = left.into_iter();
-        left = again.flat_map(|d| attempt(pen, d, behind)).collect();
+impl Udp {
+    fn receive(self: &Arc<Udp>) {
+        let pen = &self.pen;
+        let mut entrance = Entrance::default();
+        let mut buffer = vec![0; BUFFER];
+        let mut trouble = Trouble::default();
+        loop {
+            let next = pen.door.next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
+            if entrance.has_left() {
+                // Answers come from the old address. Its socket goes with the last
+                // of its flows.
+                for flow in self.flows.take_all() {
+                    flow.connection.close(Reason::Command);
+                }
+            }
+            match next {
+                Ok((received, socket)) => {
+                    let key = Key { peer: received.from, here: received.to };
+                    let data = buffer.get(..received.len).unwrap_or_default().into();
+                    let refused_by = Vec::new();
+                    self.deliver(Datagram { key, socket, data, refused_by }, None);
+                }
+                Err(e) if sys::is_exhausted(&e) => {
+                    trouble.say(format_args!("cannot receive: {e}"));
+                    thread::sleep(PAUSE);
+                }
+                Err(e) => message::debug(1, || format!("lost a datagram: {e}")),
+            }
+        }
     }
-}
 
-/// Sends a datagram to the server of its flow, or of a new one. What that does
-/// not take comes back.
-fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) -> Vec<Datagram<'a>> {
-    let mut settings = pen.settings();
-    if settings.dummy {
-        return Vec::new();
-    }
-    let mut known = Vec::new();
-    if settings.modes.each_datagram() {
-        known = pen.flows.find_all(&datagram.key);
-        known.retain(|flow| keep_if_current(pen, flow));
-    } else if let Some(flow) = pen.flows.find(&datagram.key) {
-        if keep_if_current(pen, &flow) {
-            return pass(pen, flow, datagram);
+    fn serve_queue(self: &Arc<Udp>, pending: Receiver<Datagram<'static>>) {
+        for datagram in pending {
+            let behind = self.pending.load(SeqCst).saturating_sub(1);
+            self.deliver(datagram, Some(behind));
+            self.pending.fetch_sub(1, SeqCst);
         }
     }
-    let (client, port) = match &datagram.key.peer {
-        Peer::Inet(addr) => {
-            let addr = addr::canonical(*addr);
-            (Client::Inet(addr.ip()), addr.port())
-        }
-        Peer::Unix(_) => (Client::Unix, 0),
-    };
-    // Without a flow it will need a place for sure, unless nobody is to serve
-    // it: who is denied takes none from others.
-    let mut room = None;
-    let nobody = connection::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
-    if known.is_empty() && !nobody {
-        room = place(pen, behind);
-        if room.is_none() {
-            return wait(pen, client, datagram, behind);
+
+    /// Brings a datagram to a server, and what is refused to another one. `behind`
+    /// says how many wait behind it, if it has waited in the queue.
+    fn deliver(self: &Arc<Udp>, datagram: Datagram, behind: Option<usize>) {
+        let mut left = self.attempt(datagram, behind);
+        while !left.is_empty() {
+            left = left.into_iter().flat_map(|again| self.attempt(again, behind)).collect();
         }
     }
-    let refused_by = &datagram.refused_by;
-    let is_new = known.is_empty() && refused_by.is_empty();
-    let found = connection::find_server(pen, &mut settings, client, port, &known, refused_by);
-    drop(known);
-    if is_new && matches!(found, None | Some(Found::New(_))) {
-        pen.outcomes.accepted.add(1);
+
+    /// Sends a datagram to the server of its flow, or of a new one. Returns what
+    /// is to be sent to another server.
+    fn attempt<'a>(
+        self: &Arc<Udp>,
+        datagram: Datagram<'a>,
+        behind: Option<usize>,
+    ) -> Vec<Datagram<'a>> {
+        let pen = &self.pen;
+        let mut settings = pen.settings();
+        if settings.dummy {
+            return Vec::new();
+        }
+        let mut known = Vec::new();
+        if settings.modes.each_datagram() {
+            known = self.flows.find_all(&datagram.key);
+            known.retain(|flow| self.keep_if_current(flow));
+        } else if let Some(flow) = self.flows.find(&datagram.key) {
+            if self.keep_if_current(&flow) {
+                return self.pass(&flow, datagram);
+            }
+        }
+        let (client, port) = match &datagram.key.peer {
+            Peer::Inet(addr) => {
+                let addr = addr::canonical(*addr);
+                (Client::Inet(addr.ip()), addr.port())
+            }
+            Peer::Unix(_) => (Client::Unix, 0),
+        };
+        // A client without a flow will need a slot, unless it is denied and gets no
+        // server: then it must not take one from others.
+        let mut room = None;
+        let is_lost =
+            connection::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
+        if known.is_empty() && !is_lost {
+            room = self.room(behind);
+            if room.is_none() {
+                return self.queue_up(client, datagram, behind);
+            }
+        }
+        let refused_by = &datagram.refused_by;
+        let is_new = known.is_empty() && refused_by.is_empty();
+        let on: Vec<_> = known.iter().map(|flow| flow.connection.lease.target).collect();
+        let found = connection::find_server(pen, &mut settings, client, port, &on, refused_by);
+        if is_new && matches!(found, None | Some(Found::New(_))) {
+            pen.outcomes.accepted.add(1);
+        }
+        let server = match found {
+            None => return Vec::new(),
+            Some(Found::Known(target)) => {
+                let flow = known.iter().find(|flow| flow.connection.lease.target == target);
+                return flow.map_or_else(Vec::new, |flow| self.pass(flow, datagram));
+            }
+            Some(Found::Starved) => {
+                drop(room);
+                let Some(behind) = behind else {
+                    return self.queue_up(client, datagram, None);
+                };
+                self.make_room(behind, 0);
+                thread::sleep(PAUSE);
+                return vec![datagram];
+            }
+            Some(Found::New(server)) => server,
+        };
+        drop(known);
+        let Some((mut slot, mut thread)) = room.or_else(|| self.room(behind)) else {
+            drop(server);
+            return self.queue_up(client, datagram, behind);
+        };
+        slot.enter(client);
+        let down = Arc::clone(&datagram.socket);
+        let connection = Connection::new(pen, &settings, down, server, slot);
+        connection.touched.set(self.flows.tick());
+        let refused_by = datagram.refused_by.clone();
+        let flow = Arc::new(Flow::new(datagram.key.clone(), connection, refused_by));
+        self.flows.insert(&flow);
+        let left = self.pass(&flow, datagram);
+        let udp = Arc::clone(self);
+        thread.run(Box::new(move |buffer| udp.pass_back(flow, buffer)), 0);
+        left
     }
-    let server = match found {
-        None => return Vec::new(),
-        Some(Found::Known(flow)) => return pass(pen, flow, datagram),
-        Some(Found::Starved) => {
-            drop(room);
-            let Some(behind) = behind else {
-                return wait(pen, client, datagram, behind);
-            };
-            make_room(pen, behind, 0);
-            std::thread::sleep(PAUSE);
+
+    /// Takes a slot and a thread for a new flow: free ones, unless datagrams in the
+    /// queue need those; for a datagram from the queue, if need be, those of the
+    /// flows that have been idle for longest.
+    fn room(&self, behind: Option<usize>) -> Option<(Slot, Claim)> {
+        let pen = &self.pen;
+        let mut thread = pen.workers.claim();
+        let Some(behind) = behind else {
+            let is_free = self.pending.load(SeqCst) == 0;
+            let slot = is_free.then(|| pen.connections.take_now()).flatten()?;
+            thread.fill(1, Duration::ZERO).ok()?;
+            return Some((slot, thread));
+        };
+        let slot = pen.connections.take_now().or_else(|| {
+            self.make_room(behind, 0);
+            pen.connections.take(|| false, PATIENCE)
+        })?;
+        let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
+            self.make_room(behind, 1);
+            thread.fill(1, PATIENCE)
+        });
+        hired.ok()?;
+        Some((slot, thread))
+    }
+
+    /// Ends flows, for one new flow and those behind it: each takes a moment to
+    /// leave, so that it is quicker to end some at once. `kept` slots are taken for
+    /// new flows already.
+    fn make_room(&self, behind: usize, kept: usize) {
+        let connections = &self.pen.connections;
+        let wanted = behind.min(connections.max() / 16) + 1;
+        let taken = connections.taken().saturating_sub(kept);
+        for flow in self.flows.make_room(wanted, taken) {
+            flow.connection.close(Reason::Limit);
+        }
+    }
+
+    /// Puts a datagram into the queue, as there is no room for its flow. One that
+    /// has waited there already is lost.
+    fn queue_up<'a>(
+        &self,
+        client: Client,
+        datagram: Datagram<'a>,
+        behind: Option<usize>,
+    ) -> Vec<Datagram<'a>> {
+        self.pending.fetch_add(1, SeqCst);
+        if behind.is_some() || self.queue.try_send(datagram.into_owned()).is_err() {
+            self.pending.fetch_sub(1, SeqCst);
+            self.pen.outcomes.limit.add(1);
+            message::drop_line(format_args!("{client}: no place for another flow"));
+        }
+        Vec::new()
+    }
+
+    /// Tells whether a flow's server may be used further. If not, as the server is
+    /// down, deleted or somewhere else, the flow is over.
+    fn keep_if_current(&self, flow: &Arc<Flow>) -> bool {
+        let connection = &flow.connection;
+        let is_current = !connection.has_ended(Direction::Down) && connection.lease.is_current();
+        if !is_current {
+            self.end(flow, Reason::ServerCut);
+        }
+        is_current
+    }
+
+    fn end(&self, flow: &Arc<Flow>, reason: Reason) {
+        self.flows.remove(flow);
+        flow.connection.close(reason);
+    }
+
+    /// Sends a datagram to its flow's server. Returns what is to be sent to another
+    /// one.
+    fn pass<'a>(&self, flow: &Arc<Flow>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
+        let connection = &flow.connection;
+        let data = &*datagram.data;
+        connection.touched.set(self.flows.tick());
+        if !flow.keep(data, Instant::now()) {
+            // The flow is over, as its server has just refused another datagram.
             return vec![datagram];
         }
-        Some(Found::New(server)) => server,
-    };
-    let Some((mut slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
-        drop(server);
-        return wait(pen, client, datagram, behind);
-    };
-    slot.enter(client);
-    let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.refused_by.clone()));
-    flow.touch(pen.flows.tick());
-    let down = Arc::clone(&datagram.socket);
-    let flow = Connection::new(pen, &settings, down, Some(flow), server, slot);
-    pen.flows.insert(&flow);
-    let there = Arc::clone(pen);
-    let answers = Arc::clone(&flow);
-    let job = Box::new(move |buffer: &mut _| pass_back(&there, answers, buffer));
-    let left = pass(pen, flow, datagram);
-    thread.run(job, 0);
-    left
-}
-
-/// A slot and a thread for a new flow: free ones, unless others wait for those;
-/// for one who waited, if need be those of the flow idle for longest. With many
-/// behind it, some flows more make room at once: each takes a moment to do so,
-/// and those that are about to count.
-fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
-    let mut thread = pen.workers.claim();
-    let Some(behind) = behind else {
-        let free = pen.crowd.is_empty();
-        let slot = free.then(|| pen.connections.take_now()).flatten()?;
-        thread.fill(1, Duration::ZERO).ok()?;
-        return Some((slot, thread));
-    };
-    let slot = pen.connections.take_now().or_else(|| {
-        make_room(pen, behind, 0);
-        pen.connections.take(|| false, PATIENCE)
-    })?;
-    let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
-        make_room(pen, behind, 1);
-        thread.fill(1, PATIENCE)
-    });
-    hired.ok()?;
-    Some((slot, thread))
-}
-
-/// Has flows leave. Slots that are `kept` for new ones are not about to be free.
-fn make_room(pen: &Pen, behind: usize, kept: usize) {
-    let most = pen.connections.max() / 16;
-    let leaving = pen.connections.taken();
-    let leaving = leaving.saturating_sub(pen.flows.count() + kept);
-    for _ in leaving..=behind.min(most) {
-        if let Some(oldest) = pen.flows.take_oldest() {
-            oldest.close(Reason::Limit);
-        }
-    }
-}
-
-/// No place: the datagram waits for one, but only once.
-fn wait<'a>(
-    pen: &Pen,
-    client: Client,
-    datagram: Datagram<'a>,
-    behind: Option<usize>,
-) -> Vec<Datagram<'a>> {
-    if behind.is_some() || !pen.crowd.join(datagram.into_owned()) {
-        pen.outcomes.limit.add(1);
-        message::drop_line(format_args!("{client}: no place for another flow"));
-    }
-    Vec::new()
-}
-
-/// Whether a flow's server may be used further. If not, the flow is over: the
-/// server is down, deleted or somewhere else.
-fn keep_if_current(pen: &Pen, flow: &Arc<Connection>) -> bool {
-    let current = !flow.has_ended(Direction::Down) && flow.lease.is_current();
-    if !current {
-        end(pen, flow, Reason::ServerCut);
-    }
-    current
-}
-
-fn end(pen: &Pen, flow: &Arc<Connection>, reason: Reason) {
-    pen.flows.remove(flow);
-    flow.close(reason);
-}
-
-/// Sends a datagram to its flow's server. What that does not take comes back.
-fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
-    let Some(flow) = &connection.flow else {
-        return Vec::new();
-    };
-    let data = &*datagram.data;
-    flow.touch(pen.flows.tick());
-    if !flow.keep(data, Instant::now()) {
-        // Its server has just refused another one.
-        return vec![datagram];
-    }
-    connection.note(Direction::Up, data);
-    match sys::send(&**connection.source(Direction::Down), data) {
-        Ok(_) => {
-            connection.moved(Direction::Up, data.len());
-            if !datagram.refused_by.is_empty() {
-                // The client has sent it once.
-                connection.rewrote(0, data.len());
-            }
-        }
-        // It had to make room at this very moment.
-        Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
-        Err(e) if connect::is_refusal(&e) => return fail_over(pen, connection, &e),
-        Err(e) => message::debug(1, || {
-            let (client, server) = (connection.client, connection.lease.name());
-            format!("{client}, {server}: lost a datagram of {}: {e}", data.len())
-        }),
-    }
-    Vec::new()
-}
-
-/// A flow's thread: passes answers back until the flow is over.
-fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
-    let source = Arc::clone(connection.source(Direction::Down));
-    // The answers wait until there is memory for them.
-    while matches!(buffer.get_ready(&source), Ok(false)) {
-        if connection.has_ended(Direction::Down) {
-            return end(pen, &connection, Reason::ServerClosed);
-        }
-        std::thread::sleep(REST);
-    }
-    let result = buffer.lend(source, |reader| {
-        loop {
-            match reader.fill_buf() {
-                Ok(_) if connection.has_ended(Direction::Down) => return Ok(()),
-                Ok(data) => {
-                    answer(pen, &connection, data);
-                    let len = data.len();
-                    reader.consume(len);
+        connection.note(Direction::Up, data);
+        match sys::send(&**connection.source(Direction::Down), data) {
+            Ok(_) => {
+                connection.moved(Direction::Up, data.len());
+                if !datagram.refused_by.is_empty() {
+                    // The client has sent it once, and it was counted then.
+                    connection.rewrote(0, data.len());
                 }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+            }
+            // The flow had to make room at this very moment.
+            Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
+            Err(e) if connect::is_refusal(&e) => return self.fail_over(flow, &e),
+            Err(e) => message::debug(1, || {
+                let (client, server) = (connection.client, connection.lease.name());
+                format!("{client}, {server}: lost a datagram of {}: {e}", data.len())
+            }),
+        }
+        Vec::new()
+    }
+
+    /// Passes answers back until the flow is over. Each flow has a thread that does this.
+    fn pass_back(self: &Arc<Udp>, flow: Arc<Flow>, buffer: &mut Buffer) {
+        let connection = &flow.connection;
+        let source = Arc::clone(connection.source(Direction::Down));
+        // The answers wait until there is memory for them.
+        while matches!(buffer.get_ready(&source), Ok(false)) {
+            if connection.has_ended(Direction::Down) {
+                return self.end(&flow, Reason::ServerClosed);
+            }
+            thread::sleep(REST);
+        }
+        let result = buffer.lend(source, |reader| {
+            loop {
+                match reader.fill_buf() {
+                    Ok(_) if connection.has_ended(Direction::Down) => return Ok(()),
+                    Ok(data) => {
+                        self.answer(&flow, data);
+                        let len = data.len();
+                        reader.consume(len);
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(e),
+                }
+            }
+        });
+        match result {
+            Ok(()) => self.end(&flow, Reason::ServerClosed),
+            Err(e) => {
+                let left = self.fail_over(&flow, &e);
+                drop(flow);
+                for datagram in left {
+                    self.deliver(datagram, None);
+                }
             }
         }
-    });
-    match result {
-        Ok(()) => end(pen, &connection, Reason::ServerClosed),
-        Err(e) => {
-            for datagram in fail_over(pen, connection, &e) {
-                deliver(pen, datagram);
-            }
+    }
+
+    /// Sends an answer to the client.
+    fn answer(&self, flow: &Flow, data: &[u8]) {
+        if !flow.answered() {
+            return;
+        }
+        let connection = &flow.connection;
+        connection.note(Direction::Down, data);
+        connection.touched.set(self.flows.tick());
+        connection::is_up(&connection.lease);
+        let client: &std::fs::File = connection.source(Direction::Up);
+        match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
+            Ok(()) => connection.moved(Direction::Down, data.len()),
+            Err(e) => message::debug(1, || {
+                format!("{}: lost an answer of {}: {e}", connection.client, data.len())
+            }),
         }
     }
-}
 
-/// Sends an answer to the client.
-fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
-    let Some(flow) = &connection.flow else {
-        return;
-    };
-    if !flow.answered() {
-        return;
-    }
-    connection.note(Direction::Down, data);
-    flow.touch(pen.flows.tick());
-    connection::is_up(&connection.lease);
-    let client: &std::fs::File = connection.source(Direction::Up);
-    match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
-        Ok(()) => connection.moved(Direction::Down, data.len()),
-        Err(e) => message::debug(1, || {
-            format!("{}: lost an answer of {}: {e}", connection.client, data.len())
-        }),
-    }
-}
-
-/// A server does not take datagrams: it is left alone for the blacklist time,
-/// the flow is over, and what it did not take comes back, for the next one.
-fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<Datagram<'static>> {
-    let Some(flow) = &connection.flow else {
-        return Vec::new();
-    };
-    // A Unix socket says at once which datagram it does not take.
-    let mut left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
-    let settings = pen.settings();
-    if connect::is_refusal(error) {
-        connection::blame(&connection.lease, &settings, error);
-    }
-    end(pen, &connection, Reason::failed(Direction::Down, error));
-    let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;
-    if !left.datagrams.is_empty() && is_last {
-        pen.outcomes.no_server.add(1);
-        message::drop_line(format_args!("{}: refused: {error}", connection.client));
-        return Vec::new();
-    }
-    // Each is asked once, even if it is not left alone after that (`-b 0`).
-    left.refused_by.push(connection.lease.target);
-    let datagrams = left.datagrams.into_iter();
-    datagrams
-        .map(|data| Datagram {
+    /// Blacklists a server that does not take datagrams, and ends the flow. Returns
+    /// what is to be sent to the next server.
+    fn fail_over(&self, flow: &Arc<Flow>, error: &io::Error) -> Vec<Datagram<'static>> {
+        let (pen, connection) = (&self.pen, &flow.connection);
+        let (mut left, mut refused_by) = flow.give_up();
+        if matches!(*connection.lease.host, Host::Unix(_)) {
+            // A Unix socket says at once which datagram it does not take.
+            left.drain(..left.len().saturating_sub(1));
+        }
+        let settings = pen.settings();
+        if connect::is_refusal(error) {
+            connection::blame(&connection.lease, &settings, error);
+        }
+        self.end(flow, Reason::failed(Direction::Down, error));
+        let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;
+        if is_last && !left.is_empty() {
+            pen.outcomes.no_server.add(1);
+            message::drop_line(format_args!("{}: refused: {error}", connection.client));
+            return Vec::new();
+        }
+        // Each server is asked once, even if it is not blacklisted then (`-b 0`).
+        refused_by.push(connection.lease.target);
+        let again = left.into_iter().map(|data| Datagram {
             key: flow.key.clone(),
             socket: Arc::clone(connection.source(Direction::Up)),
             data: data.into(),
-            refused_by: left.refused_by.clone(),
-        })
-        .collect()
+            refused_by: refused_by.clone(),
+        });
+        again.collect()
+    }
 }

@@ -1,10 +1,10 @@
 //! The web interface: a live page, `status.json`, metrics, a health check, and
 //! control for who has the password.
 //!
-//! One request a connection, served as the control port's are ([`service`]).
-//! However many ask, they are let in one after the other ([`PACE`]) and get
-//! what was gathered a moment ago ([`cache`]), so that they cannot take more
-//! than a small part of the processor from the traffic.
+//! Each connection has one request, and is served as the control port's are
+//! ([`service`]). Requests are accepted one after the other ([`PACE`]) and answered
+//! from a snapshot ([`cache`]), so that many of them take only a small part of the
+//! processor from the traffic.
 
 use crate::control::commands;
 use crate::control::config;
@@ -30,7 +30,7 @@ use cache::Cache;
 use reply::Reply;
 use request::{Bad, Method, Request};
 
-/// The least time from one request to the next, but for a few at once.
+/// The least time from one request to the next, except for a few at once.
 const PACE: Duration = Duration::from_millis(10);
 
 static SERVICE: Service = Service {
@@ -41,11 +41,11 @@ static SERVICE: Service = Service {
     serve,
 };
 
-/// What visitors see. pen has one web interface.
+/// The snapshot that is shown. pen has one web interface.
 static CACHE: Cache = Cache::new();
 
 /// Accepts until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>) {
+pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     service::accept_loop(pen, &SERVICE);
 }
 
@@ -55,7 +55,7 @@ fn serve(pen: &Pen, session: &Session) {
         Ok(head) => head,
         Err(status) => return refuse(session, status),
     };
-    // A rest of the body, if there is any, is still to be read.
+    // What came behind the head is the beginning of the body.
     let body = data.split_off((head + 4).min(data.len()));
     data.truncate(head);
     let text = std::str::from_utf8(&data).map_err(|_| 400);
@@ -72,7 +72,8 @@ fn serve(pen: &Pen, session: &Session) {
     }
 }
 
-/// Says why a request is none. `None`: there is nobody to say it to.
+/// Answers a request that cannot be read with its status; `None` if there is nobody to
+/// answer.
 fn refuse(session: &Session, status: Option<Bad>) {
     if let Some(status) = status {
         let reply = Reply::text(status, reply::reason(status));
@@ -81,8 +82,8 @@ fn refuse(session: &Session, status: Option<Bad>) {
     }
 }
 
-/// Reads up to the empty line behind the head, and where that is. Or else the
-/// status to refuse it with; `None` if nothing came.
+/// Reads up to the empty line behind the head, and returns where that is. The error is
+/// the status to answer with; `None` if nothing came.
 fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
     let mut piece = [0; 4096];
     loop {
@@ -101,7 +102,7 @@ fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Bad>
     }
 }
 
-/// The body, of which some is there. `None` if it does not come in time.
+/// Reads the body, of which `body` has come already. `None` if it does not come in time.
 fn read_body(session: &Session, request: &Request, mut body: Vec<u8>) -> Option<Vec<u8>> {
     if request.waits && body.len() < request.length {
         session.send(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -117,7 +118,7 @@ fn read_body(session: &Session, request: &Request, mut body: Vec<u8>) -> Option<
     Some(body)
 }
 
-/// The reply; `None` if nobody waits for it any more.
+/// Makes the reply; `None` if nobody waits for it any more.
 fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Option<Reply> {
     let (method, path) = (request.method, request.path);
     let is_action = path == "/control";
@@ -140,9 +141,9 @@ fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Optio
         return Some(Reply::text(status, &format!("{word}\n")));
     }
     let settings = pen.settings();
-    let place = settings.web.as_deref().unwrap_or_default();
+    let own = settings.web.as_deref().unwrap_or_default();
     // What programs ask for may go by any name.
-    if path != "/metrics" && !origin::is_ours(request.host, place) {
+    if path != "/metrics" && !origin::is_ours(request.host, own) {
         let why = "this name is not pen's: use its address, or give the name to web\n";
         return Some(Reply::text(421, why));
     }
@@ -176,8 +177,7 @@ fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Optio
     })
 }
 
-/// Whether a request has the password; `None` if nobody waits any more to hear
-/// that.
+/// Whether a request has the password; `None` if the visitor has left meanwhile.
 fn has_password(pen: &Pen, session: &Session, request: &Request, secret: &Secret) -> Option<bool> {
     let Some(field) = request.authorization else {
         return Some(false);

@@ -89,10 +89,10 @@ impl Edit {
             server.move_to(&name, host);
         }
         put(&mut server.port, self.port);
-        put(&mut server.max, self.max);
-        put(&mut server.hard, self.hard);
-        put(&mut server.weight, self.weight);
-        put(&mut server.prio, self.prio);
+        put(&mut server.share.max, self.max);
+        put(&mut server.share.hard, self.hard);
+        put(&mut server.share.weight, self.weight);
+        put(&mut server.share.prio, self.prio);
         put(&mut server.acl, self.acl);
         match self.blacklist {
             None => {}
@@ -116,10 +116,10 @@ impl From<ServerSpec> for Edit {
         Edit {
             host: Some((spec.name, spec.host)),
             port: Some(spec.port),
-            max: Some(spec.max),
-            hard: Some(spec.hard),
-            weight: Some(spec.weight),
-            prio: Some(spec.prio),
+            max: Some(spec.share.max),
+            hard: Some(spec.share.hard),
+            weight: Some(spec.share.weight),
+            prio: Some(spec.share.prio),
             ..Edit::default()
         }
     }

@@ -13,13 +13,13 @@ pub const LISTS: usize = 10;
 pub enum Net {
     /// IPv4 addresses that equal this one under the mask.
     V4(Ipv4Addr, Ipv4Addr),
-    /// IPv6 addresses whose first so many bits (at most 128) equal this one's.
+    /// IPv6 addresses that share this prefix: its address and length (at most 128).
     V6(Ipv6Addr, u8),
 }
 
-/// An address. An IPv4 one may have fewer than four parts, and parts in octal
+/// Reads an address. An IPv4 one may have fewer than four parts, and parts in octal
 /// or hexadecimal, as inet_aton (3) reads it: `127.1`, `0`.
-pub fn address(word: &str) -> Option<IpAddr> {
+pub(crate) fn address(word: &str) -> Option<IpAddr> {
     word.parse().ok().or_else(|| short_v4(word).map(IpAddr::V4))
 }
 
@@ -48,19 +48,19 @@ fn short_v4(word: &str) -> Option<Ipv4Addr> {
 }
 
 impl Net {
-    /// `None` if the address is of the other family.
-    fn matches(&self, ip: IpAddr) -> Option<bool> {
+    /// Whether it has this address. It has none of the other family.
+    fn has(&self, ip: IpAddr) -> bool {
         match (self, ip) {
             (Net::V4(net, mask), IpAddr::V4(ip)) => {
                 let mask = mask.to_bits();
-                Some(ip.to_bits() & mask == net.to_bits() & mask)
+                ip.to_bits() & mask == net.to_bits() & mask
             }
             (Net::V6(net, len), IpAddr::V6(ip)) => {
                 let rest = 128_u32.saturating_sub(u32::from(*len));
                 let mask = u128::MAX.checked_shl(rest).unwrap_or(0);
-                Some(ip.to_bits() & mask == net.to_bits() & mask)
+                ip.to_bits() & mask == net.to_bits() & mask
             }
-            _ => None,
+            _ => false,
         }
     }
 }
@@ -70,7 +70,7 @@ impl Net {
 pub struct Entry {
     /// Permit or deny.
     pub permit: bool,
-    /// Whom.
+    /// The addresses that it is about.
     pub net: Net,
 }
 
@@ -83,14 +83,14 @@ pub struct Acl(Arc<Entries>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Entries {
     list: Vec<Entry>,
-    /// The same without order.
+    /// The same entries without order, to find one quickly.
     known: HashSet<Entry>,
 }
 
 impl Acl {
     /// Adds an entry at the end, unless the list has it already: reading a
     /// configuration again changes nothing.
-    pub fn add(&mut self, entry: Entry) {
+    pub(crate) fn add(&mut self, entry: Entry) {
         if !self.0.known.contains(&entry) {
             let entries = Arc::make_mut(&mut self.0);
             entries.known.insert(entry);
@@ -99,19 +99,19 @@ impl Acl {
     }
 
     /// The entries in order.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.0.list
     }
 
-    /// Whether `client` may. Who comes through a Unix socket always may.
-    pub fn permits(&self, client: Client) -> bool {
+    /// Whether the list permits this client. One on a Unix socket always is.
+    pub(crate) fn permits(&self, client: Client) -> bool {
         let (Client::Inet(ip), Some(last)) = (client, self.0.list.last()) else {
             return true;
         };
         self.0
             .list
             .iter()
-            .find(|entry| entry.net.matches(ip) == Some(true))
+            .find(|entry| entry.net.has(ip))
             .map_or(!last.permit, |entry| entry.permit)
     }
 }

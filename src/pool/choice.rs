@@ -6,7 +6,7 @@ use super::server::Server;
 use hash::Score;
 use std::time::Instant;
 
-pub mod hash;
+pub(super) mod hash;
 
 /// The switches that steer the choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Modes {
 
 impl Modes {
     /// Whether each UDP datagram goes its own way.
-    pub fn each_datagram(&self) -> bool {
+    pub(crate) fn each_datagram(&self) -> bool {
         self.roundrobin && self.datagrams
     }
 }
@@ -65,7 +65,7 @@ pub struct Turns {
 ///
 /// Stubborn: the choice is made among all that are up (by hash, among all),
 /// and it may be one that does not take the client.
-pub fn choose(
+pub(crate) fn choose(
     servers: &mut [Server],
     turns: &mut Turns,
     start: &mut Option<usize>,
@@ -136,7 +136,7 @@ fn around(servers: &[Server], first: usize) -> impl Iterator<Item = (usize, &Ser
 /// The available server with the lowest prio, the first one on a tie.
 fn lowest_prio(servers: &[Server], now: Instant) -> Option<usize> {
     let available = servers.iter().enumerate().filter(|(_, server)| server.is_available(now));
-    available.min_by_key(|(_, server)| server.prio).map(|(index, _)| index)
+    available.min_by_key(|(_, server)| server.share.prio).map(|(index, _)| index)
 }
 
 /// By rendezvous hash. Few servers are better than all before them, so that
@@ -148,7 +148,7 @@ fn highest(
 ) -> Option<usize> {
     let mut best: Option<(usize, Score)> = None;
     for (index, server) in servers.iter().enumerate() {
-        let score = Score::new(client, server.host_hash(), server.port, server.weight);
+        let score = Score::new(client, server.host_hash, server.port, server.share.weight);
         let is_better = best.is_none_or(|(_, most)| score.compare(most).is_gt());
         if is_better && fits(index, server) {
             best = Some((index, score));
@@ -164,11 +164,11 @@ fn least_loaded(
     cursor: Option<usize>,
     fits: impl Fn(usize, &Server) -> bool,
 ) -> Option<usize> {
-    let unweighted = servers.iter().all(|server| server.weight == 0);
+    let unweighted = servers.iter().all(|server| server.share.weight == 0);
     let next = cursor.map_or(0, |last| last.wrapping_add(1));
     around(servers, next)
-        .filter(|(index, s)| (unweighted || s.weight > 0) && fits(*index, s))
-        .min_by_key(|(_, s)| 256 * u64::from(s.connections) / u64::from(s.weight.max(1)))
+        .filter(|(index, s)| (unweighted || s.share.weight > 0) && fits(*index, s))
+        .min_by_key(|(_, s)| 256 * u64::from(s.connections) / u64::from(s.share.weight.max(1)))
         .map(|(index, _)| index)
 }
 
@@ -182,10 +182,10 @@ fn in_turn_by_weight(
     let mut sum = 0;
     let mut choice: Option<(usize, i64)> = None;
     for (index, server) in servers.iter_mut().enumerate() {
-        if server.weight == 0 || !fits(index, server) {
+        if server.share.weight == 0 || !fits(index, server) {
             continue;
         }
-        let weight = i64::from(server.weight);
+        let weight = i64::from(server.share.weight);
         sum += weight;
         server.credit += weight;
         if choice.is_none_or(|(_, most)| server.credit > most) {
@@ -201,13 +201,13 @@ fn in_turn_by_weight(
 mod tests {
     use super::*;
     use crate::pool::clients::Client;
-    use crate::sys::addr::{Host, ServerSpec};
+    use crate::sys::addr::{Host, ServerSpec, Share};
     use std::time::Duration;
 
     fn server(connections: u32, weight: u32, prio: i32) -> Server {
         let host = Host::Inet(vec![([127, 0, 0, 1], 0).into()]);
-        let mut server =
-            Server::new(ServerSpec { host, port: 80, weight, prio, ..ServerSpec::default() });
+        let share = Share { weight, prio, ..Share::default() };
+        let mut server = Server::new(ServerSpec { host, port: 80, share, ..ServerSpec::default() });
         server.connections = connections;
         server
     }

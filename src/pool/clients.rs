@@ -1,4 +1,4 @@
-//! The client table: who was here lately, and on which server.
+//! The client table: which clients came lately, and which server each was on.
 //!
 //! A hash map finds a client, a doubly linked list through the slots keeps
 //! them in the order of their last visit. Look-up, insertion and eviction take
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub enum Client {
     /// By address; an IPv4-mapped IPv6 address is that IPv4 address.
     Inet(IpAddr),
-    /// Everybody who comes through a Unix socket.
+    /// All clients that come through a Unix socket together.
     Unix,
 }
 
@@ -32,14 +32,14 @@ impl fmt::Display for Client {
 
 /// What is known of one client.
 #[derive(Debug)]
-pub struct Entry {
-    /// Who.
+pub struct Record {
+    /// Its address.
     pub client: Client,
     /// Index of the regular server tried last.
     pub server: Option<usize>,
     /// Start of the newest connection.
     pub last_seen: Instant,
-    /// Connections since it is known.
+    /// Connections since it has been in the table.
     pub connects: u64,
     /// Bytes to (`sx`) and from (`rx`) the client.
     pub traffic: Arc<Traffic>,
@@ -59,14 +59,14 @@ pub struct Visit {
 }
 
 /// The table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ClientTable {
     max: usize,
     index: HashMap<Client, usize>,
-    slots: Vec<Entry>,
+    slots: Vec<Record>,
     newest: Option<usize>,
     oldest: Option<usize>,
-    /// For the next clients.
+    /// Counts made ahead, see [`BATCH`].
     spare: Vec<Arc<Traffic>>,
 }
 
@@ -76,40 +76,33 @@ pub struct ClientTable {
 const BATCH: usize = 128;
 
 impl ClientTable {
-    /// An empty table that grows to `max` clients (it has room for one anyway).
-    pub fn new(max: usize) -> ClientTable {
-        ClientTable {
-            max,
-            index: HashMap::new(),
-            slots: Vec::new(),
-            newest: None,
-            oldest: None,
-            spare: Vec::new(),
-        }
+    /// Makes an empty table that grows to `max` clients, or to one if that is 0.
+    pub(crate) fn new(max: usize) -> ClientTable {
+        ClientTable { max, ..ClientTable::default() }
     }
 
     /// Most clients it remembers.
-    pub fn max(&self) -> usize {
+    pub(crate) fn max(&self) -> usize {
         self.max
     }
 
     /// Lets it grow further; it never shrinks.
-    pub fn grow(&mut self, max: usize) {
+    pub(crate) fn grow(&mut self, max: usize) {
         self.max = self.max.max(max);
     }
 
-    /// A client connects. `tracking` is how long it is remembered without a
-    /// new connection (zero = for ever): after that it is a new client.
-    pub fn visit(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
+    /// Looks up a client that connects, and counts the connect. A client that has not
+    /// connected for longer than `tracking` is a new one (zero = never).
+    pub(crate) fn visit(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let visit = self.look_up(client, now, tracking);
-        if let Some(entry) = self.slots.get_mut(visit.slot) {
-            entry.connects += 1;
+        if let Some(record) = self.slots.get_mut(visit.slot) {
+            record.connects += 1;
         }
         visit
     }
 
-    /// The same, but for a connection that counts already.
-    pub fn look_up(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
+    /// Looks up a client whose connect has been counted before.
+    pub(crate) fn look_up(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let slot = match self.index.get(&client) {
             Some(&slot) => {
                 self.unlink(slot);
@@ -118,48 +111,49 @@ impl ClientTable {
             None => self.take_slot(client, now),
         };
         self.link_newest(slot);
-        let Some(entry) = self.slots.get_mut(slot) else {
+        let Some(record) = self.slots.get_mut(slot) else {
             // Cannot be: the index holds slots that exist.
             return Visit { server: None, traffic: Arc::default(), slot };
         };
-        let away = now.saturating_duration_since(entry.last_seen);
+        let away = now.saturating_duration_since(record.last_seen);
         if !tracking.is_zero() && away > tracking {
-            entry.renew(client, now, &mut self.spare);
+            record.renew(client, now, &mut self.spare);
         }
-        entry.last_seen = now;
-        Visit { server: entry.server, traffic: Arc::clone(&entry.traffic), slot }
+        record.last_seen = now;
+        Visit { server: record.server, traffic: Arc::clone(&record.traffic), slot }
     }
 
-    /// Remembers the server tried last. A client discarded meanwhile stays so.
-    pub fn remember(&mut self, client: Client, server: usize) {
+    /// Remembers the server that was tried last, unless the client has been discarded
+    /// meanwhile.
+    pub(crate) fn remember(&mut self, client: Client, server: usize) {
         if let Some(&slot) = self.index.get(&client) {
-            if let Some(entry) = self.slots.get_mut(slot) {
-                entry.server = Some(server);
+            if let Some(record) = self.slots.get_mut(slot) {
+                record.server = Some(server);
             }
         }
     }
 
-    /// Forgets the servers of these clients: for the choice of a server they
-    /// are new ones. How many had one.
-    pub fn forget(&mut self, which: impl Fn(&Entry) -> bool) -> usize {
-        let chosen = self.slots.iter_mut().filter(|entry| which(entry));
-        chosen.filter_map(|entry| entry.server.take()).count()
+    /// Forgets the servers of these clients, which are then new ones to the choice of
+    /// a server. Returns how many had one.
+    pub(crate) fn forget(&mut self, which: impl Fn(&Record) -> bool) -> usize {
+        let chosen = self.slots.iter_mut().filter(|record| which(record));
+        chosen.filter_map(|record| record.server.take()).count()
     }
 
     /// All clients in slot order.
-    pub fn entries(&self) -> &[Entry] {
+    pub(crate) fn records(&self) -> &[Record] {
         &self.slots
     }
 
-    /// The clients with their slots, those who came last first.
-    pub fn recent(&self) -> impl Iterator<Item = (usize, &Entry)> {
+    /// The clients with their slots, the newest visit first.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = (usize, &Record)> {
         let get = |slot: usize| Some((slot, self.slots.get(slot)?));
         let newest = self.newest.and_then(get);
-        std::iter::successors(newest, move |(_, entry)| entry.older.and_then(get))
+        std::iter::successors(newest, move |(_, record)| record.older.and_then(get))
     }
 
-    /// A slot for a new client: a fresh one, or that of the client that has
-    /// not been here for longest. Not in the list yet.
+    /// Finds a slot for a new client: a fresh one, or that of the client whose last
+    /// visit is the oldest. It is not linked into the list yet.
     fn take_slot(&mut self, client: Client, now: Instant) -> usize {
         let slot = match self.oldest {
             Some(slot) if self.slots.len() >= self.max => {
@@ -172,7 +166,7 @@ impl ClientTable {
             }
             _ => {
                 let traffic = fresh(&mut self.spare);
-                self.slots.push(Entry::new(client, traffic, now));
+                self.slots.push(Record::new(client, traffic, now));
                 self.slots.len() - 1
             }
         };
@@ -181,10 +175,10 @@ impl ClientTable {
     }
 
     fn unlink(&mut self, slot: usize) {
-        let Some(entry) = self.slots.get_mut(slot) else {
+        let Some(record) = self.slots.get_mut(slot) else {
             return;
         };
-        let (newer, older) = (entry.newer.take(), entry.older.take());
+        let (newer, older) = (record.newer.take(), record.older.take());
         match newer.and_then(|n| self.slots.get_mut(n)) {
             Some(n) => n.older = older,
             None => self.newest = older,
@@ -197,8 +191,8 @@ impl ClientTable {
 
     fn link_newest(&mut self, slot: usize) {
         let before = self.newest.replace(slot);
-        if let Some(entry) = self.slots.get_mut(slot) {
-            entry.older = before;
+        if let Some(record) = self.slots.get_mut(slot) {
+            record.older = before;
         }
         match before.and_then(|b| self.slots.get_mut(b)) {
             Some(b) => b.newer = Some(slot),
@@ -207,7 +201,7 @@ impl ClientTable {
     }
 }
 
-/// Counts for another client.
+/// Takes counts for another client.
 fn fresh(spare: &mut Vec<Arc<Traffic>>) -> Arc<Traffic> {
     if spare.is_empty() {
         spare.extend((0..BATCH).map(|_| Arc::default()));
@@ -215,9 +209,9 @@ fn fresh(spare: &mut Vec<Arc<Traffic>>) -> Arc<Traffic> {
     spare.pop().unwrap_or_default()
 }
 
-impl Entry {
-    fn new(client: Client, traffic: Arc<Traffic>, now: Instant) -> Entry {
-        Entry {
+impl Record {
+    fn new(client: Client, traffic: Arc<Traffic>, now: Instant) -> Record {
+        Record {
             client,
             server: None,
             last_seen: now,
@@ -260,9 +254,9 @@ mod tests {
         table.remember(ip(1), 7);
         assert_eq!(table.visit(ip(1), now, FOREVER).server, Some(7));
         assert_eq!(table.visit(Client::Unix, now, FOREVER).server, None);
-        assert_eq!(table.entries()[0].connects, 2);
+        assert_eq!(table.records()[0].connects, 2);
         table.remember(ip(9), 1);
-        assert_eq!(table.entries().len(), 2);
+        assert_eq!(table.records().len(), 2);
     }
 
     #[test]
@@ -277,7 +271,7 @@ mod tests {
         assert_eq!(table.visit(ip(3), now, FOREVER).server, Some(3));
         assert_eq!(table.visit(ip(2), now, FOREVER).server, None);
         assert_eq!(table.visit(ip(4), now, FOREVER).server, None);
-        assert_eq!(table.entries().len(), 3);
+        assert_eq!(table.records().len(), 3);
     }
 
     #[test]
@@ -298,11 +292,11 @@ mod tests {
         let old = table.visit(ip(1), now, FOREVER).traffic;
         let new = table.visit(ip(2), now, FOREVER).traffic;
         old.sx.add(5);
-        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
+        assert_eq!(table.records()[0].traffic.sx.get(), 0);
         new.sx.add(7);
         drop((old, new));
         table.visit(ip(3), now, FOREVER);
-        assert_eq!(table.entries()[0].traffic.sx.get(), 0);
+        assert_eq!(table.records()[0].traffic.sx.get(), 0);
     }
 
     #[test]
@@ -337,7 +331,7 @@ mod tests {
         assert_eq!(table.visit(ip(1), later, tracking).server, Some(3));
         let later = later + Duration::from_secs(11);
         assert_eq!(table.visit(ip(1), later, tracking).server, None);
-        assert_eq!(table.entries()[0].connects, 1);
+        assert_eq!(table.records()[0].connects, 1);
     }
 
     #[test]
@@ -348,12 +342,12 @@ mod tests {
             table.visit(ip(n), now, FOREVER);
             table.remember(ip(n), n as usize % 2);
         }
-        assert_eq!(table.forget(|entry| entry.server == Some(1)), 2);
-        assert_eq!(table.forget(|entry| entry.client == ip(2)), 1);
+        assert_eq!(table.forget(|record| record.server == Some(1)), 2);
+        assert_eq!(table.forget(|record| record.client == ip(2)), 1);
         assert_eq!(table.forget(|_| true), 1);
         assert_eq!(table.forget(|_| true), 0);
         assert_eq!(table.visit(ip(4), now, FOREVER).server, None);
-        assert_eq!(table.entries()[3].connects, 2);
+        assert_eq!(table.records()[3].connects, 2);
     }
 
     #[test]
@@ -362,10 +356,10 @@ mod tests {
         let now = Instant::now();
         table.visit(ip(1), now, FOREVER);
         table.visit(ip(2), now, FOREVER);
-        assert_eq!(table.entries().len(), 1);
+        assert_eq!(table.records().len(), 1);
         table.grow(2);
         table.visit(ip(3), now, FOREVER);
         table.grow(1);
-        assert_eq!((table.entries().len(), table.max()), (2, 2));
+        assert_eq!((table.records().len(), table.max()), (2, 2));
     }
 }

@@ -14,26 +14,26 @@ type Cell = std::sync::Mutex<u64>;
 
 #[cfg(target_has_atomic = "64")]
 impl Counter {
-    /// Adds `n`; the count before that.
-    pub fn add(&self, n: u64) -> u64 {
+    /// Adds `n`. Returns the count before that.
+    pub(crate) fn add(&self, n: u64) -> u64 {
         self.0.fetch_add(n, std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Sets it to a later count.
-    pub fn set(&self, n: u64) {
+    pub(crate) fn set(&self, n: u64) {
         self.0.store(n, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The count so far.
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
 #[cfg(not(target_has_atomic = "64"))]
 impl Counter {
-    /// Adds `n`; the count before that.
-    pub fn add(&self, n: u64) -> u64 {
+    /// Adds `n`. Returns the count before that.
+    pub(crate) fn add(&self, n: u64) -> u64 {
         let mut count = crate::lock(&self.0);
         let before = *count;
         *count = count.wrapping_add(n);
@@ -41,12 +41,12 @@ impl Counter {
     }
 
     /// Sets it to a later count.
-    pub fn set(&self, n: u64) {
+    pub(crate) fn set(&self, n: u64) {
         *crate::lock(&self.0) = n;
     }
 
     /// The count so far.
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         *crate::lock(&self.0)
     }
 }
@@ -66,26 +66,26 @@ pub struct Traffic {
     pub rx: Counter,
 }
 
-/// What became of clients, since the start.
+/// What became of clients since the start.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     /// Connections that were accepted, and UDP flows.
     pub accepted: Counter,
-    /// Denied by the access list. The abuse server may have got them.
+    /// Denied by the access list; the abuse server may have served them.
     pub denied: Counter,
     /// Turned away, as no server took them.
     pub no_server: Counter,
-    /// Datagrams of new flows for which there was no place (`-x`).
+    /// Datagrams of new flows that found no free slot (`-x`).
     pub limit: Counter,
-    /// Turned away, as this host had not what a connection to a server takes.
+    /// Turned away, as descriptors, ports or memory were missing.
     pub no_resources: Counter,
-    /// Those for whom a second server was tried.
+    /// Clients for whom a second server was tried.
     pub redispatched: Counter,
 }
 
 impl Outcomes {
     /// Names for reports, what they count, and how much so far.
-    pub fn rows(&self) -> [(&'static str, &'static str, u64); 6] {
+    pub(crate) fn rows(&self) -> [(&'static str, &'static str, u64); 6] {
         [
             ("accepted", "Connections accepted, and UDP flows.", &self.accepted),
             ("denied", "Clients denied by the access list.", &self.denied),

@@ -1,4 +1,4 @@
-//! A server that is wanted for a connection, and whether one will do.
+//! What a connection asks of a server, and whether a server will do.
 
 use super::acl::Acl;
 use super::choice::{Modes, Target};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What is known of a connection when a server is wanted for it.
 pub struct Request<'a> {
-    /// Whose it is.
+    /// The client that it belongs to.
     pub client: Client,
     /// The client's port.
     pub port: u16,
@@ -27,10 +27,9 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Whether a server may be tried that is up: one that has an address and a
-    /// port, is not full, whose own list permits the client, and that has not
-    /// refused already.
-    pub fn admits(&self, target: Target, server: &Server) -> bool {
+    /// Whether a server that is up may be tried: it has an address and a port, is not
+    /// full, its own access list permits the client, and it has not refused already.
+    pub(crate) fn admits(&self, target: Target, server: &Server) -> bool {
         let was_here = target == self.last.map_or(Target::Abuse, Target::Server);
         // The abuse server is there for those who are denied.
         let denied = target != Target::Abuse
@@ -39,9 +38,9 @@ impl Request<'_> {
         !server.is_empty() && !full && !denied && !self.not.contains(&target)
     }
 
-    /// Whether a server is up, as far as this client is concerned. Somebody who
-    /// may go nowhere else need not wait until another has probed it.
-    pub fn finds_up(&self, target: Target, server: &Server, now: Instant) -> bool {
+    /// Whether a server is up as far as this client is concerned. While another
+    /// client probes it, it is not, except for a client that may go nowhere else.
+    pub(crate) fn finds_up(&self, target: Target, server: &Server, now: Instant) -> bool {
         let passes = server.is_probed(now) && !self.modes.stubborn && !self.on.contains(&target);
         server.is_available(now) && !passes
     }

@@ -2,50 +2,44 @@
 
 use super::choice::hash;
 use super::counter::Traffic;
-use crate::sys::addr::{self, Host, ServerSpec};
+use crate::sys::addr::{self, Host, ServerSpec, Share};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One server.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Server {
     /// Where it is.
     pub host: Arc<Host>,
     /// TCP port, 0 = none.
     pub port: u16,
-    /// Soft limit on connections, 0 = none.
-    pub max: u32,
-    /// Limit for clients that were here last time.
-    pub hard: u32,
-    /// Share in weight mode.
-    pub weight: u32,
-    /// Rank in prio mode.
-    pub prio: i32,
+    /// How many of the clients it gets.
+    pub share: Share,
     /// Index of the access list that its clients must pass.
     pub acl: usize,
     /// Turns saved up, where each datagram is balanced by weight.
     pub credit: i64,
     /// Connections now, those being made included.
     pub connections: u32,
-    /// Connects tried since it is there.
+    /// Connects tried since it was added.
     pub connects: u64,
     /// Those of them that failed.
     pub failures: u64,
     /// Bytes to (`sx`) and from (`rx`) the server.
     pub traffic: Arc<Traffic>,
-    /// Of its host, for the choice by hash.
-    host_hash: u64,
-    /// Until when it is left alone. Stays, when that is over, until a connect
+    /// What its host adds to the scores of all clients in the choice by hash.
+    pub(super) host_hash: u64,
+    /// Until when it is left alone. The time stays here after that, until a connect
     /// succeeds.
     blacklisted: Option<Instant>,
-    /// Whether a command blacklisted it, and not a failure.
+    /// Whether a command has blacklisted it, and not a failure.
     drained: bool,
-    /// After the blacklist time one client tries whether it is back. Until
-    /// then at the latest this is known; others pass it by meanwhile.
+    /// After the blacklist time one client tries whether it is back, and the others
+    /// pass it by until this time, when the result is known at the latest.
     probed_until: Option<Instant>,
 }
 
-/// What a server is good for at a moment: the first that fits.
+/// What a server is good for at a moment. The first that fits is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// No address or no port.
@@ -62,7 +56,7 @@ pub enum State {
 
 impl State {
     /// The word for it in reports.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             State::Empty => "empty",
             State::Down => "down",
@@ -80,76 +74,53 @@ impl Server {
             host_hash: hash::host(&spec.name),
             host: Arc::new(spec.host),
             port: spec.port,
-            max: spec.max,
-            hard: spec.hard,
-            weight: spec.weight,
-            prio: spec.prio,
-            acl: 0,
-            credit: 0,
-            connections: 0,
-            connects: 0,
-            failures: 0,
-            traffic: Arc::default(),
-            blacklisted: None,
-            drained: false,
-            probed_until: None,
+            share: spec.share,
+            ..Server::default()
         }
     }
 
-    /// Moves it to another host, of which `word` is the name as configured.
-    pub fn move_to(&mut self, word: &str, host: Host) {
+    /// Moves it to another host, whose configured name is `word`.
+    pub(crate) fn move_to(&mut self, word: &str, host: Host) {
         self.host_hash = hash::host(addr::bare(word));
         self.host = Arc::new(host);
     }
 
-    /// What its host adds to the scores of all clients.
-    pub fn host_hash(&self) -> u64 {
-        self.host_hash
-    }
-
     /// A slot that is never chosen until it gets an address.
-    pub fn empty(port: u16) -> Server {
+    pub(crate) fn empty(port: u16) -> Server {
         Server::new(ServerSpec { port, ..ServerSpec::default() })
     }
 
-    /// The words behind `server N` that make it what it is.
-    pub fn commands(&self) -> String {
-        format!(
-            "acl {} address {} port {} max {} hard {} weight {} prio {}",
-            self.acl,
-            self.host.word(),
-            self.port,
-            self.max,
-            self.hard,
-            self.weight,
-            self.prio
-        )
+    /// The words behind `server N` that set all of it again.
+    pub(crate) fn commands(&self) -> String {
+        let numbers = self.share.rows().map(|(word, number)| format!(" {word} {number}"));
+        let (acl, host, port) = (self.acl, self.host.word(), self.port);
+        format!("acl {acl} address {host} port {port}{}", numbers.concat())
     }
 
-    /// As an operand: what [`crate::sys::addr::server`] reads back.
+    /// Writes it as an operand, which [`crate::sys::addr::server`] reads back.
     pub fn operand(&self) -> String {
         let host = match self.host.word() {
             host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
             host => host,
         };
-        let rest = format!(":{}:{}:{}:{}", self.max, self.hard, self.weight, self.prio);
+        let numbers = self.share.rows().map(|(_, number)| format!(":{number}")).concat();
         // The port stays: without one it would be the listening port.
-        format!("{host}:{}{}", self.port, rest.trim_end_matches(":0"))
+        format!("{host}:{}{}", self.port, numbers.trim_end_matches(":0"))
     }
 
     /// Whether it can be chosen at all: an address, a port, not blacklisted.
-    pub fn is_available(&self, now: Instant) -> bool {
+    pub(crate) fn is_available(&self, now: Instant) -> bool {
         !self.is_empty() && self.blacklist_left(now).is_zero()
     }
 
     /// Whether it is a slot without a server: no address or no port.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self.host == Host::Empty || self.port == 0
     }
 
-    /// What it is good for now.
+    /// Tells what it is good for now.
     #[inline(never)]
-    pub fn state(&self, now: Instant) -> State {
+    pub(crate) fn state(&self, now: Instant) -> State {
         if self.is_empty() {
             State::Empty
         } else if !self.is_available(now) {
@@ -165,37 +136,37 @@ impl Server {
     }
 
     /// How much longer it is blacklisted.
-    pub fn blacklist_left(&self, now: Instant) -> Duration {
+    pub(crate) fn blacklist_left(&self, now: Instant) -> Duration {
         self.blacklisted.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
     }
 
-    /// Whether somebody wants it left alone now.
-    pub fn is_drained(&self, now: Instant) -> bool {
+    /// Whether a command has blacklisted it for now.
+    pub(crate) fn is_drained(&self, now: Instant) -> bool {
         self.drained && !self.blacklist_left(now).is_zero()
     }
 
-    /// Whether it is down or has not shown since that it is back.
-    pub fn is_suspect(&self) -> bool {
+    /// Whether it has failed, and no connect has succeeded since.
+    pub(crate) fn is_suspect(&self) -> bool {
         self.blacklisted.is_some() && !self.drained
     }
 
-    /// Whether another client is finding out if it is back.
-    pub fn is_probed(&self, now: Instant) -> bool {
+    /// Whether a client is trying now whether it is back.
+    pub(crate) fn is_probed(&self, now: Instant) -> bool {
         self.is_suspect() && self.probed_until.is_some_and(|end| end > now)
     }
 
     /// Until when it was left alone, if no connect has succeeded since.
-    pub fn blacklisted(&self) -> Option<Instant> {
+    pub(crate) fn blacklisted(&self) -> Option<Instant> {
         self.blacklisted
     }
 
-    /// Whoever connects now is to show whether it is back, unless that is known
-    /// or another client is about to. Until when that is known at the latest.
+    /// Makes the connect that follows the one that shows whether the server is back,
+    /// and returns when that is known at the latest; `None` if the server is up or
+    /// still blacklisted, or another client tries it already.
     ///
-    /// Every address gets its time, `timeout`, and whoever finds out gets some to
-    /// say so. A UDP server that has refused nothing until then is taken for one
-    /// that never answers.
-    pub fn probe(&mut self, timeout: Duration, now: Instant) -> Option<Instant> {
+    /// The time is `timeout` for each address, and once more for the result. A UDP
+    /// server that has refused nothing until then is taken for one that never answers.
+    pub(crate) fn probe(&mut self, timeout: Duration, now: Instant) -> Option<Instant> {
         if !self.is_suspect() || !self.is_available(now) || self.probed_until.is_some() {
             return None;
         }
@@ -207,21 +178,21 @@ impl Server {
         self.probed_until
     }
 
-    /// The connect of a [`Server::probe`] has shown nothing, neither way: the next
-    /// client is to try.
-    pub fn give_up_probe(&mut self, probe: Instant, now: Instant) {
+    /// Lets the next client try, as the connect of a [`Server::probe`] has shown
+    /// nothing, neither success nor failure.
+    pub(crate) fn give_up_probe(&mut self, probe: Instant, now: Instant) {
         if self.probed_until == Some(probe) && probe > now {
             self.probed_until = None;
         }
     }
 
-    /// Blacklists it until then, as it failed.
-    pub fn blacklist_until(&mut self, end: Instant) {
+    /// Blacklists it until this time, as it has failed.
+    pub(crate) fn blacklist_until(&mut self, end: Instant) {
         self.leave_alone(end, false);
     }
 
-    /// Blacklists it until then, as somebody wants it so.
-    pub fn drain_until(&mut self, end: Instant) {
+    /// Blacklists it until this time by command.
+    pub(crate) fn drain_until(&mut self, end: Instant) {
         self.leave_alone(end, true);
     }
 
@@ -231,25 +202,24 @@ impl Server {
         self.probed_until = None;
     }
 
-    /// Makes it available by command. One that failed is not up again before a
-    /// connect has succeeded.
-    pub fn end_blacklist(&mut self, now: Instant) {
+    /// Makes it available by command. A server that has failed still counts as
+    /// suspect until a connect succeeds.
+    pub(crate) fn end_blacklist(&mut self, now: Instant) {
         self.blacklisted = self.blacklisted.filter(|_| !self.drained).map(|_| now);
         self.probed_until = None;
     }
 
-    /// Clears the blacklisting; whether there was one, run out or not.
-    pub fn clear_blacklist(&mut self) -> bool {
+    /// Clears the blacklisting. Returns whether there was one, run out or not.
+    pub(crate) fn clear_blacklist(&mut self) -> bool {
         self.probed_until = None;
         self.blacklisted.take().is_some()
     }
 
-    /// Full: at the soft limit, for those who were here last time at the hard
-    /// limit too.
-    pub fn is_full(&self, was_here: bool) -> bool {
-        self.max != 0
-            && self.connections >= self.max
-            && (!was_here || self.connections >= self.hard)
+    /// Whether it is full: at its soft limit, and for a client that was here last time
+    /// at its hard limit, too.
+    pub(crate) fn is_full(&self, was_here: bool) -> bool {
+        let Share { max, hard, .. } = self.share;
+        max != 0 && self.connections >= max && (!was_here || self.connections >= hard)
     }
 }
 

@@ -18,7 +18,6 @@ use crate::proxy::workers::{Buffer, Claim};
 use crate::settings::{Fastclose, Settings};
 use crate::sys::message::{self, Level};
 use crate::sys::{self, Kind};
-use crate::udp::flows::Flow;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -59,8 +58,10 @@ pub struct Connection {
     up: Stream,
     /// Whose it is.
     pub client: Client,
-    /// What a UDP flow has more than a TCP connection.
-    pub flow: Option<Arc<Flow>>,
+    /// Whether it is a connection or, with UDP, a flow of datagrams.
+    pub kind: Kind,
+    /// With UDP, when a datagram came or went last, by a clock that counts them.
+    pub touched: Counter,
     /// What is known of its requests, if these get X-Forwarded-For.
     pub http: Option<Box<Exchange>>,
     /// Bytes sent to the server, but not by the client; less those that the
@@ -90,7 +91,6 @@ impl Connection {
         pen: &Arc<Pen>,
         settings: &Settings,
         down: Stream,
-        flow: Option<Arc<Flow>>,
         server: Connected,
         slot: Slot,
     ) -> Arc<Connection> {
@@ -98,7 +98,8 @@ impl Connection {
             down,
             up: server.up,
             client: server.client,
-            flow,
+            kind: settings.start.kind,
+            touched: Counter::default(),
             http: settings.http.then(Box::default),
             added: Counter::default(),
             sent_up: Counter::default(),
@@ -196,10 +197,8 @@ impl Connection {
     pub fn quiet_for(&self, now: Instant) -> Duration {
         let ended = u64::from(self.ended_bits());
         let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get()).wrapping_add(ended);
-        if let Some(flow) = &self.flow {
-            // A datagram may be empty.
-            moved = moved.wrapping_add(flow.touched());
-        }
+        // A datagram may be empty.
+        moved = moved.wrapping_add(self.touched.get());
         self.seen.quiet_for(moved, now)
     }
 
@@ -218,7 +217,7 @@ impl Connection {
     pub fn close(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
-        if self.flow.is_some() {
+        if self.kind == Kind::Datagram {
             // The client's side is everybody's. The other must know, as the
             // end of a datagram socket looks like an empty datagram.
             self.ended(Direction::Up);
@@ -320,7 +319,7 @@ pub fn serve(pen: &Arc<Pen>, mut arrival: Arrival, buffer: &mut Buffer) {
         let _ = arrival.socket.set_nodelay(settings.nodelay);
     }
     let down = connect::stream(arrival.socket);
-    let connection = Connection::new(pen, &settings, down, None, server, arrival.slot);
+    let connection = Connection::new(pen, &settings, down, server, arrival.slot);
     drop(settings);
     relay::run(connection, arrival.other, buffer);
 }
@@ -335,8 +334,8 @@ pub fn is_denied(settings: &Settings, client: Client) -> bool {
 pub enum Found {
     /// It is connected now.
     New(Connected),
-    /// The client has a flow there already: this one.
-    Known(Arc<Connection>),
+    /// The client has a flow to this one already.
+    Known(Target),
     /// There may be one, but this host has not what a flow takes.
     Starved,
 }
@@ -357,24 +356,23 @@ const NOBODY: &str = "no server available";
 /// Finds a server: the access list decides, then what is remembered of the
 /// client and the modes; the candidates are tried until one answers. Every
 /// regular server tried is remembered as the client's; one that fails is
-/// blacklisted. `flows` are those that the client may use further; the servers
-/// in `not` are passed over. If others come into force meanwhile, `settings` are
+/// blacklisted. The client has UDP flows to the servers in `on`; those in `not` are
+/// passed over. If others come into force meanwhile, `settings` are
 /// exchanged for those, and the search begins again.
 pub fn find_server(
     pen: &Arc<Pen>,
     settings: &mut Arc<Settings>,
     client: Client,
     port: u16,
-    flows: &[Arc<Connection>],
+    on: &[Target],
     not: &[Target],
 ) -> Option<Found> {
     let since = Instant::now();
     let again = !not.is_empty();
     let visit = pen.visit(client, settings.tracking, again);
-    let on: Vec<Target> = flows.iter().map(|flow| flow.lease.target).collect();
     let mut last = visit.server;
     let mut tried = not.len();
-    let mut is_counted = again || !flows.is_empty();
+    let mut is_counted = again || !on.is_empty();
     loop {
         let rules = Arc::clone(settings);
         let denied = is_denied(&rules, client);
@@ -388,11 +386,11 @@ pub fn find_server(
         };
         search = search.by(&rules);
         let (modes, acls, timeout) = (&rules.modes, rules.acls.as_slice(), rules.timeout);
-        let mut request = Request { client, port, last, modes, acls, timeout, on: &on, not };
+        let mut request = Request { client, port, last, modes, acls, timeout, on, not };
         let mut reason = if denied { Reason::Denied } else { Reason::NoServer };
         while let Some(lease) = search.next(&request) {
-            if let Some(flow) = flows.iter().find(|flow| flow.lease.target == lease.target) {
-                return Some(Found::Known(Arc::clone(flow)));
+            if on.contains(&lease.target) {
+                return Some(Found::Known(lease.target));
             }
             tried += 1;
             if tried == 2 {

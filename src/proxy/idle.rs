@@ -7,8 +7,8 @@ use crate::proxy::ending::Reason;
 use crate::proxy::idlers;
 use crate::proxy::relay::Direction;
 use crate::proxy::shared::Pen;
-use crate::sys;
 use crate::sys::message::Trouble;
+use crate::sys::{self, Kind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,7 @@ pub fn watch(pen: &Arc<Pen>) {
                 connection.close(Reason::Idle);
             } else if connection.ended_bits() != 0 && half.is_some_and(|limit| quiet >= limit) {
                 connection.close(Reason::HalfClosed);
-            } else if !quiet.is_zero() && connection.flow.is_none() {
+            } else if !quiet.is_zero() && connection.kind == Kind::Stream {
                 end_if_gone(&connection);
             }
         }

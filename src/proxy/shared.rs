@@ -14,8 +14,6 @@ use crate::proxy::workers::Workers;
 use crate::settings::Settings;
 use crate::sys::access::Access;
 use crate::sys::message;
-use crate::udp::flows::Flows;
-use crate::udp::queue::Crowd;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -61,10 +59,6 @@ pub struct Pen {
     pub started: Instant,
     /// The same in seconds since 1970, by the clock of then.
     pub start_time: u64,
-    /// The flows of UDP.
-    pub flows: Flows,
-    /// Datagrams that wait for a place.
-    pub crowd: Crowd,
     /// Who ends quiet connections.
     pub idle_watch: IdleWatch,
     /// Connections without clients.
@@ -107,8 +101,6 @@ impl Pen {
             access: Access::default(),
             started: Instant::now(),
             start_time: message::unix_time(),
-            flows: Flows::default(),
-            crowd: Crowd::default(),
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
             budget: OnceLock::new(),

@@ -137,7 +137,7 @@ fn many_threads_on_the_tables() {
     assert_eq!(hall.connections.used_and_last().0, 0);
     // Everybody is in the table once, and in its list once.
     let table = crate::lock(&hall.clients);
-    let everybody: HashSet<Client> = table.entries().iter().map(|e| e.client).collect();
+    let everybody: HashSet<Client> = table.records().iter().map(|e| e.client).collect();
     assert_eq!(everybody.len(), CLIENTS as usize);
     let listed: Vec<usize> = table.recent().map(|(slot, _)| slot).collect();
     let slots: HashSet<usize> = listed.iter().copied().collect();

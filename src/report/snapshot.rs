@@ -1,9 +1,9 @@
-//! What is known of servers, clients and connections at a moment, for whatever
-//! shows it: copied out of the tables under their locks, to be made into text
-//! afterwards, the client table piece by piece.
+//! Copies of what is known of servers, clients and connections at a moment. They
+//! are taken out of the tables under their locks, the client table's piece by
+//! piece, and made into text afterwards.
 
 use crate::pool::choice::Target;
-use crate::pool::clients::{Client, Entry};
+use crate::pool::clients::{Client, Record};
 use crate::pool::counter::Traffic;
 use crate::pool::server::{Server, State};
 use crate::proxy::connection::Connection;
@@ -13,16 +13,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Clients copied while the table is locked once.
+/// Clients that are copied while the table is locked once.
 const PIECE: usize = 4096;
 
 /// Bytes sent to and received from a peer.
 #[derive(Clone, Copy, Default)]
-pub struct Bytes {
+pub(crate) struct Bytes {
     /// Sent to the peer.
-    pub sx: u64,
+    pub(crate) sx: u64,
     /// Received from the peer.
-    pub rx: u64,
+    pub(crate) rx: u64,
 }
 
 impl Bytes {
@@ -31,100 +31,76 @@ impl Bytes {
         Bytes { sx, rx }
     }
 
-    /// Adds those of another.
-    pub fn add(&mut self, other: Bytes) {
+    /// Adds other bytes of the same peer.
+    pub(crate) fn add(&mut self, other: Bytes) {
         self.sx = self.sx.wrapping_add(other.sx);
         self.rx = self.rx.wrapping_add(other.rx);
     }
 }
 
-/// A server.
-pub struct ServerRow {
-    /// Which.
-    pub target: Target,
-    /// Its first address or its path.
-    pub address: String,
-    /// Its port.
-    pub port: u16,
-    /// What it is good for.
-    pub state: State,
+/// A server as it was.
+pub(crate) struct ServerRow {
+    /// Which one it is.
+    pub(crate) target: Target,
+    /// A copy of it. Its traffic is that of connections which have ended, and goes on
+    /// counting.
+    pub(crate) server: Server,
+    pub(crate) state: State,
     /// How much longer it is blacklisted.
-    pub left: Duration,
-    /// Connections now.
-    pub connections: u32,
-    /// Soft limit, 0 = none.
-    pub max: u32,
-    /// Hard limit.
-    pub hard: u32,
-    /// Share in weight mode.
-    pub weight: u32,
-    /// Rank in prio mode.
-    pub prio: i32,
-    /// Its access list.
-    pub acl: usize,
-    /// Connects tried.
-    pub connects: u64,
-    /// Those of them that failed.
-    pub failures: u64,
+    pub(crate) left: Duration,
     /// Bytes, those of live connections so far included.
-    pub bytes: Bytes,
-    /// Where those of ended ones are counted: another one, another server.
-    pub traffic: Arc<Traffic>,
+    pub(crate) bytes: Bytes,
 }
 
 impl ServerRow {
     fn of(target: Target, server: &Server, now: Instant) -> ServerRow {
         ServerRow {
             target,
-            address: server.host.to_string(),
-            port: server.port,
+            server: server.clone(),
             state: server.state(now),
             left: server.blacklist_left(now),
-            connections: server.connections,
-            max: server.max,
-            hard: server.hard,
-            weight: server.weight,
-            prio: server.prio,
-            acl: server.acl,
-            connects: server.connects,
-            failures: server.failures,
             bytes: Bytes::of(&server.traffic),
-            traffic: Arc::clone(&server.traffic),
         }
+    }
+
+    /// Whether this traffic is this server's. A server that took another's place in
+    /// the table has its own.
+    pub(crate) fn counts(&self, traffic: &Arc<Traffic>) -> bool {
+        Arc::ptr_eq(&self.server.traffic, traffic)
     }
 }
 
 /// A client.
-pub struct ClientRow {
+pub(crate) struct ClientRow {
     /// Its slot in the client table.
-    pub slot: usize,
-    /// Who.
-    pub client: Client,
+    pub(crate) slot: usize,
+    /// Its address.
+    pub(crate) client: Client,
     /// Seconds since its last connect.
-    pub age: u64,
+    pub(crate) age: u64,
     /// The regular server it was on last.
-    pub server: Option<usize>,
+    pub(crate) server: Option<usize>,
     /// Connects.
-    pub connects: u64,
+    pub(crate) connects: u64,
     /// Bytes, those of live connections so far included.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 impl ClientRow {
-    fn of(slot: usize, entry: &Entry, now: Instant) -> ClientRow {
+    fn of(slot: usize, record: &Record, now: Instant) -> ClientRow {
         ClientRow {
             slot,
-            client: entry.client,
-            age: now.saturating_duration_since(entry.last_seen).as_secs(),
-            server: entry.server,
-            connects: entry.connects,
-            bytes: Bytes::of(&entry.traffic),
+            client: record.client,
+            age: now.saturating_duration_since(record.last_seen).as_secs(),
+            server: record.server,
+            connects: record.connects,
+            bytes: Bytes::of(&record.traffic),
         }
     }
 }
 
-/// Connections with their slots.
-pub type Live = Vec<(usize, Arc<Connection>)>;
+/// The connections there are, with their slots.
+pub(crate) type Live = Vec<(usize, Arc<Connection>)>;
 
 /// What a connection has moved so far, as its server sees it.
 fn at_server(connection: &Connection) -> Bytes {
@@ -134,19 +110,19 @@ fn at_server(connection: &Connection) -> Bytes {
 }
 
 /// What a connection has moved so far, as its client sees it.
-pub fn at_client(connection: &Connection) -> Bytes {
+pub(crate) fn at_client(connection: &Connection) -> Bytes {
     let sx = connection.sent(Direction::Down).get();
     let rx = connection.received(Direction::Up);
     Bytes { sx, rx }
 }
 
 /// Whole seconds, rounded up.
-pub fn seconds(time: Duration) -> u64 {
+pub(crate) fn seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// The servers by index, and behind them the last resorts that there are.
-pub fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
+/// Copies the servers by index, and behind them the emergency and the abuse server.
+pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     let now = Instant::now();
     let mut rows: Vec<ServerRow> = {
         let table = pen.servers.table();
@@ -162,26 +138,26 @@ pub fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
             Target::Server(index) => rows.get_mut(index),
             other => rows.iter_mut().rev().find(|row| row.target == other),
         };
-        // A server that took another's place has nothing of its connections.
-        let row = row.filter(|row| Arc::ptr_eq(&row.traffic, &connection.lease.traffic));
-        row.into_iter().for_each(|row| row.bytes.add(at_server(connection)));
+        if let Some(row) = row.filter(|row| row.counts(&connection.lease.traffic)) {
+            row.bytes.add(at_server(connection));
+        }
     }
     rows
 }
 
-/// The clients seen within `age`, by slot.
-pub fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
+/// Copies the clients that came within `age`, by slot.
+pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     let now = Instant::now();
     let mut rows = Vec::new();
     let mut start = 0;
     loop {
         let end = start + PIECE;
         let more = pen.with_clients(|clients| {
-            let all = clients.entries();
+            let all = clients.records();
             let piece = all.iter().enumerate().take(end).skip(start);
-            let seen = |entry: &Entry| now.saturating_duration_since(entry.last_seen) <= age;
-            let piece = piece.filter(|(_, entry)| seen(entry));
-            rows.extend(piece.map(|(slot, entry)| ClientRow::of(slot, entry, now)));
+            let seen = |record: &Record| now.saturating_duration_since(record.last_seen) <= age;
+            let piece = piece.filter(|(_, record)| seen(record));
+            rows.extend(piece.map(|(slot, record)| ClientRow::of(slot, record, now)));
             all.len() > end
         });
         if !more {
@@ -193,20 +169,20 @@ pub fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     rows
 }
 
-/// The clients seen last, the newest first, at most so many (be modest: it is
-/// one look under the lock). And how many there are.
-pub fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, usize) {
+/// Copies the `most` clients that came last, the newest first, while the table is
+/// locked once: `most` should be small. Returns also how many there are.
+pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, usize) {
     let now = Instant::now();
     let (mut rows, count) = pen.with_clients(|clients| {
         let recent = clients.recent().take(most);
-        let rows: Vec<_> = recent.map(|(slot, entry)| ClientRow::of(slot, entry, now)).collect();
-        (rows, clients.entries().len())
+        let rows: Vec<_> = recent.map(|(slot, record)| ClientRow::of(slot, record, now)).collect();
+        (rows, clients.records().len())
     });
     add_moving(&mut rows, live);
     (rows, count)
 }
 
-/// Adds what their live connections have moved.
+/// Adds to clients what their live connections have moved.
 fn add_moving(rows: &mut [ClientRow], live: &Live) {
     let mut moving: HashMap<Client, Bytes> = HashMap::new();
     for (_, connection) in live {

@@ -61,6 +61,13 @@ pub struct ServerSpec {
     pub host: Host,
     /// TCP port; 0 = none, never chosen. 1 for a Unix socket.
     pub port: u16,
+    /// The numbers behind the port.
+    pub share: Share,
+}
+
+/// How many of the clients a server gets. What is left out is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
     /// Soft limit on connections, 0 = none.
     pub max: u32,
     /// Limit for clients that were on this server last time.
@@ -69,6 +76,15 @@ pub struct ServerSpec {
     pub weight: u32,
     /// Rank in prio mode, lowest first.
     pub prio: i32,
+}
+
+impl Share {
+    /// The numbers in the order of the operand, with the words that the command
+    /// `server` and the reports have for them.
+    pub fn rows(self) -> [(&'static str, i64); 4] {
+        let (max, hard, weight) = (self.max.into(), self.hard.into(), self.weight.into());
+        [("max", max), ("hard", hard), ("weight", weight), ("prio", self.prio.into())]
+    }
 }
 
 /// Where to listen.
@@ -212,10 +228,7 @@ fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec
         "" => Ok(0),
         text => number::<u32>(text).map_err(|e| format!("{word}: {name} {e}")),
     };
-    Ok(ServerSpec {
-        name: bare(parts.host).to_owned(),
-        host,
-        port,
+    let share = Share {
         max: number("max", max)?,
         hard: number("hard", hard)?,
         weight: number("weight", weight)?,
@@ -223,7 +236,8 @@ fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec
             "" => 0,
             prio => self::number(prio).map_err(|e| format!("{word}: prio {e}"))?,
         },
-    })
+    };
+    Ok(ServerSpec { name: bare(parts.host).to_owned(), host, port, share })
 }
 
 /// Puts a word before a complaint, unless it begins with it already.
@@ -322,20 +336,17 @@ mod tests {
             name: "127.0.0.1".to_owned(),
             host: inet("127.0.0.1"),
             port: 80,
-            max: 10,
-            hard: 20,
-            weight: 3,
-            prio: 4,
+            share: Share { max: 10, hard: 20, weight: 3, prio: 4 },
         };
         assert_eq!(all, want);
         let v6 = server("[::1]:80:1", None).unwrap();
-        assert_eq!((v6.host, v6.port, v6.max), (inet("::1"), 80, 1));
+        assert_eq!((v6.host, v6.port, v6.share.max), (inet("::1"), 80, 1));
         assert_eq!(server("[::1]", Some(25)).unwrap().port, 25);
         assert_eq!(server("127.0.0.1", Some(25)).unwrap().port, 25);
-        assert_eq!(server("127.0.0.1::7", Some(25)).unwrap().max, 7);
+        assert_eq!(server("127.0.0.1::7", Some(25)).unwrap().share.max, 7);
         assert_eq!(server("[::ffff:127.0.0.2]:1", None).unwrap().host, inet("127.0.0.2"));
         let unix = server("/tmp/a:0:4", None).unwrap();
-        assert_eq!((unix.host, unix.port, unix.max), (Host::Unix("/tmp/a".into()), 1, 4));
+        assert_eq!((unix.host, unix.port, unix.share.max), (Host::Unix("/tmp/a".into()), 1, 4));
         assert_eq!(server("0.0.0.0:80", None).unwrap().host, Host::Empty);
         assert_eq!(server("0:80", None).unwrap().host, Host::Empty);
     }

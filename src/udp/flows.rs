@@ -1,404 +1,213 @@
 //! The flows of UDP: which datagrams belong together, and which flow has been
 //! idle for longest. No I/O.
-//!
-//! A heap has one entry for each flow, with the moment it was last seen to be
-//! touched. That moment may be out of date, and then only too early: whoever is
-//! taken from the top and was touched since goes back in with its new moment,
-//! so that what remains at the top has been idle for longest.
 
 use crate::pool::choice::Target;
 use crate::pool::counter::Counter;
 use crate::proxy::connection::Connection;
 use crate::sys::{Here, Peer};
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What makes datagrams belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub(super) struct Key {
     /// The client's address and port.
-    pub peer: Peer,
-    /// The address of this host that it sent to, where there are several.
-    pub here: Option<Here>,
-}
-
-/// What a flow has more than a TCP connection.
-#[derive(Debug)]
-pub struct Flow {
-    /// Which datagrams are its.
-    pub key: Key,
-    touched: Counter,
-    over: AtomicBool,
-    kept: Mutex<Kept>,
-}
-
-/// Datagrams that the server has not answered yet, the oldest first. If it
-/// refuses one, nobody says which: all that are young enough to be meant are
-/// sent to another server. So some may arrive twice, but none is lost.
-#[derive(Debug, Default)]
-struct Kept {
-    list: VecDeque<(Instant, Vec<u8>)>,
-    bytes: usize,
-    over: bool,
-    /// Servers that have refused what is kept.
-    refused_by: Vec<Target>,
-}
-
-/// What is left of a flow that was refused.
-#[derive(Debug, Default)]
-pub struct Left {
-    /// Datagrams that may have been lost, the oldest first.
-    pub datagrams: Vec<Vec<u8>>,
-    /// Servers that had refused them before.
-    pub refused_by: Vec<Target>,
+    pub(super) peer: Peer,
+    /// The address of this host that the client sent to, where there are several.
+    pub(super) here: Option<Here>,
 }
 
 /// How long the way to a server and its refusal's way back may take.
 const YOUNG: Duration = Duration::from_millis(50);
 
-/// Datagrams that are kept, and their bytes (one may have more).
+/// Datagrams that are kept for a flow, and their bytes (one may have more).
 const MOST: usize = 16;
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Places in the tables that are worth no effort.
-const SMALL: usize = 64;
+/// What one client's port and one server send each other.
+pub(super) struct Flow {
+    pub(super) key: Key,
+    /// Its connection. The client's side of it is the socket that pen receives
+    /// with, which all flows share.
+    pub(super) connection: Arc<Connection>,
+    unanswered: Mutex<Unanswered>,
+}
 
-/// Memory that stays for the next datagram to be kept.
-const SPARE: usize = 2048;
+/// The datagrams that a server may still refuse. Its refusal does not tell which
+/// one is meant, and comes only after others have been sent: so all are sent to
+/// another server. Some may arrive twice, but none is lost.
+#[derive(Debug, Default)]
+struct Unanswered {
+    /// The oldest first, with the time when they were sent.
+    datagrams: VecDeque<(Instant, Vec<u8>)>,
+    /// The servers that have refused them before.
+    refused_by: Vec<Target>,
+    /// The flow is over, and nothing is kept for it any more.
+    is_over: bool,
+}
+
+impl Unanswered {
+    fn keep(&mut self, data: &[u8], now: Instant) -> bool {
+        if self.is_over {
+            return false;
+        }
+        let all = &mut self.datagrams;
+        while let Some((since, _)) = all.front() {
+            let bytes: usize = all.iter().map(|(_, data)| data.len()).sum();
+            let is_full = all.len() >= MOST || bytes + data.len() > MOST_BYTES;
+            if !is_full && now <= *since + YOUNG {
+                break;
+            }
+            all.pop_front();
+        }
+        all.push_back((now, data.to_vec()));
+        true
+    }
+}
 
 impl Flow {
-    /// A flow without datagrams. These servers have refused the one for which
-    /// it is made.
-    pub fn new(key: Key, refused_by: Vec<Target>) -> Flow {
-        Flow {
-            key,
-            touched: Counter::default(),
-            over: AtomicBool::new(false),
-            kept: Mutex::new(Kept { refused_by, ..Kept::default() }),
-        }
-    }
-
-    /// A datagram came or went, at this moment by the clock of [`Flows`].
-    pub fn touch(&self, now: u64) {
-        self.touched.set(now);
-    }
-
-    /// When the last one did.
-    pub fn touched(&self) -> u64 {
-        self.touched.get()
+    /// Makes a flow without datagrams, of which the first one has been refused by
+    /// these servers.
+    pub(super) fn new(key: Key, connection: Arc<Connection>, refused_by: Vec<Target>) -> Flow {
+        let unanswered = Unanswered { refused_by, ..Unanswered::default() };
+        Flow { key, connection, unanswered: Mutex::new(unanswered) }
     }
 
     /// Keeps a datagram that is about to be sent; `false` if the flow is over.
-    pub fn keep(&self, data: &[u8], now: Instant) -> bool {
-        let mut kept = crate::lock(&self.kept);
-        if kept.over {
-            return false;
-        }
-        let mut room = Vec::new();
-        while let Some((since, old)) = kept.list.front() {
-            let (full, late) = (kept.list.len() >= MOST, now > *since + YOUNG);
-            if !full && !late && kept.bytes + data.len() <= MOST_BYTES {
-                break;
-            }
-            kept.bytes = kept.bytes.saturating_sub(old.len());
-            room = kept.list.pop_front().unwrap_or((now, room)).1;
-        }
-        let room = copy(data, room);
-        kept.bytes += data.len();
-        kept.list.push_back((now, room));
-        true
+    pub(super) fn keep(&self, data: &[u8], now: Instant) -> bool {
+        crate::lock(&self.unanswered).keep(data, now)
     }
 
-    /// The server has answered: nothing is kept any more. `false` if the flow
-    /// is over: what was kept is on its way to another server, which answers, too.
-    pub fn answered(&self) -> bool {
-        let mut kept = crate::lock(&self.kept);
-        kept.list.clear();
-        kept.bytes = 0;
-        kept.refused_by.clear();
-        !kept.over
+    /// Forgets what was kept, as the server has answered. Returns `false` if the
+    /// flow is over: what was kept is on its way to another server, which answers,
+    /// too.
+    pub(super) fn answered(&self) -> bool {
+        let mut unanswered = crate::lock(&self.unanswered);
+        unanswered.datagrams.clear();
+        unanswered.refused_by.clear();
+        !unanswered.is_over
     }
 
-    /// The flow is over: what was kept, or the newest of it alone. Nothing, if
-    /// it was over before.
-    pub fn give_up(&self, newest_alone: bool) -> Left {
-        let mut kept = crate::lock(&self.kept);
-        if std::mem::replace(&mut kept.over, true) {
-            return Left::default();
-        }
-        let mut list = std::mem::take(&mut kept.list);
-        if let Some((newest, _)) = list.back() {
-            let since = newest.checked_sub(YOUNG);
-            list.retain(|(then, _)| since.is_none_or(|since| *then >= since));
-        }
-        if newest_alone {
-            list.drain(..list.len().saturating_sub(1));
-        }
-        Left {
-            datagrams: list.into_iter().map(|(_, data)| data).collect(),
-            refused_by: std::mem::take(&mut kept.refused_by),
-        }
+    /// Ends the flow. Returns the datagrams that were not answered, the oldest
+    /// first, and the servers that had refused them before. The second call finds
+    /// none.
+    pub(super) fn give_up(&self) -> (Vec<Vec<u8>>, Vec<Target>) {
+        let mut unanswered = crate::lock(&self.unanswered);
+        unanswered.is_over = true;
+        let datagrams = std::mem::take(&mut unanswered.datagrams);
+        let refused_by = std::mem::take(&mut unanswered.refused_by);
+        (datagrams.into_iter().map(|(_, data)| data).collect(), refused_by)
     }
 }
 
-/// A copy of a datagram, in this memory if it will do. It is as large as a power
-/// of two: of each size that is freed, glibc keeps some pieces for each thread,
-/// and these its pages.
-pub fn copy(data: &[u8], mut room: Vec<u8>) -> Vec<u8> {
-    let size = data.len().next_power_of_two();
-    room.clear();
-    room.shrink_to(size.max(SPARE));
-    room.reserve(size);
-    room.extend_from_slice(data);
-    room
-}
-
-/// The flows. One lock, held for moments; no flow is dropped under it.
-#[derive(Debug, Default)]
-pub struct Flows {
-    table: Mutex<Table>,
+/// All flows. One lock, held for moments; no flow is dropped under it.
+#[derive(Default)]
+pub(super) struct Flows {
+    /// The flows of a key, one for each server that it is on.
+    by_key: Mutex<HashMap<Key, Vec<Arc<Flow>>>>,
     clock: Counter,
 }
 
-#[derive(Debug, Default)]
-struct Table {
-    /// The flows of a key, one for each server that it is on.
-    by_key: HashMap<Key, Vec<Arc<Connection>>>,
-    ages: Ages,
-    count: usize,
-}
-
 impl Flows {
-    /// A moment later than all before: time, counted in datagrams.
-    pub fn tick(&self) -> u64 {
+    /// The time, counted in datagrams: each call gives a later one.
+    pub(super) fn tick(&self) -> u64 {
         self.clock.add(1).wrapping_add(1)
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        crate::lock(&self.table).count
+    /// Finds a flow of this key; with several servers, any.
+    pub(super) fn find(&self, key: &Key) -> Option<Arc<Flow>> {
+        crate::lock(&self.by_key).get(key)?.first().cloned()
     }
 
-    /// A flow of this key; with several servers, any.
-    pub fn find(&self, key: &Key) -> Option<Arc<Connection>> {
-        let table = crate::lock(&self.table);
-        table.by_key.get(key)?.first().cloned()
+    /// Finds all flows of this key.
+    pub(super) fn find_all(&self, key: &Key) -> Vec<Arc<Flow>> {
+        crate::lock(&self.by_key).get(key).cloned().unwrap_or_default()
     }
 
-    /// All flows of this key.
-    pub fn find_all(&self, key: &Key) -> Vec<Arc<Connection>> {
-        let table = crate::lock(&self.table);
-        table.by_key.get(key).cloned().unwrap_or_default()
+    /// Adds a new flow.
+    pub(super) fn insert(&self, flow: &Arc<Flow>) {
+        let mut by_key = crate::lock(&self.by_key);
+        by_key.entry(flow.key.clone()).or_default().push(Arc::clone(flow));
     }
 
-    /// A new flow. (What is none is left out.)
-    pub fn insert(&self, connection: &Arc<Connection>) {
-        let Some(flow) = &connection.flow else {
-            return;
-        };
-        let mut table = crate::lock(&self.table);
-        let all = table.by_key.entry(flow.key.clone()).or_default();
-        all.push(Arc::clone(connection));
-        table.count += 1;
-        table.ages.push(Arc::clone(flow));
+    /// Takes out a flow that is over, if it is still there.
+    pub(super) fn remove(&self, flow: &Arc<Flow>) {
+        remove(&mut crate::lock(&self.by_key), flow);
     }
 
-    /// The flow is over; `false` if it was before.
-    pub fn remove(&self, connection: &Arc<Connection>) -> bool {
-        let removed = {
-            let mut table = crate::lock(&self.table);
-            connection.flow.as_ref().and_then(|flow| table.remove(flow))
-        };
-        removed.is_some()
-    }
-
-    /// Takes out the flow that has been idle for longest.
-    pub fn take_oldest(&self) -> Option<Arc<Connection>> {
-        let mut table = crate::lock(&self.table);
-        loop {
-            let flow = table.ages.pop()?;
-            if let Some(connection) = table.remove(&flow) {
-                return Some(connection);
-            }
+    /// Takes out the flows that have been idle for longest, so that `wanted` slots
+    /// become free. Of the `taken` ones, those that have no flow any more are about
+    /// to; while they are half of what is wanted, nothing is taken out. So a flood of
+    /// new flows costs few searches through all.
+    pub(super) fn make_room(&self, wanted: usize, taken: usize) -> Vec<Arc<Flow>> {
+        let mut by_key = crate::lock(&self.by_key);
+        let all = by_key.values().flatten();
+        let all: Vec<_> = all.map(|flow| (flow.connection.touched.get(), flow)).collect();
+        let leaving = taken.saturating_sub(all.len());
+        if leaving * 2 >= wanted {
+            return Vec::new();
         }
+        let oldest: Vec<_> = oldest(all, wanted - leaving).into_iter().cloned().collect();
+        for flow in &oldest {
+            remove(&mut by_key, flow);
+        }
+        oldest
     }
 
-    /// Takes out all of them.
-    pub fn take_all(&self) -> Vec<Arc<Connection>> {
-        let mut table = crate::lock(&self.table);
-        table.count = 0;
-        table.ages = Ages::default();
-        let all = std::mem::take(&mut table.by_key);
+    /// Takes out all flows.
+    pub(super) fn take_all(&self) -> Vec<Arc<Flow>> {
+        let all = std::mem::take(&mut *crate::lock(&self.by_key));
         all.into_values().flatten().collect()
     }
 }
 
-impl Table {
-    fn remove(&mut self, flow: &Arc<Flow>) -> Option<Arc<Connection>> {
-        flow.over.store(true, Relaxed);
-        let all = self.by_key.get_mut(&flow.key)?;
-        let is_it = |connection: &Arc<Connection>| {
-            let other = connection.flow.as_ref();
-            other.is_some_and(|other| Arc::ptr_eq(other, flow))
-        };
-        let at = all.iter().position(is_it)?;
-        let connection = all.swap_remove(at);
+fn remove(by_key: &mut HashMap<Key, Vec<Arc<Flow>>>, flow: &Arc<Flow>) {
+    if let Some(all) = by_key.get_mut(&flow.key) {
+        all.retain(|other| !Arc::ptr_eq(other, flow));
         if all.is_empty() {
-            self.by_key.remove(&flow.key);
-        }
-        self.count = self.count.saturating_sub(1);
-        if self.by_key.capacity() > 4 * self.count + SMALL {
-            self.by_key.shrink_to(2 * self.count);
-        }
-        self.ages.tidy(self.count);
-        Some(connection)
-    }
-}
-
-/// The flows in the order of their age, see above.
-#[derive(Debug, Default)]
-struct Ages(BinaryHeap<Reverse<Age>>);
-
-#[derive(Debug)]
-struct Age {
-    touched: u64,
-    flow: Arc<Flow>,
-}
-
-impl PartialEq for Age {
-    fn eq(&self, other: &Age) -> bool {
-        self.touched == other.touched
-    }
-}
-
-impl Eq for Age {}
-
-impl PartialOrd for Age {
-    fn partial_cmp(&self, other: &Age) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Age {
-    fn cmp(&self, other: &Age) -> std::cmp::Ordering {
-        self.touched.cmp(&other.touched)
-    }
-}
-
-impl Ages {
-    /// Clears out those that are over as soon as they are the most, or all:
-    /// `count` are alive.
-    fn tidy(&mut self, count: usize) {
-        if count == 0 || self.0.len() > 2 * count + SMALL {
-            self.0.retain(|Reverse(age)| !age.flow.over.load(Relaxed));
-            // Not each time: see `Connections::live`.
-            if self.0.capacity() > 8 * count + 2 * SMALL {
-                self.0.shrink_to((2 * count).next_power_of_two());
-            }
+            by_key.remove(&flow.key);
         }
     }
+}
 
-    /// One more.
-    fn push(&mut self, flow: Arc<Flow>) {
-        let touched = flow.touched();
-        self.0.push(Reverse(Age { touched, flow }));
+/// Picks the `count` with the lowest times, in any order.
+fn oldest<T>(mut all: Vec<(u64, T)>, count: usize) -> Vec<T> {
+    if count < all.len() {
+        all.select_nth_unstable_by_key(count, |(time, _)| *time);
     }
-
-    /// Takes out the one that has been idle for longest.
-    fn pop(&mut self) -> Option<Arc<Flow>> {
-        loop {
-            let Reverse(mut age) = self.0.pop()?;
-            let touched = age.flow.touched();
-            if age.flow.over.load(Relaxed) {
-                continue;
-            }
-            if touched == age.touched {
-                return Some(age.flow);
-            }
-            age.touched = touched;
-            self.0.push(Reverse(age));
-        }
-    }
+    all.into_iter().take(count).map(|(_, flow)| flow).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn flow(port: u16, touched: u64) -> Arc<Flow> {
-        let peer = Peer::Inet(([127, 0, 0, 1], port).into());
-        let flow = Flow::new(Key { peer, here: None }, Vec::new());
-        flow.touch(touched);
-        Arc::new(flow)
-    }
-
     #[test]
-    fn the_longest_idle_comes_first() {
-        let mut ages = Ages::default();
-        let all = [flow(1, 1), flow(2, 2), flow(3, 3), flow(4, 4)];
-        for flow in &all {
-            ages.push(Arc::clone(flow));
+    fn the_longest_idle_are_picked() {
+        let all = vec![(7, 'a'), (2, 'b'), (9, 'c'), (4, 'd')];
+        for (count, wanted) in [(0, ""), (1, "b"), (2, "bd"), (3, "abd"), (4, "abcd"), (9, "abcd")]
+        {
+            let mut found = oldest(all.clone(), count);
+            found.sort_unstable();
+            assert_eq!(found.iter().collect::<String>(), wanted);
         }
-        all[0].touch(9);
-        all[2].touch(7);
-        all[1].over.store(true, Relaxed);
-        let order: Vec<u64> =
-            std::iter::from_fn(|| ages.pop()).map(|flow| flow.touched()).collect();
-        assert_eq!(order, [4, 7, 9]);
     }
 
     #[test]
-    fn the_clock_goes_on_where_a_word_ends() {
-        let flows = Flows::default();
-        flows.clock.set(u64::from(u32::MAX));
-        let mut ages = Ages::default();
-        let old = flow(1, 5);
-        let new = flow(2, flows.tick());
-        [&new, &old].into_iter().for_each(|flow| ages.push(Arc::clone(flow)));
-        assert_eq!(ages.pop().map(|flow| flow.touched()), Some(5));
-        assert!(new.touched() > u64::from(u32::MAX));
-    }
-
-    #[test]
-    fn those_that_are_over_do_not_pile_up() {
-        let mut ages = Ages::default();
-        for n in 0..10_000 {
-            let flow = flow(1, n);
-            ages.push(Arc::clone(&flow));
-            flow.over.store(true, Relaxed);
-            ages.tidy(1);
-        }
-        assert!(ages.0.len() < 100, "{}", ages.0.len());
-    }
-
-    #[test]
-    fn what_is_kept_comes_back_once() {
+    fn what_may_still_be_refused_is_kept() {
         let now = Instant::now();
-        let later = now + YOUNG * 2;
-        let kept = |flow: &Flow| flow.give_up(false).datagrams;
-        let flow_with = |all: &[(&[u8], Instant)]| {
-            let flow = flow(1, 0);
-            assert!(all.iter().all(|(data, when)| flow.keep(data, *when)));
-            flow
+        let kept = |all: &[(&[u8], Instant)]| {
+            let mut unanswered = Unanswered::default();
+            assert!(all.iter().all(|(data, when)| unanswered.keep(data, *when)));
+            unanswered.datagrams.into_iter().map(|(_, data)| data).collect::<Vec<_>>()
         };
-        let two = flow_with(&[(b"one", now), (b"", now)]);
-        assert_eq!(kept(&two), [&b"one"[..], b""]);
-        assert!(kept(&two).is_empty() && !two.keep(b"three", now));
-        let late = flow_with(&[(b"one", now), (b"two", later)]);
-        assert_eq!(kept(&late), [b"two"]);
-        let newest = flow_with(&[(b"one", now), (b"two", now)]);
-        assert_eq!(newest.give_up(true).datagrams, [b"two"]);
-        let answered = flow_with(&[(b"one", now)]);
-        assert!(answered.answered());
-        assert!(kept(&answered).is_empty());
-        assert!(!answered.answered(), "it is asked for elsewhere");
+        assert_eq!(kept(&[(b"one", now), (b"", now)]), [&b"one"[..], b""]);
+        assert_eq!(kept(&[(b"one", now), (b"two", now + YOUNG * 2)]), [b"two"]);
         let big = [0; 60_000];
-        let full = flow_with(&[(&big, now), (&big, now)]);
-        assert_eq!(kept(&full).len(), 1);
-        let many = flow_with(&[(&b"x"[..], now); 3 * MOST]);
-        assert_eq!(kept(&many).len(), MOST);
+        assert_eq!(kept(&[(&big, now), (&big, now)]).len(), 1);
+        assert_eq!(kept(&[(&b"x"[..], now); 3 * MOST]).len(), MOST);
+        let mut over = Unanswered { is_over: true, ..Unanswered::default() };
+        assert!(!over.keep(b"one", now) && over.datagrams.is_empty());
     }
 }

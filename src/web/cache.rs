@@ -1,5 +1,5 @@
-//! What the web interface shows, gathered seldom: however many ask, the tables
-//! are looked at [`FRESH`] after the last time at the earliest.
+//! The snapshot that the web interface shows. It is kept for a while ([`FRESH`]), so
+//! that many requests do not keep the tables locked.
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
@@ -16,18 +16,18 @@ const FRESH: Duration = Duration::from_millis(250);
 /// Most clients and most connections that are shown.
 pub(super) const MOST: usize = 1000;
 
-/// All at one moment.
+/// Servers, clients and connections at one moment.
 pub(super) struct Snapshot {
-    /// When that was, since the start.
+    /// How long pen had run then.
     pub(super) uptime: Duration,
     pub(super) servers: Vec<ServerRow>,
     /// The newest first, [`MOST`] of them.
     pub(super) clients: Vec<ClientRow>,
-    /// Clients that are remembered.
+    /// How many clients were remembered.
     pub(super) tracked: usize,
     /// By slot, [`MOST`] of them.
     pub(super) open: Vec<Open>,
-    /// Connections with a client.
+    /// How many connections had a client.
     pub(super) used: usize,
 }
 
@@ -43,12 +43,12 @@ pub(super) struct Open {
 pub(super) struct Cache(Mutex<Option<(Arc<Snapshot>, Instant)>>);
 
 impl Cache {
-    /// Without any.
+    /// Makes a cache without a snapshot.
     pub(super) const fn new() -> Cache {
         Cache(Mutex::new(None))
     }
 
-    /// The snapshot, fresh enough.
+    /// Returns the last snapshot if it is fresh enough, else takes a new one.
     pub(super) fn get(&self, pen: &Pen) -> Arc<Snapshot> {
         let now = Instant::now();
         let last = crate::lock(&self.0).clone();
@@ -66,10 +66,11 @@ impl Cache {
         snapshot
     }
 
-    /// Something has changed: the one that is there will not do.
+    /// Has the next [`Cache::get`] take a new snapshot, as something has changed.
     pub(super) fn empty(&self) {
-        let mut cache = crate::lock(&self.0);
-        cache.iter_mut().for_each(|last| last.1 = Instant::now());
+        if let Some((_, end)) = &mut *crate::lock(&self.0) {
+            *end = Instant::now();
+        }
     }
 }
 
@@ -93,14 +94,13 @@ fn gather(pen: &Pen) -> Snapshot {
 }
 
 impl Snapshot {
-    /// What is counted never goes down, even while a connection that has ended
-    /// is not a live one any more and not yet added up: whoever draws rates
-    /// from it would take that for a new start.
+    /// Keeps counts from going down while the bytes of a connection that has just
+    /// ended are in no total yet: programs that draw rates from them would take a lower
+    /// count for a new start.
     fn never_less(&mut self, last: &Snapshot) {
         for row in &mut self.servers {
-            let same = |old: &&ServerRow| Arc::ptr_eq(&old.traffic, &row.traffic);
             let old = last.servers.iter().find(|old| old.target == row.target);
-            if let Some(old) = old.filter(same) {
+            if let Some(old) = old.filter(|old| old.counts(&row.server.traffic)) {
                 row.bytes.sx = row.bytes.sx.max(old.bytes.sx);
                 row.bytes.rx = row.bytes.rx.max(old.bytes.rx);
             }
@@ -108,8 +108,7 @@ impl Snapshot {
     }
 }
 
-/// Whether a connection made now would find a server: `ok`, or in a word why
-/// not.
+/// Tells whether a new connection would find a server: `ok`, or in a word why not.
 pub(super) fn health(pen: &Pen) -> &'static str {
     let settings = pen.settings();
     if settings.dummy {

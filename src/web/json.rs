@@ -47,7 +47,7 @@ impl Json {
         self.raw(name, &value);
     }
 
-    pub(super) fn signed(&mut self, name: &str, value: i32) {
+    pub(super) fn signed(&mut self, name: &str, value: i64) {
         self.raw(name, &value);
     }
 

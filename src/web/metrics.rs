@@ -1,11 +1,11 @@
 //! `/metrics`: the text format of Prometheus, version 0.0.4.
 
 use super::cache::Snapshot;
-use super::page;
+use crate::pool::choice::Target;
 use crate::pool::server::State;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::{ServerRow, seconds};
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// Its media type.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,16 +24,16 @@ const EACH: &[Each] = &[
         seconds(row.left)
     }),
     ("pen_server_connections", "Connections that the server has now.", |row| {
-        row.connections.into()
+        row.server.connections.into()
     }),
     (
         "pen_server_connections_max",
         "Most connections that the server gets, 0 for no limit.",
-        |row| row.max.into(),
+        |row| row.server.share.max.into(),
     ),
-    ("pen_server_connects_total", "Connects tried to the server.", |row| row.connects),
+    ("pen_server_connects_total", "Connects tried to the server.", |row| row.server.connects),
     ("pen_server_connect_failures_total", "Connects to the server that failed.", |row| {
-        row.failures
+        row.server.failures
     }),
     ("pen_server_sent_bytes_total", "Bytes sent to the server.", |row| row.bytes.sx),
     ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
@@ -71,8 +71,8 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     for (name, help, value) in EACH {
         head(&mut out, name, help);
         for row in &snapshot.servers {
-            let index = page::name(&row.target);
-            let (address, port) = (escape(&row.address), row.port);
+            let index = label(&row.target);
+            let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
             let _ = writeln!(
                 out,
                 "{name}{{server=\"{index}\",address=\"{address}\",port=\"{port}\"}} {}",
@@ -81,6 +81,15 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
         }
     }
     out
+}
+
+/// What the label `server` says: the index of a server, or what it is there for.
+fn label(target: &Target) -> &dyn Display {
+    match target {
+        Target::Server(index) => index,
+        Target::Emergency => &"emergency",
+        Target::Abuse => &"abuse",
+    }
 }
 
 fn head(out: &mut String, name: &str, help: &str) {

@@ -1,13 +1,13 @@
-//! The names that pen goes by, and where a request comes from. Pure.
+//! Whether a request is meant for this pen, and whether its own page sent it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whether a Host is this pen's: an address, localhost, or the host in
-/// `place`, which is what `web` was given. Any other name may have been made
-/// to stand for this host by whoever owns it (DNS rebinding).
-pub(super) fn is_ours(host: &str, place: &str) -> bool {
+/// Whether a Host is this pen's: an address, localhost, or the host of `web`, which
+/// is where pen was told to listen. The owner of any other name may have pointed it at
+/// this host (DNS rebinding).
+pub(super) fn is_ours(host: &str, web: &str) -> bool {
     let name = without_port(host);
-    let own = without_port(place);
+    let own = without_port(web);
     let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     name.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4())
         || v6.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())

@@ -4,8 +4,6 @@
 //! [`reply`]: super::reply
 
 use super::reply::Reply;
-use crate::pool::choice::Target;
-use std::fmt::Display;
 
 /// A part of the page, by its path; `None` if this is the path of none.
 pub(super) fn part(path: &str) -> Option<Reply> {
@@ -16,15 +14,6 @@ pub(super) fn part(path: &str) -> Option<Reply> {
         _ => return None,
     };
     Some(Reply::new(kind, text))
-}
-
-/// A server's number or role.
-pub(super) fn name(target: &Target) -> &dyn Display {
-    match target {
-        Target::Server(index) => index,
-        Target::Emergency => &"emergency",
-        Target::Abuse => &"abuse",
-    }
 }
 
 #[cfg(test)]

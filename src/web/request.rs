@@ -2,54 +2,53 @@
 //! two ways is refused. Pure.
 
 /// Most bytes of a request line and header fields together.
-pub const HEAD: usize = 8192;
+const HEAD: usize = 8192;
 /// Most bytes of a body: a command line and its end.
 pub const BODY: usize = crate::control::parse::LINE + 2;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// To see something.
+    /// Asks for a document.
     Get,
-    /// To hear whether there is something to see.
+    /// Asks for the header fields of a document.
     Head,
-    /// To change something.
+    /// Carries a command.
     Post,
-    /// None that anything here is done with.
+    /// Any other, which is refused.
     Other,
 }
 
 /// A request without its body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What is to be done.
+    /// What it asks for.
     pub method: Method,
-    /// With what; begins with a `/`.
+    /// The path, which begins with a `/`.
     pub path: &'a str,
-    /// Behind the `?`.
+    /// The part of the target behind the `?`.
     pub query: &'a str,
-    /// From the target, or else the field; empty if there is none.
+    /// The host, from the target or else from the field; empty if there is none.
     pub host: &'a str,
-    /// Whose page asks, if it says so.
+    /// The origin of the page that asks, if the browser names it.
     pub origin: Option<&'a str>,
-    /// The password, as browsers send it.
+    /// The credentials, as browsers send them.
     pub authorization: Option<&'a str>,
-    /// What only pen's own page knows.
+    /// The token that only pen's own page knows.
     pub token: Option<&'a str>,
-    /// Bytes of the body.
+    /// How many bytes the body has.
     pub length: usize,
-    /// It waits to hear that the body is wanted.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub waits: bool,
 }
 
 /// The status that a bad request gets.
 pub type Bad = u16;
 
-/// Where the head ends in what has come of a request: in front of the empty
-/// line. `None`: that is still to come. Of the first `seen` bytes this was said
-/// before, and they are not looked at again: whoever sends a head byte by byte
-/// must not make pen read it thousands of times. Says the same in whatever
-/// pieces it comes.
+/// Finds where the head of a request ends: in front of the empty line. `None` if that
+/// has not come yet. The first `seen` bytes have been searched before and are not
+/// searched again, so that a head that comes byte by byte is not read thousands of
+/// times. The result does not depend on the pieces in which a head comes.
 pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Bad> {
     // The line's end may have begun there.
     let start = seen.saturating_sub(3);
@@ -82,14 +81,14 @@ fn is_text(mut last: u8, bytes: &[u8]) -> bool {
 
 /// What is before and behind a byte. One function, and not one for each byte.
 #[inline(never)]
-pub fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     text.split_once(char::from(at))
 }
 
 /// Reads the head of a request, up to the empty line.
 #[inline(never)]
 pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
-    // One empty line before it is none of its (RFC 9112, 2.2).
+    // One empty line before a request is ignored (RFC 9112, 2.2).
     let head = head.strip_prefix("\r\n").unwrap_or(head);
     let (line, mut rest) = cut(head, b'\n').unwrap_or((head, ""));
     let (method, line) = cut(line, b' ').ok_or(400_u16)?;

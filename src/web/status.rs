@@ -12,7 +12,7 @@ use crate::report::snapshot::{Bytes, seconds};
 use crate::sys::Kind;
 use crate::sys::message;
 
-/// All of it, with so many clients and connections at most.
+/// Writes all of it, with at most this many clients and connections.
 pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: usize) -> String {
     let settings = pen.settings();
     let mut out = Json::new();
@@ -21,7 +21,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.number("pid", std::process::id().into());
     out.number("time", message::unix_time());
     out.number("uptime", snapshot.uptime.as_secs());
-    // What differs from one answer to the next took as long as this differs.
+    // Rates are differences divided by the difference of this.
     out.number("uptime_ms", snapshot.uptime.as_millis() as u64);
     let protocol = match settings.start.kind {
         Kind::Stream => "tcp",
@@ -44,8 +44,8 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     let (mut connects, mut failures) = (0_u64, 0_u64);
     for row in &snapshot.servers {
         total.add(row.bytes);
-        connects = connects.wrapping_add(row.connects);
-        failures = failures.wrapping_add(row.failures);
+        connects = connects.wrapping_add(row.server.connects);
+        failures = failures.wrapping_add(row.server.failures);
     }
     out.open("totals", '{');
     out.number("connects", connects);
@@ -63,18 +63,18 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     for row in &snapshot.servers {
         out.open("", '{');
         target(&mut out, row.target, "index");
-        out.text("address", &row.address);
-        out.number("port", row.port.into());
+        let server = &row.server;
+        out.text("address", &server.host.to_string());
+        out.number("port", server.port.into());
         out.text("state", row.state.word());
         out.number("left", seconds(row.left));
-        out.number("connections", row.connections.into());
-        out.number("max", row.max.into());
-        out.number("hard", row.hard.into());
-        out.number("weight", row.weight.into());
-        out.signed("prio", row.prio);
-        out.number("acl", row.acl as u64);
-        out.number("connects", row.connects);
-        out.number("failures", row.failures);
+        out.number("connections", server.connections.into());
+        for (word, number) in server.share.rows() {
+            out.signed(word, number);
+        }
+        out.number("acl", server.acl as u64);
+        out.number("connects", server.connects);
+        out.number("failures", server.failures);
         bytes(&mut out, row.bytes);
         out.close('}');
     }

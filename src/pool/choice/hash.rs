@@ -26,13 +26,13 @@ fn mix(mut hash: u64) -> u64 {
 
 /// What a server's host, as it was configured, adds to the scores of all
 /// clients. Made once for each server.
-pub fn host(word: &str) -> u64 {
+pub(in crate::pool) fn host(word: &str) -> u64 {
     fnv(START, word.as_bytes())
 }
 
 /// What a client adds to the scores of all servers: the bytes of its address
 /// and, if that counts, its port, both in network order.
-pub fn client(client: Client, port: Option<u16>) -> u64 {
+pub(super) fn client(client: Client, port: Option<u16>) -> u64 {
     let address = match client {
         Client::Inet(IpAddr::V4(ip)) => fnv(START, &ip.octets()),
         Client::Inet(IpAddr::V6(ip)) => fnv(START, &ip.octets()),
@@ -45,14 +45,14 @@ pub fn client(client: Client, port: Option<u16>) -> u64 {
 /// to the server with the highest one. A server that goes or comes changes no
 /// other server's score, so that only its own clients move.
 #[derive(Clone, Copy, Debug)]
-pub struct Score {
+pub(super) struct Score {
     hash: u64,
     weight: u32,
 }
 
 impl Score {
     /// The score for what [`client`] made of a client.
-    pub fn new(client: u64, host: u64, port: u16, weight: u32) -> Score {
+    pub(super) fn new(client: u64, host: u64, port: u16, weight: u32) -> Score {
         let hash = mix(client ^ mix(fnv(host, &port.to_be_bytes())));
         Score { hash, weight }
     }
@@ -60,7 +60,7 @@ impl Score {
     /// Equal weights are compared by the hash alone. Else the hash makes a
     /// number u between 0 and 1, and -weight / ln(u) is highest in proportion
     /// to the weights. Weight 0 loses to every other.
-    pub fn compare(self, other: Score) -> Ordering {
+    pub(super) fn compare(self, other: Score) -> Ordering {
         if self.weight == other.weight {
             return self.hash.cmp(&other.hash);
         }
@@ -80,7 +80,7 @@ impl Score {
 /// pen quirk (`hash_type modulo`): an IPv4 address counts as the number whose
 /// bytes in memory are the address in network order, and so does the port. All
 /// 16 bytes of an IPv6 address count.
-pub fn modulo(client: Client, port: Option<u16>, servers: usize) -> usize {
+pub(super) fn modulo(client: Client, port: Option<u16>, servers: usize) -> usize {
     let address = match client {
         Client::Inet(IpAddr::V4(ip)) => u32::from_ne_bytes(ip.octets()),
         Client::Inet(IpAddr::V6(ip)) => ip

@@ -12,7 +12,7 @@ use pen::control::parse;
 use pen::control::transaction::Transaction;
 use pen::proxy::shared::{Pen, Phase};
 use pen::settings::Settings;
-use pen::sys::addr::Host;
+use pen::sys::addr::{Host, Share};
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -131,12 +131,9 @@ pub fn reads_back(pen: &Pen, again: &Pen) {
 }
 
 /// All that is set of each server.
-fn servers(pen: &Pen) -> Vec<(Host, u16, [u32; 3], i32, usize)> {
+fn servers(pen: &Pen) -> Vec<(Host, u16, Share, usize)> {
     let table = pen.servers.table();
     let all = table.servers.iter().chain(&table.emergency).chain(&table.abuse);
-    let set = all.map(|server| {
-        let numbers = [server.max, server.hard, server.weight];
-        ((*server.host).clone(), server.port, numbers, server.prio, server.acl)
-    });
+    let set = all.map(|server| ((*server.host).clone(), server.port, server.share, server.acl));
     set.collect()
 }

@@ -9,7 +9,7 @@ use pen::getopt::Invocation;
 use pen::logs::penlogd::args::{self, Listen};
 use pen::pool::server::Server;
 use pen::settings::LogTarget;
-use pen::sys::addr::{self, Endpoint, Host, ServerSpec};
+use pen::sys::addr::{self, Endpoint, Host, ServerSpec, Share};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 
@@ -112,22 +112,16 @@ fn built(parts: &[u8]) {
             (path.clone(), path.clone(), Host::Unix(path.into()), 1)
         }
     };
-    let mut spec = ServerSpec {
-        name,
-        host,
-        port,
-        max: number(0),
-        hard: number(4),
-        weight: number(8),
-        prio: i32::from(prio as i8),
-    };
+    let (max, hard, weight) = (number(0), number(4), number(8));
+    let share = Share { max, hard, weight, prio: i32::from(prio as i8) };
+    let mut spec = ServerSpec { name, host, port, share };
     let mut words = [
         text,
         spec.port.to_string(),
-        spec.max.to_string(),
-        spec.hard.to_string(),
-        spec.weight.to_string(),
-        spec.prio.to_string(),
+        spec.share.max.to_string(),
+        spec.share.hard.to_string(),
+        spec.share.weight.to_string(),
+        spec.share.prio.to_string(),
     ];
     let mut leave_out = |bit: u8, at: usize| {
         let out = there & 1 << bit != 0;
@@ -140,16 +134,16 @@ fn built(parts: &[u8]) {
         spec.port = 7;
     }
     if leave_out(1, 2) {
-        spec.max = 0;
+        spec.share.max = 0;
     }
     if leave_out(2, 3) {
-        spec.hard = 0;
+        spec.share.hard = 0;
     }
     if leave_out(3, 4) {
-        spec.weight = 0;
+        spec.share.weight = 0;
     }
     if leave_out(4, 5) {
-        spec.prio = 0;
+        spec.share.prio = 0;
     }
     let word = words.join(":");
     assert_eq!(addr::server(&word, Some(7)).as_ref(), Ok(&spec), "{word}");
