@@ -22,8 +22,8 @@ pub(super) fn no_such(word: &str) -> String {
     // Only names with the same first letter are compared, so that a long file of
     // nonsense costs little.
     let alike = |name: &str| {
-        let begins_alike = word.len() < 32 && name.chars().next() == word.chars().next();
-        begins_alike && 3 * distance(word, name) <= word.len()
+        let begins_alike = name.as_bytes().first() == word.as_bytes().first();
+        begins_alike && word.len() < 32 && 3 * distance(word, name) <= word.len()
     };
     match TABLE.iter().find(|spec| alike(spec.name)) {
         Some(spec) => format!("{word}: no such command (did you mean {}?)", spec.name),
