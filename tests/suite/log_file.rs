@@ -8,7 +8,7 @@ use crate::stand::{
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -40,12 +40,36 @@ fn send(pen: &Pen, data: &[u8]) {
     assert_eq!(client.receive(data.len()), data);
 }
 
+/// A pen in front of a server that sends everything back, and the option for
+/// its log, which is in a directory of its own.
+fn logging(place: &Place, log: &Path) -> (Backend, Starter) {
+    let echo = Backend::echo(place.at());
+    let starter = Starter::new(place).args(["-l", log.to_str().unwrap()]).server(&echo.at);
+    (echo, starter)
+}
+
+/// A pipe in this directory.
+fn pipe(dir: &Dir) -> PathBuf {
+    let pipe = dir.file("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    pipe
+}
+
+/// This line of the log has all that belongs to a request of now.
+fn is_logged(line: &str, place: &Place, before: u64, request: &str) {
+    let words: Vec<_> = line.splitn(4, ' ').collect();
+    assert_eq!([words[0], words[2]], ["127.0.0.1", &place.ip.to_string()], "{line}");
+    let time: u64 = words[1].parse().unwrap();
+    assert!((before..=now()).contains(&time), "{line}");
+    assert_eq!(words[3], request);
+}
+
 #[test]
 fn a_line_has_client_time_server_and_request() {
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
+    let (_echo, starter) = logging(&place, &log);
+    let pen = starter.start();
     let before = now();
     let long = "x".repeat(300);
     for (count, (data, logged)) in [
@@ -60,21 +84,16 @@ fn a_line_has_client_time_server_and_request() {
     {
         send(&pen, data.as_bytes());
         let all = lines(&pen, &log, count + 1);
-        let words: Vec<_> = all[count].splitn(4, ' ').collect();
-        let server = place.ip.to_string();
-        assert_eq!([words[0], words[2]], ["127.0.0.1", &server], "{all:?}");
-        let time: u64 = words[1].parse().unwrap();
-        assert!((before..=now()).contains(&time), "{all:?}");
-        assert_eq!(words[3], logged);
+        is_logged(&all[count], &place, before, logged);
     }
 }
 
 #[test]
 fn control_characters_do_not_reach_the_log() {
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
+    let (_echo, starter) = logging(&place, &log);
+    let pen = starter.start();
     send(&pen, b"a\x1b[31m\x07\0\t\x7f\xffb\n");
     let all = lines(&pen, &log, 1);
     let wanted =
@@ -85,9 +104,9 @@ fn control_characters_do_not_reach_the_log() {
 #[test]
 fn every_read_of_a_client_is_a_line() {
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
+    let (_echo, starter) = logging(&place, &log);
+    let pen = starter.start();
     let client = pen.connect();
     for word in ["first\n", "second\n", "third\n"] {
         // The echo makes sure that each is a read of its own.
@@ -101,9 +120,9 @@ fn every_read_of_a_client_is_a_line() {
 #[test]
 fn a_line_is_there_at_once() {
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
     let log = dir.file("pen.log");
-    let pen = Starter::new(&place).args(["-l", log.to_str().unwrap()]).server(&echo.at).start();
+    let (_echo, starter) = logging(&place, &log);
+    let pen = starter.start();
     send(&pen, b"hello\n");
     let is_there = || fs::read_to_string(&log).unwrap().ends_with(" hello\n");
     if worse(&LOG_BUFFER) {
@@ -117,14 +136,10 @@ fn a_line_is_there_at_once() {
 #[test]
 fn hup_opens_the_log_again() {
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
     let (log, old) = (dir.file("pen.log"), dir.file("pen.log.1"));
     fs::write(&log, "what was there stays\n").unwrap();
-    let pen = Starter::new(&place)
-        .args(["-l", log.to_str().unwrap()])
-        .server(&echo.at)
-        .expect("reloading on HUP")
-        .start();
+    let (_echo, starter) = logging(&place, &log);
+    let pen = starter.expect("reloading on HUP").start();
     send(&pen, b"before\n");
     assert_eq!(lines(&pen, &log, 2)[0], "what was there stays");
     fs::rename(&log, &old).unwrap();
@@ -144,15 +159,12 @@ fn the_last_lines_are_written_before_the_end() {
     // More than a pipe holds, so that most of it is in pen when it has to end.
     const LINES: usize = 1500;
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
-    let pipe = dir.file("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
+    let pipe = pipe(&dir);
     // Open for both, so that neither end waits for the other to come.
     let both = File::options().read(true).write(true).open(&pipe);
     let mut reader = File::open(&pipe).unwrap();
-    let mut pen =
-        Starter::new(&place).args(["-l", pipe.to_str().unwrap()]).server(&echo.at).start();
+    let (_echo, starter) = logging(&place, &pipe);
+    let mut pen = starter.start();
     // From now on the end of pen is the end of the log.
     drop(both);
     let client = pen.connect();
@@ -174,24 +186,17 @@ fn the_last_lines_are_written_before_the_end() {
 fn a_pipe_that_nobody_reads_holds_up_no_reload() {
     better!(LOG_PIPE);
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
-    let (log, pipe) = (dir.file("log"), dir.file("pipe"));
-    let pen = Starter::new(&place)
-        .args(["-l", log.to_str().unwrap()])
-        .server(&echo.at)
-        .control(place.at())
-        .expect("reloading on HUP")
-        .expect("cannot open the log")
-        .start();
+    let log = dir.file("log");
+    let (_echo, starter) = logging(&place, &log);
+    let starter = starter.control(place.at()).expect("reloading on HUP");
+    let pen = starter.expect("cannot open the log").start();
     let client = pen.connect();
     let ask = |text: &str| {
         client.send(text);
         client.receive(text.len());
     };
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
     fs::rename(&log, dir.file("old")).unwrap();
-    fs::rename(&pipe, &log).unwrap();
+    fs::rename(pipe(&dir), &log).unwrap();
     pen.signal("HUP");
     pen.says("cannot open the log");
     let reply = pen.ask(&format!("log {}", log.display()));
@@ -210,13 +215,10 @@ fn a_pipe_that_nobody_reads_holds_up_no_reload() {
 fn a_pipe_that_nobody_reads_stops_nobody() {
     better!(UNREAD);
     let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
-    let pipe = dir.file("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
+    let pipe = pipe(&dir);
     let _both = File::options().read(true).write(true).open(&pipe);
-    let mut pen =
-        Starter::new(&place).args(["-l", pipe.to_str().unwrap()]).server(&echo.at).start();
+    let (_echo, starter) = logging(&place, &pipe);
+    let mut pen = starter.start();
     let client = pen.connect();
     for _ in 0..1500 {
         client.send([b'x'; 100]);
@@ -231,8 +233,7 @@ fn a_pipe_that_nobody_reads_stops_nobody() {
 fn the_start_waits_for_the_reader_of_a_pipe() {
     let (place, dir) = (Place::new(), Dir::new());
     let echo = Backend::echo(place.at());
-    let pipe = dir.file("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = pipe(&dir);
     let at = place.at();
     let starter = Starter::at(at.clone()).args(["-l", pipe.to_str().unwrap()]).server(&echo.at);
     let start = std::thread::spawn(|| starter.start());
@@ -301,12 +302,7 @@ fn each_datagram_is_a_line() {
         let missing = usize::from(worse(&UDP_LOG));
         let all = lines(&pen, &log, count + 1 - missing);
         let Some(line) = all.last() else { continue };
-        let words: Vec<_> = line.splitn(4, ' ').collect();
-        let server = place.ip.to_string();
-        assert_eq!([words[0], words[2]], ["127.0.0.1", &server], "{all:?}");
-        let time: u64 = words[1].parse().unwrap();
-        assert!((before..=now()).contains(&time), "{all:?}");
-        assert_eq!(words[3], logged);
+        is_logged(line, &place, before, logged);
     }
 }
 

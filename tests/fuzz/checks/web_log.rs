@@ -32,27 +32,6 @@ fn escaped(request: &[u8], name: impl Fn(u8) -> Option<String>) -> Vec<u8> {
     text
 }
 
-/// A dot for what is not printable ASCII.
-pub fn dotted(text: &[u8]) -> Vec<u8> {
-    let dot = |byte: &u8| {
-        if matches!(byte, b' '..=b'~') { *byte } else { b'.' }
-    };
-    text.iter().map(dot).collect()
-}
-
-/// Where a quoted text ends that begins here.
-pub fn quote(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while at < text.len() {
-        match text[at] {
-            b'"' => return Some(at),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    None
-}
-
 /// Shows both as text if they are not the same.
 pub fn assert_same(found: &[u8], wanted: &[u8]) {
     let (shown, should) = (found.escape_ascii(), wanted.escape_ascii());
