@@ -293,15 +293,17 @@ fn nonsense_costs_little_and_is_told_in_part() {
     better!(HOSTILE_FILES);
     let (place, dir) = (Place::new(), Dir::new());
     let file = dir.file("pen.cfg");
-    fs::write(&file, "xxxxxxx\n".repeat(2 << 20)).unwrap();
+    let lines = (16 << 20) / 64;
+    let nonsense = |lines: usize| format!("{}\n", "x".repeat(63)).repeat(lines);
+    fs::write(&file, nonsense(lines)).unwrap();
     let pen = Starter::new(&place).control(place.at()).start();
     let reply = pen.ask(&format!("include {}", file.display()));
     let parts: Vec<&str> = reply.trim_end().split("; ").collect();
     assert_eq!(parts.len(), 101, "{} bytes", reply.len());
-    assert_eq!(parts[100], format!("and {} more", (2 << 20) - 100));
+    assert_eq!(parts[100], format!("and {} more", lines - 100));
     let peak = pen.status().number("VmHWM");
     assert!(peak < 128 * 1024, "{peak} kB");
-    fs::write(&file, "xxxxxxx\n".repeat((2 << 20) + 1)).unwrap();
+    fs::write(&file, nonsense(lines + 1)).unwrap();
     let reply = pen.ask(&format!("include {}", file.display()));
     assert!(reply.contains("longer than 16777216 bytes"), "{reply}");
 }
