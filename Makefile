@@ -3,6 +3,8 @@
 # make compat     the tests on the C pen and on ours, as one table; writes the
 #                 differences into the README, or with COMPAT=--check only
 #                 sees whether they are there
+# make sizes      lines of code in each room of the sources, without comments,
+#                 blank lines and unit tests, and the longest files
 # make lint       formatting, clippy, manual pages, scripts, service files
 # make demo       pen in front of two small web servers, to try it out
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
@@ -98,6 +100,19 @@ lint:
 	fi
 	@tests/service.sh
 
+# Of the Rust files that find prints: name and lines, the longest first.
+COUNT = xargs awk 'FNR == 1 { tests = 0 } /^\#\[cfg\(test\)\]/ { tests = 1 } \
+	!tests && !/^[ \t]*(\/\/|$$)/ { lines[FILENAME]++ } \
+	END { for (name in lines) print lines[name], name }' | sort -rn
+
+sizes:
+	@find src -name '*.rs' ! -name tests.rs ! -name stress.rs | $(COUNT) | awk \
+	    '{ room = $$2; sub(/^src\//, "", room); sub(/(\.rs|\/.*)$$/, "", room); \
+	    sum[room] += $$1; all += $$1 } \
+	    END { for (room in sum) print sum[room], room; print all, "in all" }' | sort -rn
+	@echo "the longest files:"
+	@find src -name '*.rs' ! -name tests.rs ! -name stress.rs | $(COUNT) | head -5
+
 compat:
 	$(CARGO) test --locked --test suite --no-run
 	$(CARGO) build --locked --example compat
@@ -173,5 +188,5 @@ uninstall:
 clean:
 	$(CARGO) clean
 
-.PHONY: all test lint compat demo bench soak races chaos fuzz browser-test static \
+.PHONY: all test sizes lint compat demo bench soak races chaos fuzz browser-test static \
 	static-test cross-test check-bsd check-numbers install uninstall clean

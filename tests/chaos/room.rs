@@ -1,4 +1,4 @@
-//! Too little of something: descriptors, threads, memory. Clients for whom
+//! Too little of something: descriptors, threads. Clients for whom
 //! there is no room wait; nobody is turned away, and the control port answers.
 
 use crate::row::{Extent, Found, Row, Scene};
@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 5] = [
+pub(crate) const ROWS: [Row; 4] = [
     Row {
         name: "descriptors",
         fault: "descriptors exhausted (RLIMIT_NOFILE 64), control connections, too",
@@ -32,11 +32,6 @@ pub(crate) const ROWS: [Row; 5] = [
         name: "tasks",
         fault: "threads exhausted (cgroup, pids.max 40), control connections, too",
         run: tasks,
-    },
-    Row {
-        name: "memory",
-        fault: "memory tight (RLIMIT_AS), control connections, too",
-        run: memory,
     },
 ];
 
@@ -156,12 +151,4 @@ fn tasks(extent: &Extent) -> Found {
     extent.world.need_own()?;
     let group = Group::new(40)?;
     crowd(extent, CROWD, &group.around(), &[])
-}
-
-/// KiB of address space: enough for about a dozen clients at a time.
-const SPACE: &str = "ulimit -v 20000";
-
-fn memory(extent: &Extent) -> Found {
-    let mix = Mix { callers: 50, guests: 50, ..CROWD };
-    crowd(extent, mix, SPACE, &[])
 }
