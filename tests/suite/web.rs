@@ -321,10 +321,11 @@ fn metrics_are_read_by_the_reference_parser() {
         \x20       values[key] = s.value\n\
         \x20       if s.labels.get('server') == 'emergency':\n\
         \x20           assert s.labels['address'] == '/tmp/a\"b\\\\c', s\n\
-        assert len(families) == 15, len(families)\n\
+        assert len(families) == 21, len(families)\n\
         assert values['pen_build_info', None] == 1\n\
         assert values['pen_server_up', '0'] == 1\n\
         assert values['pen_server_connects_total', '0'] == 1\n\
+        assert values['pen_clients_accepted_total', None] == 1\n\
         assert values['pen_clients', None] == 1\n";
     assert_eq!(python(venv, script, &text), "");
 }
