@@ -57,5 +57,5 @@ cargo_with_std() {
         test) parts=std,panic_unwind,test ;;
         *) parts=std,panic_abort ;;
     esac
-    run_cargo "$action" --locked -Z build-std=$parts -Z build-std-features= "$@"
+    run_cargo "$action" --locked -Z build-std=$parts -Z build-std-features=optimize_for_size "$@"
 }
