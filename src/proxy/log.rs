@@ -5,6 +5,7 @@
 //! wait: they must be at penlogd before the web server's line about the same
 //! request.
 
+use crate::logs::request_text::dotted;
 use crate::pool::clients::Client;
 use crate::pool::counter::Counter;
 use crate::settings::LogTarget;
@@ -164,13 +165,6 @@ fn names(words: String) -> Vec<u8> {
 /// Up to CR or LF; what is not printable ASCII becomes a dot.
 fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
     data.iter().take_while(|byte| !matches!(byte, b'\r' | b'\n')).map(|byte| dotted(*byte))
-}
-
-fn dotted(byte: u8) -> u8 {
-    match byte {
-        b' '..=b'~' => byte,
-        _ => b'.',
-    }
 }
 
 #[cfg(test)]

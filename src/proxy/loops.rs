@@ -70,11 +70,7 @@ pub fn refuse_listening(
     // Looked at without the lock, as binding is a system call.
     let known: Vec<_> = {
         let table = pen.servers.table();
-        let regular = table.servers.iter().enumerate();
-        let regular = regular.map(|(index, server)| (Target::Server(index), server));
-        let emergency = table.emergency.iter().map(|server| (Target::Emergency, server));
-        let abuse = table.abuse.iter().map(|server| (Target::Abuse, server));
-        let all = regular.chain(emergency).chain(abuse).filter(|(target, _)| stays(*target));
+        let all = table.all().filter(|(target, _)| stays(*target));
         all.map(|(_, server)| (server.operand(), server.host.clone(), server.port)).collect()
     };
     match known.iter().find(|(_, host, port)| is_server_own(own, host, *port)) {

@@ -36,6 +36,15 @@ impl Table {
         }
     }
 
+    /// The regular servers by index, then the emergency and the abuse server.
+    pub fn all(&self) -> impl Iterator<Item = (Target, &Server)> {
+        let regular = self.servers.iter().enumerate();
+        let regular = regular.map(|(index, server)| (Target::Server(index), server));
+        let emergency = self.emergency.iter().map(|server| (Target::Emergency, server));
+        let abuse = self.abuse.iter().map(|server| (Target::Abuse, server));
+        regular.chain(emergency).chain(abuse)
+    }
+
     /// Makes the table reach to `index`; new slots get this port.
     pub fn fill(&mut self, index: usize, port: u16) {
         while self.servers.len() <= index {

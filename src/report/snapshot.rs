@@ -126,12 +126,7 @@ pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     let now = Instant::now();
     let mut rows: Vec<ServerRow> = {
         let table = pen.servers.table();
-        let regular = table.servers.iter().enumerate();
-        let regular = regular.map(|(index, server)| (Target::Server(index), server));
-        let last = [(Target::Emergency, &table.emergency), (Target::Abuse, &table.abuse)];
-        let last = last.into_iter().filter_map(|(t, s)| Some((t, s.as_ref()?)));
-        let all = regular.chain(last);
-        all.map(|(target, server)| ServerRow::of(target, server, now)).collect()
+        table.all().map(|(target, server)| ServerRow::of(target, server, now)).collect()
     };
     for (_, connection) in live {
         let row = match connection.lease.target {
