@@ -233,7 +233,7 @@ fn check_memory(settings: &Settings, max: usize) {
 fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     // Clients' threads are started as they come, and when one cannot be they
     // wait. If not even one can be now, they would wait for ever.
-    let first = pen.workers.claim().fill(1, Duration::ZERO);
+    let first = pen.workers.hire(Duration::ZERO);
     first.map_err(|e| format!("cannot start a thread for clients: {e}"))?;
     let spawn = |name: &str, work: fn(&Arc<Pen>)| {
         let pen = Arc::clone(pen);

@@ -22,7 +22,7 @@ use crate::proxy::listener::{Entrance, Listener, PAUSE};
 use crate::proxy::relay::Direction;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
-use crate::proxy::workers::{BUFFER, Buffer, Claim};
+use crate::proxy::workers::{BUFFER, Buffer, Worker};
 use crate::sys::addr::{self, Host};
 use crate::sys::message::{self, Trouble};
 use crate::sys::{self, Peer};
@@ -35,9 +35,6 @@ use std::time::{Duration, Instant};
 /// How long a flow that had to make room may take to do so: its thread must have
 /// its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long an answer waits until memory is looked for again.
-const REST: Duration = Duration::from_millis(50);
 
 /// A datagram from a client.
 pub struct Datagram<'a> {
@@ -174,7 +171,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
         }
         Some(Found::New(server)) => server,
     };
-    let Some((mut slot, mut thread)) = room.or_else(|| place(pen, behind)) else {
+    let Some((mut slot, thread)) = room.or_else(|| place(pen, behind)) else {
         drop(server);
         return wait(pen, client, datagram, behind);
     };
@@ -186,9 +183,8 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     pen.flows.insert(&flow);
     let there = Arc::clone(pen);
     let answers = Arc::clone(&flow);
-    let job = Box::new(move |buffer: &mut _| pass_back(&there, answers, buffer));
     let left = pass(pen, flow, datagram);
-    thread.run(job, 0);
+    thread.run(move |buffer| pass_back(&there, answers, buffer));
     left
 }
 
@@ -196,24 +192,21 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
 /// for one who waited, if need be those of the flow idle for longest. With many
 /// behind it, some flows more make room at once: each takes a moment to do so,
 /// and those that are about to count.
-fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Claim)> {
-    let mut thread = pen.workers.claim();
+fn place(pen: &Pen, behind: Option<usize>) -> Option<(Slot, Worker)> {
     let Some(behind) = behind else {
         let free = pen.crowd.is_empty();
         let slot = free.then(|| pen.connections.take_now()).flatten()?;
-        thread.fill(1, Duration::ZERO).ok()?;
-        return Some((slot, thread));
+        return Some((slot, pen.workers.hire(Duration::ZERO).ok()?));
     };
     let slot = pen.connections.take_now().or_else(|| {
         make_room(pen, behind, 0);
         pen.connections.take(|| false, PATIENCE)
     })?;
-    let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
+    let thread = pen.workers.hire(Duration::ZERO).or_else(|_| {
         make_room(pen, behind, 1);
-        thread.fill(1, PATIENCE)
+        pen.workers.hire(PATIENCE)
     });
-    hired.ok()?;
-    Some((slot, thread))
+    Some((slot, thread.ok()?))
 }
 
 /// Has flows leave. Slots that are `kept` for new ones are not about to be free.
@@ -291,13 +284,6 @@ fn pass<'a>(pen: &Pen, connection: Arc<Connection>, datagram: Datagram<'a>) -> V
 /// A flow's thread: passes answers back until the flow is over.
 fn pass_back(pen: &Arc<Pen>, connection: Arc<Connection>, buffer: &mut Buffer) {
     let source = Arc::clone(connection.source(Direction::Down));
-    // The answers wait until there is memory for them.
-    while matches!(buffer.get_ready(&source), Ok(false)) {
-        if connection.has_ended(Direction::Down) {
-            return end(pen, &connection, Reason::ServerClosed);
-        }
-        std::thread::sleep(REST);
-    }
     let result = buffer.lend(source, |reader| {
         loop {
             match reader.fill_buf() {

@@ -11,7 +11,6 @@
 use crate::pool::clients::Client;
 use crate::proxy::listener::{Door, Entrance, Listener};
 use crate::proxy::shared::Pen;
-use crate::proxy::workers;
 use crate::settings::Settings;
 use crate::sys;
 use crate::sys::addr;
@@ -37,8 +36,6 @@ const HURRY: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = 100;
 /// A thread's stack: reports are made on it.
 const STACK: usize = 256 * 1024;
-/// Memory that must be left beside it, of what the traffic leaves.
-const HEADROOM: usize = workers::HEADROOM / 4;
 /// Bytes that pen reads and throws away from a client that it has refused.
 const DRAIN: usize = 256 * 1024;
 
@@ -184,7 +181,7 @@ fn admit(
             tidy(&pen);
         }
     };
-    if sys::start_thread_leaving(HEADROOM, STACK, work).is_err() {
+    if sys::start_thread(STACK, work).is_err() {
         // `work`, the other owner, is gone.
         if let Some(mut session) = Arc::into_inner(session) {
             session.end = Instant::now() + HURRY;

@@ -14,7 +14,7 @@ use crate::proxy::log::connections::Entry;
 use crate::proxy::relay::{self, Direction};
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
-use crate::proxy::workers::{Buffer, Claim};
+use crate::proxy::workers::{Buffer, Worker};
 use crate::settings::{Fastclose, Settings};
 use crate::sys::message::{self, Level};
 use crate::sys::{self, Kind};
@@ -41,7 +41,7 @@ pub struct Arrival {
     /// Its port, 0 for a Unix socket.
     pub port: u16,
     /// The thread for the server's bytes.
-    pub other: Claim,
+    pub other: Worker,
     /// The connection's place in the table.
     pub slot: Slot,
 }
@@ -404,7 +404,7 @@ pub fn find_server(
                     request.last = Some(index);
                 }
             }
-            match open(pen, &lease, &rules, client) {
+            match open(&lease, &rules, client) {
                 Ok(up) => {
                     // A UDP server is up when it answers.
                     if rules.start.kind == Kind::Stream {
@@ -445,23 +445,22 @@ pub fn find_server(
     }
 }
 
-/// Connects to a server. If this host has not what that takes, a client whose
-/// thread this is waits until it has, and those not accepted yet wait longer.
-fn open(pen: &Pen, lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+/// Connects to a server. If this host lacks what that takes, a TCP client waits
+/// until it has it, up to [`PATIENCE`].
+fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
     let mut wait = None;
     loop {
         let result = connect::open(lease, settings, client);
         match &result {
             Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
-                let (_hold, end) = wait.get_or_insert_with(|| {
+                let end = wait.get_or_insert_with(|| {
                     let name = lease.name();
                     message::say_seldom(format_args!("{client} waits for {name}: {e}"));
-                    (pen.connections.hold(), Instant::now() + PATIENCE)
+                    Instant::now() + PATIENCE
                 });
                 if Instant::now() > *end {
                     return result;
                 }
-                pen.spare.give();
                 thread::sleep(REST);
             }
             _ => return result,

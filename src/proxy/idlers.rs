@@ -99,13 +99,15 @@ pub fn start(pen: &Arc<Pen>) -> io::Result<()> {
             table.threads.push(None);
             table.threads.len() - 1
         };
-        let mut thread = pen.workers.claim();
-        if let Err(e) = thread.fill(1, Duration::ZERO) {
-            crate::lock(&pen.idlers.table).threads.pop();
-            return Err(e);
-        }
-        let there = Arc::clone(pen);
-        thread.run(Box::new(move |_| keep_open(&there, index)), 0);
+        let worker = match pen.workers.hire(Duration::ZERO) {
+            Ok(worker) => worker,
+            Err(e) => {
+                crate::lock(&pen.idlers.table).threads.pop();
+                return Err(e);
+            }
+        };
+        let pen = Arc::clone(pen);
+        worker.run(move |_| keep_open(&pen, index));
     }
 }
 

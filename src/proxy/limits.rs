@@ -3,15 +3,11 @@
 //! need is set aside.
 
 use crate::sys::Kind;
-use std::io;
-use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// For pen itself: standard input, output and error, the system log, three
 /// listeners and one that takes the place of another, what wakes the threads
 /// that accept, the request log (twice while it is opened again), name
-/// look-ups, files that are read or written, and two to spare ([`Spare`]).
+/// look-ups, files that are read or written, and some to spare.
 const OWN: usize = 26;
 
 /// Side doors: the control port and the web interface.
@@ -63,40 +59,6 @@ impl Default for Budget {
     /// As many as anybody wants.
     fn default() -> Budget {
         Budget::new(u64::MAX, Kind::Stream)
-    }
-}
-
-/// Two descriptors that are open for nothing. The shares do not count what pen
-/// was started with, and the limit may be lowered while it runs; so a client
-/// may be accepted and then find no descriptor for its server. These are closed
-/// then, and no other client is accepted until they are there again: one of
-/// those who lack one gets on in any case.
-pub struct Spare {
-    pair: Mutex<Option<(UnixStream, UnixStream)>>,
-    there: AtomicBool,
-}
-
-impl Spare {
-    /// They are there.
-    pub fn new() -> io::Result<Spare> {
-        Ok(Spare { pair: Mutex::new(Some(UnixStream::pair()?)), there: AtomicBool::new(true) })
-    }
-
-    /// Closes them, for others to be opened.
-    pub fn give(&self) {
-        let pair = crate::lock(&self.pair).take();
-        self.there.store(false, Relaxed);
-        drop(pair);
-    }
-
-    /// Opens them again if they are not there.
-    pub fn refill(&self) -> io::Result<()> {
-        if !self.there.load(Relaxed) {
-            let pair = UnixStream::pair()?;
-            *crate::lock(&self.pair) = Some(pair);
-            self.there.store(true, Relaxed);
-        }
-        Ok(())
     }
 }
 

@@ -430,9 +430,6 @@ impl Entrance {
     }
 }
 
-/// Threads that a connection takes, one for each direction.
-const THREADS: usize = 2;
-
 /// A slot for the next client. That clients wait because all are taken is said.
 /// `None` if there is something else to do first.
 fn find_slot(pen: &Arc<Pen>, entrance: &Entrance, full: &mut Trouble) -> Option<Slot> {
@@ -455,7 +452,6 @@ pub fn accept_loop(pen: &Arc<Pen>) {
     let door = &pen.door;
     let mut entrance = Entrance::default();
     let mut slot = None;
-    let mut threads = pen.workers.claim();
     let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
     loop {
         door.refresh(&mut entrance);
@@ -463,24 +459,26 @@ pub fn accept_loop(pen: &Arc<Pen>) {
         let Some(place) = taken else {
             continue;
         };
-        if let Err(e) = threads.fill(THREADS, PAUSE) {
-            slot = Some(place);
-            trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
-            continue;
-        }
-        let next = pen.spare.refill().and_then(|()| door.accept(&mut entrance));
-        match next {
+        let hire = || pen.workers.hire(PAUSE);
+        let (up, down) = match hire().and_then(|up| Ok((up, hire()?))) {
+            Ok(both) => both,
+            Err(e) => {
+                slot = Some(place);
+                trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
+                continue;
+            }
+        };
+        match door.accept(&mut entrance) {
             Ok((socket, peer)) => {
                 let there = Arc::clone(pen);
                 let arrival = Arrival {
                     socket: TcpStream::from(socket),
                     client: peer.client,
                     port: peer.port,
-                    other: threads.split(),
+                    other: down,
                     slot: place,
                 };
-                let job = move |buffer: &mut _| connection::serve(&there, arrival, buffer);
-                threads.run(Box::new(job), THREADS);
+                up.run(move |buffer| connection::serve(&there, arrival, buffer));
             }
             Err(e) => {
                 slot = Some(place);

@@ -5,7 +5,7 @@ use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::idle::IdleWatch;
 use crate::proxy::idlers::Idlers;
-use crate::proxy::limits::{Budget, Spare};
+use crate::proxy::limits::Budget;
 use crate::proxy::listener::{Door, Listener};
 use crate::proxy::log::Log;
 use crate::proxy::log::connections::ConnLog;
@@ -70,8 +70,6 @@ pub struct Pen {
     /// Connections without clients.
     pub idlers: Idlers,
     budget: OnceLock<Budget>,
-    /// Descriptors for clients who lack one.
-    pub spare: Spare,
     phase: AtomicU8,
 }
 
@@ -112,7 +110,6 @@ impl Pen {
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
             budget: OnceLock::new(),
-            spare: Spare::new()?,
             phase: AtomicU8::new(Phase::Starting as u8),
         })
     }

@@ -36,8 +36,6 @@ pub enum Look {
 struct Table {
     max: usize,
     limit: usize,
-    /// Those who lack something, see [`Hold`].
-    held: usize,
     /// Slots that are kept for the next clients, which have no number yet.
     reserved: usize,
     slots: Vec<State>,
@@ -51,18 +49,6 @@ struct Table {
 pub struct Connections {
     table: Mutex<Table>,
     freed: Condvar,
-}
-
-/// Keeps others from getting slots.
-pub struct Hold(Arc<Connections>);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut table = crate::lock(&self.0.table);
-        table.held = table.held.saturating_sub(1);
-        drop(table);
-        self.0.wake();
-    }
 }
 
 /// A place in the table, free again when dropped.
@@ -105,13 +91,6 @@ impl Connections {
     pub fn set_limit(&self, limit: usize) {
         crate::lock(&self.table).limit = limit;
         self.wake();
-    }
-
-    /// Somebody who has a slot lacks something else that others may have:
-    /// until this is dropped nobody else gets a slot.
-    pub fn hold(self: &Arc<Connections>) -> Hold {
-        crate::lock(&self.table).held += 1;
-        Hold(Arc::clone(self))
     }
 
     /// A free slot; waits so long at most, and no longer than until something
@@ -158,7 +137,7 @@ impl Connections {
 
     fn reserve(self: &Arc<Connections>, table: &mut Table) -> Option<Slot> {
         let most = table.max.min(table.limit);
-        if table.taken() >= most || table.held > 0 {
+        if table.taken() >= most {
             return None;
         }
         table.reserved += 1;
@@ -341,9 +320,6 @@ mod tests {
         connections.set_limit(1);
         assert!(connections.take_now().is_none());
         drop(a);
-        let hold = connections.hold();
-        assert!(connections.take_now().is_none());
-        drop(hold);
         assert!(connections.take_now().is_some());
     }
 

@@ -1,10 +1,10 @@
-//! Too little of something: descriptors, threads, memory. Clients for whom
+//! Too little of something: descriptors, threads. Clients for whom
 //! there is no room wait; nobody is turned away, and the control port answers.
 
 use crate::row::{Extent, Found, Row, Scene};
 use crate::stand::is_root;
 use crate::traffic::{Mix, pass};
-use crate::world::{need_program, run};
+use crate::world::need_program;
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,16 +12,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 5] = [
+pub(crate) const ROWS: [Row; 3] = [
     Row {
         name: "descriptors",
         fault: "descriptors exhausted (RLIMIT_NOFILE 64), control connections, too",
         run: descriptors,
-    },
-    Row {
-        name: "descriptors-later",
-        fault: "descriptors taken away (prlimit) and given back",
-        run: descriptors_later,
     },
     Row {
         name: "threads",
@@ -32,11 +27,6 @@ pub(crate) const ROWS: [Row; 5] = [
         name: "tasks",
         fault: "threads exhausted (cgroup, pids.max 40), control connections, too",
         run: tasks,
-    },
-    Row {
-        name: "memory",
-        fault: "memory tight (RLIMIT_AS), control connections, too",
-        run: memory,
     },
 ];
 
@@ -85,26 +75,6 @@ fn crowd(extent: &Extent, mix: Mix, under: &str, words: &[&str]) -> Found {
 
 fn descriptors(extent: &Extent) -> Found {
     crowd(extent, CROWD, "ulimit -n 64", &[])
-}
-
-/// Forced: nothing. Fewer are allowed than are open, so that no more can be
-/// had; connections that are there go on.
-fn descriptors_later(extent: &Extent) -> Found {
-    need_program("prlimit", "util-linux")?;
-    let mut scene = Scene::new(CROWD, |starter, _| {
-        let starter = starter.args(["-r"]).expect("clients wait");
-        let starter = starter.expect(" waits for server ");
-        starter.expect("more messages like these")
-    });
-    let pid = scene.pen.pid().to_string();
-    for _ in 0..extent.times(6, 1) {
-        let since = scene.fault();
-        run("prlimit", &["--pid", &pid, "--nofile=40:"]);
-        pass(Duration::from_millis(500));
-        run("prlimit", &["--pid", &pid, "--nofile=1000:"]);
-        scene.recover_from(since);
-    }
-    Ok(scene.end(|_| false))
 }
 
 /// A user of whom nobody else is, as the kernel counts the threads of a user
@@ -156,12 +126,4 @@ fn tasks(extent: &Extent) -> Found {
     extent.world.need_own()?;
     let group = Group::new(40)?;
     crowd(extent, CROWD, &group.around(), &[])
-}
-
-/// KiB of address space: enough for about a dozen clients at a time.
-const SPACE: &str = "ulimit -v 20000";
-
-fn memory(extent: &Extent) -> Found {
-    let mix = Mix { callers: 50, guests: 50, ..CROWD };
-    crowd(extent, mix, SPACE, &[])
 }
