@@ -7,10 +7,11 @@ use crate::control::commands;
 use crate::control::port;
 use crate::control::service;
 use crate::options::{self, Task};
+use crate::proxy::accept;
 use crate::proxy::connection;
 use crate::proxy::idle;
 use crate::proxy::limits::Budget;
-use crate::proxy::listener::{self, Door};
+use crate::proxy::listener::{self, MovableListener};
 use crate::proxy::log;
 use crate::proxy::loops;
 use crate::proxy::shared::{Pen, Phase};
@@ -117,9 +118,11 @@ fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), S
 fn side_doors<'a>(
     pen: &'a Pen,
     settings: &'a Settings,
-) -> impl Iterator<Item = (&'static str, &'a str, &'a Door)> {
-    let doors =
-        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web_door)];
+) -> impl Iterator<Item = (&'static str, &'a str, &'a MovableListener)> {
+    let doors = [
+        ("-C", &settings.control, &pen.control_listener),
+        ("web", &settings.web, &pen.web_listener),
+    ];
     doors.into_iter().filter_map(|(what, word, door)| Some((what, word.as_deref()?, door)))
 }
 
@@ -244,7 +247,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
             .map_err(|e| format!("cannot start the {name} thread: {e}"))
     };
     match pen.settings().start.kind {
-        Kind::Stream => spawn("accept", listener::accept_loop)?,
+        Kind::Stream => spawn("accept", accept::accept_loop)?,
         Kind::Datagram => {
             spawn("receive", udp::receive_loop)?;
             spawn("crowd", udp::crowd_loop)?;
@@ -320,9 +323,9 @@ struct Leftovers {
 
 impl Drop for Leftovers {
     fn drop(&mut self) {
-        self.pen.door.close();
-        self.pen.control_door.close();
-        self.pen.web_door.close();
+        self.pen.listener.close();
+        self.pen.control_listener.close();
+        self.pen.web_listener.close();
         // And, dropped behind this, the pid file.
     }
 }

@@ -15,15 +15,17 @@ pub mod queue;
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
-use crate::proxy::connect::{self, Stream};
-use crate::proxy::connection::{self, Connection, Found};
+use crate::proxy::accept::PAUSE;
+use crate::proxy::connect;
+use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
-use crate::proxy::listener::{Entrance, Listener, PAUSE};
-use crate::proxy::relay::Direction;
+use crate::proxy::find::{self, Found};
+use crate::proxy::listener::{Accepted, Listener};
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
+use crate::proxy::socket::Stream;
 use crate::proxy::workers::{BUFFER, Buffer, Worker};
-use crate::sys::addr::{self, Host};
+use crate::sys::addr::Host;
 use crate::sys::message::{self, Trouble};
 use crate::sys::{self, Peer};
 use crate::udp::flows::{Flow, Key};
@@ -48,12 +50,12 @@ pub struct Datagram<'a> {
 
 /// Receives until the process ends.
 pub fn receive_loop(pen: &Arc<Pen>) {
-    let mut entrance = Entrance::default();
+    let mut acceptor = pen.listener.acceptor();
     let mut buffer = vec![0; BUFFER];
     let mut trouble = Trouble::default();
     loop {
-        let next = pen.door.next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
-        if entrance.has_left() {
+        let next = acceptor.next(|open: &Listener| open.receive(&mut buffer));
+        if acceptor.has_left() {
             // Their answers come from the old place. Its socket goes with
             // the last of them.
             for flow in pen.flows.take_all() {
@@ -133,17 +135,15 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
             return pass(pen, flow, datagram);
         }
     }
-    let (client, port) = match &datagram.key.peer {
-        Peer::Inet(addr) => {
-            let addr = addr::canonical(*addr);
-            (Client::Inet(addr.ip()), addr.port())
-        }
-        Peer::Unix(_) => (Client::Unix, 0),
+    let accepted = match &datagram.key.peer {
+        Peer::Inet(addr) => Accepted::from_inet(*addr),
+        Peer::Unix(_) => Accepted::from_unix(),
     };
+    let client = accepted.client;
     // Without a flow it will need a place for sure, unless nobody is to serve
     // it: who is denied takes none from others.
     let mut room = None;
-    let nobody = connection::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
+    let nobody = find::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
     if known.is_empty() && !nobody {
         room = place(pen, behind);
         if room.is_none() {
@@ -152,7 +152,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     }
     let refused_by = &datagram.refused_by;
     let is_new = known.is_empty() && refused_by.is_empty();
-    let found = connection::find_server(pen, &mut settings, client, port, &known, refused_by);
+    let found = find::find_server(pen, &mut settings, &accepted, &known, refused_by);
     drop(known);
     if is_new && matches!(found, None | Some(Found::New(_))) {
         pen.outcomes.accepted.add(1);
@@ -179,7 +179,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.refused_by.clone()));
     flow.touch(pen.flows.tick());
     let down = Arc::clone(&datagram.socket);
-    let flow = Connection::new(pen, &settings, down, Some(flow), server, slot);
+    let flow = Connection::new(pen, &settings, accepted, down, Some(flow), server, slot);
     pen.flows.insert(&flow);
     let there = Arc::clone(pen);
     let answers = Arc::clone(&flow);
@@ -318,7 +318,7 @@ fn answer(pen: &Pen, connection: &Connection, data: &[u8]) {
     }
     connection.note(Direction::Down, data);
     flow.touch(pen.flows.tick());
-    connection::is_up(&connection.lease);
+    find::is_up(&connection.lease);
     let client: &std::fs::File = connection.source(Direction::Up);
     match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
         Ok(()) => connection.moved(Direction::Down, data.len()),
@@ -338,7 +338,7 @@ fn fail_over(pen: &Pen, connection: Arc<Connection>, error: &io::Error) -> Vec<D
     let mut left = flow.give_up(matches!(*connection.lease.host, Host::Unix(_)));
     let settings = pen.settings();
     if connect::is_refusal(error) {
-        connection::blame(&connection.lease, &settings, error);
+        find::blame(&connection.lease, &settings, error);
     }
     end(pen, &connection, Reason::failed(Direction::Down, error));
     let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;

@@ -305,6 +305,6 @@ fn open_at(pen: &Pen, settings: &Settings, word: &str) -> Result<(), String> {
     let listener = Listener::open_for_clients(word, settings)?;
     message::debug(1, || format!("listening on {}", listener.at));
     pen.set(|s| s.own = Some(listener.at.clone()));
-    pen.open_door(listener);
+    pen.listen(listener);
     Ok(())
 }

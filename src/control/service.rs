@@ -9,7 +9,7 @@
 //! started, the accepting thread serves the connection itself.
 
 use crate::pool::clients::Client;
-use crate::proxy::listener::{Door, Entrance, Listener};
+use crate::proxy::listener::{Listener, MovableListener};
 use crate::proxy::shared::Pen;
 use crate::settings::Settings;
 use crate::sys;
@@ -44,7 +44,7 @@ pub(crate) struct Service {
     /// For messages, and for its threads.
     pub(crate) name: &'static str,
     /// Where it listens.
-    pub(crate) listener: fn(&Pen) -> &Door,
+    pub(crate) listener: fn(&Pen) -> &MovableListener,
     /// The number of the access list that its clients must pass.
     pub(crate) acl: fn(&Settings) -> usize,
     /// The least time from one connection to the next, except for a few at once.
@@ -124,16 +124,16 @@ pub(crate) struct Session {
 /// Accepts connections to a service until the process ends.
 pub(crate) fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
     let sessions = Arc::default();
-    let mut entrance = Entrance::default();
+    let mut acceptor = (service.listener)(pen).acceptor();
     let mut pace = Pace::default();
     loop {
-        match (service.listener)(pen).accept(&mut entrance) {
-            Ok((socket, peer)) => {
-                if admit(pen, service, &sessions, socket, peer.client) {
+        match acceptor.accept() {
+            Ok((socket, accepted)) => {
+                if admit(pen, service, &sessions, socket.into(), accepted.client) {
                     thread::sleep(pace.rest(service.pace, Instant::now()));
                 }
             }
-            Err(e) if sys::is_exhausted(&e) => thread::sleep(crate::proxy::listener::PAUSE),
+            Err(e) if sys::is_exhausted(&e) => thread::sleep(crate::proxy::accept::PAUSE),
             Err(_) => {}
         }
     }

@@ -2,10 +2,9 @@
 //! whose client has gone while nobody reads from it. The copying threads know
 //! nothing of it: this one looks at their byte counts now and then.
 
-use crate::proxy::connection::Connection;
+use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
 use crate::proxy::idlers;
-use crate::proxy::relay::Direction;
 use crate::proxy::shared::Pen;
 use crate::sys;
 use crate::sys::message::Trouble;

@@ -48,6 +48,7 @@ const TO_FILE: u8 = 1;
 const TO_NETWORK: u8 = 2;
 
 /// The request log; off until [`Log::switch`].
+#[derive(Debug)]
 pub struct Log {
     kind: AtomicU8,
     file: Writer,

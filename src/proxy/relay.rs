@@ -7,9 +7,9 @@
 
 use crate::http::{Answers, End, Tracker};
 use crate::pool::clients::Client;
-use crate::proxy::connect::Stream;
-use crate::proxy::connection::Connection;
+use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
+use crate::proxy::socket::Stream;
 use crate::proxy::workers::{BUFFER, Buffer, Worker};
 use crate::settings::Fastclose;
 use crate::sys;
@@ -20,33 +20,6 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client to the server.
-    Up,
-    /// From the server to the client.
-    Down,
-}
-
-impl Direction {
-    /// Its bit in [`Connection`]'s record of what has ended, as the command
-    /// `connection` shows it: 4 the server's side, 8 the client's.
-    pub fn bit(self) -> u8 {
-        match self {
-            Direction::Up => 8,
-            Direction::Down => 4,
-        }
-    }
-
-    fn other(self) -> Direction {
-        match self {
-            Direction::Up => Direction::Down,
-            Direction::Down => Direction::Up,
-        }
-    }
-}
 
 /// How long a client that still sends is listened to after its server is
 /// done, so that a reset does not overtake the answer.

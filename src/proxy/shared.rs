@@ -6,7 +6,7 @@ use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::idle::IdleWatch;
 use crate::proxy::idlers::Idlers;
 use crate::proxy::limits::Budget;
-use crate::proxy::listener::{Door, Listener};
+use crate::proxy::listener::{Listener, MovableListener};
 use crate::proxy::log::Log;
 use crate::proxy::log::connections::ConnLog;
 use crate::proxy::slots::Connections;
@@ -42,19 +42,19 @@ pub struct Pen {
     /// The threads that serve them.
     pub workers: Arc<Workers>,
     /// The request log.
-    pub log: Log,
+    pub log: Arc<Log>,
     /// The connection log.
-    pub conn_log: ConnLog,
+    pub conn_log: Arc<ConnLog>,
     /// Lines of both that were lost.
     pub log_lost: Arc<Counter>,
     /// What became of clients.
     pub outcomes: Outcomes,
-    /// Where clients come in.
-    pub door: Door,
-    /// Where control connections come in.
-    pub control_door: Door,
-    /// Where visitors of the web interface come in.
-    pub web_door: Door,
+    /// Where clients connect.
+    pub listener: MovableListener,
+    /// The control port.
+    pub control_listener: MovableListener,
+    /// The web interface's port.
+    pub web_listener: MovableListener,
     /// Who may control pen from there.
     pub access: Access,
     /// When pen was made.
@@ -95,13 +95,13 @@ impl Pen {
             servers: Arc::default(),
             connections: Connections::new(0),
             workers: Workers::new()?,
-            log: Log::new(&log_lost),
-            conn_log: ConnLog::new(&log_lost),
+            log: Arc::new(Log::new(&log_lost)),
+            conn_log: Arc::new(ConnLog::new(&log_lost)),
             log_lost,
             outcomes: Outcomes::default(),
-            door: Door::new()?,
-            control_door: Door::new()?,
-            web_door: Door::new()?,
+            listener: MovableListener::new()?,
+            control_listener: MovableListener::new()?,
+            web_listener: MovableListener::new()?,
             access: Access::default(),
             started: Instant::now(),
             start_time: message::unix_time(),
@@ -127,10 +127,8 @@ impl Pen {
     }
 
     /// The settings in force now. They do not change under the caller.
-    // Called from everywhere: pen is smaller when it stays a call.
-    #[inline(never)]
     pub fn settings(&self) -> Arc<Settings> {
-        Arc::clone(&self.servers.table().settings)
+        self.servers.settings()
     }
 
     /// Changes settings, for what begins from now on.
@@ -173,9 +171,9 @@ impl Pen {
         self.idle_watch.wake();
     }
 
-    /// Clients come in here from now on.
-    pub fn open_door(&self, listener: Listener) {
-        self.door.open(listener);
+    /// Accepts clients here from now on.
+    pub fn listen(&self, listener: Listener) {
+        self.listener.open(listener);
         self.connections.wake();
     }
 

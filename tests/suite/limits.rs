@@ -2,8 +2,8 @@
 
 use crate::differences::PENDING;
 use crate::stand::{
-    Asker, Client, Pen, Place, Starter, better, full_queue, is_root, letters,
-    responders, skipped, wait_for, wait_until, worse,
+    Asker, Client, Pen, Place, Starter, better, full_queue, is_root, letters, responders, skipped,
+    wait_for, wait_until, worse,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
