@@ -10,7 +10,7 @@ use crate::options::{self, Task};
 use crate::proxy::accept;
 use crate::proxy::connection;
 use crate::proxy::idle;
-use crate::proxy::limits::Budget;
+use crate::proxy::limits::Limits;
 use crate::proxy::listener::{self, MovableListener};
 use crate::proxy::log;
 use crate::proxy::loops;
@@ -191,9 +191,9 @@ fn prepare(pen: &Pen) {
     }
     match sys::raise_limit(Resource::Files) {
         Ok(files) => {
-            let budget = Budget::new(files, pen.settings().start.kind);
-            pen.set_budget(budget);
-            let suffice = budget.connections(0);
+            let limits = Limits::new(files, pen.settings().start.kind);
+            pen.set_limits(limits);
+            let suffice = limits.connections(0);
             let max = pen.connections.max();
             if max > suffice {
                 message::warn(format_args!(

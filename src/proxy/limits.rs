@@ -1,6 +1,6 @@
-//! Who may have how many descriptors. A client is accepted only when there is
-//! one for it and one for its server, whatever else pen has open: what others
-//! need is set aside.
+//! How many descriptors everybody may have. A client is accepted only when there is
+//! one for it and one for its server, whatever else pen has open: what pen itself,
+//! visitors and idlers need is set aside.
 
 use crate::sys::Kind;
 
@@ -10,31 +10,31 @@ use crate::sys::Kind;
 /// look-ups, files that are read or written, and some to spare.
 const OWN: usize = 26;
 
-/// Side doors: the control port and the web interface.
-const DOORS: usize = 2;
+/// The control port and the web interface.
+const PORTS: usize = 2;
 
-/// Most visitors at a side door.
+/// Most visitors at once at each of these ports.
 const VISITORS: usize = 24;
 
 /// What the descriptors suffice for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// For clients and idlers.
+pub struct Limits {
+    /// Descriptors for clients and idlers.
     room: usize,
-    /// That each connection takes.
+    /// Descriptors that each connection takes.
     each: usize,
-    /// Visitors at once at each side door.
+    /// Visitors at once at the control port, and at the web interface.
     pub visitors: usize,
 }
 
-impl Budget {
+impl Limits {
     /// Shares out so many descriptors.
-    pub fn new(files: u64, kind: Kind) -> Budget {
+    pub fn new(files: u64, kind: Kind) -> Limits {
         let files = usize::try_from(files).unwrap_or(usize::MAX);
         let free = files.saturating_sub(OWN);
-        let visitors = (free / 8 / DOORS).clamp(1, VISITORS);
-        Budget {
-            room: free.saturating_sub(DOORS * visitors),
+        let visitors = (free / 8 / PORTS).clamp(1, VISITORS);
+        Limits {
+            room: free.saturating_sub(PORTS * visitors),
             each: match kind {
                 Kind::Stream => 2,
                 Kind::Datagram => 1,
@@ -55,10 +55,10 @@ impl Budget {
     }
 }
 
-impl Default for Budget {
-    /// As many as anybody wants.
-    fn default() -> Budget {
-        Budget::new(u64::MAX, Kind::Stream)
+impl Default for Limits {
+    /// Limits that nobody reaches.
+    fn default() -> Limits {
+        Limits::new(u64::MAX, Kind::Stream)
     }
 }
 
@@ -69,15 +69,15 @@ mod tests {
     #[test]
     fn everybody_has_a_share() {
         let shares = |files, kind| {
-            let budget = Budget::new(files, kind);
-            (budget.connections(0), budget.visitors)
+            let limits = Limits::new(files, kind);
+            (limits.connections(0), limits.visitors)
         };
         assert_eq!(shares(10, Kind::Stream), (1, 1));
         assert_eq!(shares(60, Kind::Stream), (15, 2));
         assert_eq!(shares(60, Kind::Datagram), (30, 2));
         assert_eq!(shares(1024, Kind::Stream), (475, 24));
-        let budget = Budget::new(1024, Kind::Stream);
-        assert_eq!((budget.idlers(100), budget.connections(100)), (100, 425));
-        assert_eq!((budget.idlers(900), budget.connections(900)), (237, 356));
+        let limits = Limits::new(1024, Kind::Stream);
+        assert_eq!((limits.idlers(100), limits.connections(100)), (100, 425));
+        assert_eq!((limits.idlers(900), limits.connections(900)), (237, 356));
     }
 }

@@ -5,7 +5,7 @@ use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::idle::IdleWatch;
 use crate::proxy::idlers::Idlers;
-use crate::proxy::limits::Budget;
+use crate::proxy::limits::Limits;
 use crate::proxy::listener::{Listener, MovableListener};
 use crate::proxy::log::Log;
 use crate::proxy::log::connections::ConnLog;
@@ -69,7 +69,7 @@ pub struct Pen {
     pub idle_watch: IdleWatch,
     /// Connections without clients.
     pub idlers: Idlers,
-    budget: OnceLock<Budget>,
+    limits: OnceLock<Limits>,
     phase: AtomicU8,
 }
 
@@ -109,7 +109,7 @@ impl Pen {
             crowd: Crowd::default(),
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
-            budget: OnceLock::new(),
+            limits: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
         })
     }
@@ -152,22 +152,22 @@ impl Pen {
     }
 
     /// What the descriptors suffice for.
-    pub fn budget(&self) -> Budget {
-        self.budget.get().copied().unwrap_or_default()
+    pub fn limits(&self) -> Limits {
+        self.limits.get().copied().unwrap_or_default()
     }
 
     /// Sets that, once.
-    pub fn set_budget(&self, budget: Budget) {
-        let _ = self.budget.set(budget);
+    pub fn set_limits(&self, limits: Limits) {
+        let _ = self.limits.set(limits);
         self.want_idlers(self.idlers.count().1);
     }
 
     /// Wants so many idlers from now on. Their descriptors are not there for
     /// clients.
     pub fn want_idlers(&self, wanted: usize) {
-        let budget = self.budget();
-        self.connections.set_limit(budget.connections(wanted));
-        self.idlers.want(wanted, budget.idlers(wanted));
+        let limits = self.limits();
+        self.connections.set_limit(limits.connections(wanted));
+        self.idlers.want(wanted, limits.idlers(wanted));
         self.idle_watch.wake();
     }
 

@@ -23,7 +23,7 @@ enum State {
 
 /// What a slot holds, for reports.
 #[derive(Debug)]
-pub enum Look {
+pub enum Content {
     /// Nothing.
     Unused,
     /// A client for which a server is sought.
@@ -175,15 +175,17 @@ impl Connections {
     }
 
     /// What slot `index` holds now; `None` beyond the maximum.
-    pub fn look(&self, index: usize) -> Option<Look> {
+    pub fn content(&self, index: usize) -> Option<Content> {
         let table = crate::lock(&self.table);
         if index >= table.max {
             return None;
         }
         Some(match table.slots.get(index) {
-            Some(State::Live(connection)) => connection.upgrade().map_or(Look::Unused, Look::Live),
-            Some(State::Connecting { client, .. }) => Look::Connecting(*client),
-            _ => Look::Unused,
+            Some(State::Live(connection)) => {
+                connection.upgrade().map_or(Content::Unused, Content::Live)
+            }
+            Some(State::Connecting { client, .. }) => Content::Connecting(*client),
+            _ => Content::Unused,
         })
     }
 
@@ -343,11 +345,11 @@ mod tests {
     fn reports_tell_reserved_from_connecting() {
         let connections = Connections::new(1);
         let mut slot = connections.take_now().unwrap();
-        assert!(matches!(connections.look(0), Some(Look::Unused)));
+        assert!(matches!(connections.content(0), Some(Content::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
         slot.enter(Client::Unix);
-        assert!(matches!(connections.look(0), Some(Look::Connecting(_))));
-        assert!(connections.look(1).is_none());
+        assert!(matches!(connections.content(0), Some(Content::Connecting(_))));
+        assert!(connections.content(1).is_none());
         assert!(connections.close(0) && !connections.close(1));
         assert_eq!(connections.used_and_last(), (1, 0));
     }
