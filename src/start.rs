@@ -173,7 +173,7 @@ fn run(pen: Pen, parent: Parent, say_doubts: impl Fn(&Pen)) -> Result<(), String
     message::say("pen is stopping");
     process::end(move || {
         pen.log.flush();
-        connection::log_the_rest(&pen);
+        connection::log_the_rest(&pen.conn_log, &pen.connections);
         drop(left);
     });
     Ok(())

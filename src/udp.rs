@@ -179,7 +179,7 @@ fn attempt<'a>(pen: &Arc<Pen>, datagram: Datagram<'a>, behind: Option<usize>) ->
     let flow = Arc::new(Flow::new(datagram.key.clone(), datagram.refused_by.clone()));
     flow.touch(pen.flows.tick());
     let down = Arc::clone(&datagram.socket);
-    let flow = Connection::new(pen, &settings, accepted, down, Some(flow), server, slot);
+    let flow = Connection::new(pen.logs(), &settings, accepted, down, Some(flow), server, slot);
     pen.flows.insert(&flow);
     let there = Arc::clone(pen);
     let answers = Arc::clone(&flow);

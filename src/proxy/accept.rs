@@ -107,7 +107,7 @@ fn serve(
         socket.set_nodelay(settings.nodelay);
     }
     let socket = socket.into_stream();
-    let connection = Connection::new(pen, &settings, accepted, socket, None, server, slot);
+    let connection = Connection::new(pen.logs(), &settings, accepted, socket, None, server, slot);
     drop(settings);
     relay::run(connection, down, buffer);
 }

@@ -19,13 +19,12 @@ use std::time::{Duration, Instant};
 /// How long a Unix datagram server may take to make room for a datagram.
 const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 
-/// A read of a stream socket that brings nothing for so long ends with
-/// `WouldBlock`, and the reader can let its buffer go.
+/// After this time without data a read of a stream socket ends with `WouldBlock`,
+/// and the reader can let its buffer go.
 pub const QUIET: Duration = Duration::from_secs(1);
 
-/// A write to a stream socket whose peer makes no room for so long ends with
-/// `WouldBlock`, and the writer can see whether the connection has ended
-/// meanwhile.
+/// If its peer makes no room for this time, a write to a stream socket ends with
+/// `WouldBlock`, and the writer can see whether the connection has ended meanwhile.
 pub const STALL: Duration = Duration::from_secs(3);
 
 /// Connects to the server that `lease` is for, on behalf of `client`. The error

@@ -9,10 +9,9 @@ use crate::proxy::ending::{Ending, Reason};
 use crate::proxy::find::Connected;
 use crate::proxy::idle::Seen;
 use crate::proxy::listener::Accepted;
-use crate::proxy::log::Log;
+use crate::proxy::log::Logs;
 use crate::proxy::log::connections::{ConnLog, Entry};
-use crate::proxy::shared::Pen;
-use crate::proxy::slots::Slot;
+use crate::proxy::slots::{Connections, Slot};
 use crate::proxy::socket::Stream;
 use crate::settings::{Fastclose, Settings};
 use crate::sys;
@@ -57,9 +56,9 @@ impl Direction {
 /// directions: all of it.
 const CLOSED: u8 = 1;
 
-/// A client and a server, connected. Whoever drops it last closes it: first
-/// the sockets, then the place on the server, then the slot. The order of the
-/// fields is the order in which they go.
+/// A client and a server, connected. The thread that drops it last closes it: first
+/// the sockets, then the place on the server, then the slot, in the order of the
+/// fields.
 #[derive(Debug)]
 pub struct Connection {
     down: Stream,
@@ -70,7 +69,7 @@ pub struct Connection {
     pub flow: Option<Arc<Flow>>,
     /// What is known of its requests, if these get X-Forwarded-For.
     pub http: Option<Box<Exchange>>,
-    /// Bytes sent to the server, but not by the client; less those that the
+    /// Bytes that the server got and the client had not sent, less those that the
     /// server was not to see. Wraps below 0.
     added: Counter,
     sent_up: Counter,
@@ -84,8 +83,7 @@ pub struct Connection {
     client_traffic: Arc<Traffic>,
     /// The client's slot in the client table when it came.
     pub client_slot: usize,
-    log: Arc<Log>,
-    conn_log: Arc<ConnLog>,
+    logs: Logs,
     /// The place on the server.
     pub lease: Lease,
     slot: Slot,
@@ -95,7 +93,7 @@ impl Connection {
     /// Joins a client and the server that was found for it. The slot knows the
     /// connection from now on.
     pub fn new(
-        pen: &Pen,
+        logs: Logs,
         settings: &Settings,
         accepted: Accepted,
         down: Stream,
@@ -119,8 +117,7 @@ impl Connection {
             port: accepted.port,
             client_traffic: server.visit.traffic,
             client_slot: server.visit.slot,
-            log: Arc::clone(&pen.log),
-            conn_log: Arc::clone(&pen.conn_log),
+            logs,
             lease: server.lease,
             slot,
         });
@@ -170,19 +167,19 @@ impl Connection {
     /// Takes note of what one read brought, before it is passed on.
     pub fn note(&self, direction: Direction, data: &[u8]) {
         if direction == Direction::Up {
-            self.log.request(self.client, &self.lease.host, data);
+            self.logs.requests.request(self.client, &self.lease.host, data);
         }
         if message::debugging(3) {
             self.dump(direction, data);
         }
     }
 
-    /// A direction is over.
+    /// Takes note that a direction is over.
     pub fn ended(&self, direction: Direction) {
         self.ended.fetch_or(direction.bit(), SeqCst);
     }
 
-    /// Whether it is.
+    /// Whether a direction is over.
     pub fn has_ended(&self, direction: Direction) -> bool {
         self.ended.load(SeqCst) & direction.bit() != 0
     }
@@ -213,12 +210,12 @@ impl Connection {
         self.seen.quiet_for(moved, now)
     }
 
-    /// Which side ends it alone: what is set now.
+    /// Whether the end of one side alone ends it, as it is set now.
     pub fn fastclose(&self) -> Fastclose {
         self.lease.settings().fastclose
     }
 
-    /// It ends for this reason, unless there is another one already.
+    /// Sets the reason of its end, unless there is one already.
     pub fn set_reason(&self, reason: Reason) {
         self.ending.set(reason);
     }
@@ -253,7 +250,7 @@ impl Connection {
         }
     }
 
-    /// For the connection log, once; `None` if it is there.
+    /// Its line for the connection log; `None` if that was written before.
     fn entry(&self) -> Option<Entry> {
         let reason = self.ending.tell()?;
         Some(Entry {
@@ -293,19 +290,19 @@ impl Drop for Connection {
             let (client, server) = (self.client, self.lease.name());
             format!("{client}, {server}: closed, {up} bytes up, {down} down")
         });
-        if self.conn_log.is_on() {
+        if self.logs.ends.is_on() {
             if let Some(entry) = self.entry() {
-                self.conn_log.put(&entry);
+                self.logs.ends.put(&entry);
             }
         }
     }
 }
 
 /// Logs the connections that end with pen.
-pub fn log_the_rest(pen: &Pen) {
-    if pen.conn_log.is_on() {
-        let live = pen.connections.live().into_iter();
-        pen.conn_log.finish(live.filter_map(|(_, connection)| {
+pub fn log_the_rest(log: &ConnLog, connections: &Connections) {
+    if log.is_on() {
+        let live = connections.live().into_iter();
+        log.finish(live.filter_map(|(_, connection)| {
             connection.set_reason(Reason::PenEnds);
             connection.entry()
         }));

@@ -7,8 +7,8 @@ use crate::proxy::idle::IdleWatch;
 use crate::proxy::idlers::Idlers;
 use crate::proxy::limits::Limits;
 use crate::proxy::listener::{Listener, MovableListener};
-use crate::proxy::log::Log;
 use crate::proxy::log::connections::ConnLog;
+use crate::proxy::log::{Log, Logs};
 use crate::proxy::slots::Connections;
 use crate::proxy::workers::Workers;
 use crate::settings::Settings;
@@ -169,6 +169,11 @@ impl Pen {
         self.connections.set_limit(limits.connections(wanted));
         self.idlers.want(wanted, limits.idlers(wanted));
         self.idle_watch.wake();
+    }
+
+    /// What connections write to.
+    pub fn logs(&self) -> Logs {
+        Logs { requests: Arc::clone(&self.log), ends: Arc::clone(&self.conn_log) }
     }
 
     /// Accepts clients here from now on.

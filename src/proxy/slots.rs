@@ -36,7 +36,7 @@ pub enum Content {
 struct Table {
     max: usize,
     limit: usize,
-    /// Slots that are kept for the next clients, which have no number yet.
+    /// Slots that were taken for clients who have not come yet. They have no number.
     reserved: usize,
     slots: Vec<State>,
     free: Vec<usize>,
@@ -51,7 +51,7 @@ pub struct Connections {
     freed: Condvar,
 }
 
-/// A place in the table, free again when dropped.
+/// A place in the table of connections, free again when it is dropped.
 #[derive(Debug)]
 pub struct Slot {
     connections: Arc<Connections>,
@@ -93,8 +93,8 @@ impl Connections {
         self.wake();
     }
 
-    /// A free slot; waits so long at most, and no longer than until something
-    /// else is to be done first, which is asked after each [`Connections::wake`].
+    /// Takes a free slot. It waits for one up to `limit`; after each
+    /// [`Connections::wake`] it gives up if it is `interrupted`.
     pub fn take(
         self: &Arc<Connections>,
         interrupted: impl Fn() -> bool,
@@ -123,7 +123,7 @@ impl Connections {
         crate::lock(&self.table).taken()
     }
 
-    /// How many clients there may be, if there are so many.
+    /// How many clients there may be, if all slots are in use.
     pub fn full(&self) -> Option<usize> {
         let table = crate::lock(&self.table);
         let most = table.max.min(table.limit);
@@ -146,7 +146,7 @@ impl Connections {
         Some(Slot { connections, index })
     }
 
-    /// Lets whoever waits for a slot look up.
+    /// Has those who wait for a slot look again.
     pub fn wake(&self) {
         // With the lock, so that nobody is between looking and waiting.
         let _table = crate::lock(&self.table);
