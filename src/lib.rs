@@ -2,10 +2,10 @@
 //!
 //! # The way of a connection
 //!
-//! 1. [`proxy::listener`] takes a slot and a thread (clients wait in the kernel
-//!    while these are not to be had), accepts, and hands the client to a thread
-//!    of [`proxy::workers`].
-//! 2. [`proxy::connection`] asks the client table ([`pool::clients`]) which server
+//! 1. [`proxy::accept`] takes a slot and two threads of [`proxy::workers`] (clients
+//!    wait in the kernel while these are not to be had), and accepts a client on
+//!    the [`proxy::listener`].
+//! 2. [`proxy::find`] asks the client table ([`pool::clients`]) which server
 //!    the client was on, and the [`proxy::search::Search`] for the candidates: that
 //!    server, then those that [`pool::choice`] names.
 //! 3. [`proxy::connect`] connects to the first one that answers. A failure

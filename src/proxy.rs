@@ -1,8 +1,10 @@
 //! One TCP connection from accept to close.
 
+pub mod accept;
 pub mod connect;
 pub mod connection;
 pub mod ending;
+pub mod find;
 pub mod idle;
 pub mod idlers;
 pub mod limits;
@@ -14,6 +16,7 @@ pub mod search;
 pub mod servers;
 pub mod shared;
 pub mod slots;
+pub mod socket;
 #[cfg(test)]
 mod stress;
 pub mod workers;

@@ -7,10 +7,11 @@ use crate::control::commands;
 use crate::control::port;
 use crate::control::service;
 use crate::options::{self, Task};
+use crate::proxy::accept;
 use crate::proxy::connection;
 use crate::proxy::idle;
-use crate::proxy::limits::Budget;
-use crate::proxy::listener::{self, Door};
+use crate::proxy::limits::Limits;
+use crate::proxy::listener::{self, MovableListener};
 use crate::proxy::log;
 use crate::proxy::loops;
 use crate::proxy::shared::{Pen, Phase};
@@ -117,9 +118,11 @@ fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), S
 fn side_doors<'a>(
     pen: &'a Pen,
     settings: &'a Settings,
-) -> impl Iterator<Item = (&'static str, &'a str, &'a Door)> {
-    let doors =
-        [("-C", &settings.control, &pen.control_door), ("web", &settings.web, &pen.web_door)];
+) -> impl Iterator<Item = (&'static str, &'a str, &'a MovableListener)> {
+    let doors = [
+        ("-C", &settings.control, &pen.control_listener),
+        ("web", &settings.web, &pen.web_listener),
+    ];
     doors.into_iter().filter_map(|(what, word, door)| Some((what, word.as_deref()?, door)))
 }
 
@@ -170,7 +173,7 @@ fn run(pen: Pen, parent: Parent, say_doubts: impl Fn(&Pen)) -> Result<(), String
     message::say("pen is stopping");
     process::end(move || {
         pen.log.flush();
-        connection::log_the_rest(&pen);
+        connection::log_the_rest(&pen.conn_log, &pen.connections);
         drop(left);
     });
     Ok(())
@@ -188,9 +191,9 @@ fn prepare(pen: &Pen) {
     }
     match sys::raise_limit(Resource::Files) {
         Ok(files) => {
-            let budget = Budget::new(files, pen.settings().start.kind);
-            pen.set_budget(budget);
-            let suffice = budget.connections(0);
+            let limits = Limits::new(files, pen.settings().start.kind);
+            pen.set_limits(limits);
+            let suffice = limits.connections(0);
             let max = pen.connections.max();
             if max > suffice {
                 message::warn(format_args!(
@@ -233,7 +236,7 @@ fn check_memory(settings: &Settings, max: usize) {
 fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     // Clients' threads are started as they come, and when one cannot be they
     // wait. If not even one can be now, they would wait for ever.
-    let first = pen.workers.claim().fill(1, Duration::ZERO);
+    let first = pen.workers.hire(Duration::ZERO);
     first.map_err(|e| format!("cannot start a thread for clients: {e}"))?;
     let spawn = |name: &str, work: fn(&Arc<Pen>)| {
         let pen = Arc::clone(pen);
@@ -244,7 +247,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
             .map_err(|e| format!("cannot start the {name} thread: {e}"))
     };
     match pen.settings().start.kind {
-        Kind::Stream => spawn("accept", listener::accept_loop)?,
+        Kind::Stream => spawn("accept", accept::accept_loop)?,
         Kind::Datagram => {
             udp::start(pen).map_err(|e| format!("cannot start the threads of UDP: {e}"))?;
         }
@@ -319,9 +322,9 @@ struct Leftovers {
 
 impl Drop for Leftovers {
     fn drop(&mut self) {
-        self.pen.door.close();
-        self.pen.control_door.close();
-        self.pen.web_door.close();
+        self.pen.listener.close();
+        self.pen.control_listener.close();
+        self.pen.web_listener.close();
         // And, dropped behind this, the pid file.
     }
 }

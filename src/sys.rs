@@ -25,7 +25,6 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 mod datagram;
 mod layout;
-mod memory;
 mod number;
 mod place;
 mod socket;
@@ -37,7 +36,6 @@ use date::DateTime;
 use layout::*;
 pub use layout::{Kind, Resource};
 pub(crate) use layout::{Side, Signal};
-pub(crate) use memory::{has_memory, start_thread_leaving};
 use number::*;
 pub(crate) use number::{EMFILE, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 use place::RawAddr;

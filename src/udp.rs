@@ -16,15 +16,17 @@ mod flows;
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
-use crate::proxy::connect::{self, Stream};
-use crate::proxy::connection::{self, Connection, Found};
+use crate::proxy::accept::PAUSE;
+use crate::proxy::connect;
+use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
-use crate::proxy::listener::{Entrance, Listener, PAUSE};
-use crate::proxy::relay::Direction;
+use crate::proxy::find::{self, Found};
+use crate::proxy::listener::{Accepted, Listener};
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
-use crate::proxy::workers::{BUFFER, Buffer, Claim};
-use crate::sys::addr::{self, Host};
+use crate::proxy::socket::Stream;
+use crate::proxy::workers::{BUFFER, Buffer, Worker};
+use crate::sys::addr::Host;
 use crate::sys::message::{self, Trouble};
 use crate::sys::{self, Peer};
 use flows::{Flow, Flows, Key};
@@ -42,9 +44,6 @@ const QUEUE: usize = 256;
 /// How long a new flow waits for one that makes room: the thread of that must have
 /// its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long an answer waits for memory between two tries.
-const REST: Duration = Duration::from_millis(50);
 
 /// A datagram from a client.
 struct Datagram<'a> {
@@ -90,12 +89,12 @@ pub(crate) fn start(pen: &Arc<Pen>) -> io::Result<()> {
 impl Udp {
     fn receive(self: &Arc<Udp>) {
         let pen = &self.pen;
-        let mut entrance = Entrance::default();
+        let mut acceptor = pen.listener.acceptor();
         let mut buffer = vec![0; BUFFER];
         let mut trouble = Trouble::default();
         loop {
-            let next = pen.door.next(&mut entrance, |open: &Listener| open.receive(&mut buffer));
-            if entrance.has_left() {
+            let next = acceptor.next(|open: &Listener| open.receive(&mut buffer));
+            if acceptor.has_left() {
                 // Answers come from the old address. Its socket goes with the last
                 // of its flows.
                 for flow in self.flows.take_all() {
@@ -156,18 +155,15 @@ impl Udp {
                 return self.pass(&flow, datagram);
             }
         }
-        let (client, port) = match &datagram.key.peer {
-            Peer::Inet(addr) => {
-                let addr = addr::canonical(*addr);
-                (Client::Inet(addr.ip()), addr.port())
-            }
-            Peer::Unix(_) => (Client::Unix, 0),
+        let accepted = match &datagram.key.peer {
+            Peer::Inet(addr) => Accepted::from_inet(*addr),
+            Peer::Unix(_) => Accepted::from_unix(),
         };
+        let client = accepted.client;
         // A client without a flow will need a slot, unless it is denied and gets no
         // server: then it must not take one from others.
         let mut room = None;
-        let is_lost =
-            connection::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
+        let is_lost = find::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
         if known.is_empty() && !is_lost {
             room = self.room(behind);
             if room.is_none() {
@@ -177,7 +173,7 @@ impl Udp {
         let refused_by = &datagram.refused_by;
         let is_new = known.is_empty() && refused_by.is_empty();
         let on: Vec<_> = known.iter().map(|flow| flow.connection.lease.target).collect();
-        let found = connection::find_server(pen, &mut settings, client, port, &on, refused_by);
+        let found = find::find_server(pen, &mut settings, &accepted, &on, refused_by);
         if is_new && matches!(found, None | Some(Found::New(_))) {
             pen.outcomes.accepted.add(1);
         }
@@ -199,45 +195,42 @@ impl Udp {
             Some(Found::New(server)) => server,
         };
         drop(known);
-        let Some((mut slot, mut thread)) = room.or_else(|| self.room(behind)) else {
+        let Some((mut slot, thread)) = room.or_else(|| self.room(behind)) else {
             drop(server);
             return self.queue_up(client, datagram, behind);
         };
         slot.enter(client);
         let down = Arc::clone(&datagram.socket);
-        let connection = Connection::new(pen, &settings, down, server, slot);
+        let connection = Connection::new(pen.logs(), &settings, accepted, down, server, slot);
         connection.touched.set(self.flows.tick());
         let refused_by = datagram.refused_by.clone();
         let flow = Arc::new(Flow::new(datagram.key.clone(), connection, refused_by));
         self.flows.insert(&flow);
         let left = self.pass(&flow, datagram);
         let udp = Arc::clone(self);
-        thread.run(Box::new(move |buffer| udp.pass_back(flow, buffer)), 0);
+        thread.run(move |buffer| udp.pass_back(flow, buffer));
         left
     }
 
     /// Takes a slot and a thread for a new flow: free ones, unless datagrams in the
     /// queue need those; for a datagram from the queue, if need be, those of the
     /// flows that have been idle for longest.
-    fn room(&self, behind: Option<usize>) -> Option<(Slot, Claim)> {
+    fn room(&self, behind: Option<usize>) -> Option<(Slot, Worker)> {
         let pen = &self.pen;
-        let mut thread = pen.workers.claim();
         let Some(behind) = behind else {
             let is_free = self.pending.load(SeqCst) == 0;
             let slot = is_free.then(|| pen.connections.take_now()).flatten()?;
-            thread.fill(1, Duration::ZERO).ok()?;
-            return Some((slot, thread));
+            return Some((slot, pen.workers.hire(Duration::ZERO).ok()?));
         };
         let slot = pen.connections.take_now().or_else(|| {
             self.make_room(behind, 0);
             pen.connections.take(|| false, PATIENCE)
         })?;
-        let hired = thread.fill(1, Duration::ZERO).or_else(|_| {
+        let thread = pen.workers.hire(Duration::ZERO).or_else(|_| {
             self.make_room(behind, 1);
-            thread.fill(1, PATIENCE)
+            pen.workers.hire(PATIENCE)
         });
-        hired.ok()?;
-        Some((slot, thread))
+        Some((slot, thread.ok()?))
     }
 
     /// Ends flows, for one new flow and those behind it: each takes a moment to
@@ -319,13 +312,6 @@ impl Udp {
     fn pass_back(self: &Arc<Udp>, flow: Arc<Flow>, buffer: &mut Buffer) {
         let connection = &flow.connection;
         let source = Arc::clone(connection.source(Direction::Down));
-        // The answers wait until there is memory for them.
-        while matches!(buffer.get_ready(&source), Ok(false)) {
-            if connection.has_ended(Direction::Down) {
-                return self.end(&flow, Reason::ServerClosed);
-            }
-            thread::sleep(REST);
-        }
         let result = buffer.lend(source, |reader| {
             loop {
                 match reader.fill_buf() {
@@ -360,7 +346,7 @@ impl Udp {
         let connection = &flow.connection;
         connection.note(Direction::Down, data);
         connection.touched.set(self.flows.tick());
-        connection::is_up(&connection.lease);
+        find::is_up(&connection.lease);
         let client: &std::fs::File = connection.source(Direction::Up);
         match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
             Ok(()) => connection.moved(Direction::Down, data.len()),
@@ -381,7 +367,7 @@ impl Udp {
         }
         let settings = pen.settings();
         if connect::is_refusal(error) {
-            connection::blame(&connection.lease, &settings, error);
+            find::blame(&connection.lease, &settings, error);
         }
         self.end(flow, Reason::failed(Direction::Down, error));
         let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;

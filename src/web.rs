@@ -35,7 +35,7 @@ const PACE: Duration = Duration::from_millis(10);
 
 static SERVICE: Service = Service {
     name: "web",
-    listener: |pen| &pen.web_door,
+    listener: |pen| &pen.web_listener,
     acl: |settings| settings.web_acl,
     pace: PACE,
     serve,

@@ -10,7 +10,7 @@ use crate::proxy::listener::Listener;
 use crate::proxy::log::Output;
 use crate::proxy::log::connections::ConnLog;
 use crate::proxy::shared::Pen;
-use crate::proxy::slots::Look;
+use crate::proxy::slots::Content;
 use crate::report;
 use crate::settings::Settings;
 use crate::sys::files;
@@ -237,12 +237,12 @@ fn out_of_range(index: usize) -> String {
 }
 
 fn connection(pen: &Pen, index: usize) -> Outcome {
-    let look = pen.connections.look(index);
+    let look = pen.connections.content(index);
     let look = look.ok_or_else(|| out_of_range(index))?;
     let (state, fds, client, server) = match &look {
-        Look::Unused => (0, [-1, -1], 0, 0),
-        Look::Connecting(_) => (1, [-1, -1], 0, 0),
-        Look::Live(live) => {
+        Content::Unused => (0, [-1, -1], 0, 0),
+        Content::Connecting(_) => (1, [-1, -1], 0, 0),
+        Content::Live(live) => {
             (2 + live.ended_bits(), live.descriptors(), live.client_slot, live.lease.number())
         }
     };
@@ -305,6 +305,6 @@ fn open_at(pen: &Pen, settings: &Settings, word: &str) -> Result<(), String> {
     let listener = Listener::open_for_clients(word, settings)?;
     message::debug(1, || format!("listening on {}", listener.at));
     pen.set(|s| s.own = Some(listener.at.clone()));
-    pen.open_door(listener);
+    pen.listen(listener);
     Ok(())
 }

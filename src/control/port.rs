@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 static SERVICE: Service = Service {
     name: "control",
-    listener: |pen| &pen.control_door,
+    listener: |pen| &pen.control_listener,
     acl: |settings| settings.control_acl,
     pace: Duration::ZERO,
     serve,

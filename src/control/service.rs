@@ -9,9 +9,8 @@
 //! started, the accepting thread serves the connection itself.
 
 use crate::pool::clients::Client;
-use crate::proxy::listener::{Door, Entrance, Listener};
+use crate::proxy::listener::{Listener, MovableListener};
 use crate::proxy::shared::Pen;
-use crate::proxy::workers;
 use crate::settings::Settings;
 use crate::sys;
 use crate::sys::addr;
@@ -37,8 +36,6 @@ const HURRY: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = 100;
 /// A thread's stack: reports are made on it.
 const STACK: usize = 256 * 1024;
-/// Memory that must be left beside it, of what the traffic leaves.
-const HEADROOM: usize = workers::HEADROOM / 4;
 /// Bytes that pen reads and throws away from a client that it has refused.
 const DRAIN: usize = 256 * 1024;
 
@@ -47,7 +44,7 @@ pub(crate) struct Service {
     /// For messages, and for its threads.
     pub(crate) name: &'static str,
     /// Where it listens.
-    pub(crate) listener: fn(&Pen) -> &Door,
+    pub(crate) listener: fn(&Pen) -> &MovableListener,
     /// The number of the access list that its clients must pass.
     pub(crate) acl: fn(&Settings) -> usize,
     /// The least time from one connection to the next, except for a few at once.
@@ -126,16 +123,16 @@ pub(crate) struct Session {
 /// Accepts connections to a service until the process ends.
 pub(crate) fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
     let sessions = Arc::default();
-    let mut entrance = Entrance::default();
+    let mut acceptor = (service.listener)(pen).acceptor();
     let mut pace = Pace::default();
     loop {
-        match (service.listener)(pen).accept(&mut entrance) {
-            Ok((socket, peer)) => {
-                if admit(pen, service, &sessions, socket, peer.client) {
+        match acceptor.accept() {
+            Ok((socket, accepted)) => {
+                if admit(pen, service, &sessions, socket.into(), accepted.client) {
                     thread::sleep(pace.rest(service.pace, Instant::now()));
                 }
             }
-            Err(e) if sys::is_exhausted(&e) => thread::sleep(crate::proxy::listener::PAUSE),
+            Err(e) if sys::is_exhausted(&e) => thread::sleep(crate::proxy::accept::PAUSE),
             Err(_) => {}
         }
     }
@@ -174,7 +171,7 @@ fn admit(
         message::drop_line(format_args!("{client}: {name} connection denied"));
         return false;
     }
-    let session = Arc::new(sessions.add(socket, client, pen.budget().visitors));
+    let session = Arc::new(sessions.add(socket, client, pen.limits().visitors));
     let work = {
         let (pen, session) = (Arc::clone(pen), Arc::clone(&session));
         move || {
@@ -183,7 +180,7 @@ fn admit(
             tidy(&pen);
         }
     };
-    if sys::start_thread_leaving(HEADROOM, STACK, work).is_err() {
+    if sys::start_thread(STACK, work).is_err() {
         // `work`, the other owner, is gone.
         if let Some(mut session) = Arc::into_inner(session) {
             session.end = Instant::now() + HURRY;

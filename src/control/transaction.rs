@@ -287,7 +287,7 @@ impl<'a> Transaction<'a> {
             message::set_debug(level);
         }
         if let Some(idle) = idle {
-            self.pen.door.keep_alive(idle);
+            self.pen.listener.keep_alive(idle);
         }
         if wakes {
             self.pen.idle_watch.wake();
@@ -308,17 +308,17 @@ impl<'a> Transaction<'a> {
             None => {}
         }
         match opened.web {
-            Some(listener) => pen.web_door.open(listener),
-            None if self.is_taken_away("web") => pen.web_door.shut(),
+            Some(listener) => pen.web_listener.open(listener),
+            None if self.is_taken_away("web") => pen.web_listener.shut(),
             None => {}
         }
         if let Some(to) = opened.conn_log {
             complaints.extend(pen.conn_log.switch(to).err());
         }
         if let Some(listener) = opened.listener {
-            pen.open_door(listener);
+            pen.listen(listener);
             // It was opened with the settings from before the exchange.
-            pen.door.keep_alive(pen.settings().client_keepalive);
+            pen.listener.keep_alive(pen.settings().client_keepalive);
         }
         complaints
     }

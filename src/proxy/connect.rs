@@ -7,37 +7,25 @@
 use super::search::Lease;
 use crate::pool::clients::Client;
 use crate::proxy::loops;
+use crate::proxy::socket::{Socket, Stream};
 use crate::settings::Settings;
 use crate::sys::addr::{Endpoint, Host};
 use crate::sys::{self, Kind, Place};
-use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a Unix datagram server may take to make room for a datagram.
 const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 
-/// A read of a stream socket that brings nothing for so long ends with
-/// `WouldBlock`, and the reader can let its buffer go.
+/// After this time without data a read of a stream socket ends with `WouldBlock`,
+/// and the reader can let its buffer go.
 pub const QUIET: Duration = Duration::from_secs(1);
 
-/// A write to a stream socket whose peer makes no room for so long ends with
-/// `WouldBlock`, and the writer can see whether the connection has ended
-/// meanwhile.
+/// If its peer makes no room for this time, a write to a stream socket ends with
+/// `WouldBlock`, and the writer can see whether the connection has ended meanwhile.
 pub const STALL: Duration = Duration::from_secs(3);
-
-/// A connected socket, TCP, UDP or Unix alike, that several threads use. See
-/// [`crate::proxy::workers::Buffer`] for why it is a `File`.
-pub type Stream = Arc<File>;
-
-/// Makes a connected socket what [`crate::proxy::relay`] wants.
-pub fn stream(socket: impl Into<OwnedFd>) -> Stream {
-    Arc::new(File::from(socket.into()))
-}
 
 /// Connects to the server that `lease` is for, on behalf of `client`. The error
 /// is that of the last address tried.
@@ -50,12 +38,12 @@ pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<St
         (Host::Empty, _) => return Err(io::ErrorKind::AddrNotAvailable.into()),
     };
     if kind == Kind::Stream {
-        let _ = socket.set_read_timeout(Some(QUIET));
+        let _ = socket.set_read_timeout(QUIET);
         if settings.timeout > STALL || cfg!(not(target_os = "linux")) {
-            let _ = socket.set_write_timeout(Some(STALL));
+            let _ = socket.set_write_timeout(STALL);
         }
     }
-    Ok(stream(socket))
+    Ok(socket.into_stream())
 }
 
 fn is_own(settings: &Settings, addr: SocketAddr) -> bool {
@@ -66,12 +54,7 @@ fn is_own(settings: &Settings, addr: SocketAddr) -> bool {
 }
 
 /// Tries every address.
-fn inet(
-    all: &[SocketAddr],
-    port: u16,
-    settings: &Settings,
-    client: Client,
-) -> io::Result<TcpStream> {
+fn inet(all: &[SocketAddr], port: u16, settings: &Settings, client: Client) -> io::Result<Socket> {
     let kind = settings.start.kind;
     let from = Source::of(settings, client);
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
@@ -88,9 +71,8 @@ fn inet(
         }
     }
     let socket = result?;
-    // A socket that refuses an option still carries data.
     if settings.nodelay && kind == Kind::Stream {
-        let _ = socket.set_nodelay(true);
+        socket.set_nodelay(true);
     }
     if settings.keepalive && kind == Kind::Stream {
         let _ = sys::keep_alive(&socket, settings.client_keepalive);
@@ -120,7 +102,7 @@ impl Source {
 
     /// Binds a socket that is to be connected to `to`. An address of the other
     /// family cannot be used.
-    fn bind(self, socket: &TcpStream, to: SocketAddr) -> io::Result<()> {
+    fn bind(self, socket: &Socket, to: SocketAddr) -> io::Result<()> {
         let ip = match self {
             Source::Ours(ip) | Source::Clients(ip) if ip.is_ipv4() == to.is_ipv4() => ip,
             _ => return Ok(()),
@@ -159,10 +141,9 @@ pub fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// A UDP socket, TCP only by name.
-fn udp(addr: SocketAddr, from: Source) -> io::Result<TcpStream> {
+fn udp(addr: SocketAddr, from: Source) -> io::Result<Socket> {
     let place = Place::Inet(addr);
-    let socket = TcpStream::from(sys::socket_for(place, Kind::Datagram)?);
+    let socket = Socket::new(place, Kind::Datagram)?;
     from.bind(&socket, addr)?;
     match sys::connect_to(&socket, place) {
         Ok(_) => Ok(socket),
@@ -174,34 +155,34 @@ fn udp(addr: SocketAddr, from: Source) -> io::Result<TcpStream> {
     }
 }
 
-/// A Unix datagram socket, TCP only by name. A server that does not read holds
-/// up its sender; not for long here.
-fn unix_datagram(path: &Path) -> io::Result<TcpStream> {
+/// A server that does not read its Unix datagrams holds up their sender, here only
+/// for [`UNIX_PATIENCE`].
+fn unix_datagram(path: &Path) -> io::Result<Socket> {
     let place = Place::Unix(path);
-    let socket = TcpStream::from(sys::socket_for(place, Kind::Datagram)?);
-    socket.set_write_timeout(Some(UNIX_PATIENCE))?;
+    let socket = Socket::new(place, Kind::Datagram)?;
+    socket.set_write_timeout(UNIX_PATIENCE)?;
     sys::bind_unnamed(&socket)?;
     sys::connect_to(&socket, place)?;
     Ok(socket)
 }
 
-fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<TcpStream> {
+fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
     let end = Instant::now() + limit;
     let place = Place::Inet(addr);
-    let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
+    let socket = Socket::new(place, Kind::Stream)?;
     from.bind(&socket, addr)?;
     // On Linux the send timeout bounds a blocking connect, too, which takes half
     // the system calls of a non-blocking one. It stays: whoever writes tries again.
     const BLOCKS: bool = cfg!(target_os = "linux");
     match BLOCKS {
-        true => socket.set_write_timeout(Some(limit))?,
+        true => socket.set_write_timeout(limit)?,
         false => socket.set_nonblocking(true)?,
     }
     if !sys::connect_to(&socket, place)? {
         if !sys::wait_writable(&socket, end.saturating_duration_since(Instant::now()))? {
             return Err(late(limit));
         }
-        if let Some(error) = socket.take_error()? {
+        if let Some(error) = sys::take_error(&socket) {
             return Err(error);
         }
     }
@@ -210,8 +191,8 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<TcpStream>
     }
     // A port that nobody listens on may be given to this very socket, which
     // then is connected to itself.
-    let local = socket.local_addr().ok().filter(|local| local.port() == addr.port());
-    if local.is_some() && local == socket.peer_addr().ok() {
+    let has_its_port = socket.address().is_ok_and(|own| own.port() == addr.port());
+    if has_its_port && socket.is_own_peer() {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(socket)
@@ -219,14 +200,13 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<TcpStream>
 
 /// A Unix socket's connect waits only for room in the server's queue, and
 /// begins anew when that is cut short.
-fn unix(path: &Path, limit: Duration) -> io::Result<TcpStream> {
+fn unix(path: &Path, limit: Duration) -> io::Result<Socket> {
     let end = Instant::now() + limit;
     let place = Place::Unix(path);
-    // Only the name says TCP: a stream socket is a stream socket.
-    let socket = TcpStream::from(sys::socket_for(place, Kind::Stream)?);
+    let socket = Socket::new(place, Kind::Stream)?;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        socket.set_write_timeout(Some(left.max(Duration::from_millis(1))))?;
+        socket.set_write_timeout(left.max(Duration::from_millis(1)))?;
         match sys::connect_to(&socket, place) {
             Ok(true) => return Ok(socket),
             Ok(false) => {}
@@ -254,8 +234,8 @@ mod tests {
         let second = Duration::from_secs(1);
         let source = [127, 0, 0, 9].into();
         let socket = tcp(addr, Source::Ours(source), second).unwrap();
-        assert_eq!(socket.local_addr().unwrap().ip(), source);
-        assert_eq!(listener.accept().unwrap().1, socket.local_addr().unwrap());
+        assert_eq!(socket.address().unwrap().ip(), source);
+        assert_eq!(listener.accept().unwrap().1, socket.address().unwrap());
         drop(listener);
         let refused = tcp(addr, Source::Any, second).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);

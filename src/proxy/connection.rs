@@ -1,57 +1,63 @@
-//! One TCP or Unix-socket connection, from accept to close, read from top to
-//! bottom. Bytes are [`crate::proxy::relay`]'s.
+//! A client and a server, connected: what is counted and logged of them, and how
+//! they are closed. [`crate::proxy::relay`] moves the bytes.
 
-use super::search::{Lease, Search};
+use super::search::Lease;
 use crate::http::Exchange;
-use crate::pool::choice::Target;
-use crate::pool::clients::{Client, Visit};
+use crate::pool::clients::Client;
 use crate::pool::counter::{Counter, Traffic};
-use crate::pool::request::Request;
-use crate::proxy::connect::{self, Stream};
 use crate::proxy::ending::{Ending, Reason};
+use crate::proxy::find::Connected;
 use crate::proxy::idle::Seen;
-use crate::proxy::log::connections::Entry;
-use crate::proxy::relay::{self, Direction};
-use crate::proxy::shared::Pen;
-use crate::proxy::slots::Slot;
-use crate::proxy::workers::{Buffer, Claim};
+use crate::proxy::listener::Accepted;
+use crate::proxy::log::Logs;
+use crate::proxy::log::connections::{ConnLog, Entry};
+use crate::proxy::slots::{Connections, Slot};
+use crate::proxy::socket::Stream;
 use crate::settings::{Fastclose, Settings};
 use crate::sys::message::{self, Level};
 use crate::sys::{self, Kind};
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a client waits for what this host lacks, and between two tries.
-const PATIENCE: Duration = Duration::from_secs(30);
-const REST: Duration = Duration::from_millis(50);
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    Up,
+    /// From the server to the client.
+    Down,
+}
 
-/// A client that was accepted.
-pub struct Arrival {
-    /// Its socket; TCP only by name, see [`crate::proxy::connect`].
-    pub socket: TcpStream,
-    /// Who it is.
-    pub client: Client,
-    /// Its port, 0 for a Unix socket.
-    pub port: u16,
-    /// The thread for the server's bytes.
-    pub other: Claim,
-    /// The connection's place in the table.
-    pub slot: Slot,
+impl Direction {
+    /// Its bit in [`Connection`]'s record of what has ended, as the command
+    /// `connection` shows it: 4 the server's side, 8 the client's.
+    pub fn bit(self) -> u8 {
+        match self {
+            Direction::Up => 8,
+            Direction::Down => 4,
+        }
+    }
+
+    /// The way back.
+    pub fn other(self) -> Direction {
+        match self {
+            Direction::Up => Direction::Down,
+            Direction::Down => Direction::Up,
+        }
+    }
 }
 
 /// In [`Connection`]'s record of what has ended, beside the bits of the
 /// directions: all of it.
 const CLOSED: u8 = 1;
 
-/// A client and a server, connected. Whoever drops it last closes it: first
-/// the sockets, then the place on the server, then the slot. The order of the
-/// fields is the order in which they go.
+/// A client and a server, connected. The thread that drops it last closes it: first
+/// the sockets, then the place on the server, then the slot, in the order of the
+/// fields.
 #[derive(Debug)]
 pub struct Connection {
     down: Stream,
@@ -64,7 +70,7 @@ pub struct Connection {
     pub touched: Counter,
     /// What is known of its requests, if these get X-Forwarded-For.
     pub http: Option<Box<Exchange>>,
-    /// Bytes sent to the server, but not by the client; less those that the
+    /// Bytes that the server got and the client had not sent, less those that the
     /// server was not to see. Wraps below 0.
     added: Counter,
     sent_up: Counter,
@@ -78,26 +84,27 @@ pub struct Connection {
     client_traffic: Arc<Traffic>,
     /// The client's slot in the client table when it came.
     pub client_slot: usize,
-    pen: Arc<Pen>,
+    logs: Logs,
     /// The place on the server.
     pub lease: Lease,
     slot: Slot,
 }
 
 impl Connection {
-    /// Connects a client to the server that was found. Its slot knows it from
-    /// now on.
+    /// Joins a client and the server that was found for it. The slot knows the
+    /// connection from now on.
     pub fn new(
-        pen: &Arc<Pen>,
+        logs: Logs,
         settings: &Settings,
+        accepted: Accepted,
         down: Stream,
         server: Connected,
         slot: Slot,
     ) -> Arc<Connection> {
         let connection = Arc::new(Connection {
             down,
-            up: server.up,
-            client: server.client,
+            up: server.socket,
+            client: accepted.client,
             kind: settings.start.kind,
             touched: Counter::default(),
             http: settings.http.then(Box::default),
@@ -107,11 +114,11 @@ impl Connection {
             ended: AtomicU8::new(0),
             ending: Ending::default(),
             seen: Seen::default(),
-            since: server.since,
-            port: server.port,
+            since: accepted.since,
+            port: accepted.port,
             client_traffic: server.visit.traffic,
             client_slot: server.visit.slot,
-            pen: Arc::clone(pen),
+            logs,
             lease: server.lease,
             slot,
         });
@@ -161,19 +168,19 @@ impl Connection {
     /// Takes note of what one read brought, before it is passed on.
     pub fn note(&self, direction: Direction, data: &[u8]) {
         if direction == Direction::Up {
-            self.pen.log.request(self.client, &self.lease.host, data);
+            self.logs.requests.request(self.client, &self.lease.host, data);
         }
         if message::debugging(3) {
             self.dump(direction, data);
         }
     }
 
-    /// A direction is over.
+    /// Takes note that a direction is over.
     pub fn ended(&self, direction: Direction) {
         self.ended.fetch_or(direction.bit(), SeqCst);
     }
 
-    /// Whether it is.
+    /// Whether a direction is over.
     pub fn has_ended(&self, direction: Direction) -> bool {
         self.ended.load(SeqCst) & direction.bit() != 0
     }
@@ -202,12 +209,12 @@ impl Connection {
         self.seen.quiet_for(moved, now)
     }
 
-    /// Which side ends it alone: what is set now.
+    /// Whether the end of one side alone ends it, as it is set now.
     pub fn fastclose(&self) -> Fastclose {
-        self.pen.settings().fastclose
+        self.lease.settings().fastclose
     }
 
-    /// It ends for this reason, unless there is another one already.
+    /// Sets the reason of its end, unless there is one already.
     pub fn set_reason(&self, reason: Reason) {
         self.ending.set(reason);
     }
@@ -230,7 +237,7 @@ impl Connection {
 
     /// Ends both directions as a reset does: neither end takes what it has got for
     /// all there is, and what was not sent yet is lost. Blocked reads return,
-    /// blocked writes within [`connect::STALL`]. A Unix socket, which knows no
+    /// blocked writes within [`crate::proxy::connect::STALL`]. A Unix socket, which knows no
     /// reset, just ends.
     pub fn reset(&self, reason: Reason) {
         self.set_reason(reason);
@@ -242,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// For the connection log, once; `None` if it is there.
+    /// Its line for the connection log; `None` if that was written before.
     fn entry(&self) -> Option<Entry> {
         let reason = self.ending.tell()?;
         Some(Entry {
@@ -257,7 +264,7 @@ impl Connection {
     }
 
     fn dump(&self, direction: Direction, data: &[u8]) {
-        let ascii = self.pen.settings().ascii;
+        let ascii = self.lease.settings().ascii;
         let mut text = String::with_capacity(data.len().saturating_mul(3));
         for byte in data {
             let _ = match (ascii, byte) {
@@ -282,223 +289,21 @@ impl Drop for Connection {
             let (client, server) = (self.client, self.lease.name());
             format!("{client}, {server}: closed, {up} bytes up, {down} down")
         });
-        if self.pen.conn_log.is_on() {
-            self.entry().iter().for_each(|entry| self.pen.conn_log.put(entry));
+        if self.logs.ends.is_on() {
+            if let Some(entry) = self.entry() {
+                self.logs.ends.put(&entry);
+            }
         }
     }
 }
 
 /// Logs the connections that end with pen.
-pub fn log_the_rest(pen: &Pen) {
-    if pen.conn_log.is_on() {
-        let live = pen.connections.live().into_iter();
-        pen.conn_log.finish(live.filter_map(|(_, connection)| {
+pub fn log_the_rest(log: &ConnLog, connections: &Connections) {
+    if log.is_on() {
+        let live = connections.live().into_iter();
+        log.finish(live.filter_map(|(_, connection)| {
             connection.set_reason(Reason::PenEnds);
             connection.entry()
         }));
-    }
-}
-
-/// Serves one client until it has gone.
-pub fn serve(pen: &Arc<Pen>, mut arrival: Arrival, buffer: &mut Buffer) {
-    let client = arrival.client;
-    let mut settings = pen.settings();
-    arrival.slot.enter(client);
-    pen.outcomes.accepted.add(1);
-    if settings.dummy {
-        return dummy(&arrival.socket);
-    }
-    let Some(Found::New(server)) = find_server(pen, &mut settings, client, arrival.port, &[], &[])
-    else {
-        return;
-    };
-    // Linux hands on what the listening socket has.
-    let has_nodelay = cfg!(target_os = "linux");
-    if settings.nodelay != has_nodelay && client != Client::Unix {
-        // A socket that refuses this still carries data.
-        let _ = arrival.socket.set_nodelay(settings.nodelay);
-    }
-    let down = connect::stream(arrival.socket);
-    let connection = Connection::new(pen, &settings, down, server, arrival.slot);
-    drop(settings);
-    relay::run(connection, arrival.other, buffer);
-}
-
-/// Whether the access list for clients denies this one.
-pub fn is_denied(settings: &Settings, client: Client) -> bool {
-    let list = settings.acls.get(settings.client_acl);
-    list.is_some_and(|acl| !acl.permits(client))
-}
-
-/// A server for a client.
-pub enum Found {
-    /// It is connected now.
-    New(Connected),
-    /// The client has a flow to this one already.
-    Known(Target),
-    /// There may be one, but this host has not what a flow takes.
-    Starved,
-}
-
-/// A server that was connected to for a client.
-pub struct Connected {
-    client: Client,
-    port: u16,
-    since: Instant,
-    visit: Visit,
-    lease: Lease,
-    up: Stream,
-}
-
-/// Why a client is turned away that was not denied.
-const NOBODY: &str = "no server available";
-
-/// Finds a server: the access list decides, then what is remembered of the
-/// client and the modes; the candidates are tried until one answers. Every
-/// regular server tried is remembered as the client's; one that fails is
-/// blacklisted. The client has UDP flows to the servers in `on`; those in `not` are
-/// passed over. If others come into force meanwhile, `settings` are
-/// exchanged for those, and the search begins again.
-pub fn find_server(
-    pen: &Arc<Pen>,
-    settings: &mut Arc<Settings>,
-    client: Client,
-    port: u16,
-    on: &[Target],
-    not: &[Target],
-) -> Option<Found> {
-    let since = Instant::now();
-    let again = !not.is_empty();
-    let visit = pen.visit(client, settings.tracking, again);
-    let mut last = visit.server;
-    let mut tried = not.len();
-    let mut is_counted = again || !on.is_empty();
-    loop {
-        let rules = Arc::clone(settings);
-        let denied = is_denied(&rules, client);
-        if denied && !is_counted {
-            pen.outcomes.denied.add(1);
-            is_counted = true;
-        }
-        let mut search = match denied {
-            true => Search::abuse(&pen.servers),
-            false => Search::new(&pen.servers),
-        };
-        search = search.by(&rules);
-        let (modes, acls, timeout) = (&rules.modes, rules.acls.as_slice(), rules.timeout);
-        let mut request = Request { client, port, last, modes, acls, timeout, on, not };
-        let mut reason = if denied { Reason::Denied } else { Reason::NoServer };
-        while let Some(lease) = search.next(&request) {
-            if on.contains(&lease.target) {
-                return Some(Found::Known(lease.target));
-            }
-            tried += 1;
-            if tried == 2 {
-                pen.outcomes.redispatched.add(1);
-            }
-            if let Target::Server(index) = lease.target {
-                if request.last != Some(index) && !rules.forgetful {
-                    pen.remember(client, index);
-                    request.last = Some(index);
-                }
-            }
-            match open(pen, &lease, &rules, client) {
-                Ok(up) => {
-                    // A UDP server is up when it answers.
-                    if rules.start.kind == Kind::Stream {
-                        is_up(&lease);
-                    }
-                    message::debug(1, || format!("{client}: connected to {}", lease.name()));
-                    return Some(Found::New(Connected { client, port, since, visit, lease, up }));
-                }
-                Err(e) if rules.start.kind == Kind::Datagram && sys::is_starved(&e) => {
-                    message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
-                    return Some(Found::Starved);
-                }
-                Err(e) if connect::blames_server(&e) => blame(&lease, &rules, &e),
-                Err(e) => {
-                    message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
-                    reason = Reason::NoResources;
-                }
-            }
-        }
-        if !search.is_outdated() {
-            let (why, dropped) = match reason {
-                Reason::Denied => ("denied by the access list", None),
-                Reason::NoResources => (NOBODY, Some(&pen.outcomes.no_resources)),
-                _ => (NOBODY, Some(&pen.outcomes.no_server)),
-            };
-            if let Some(count) = dropped {
-                count.add(1);
-            }
-            message::drop_line(format_args!("{client}: {why}"));
-            if pen.conn_log.is_on() && rules.start.kind == Kind::Stream {
-                let (server, up, down, time) = (None, 0, 0, since.elapsed());
-                pen.conn_log.put(&Entry { client, port, server, up, down, time, reason });
-            }
-            return None;
-        }
-        last = request.last;
-        *settings = pen.settings();
-    }
-}
-
-/// Connects to a server. If this host has not what that takes, a client whose
-/// thread this is waits until it has, and those not accepted yet wait longer.
-fn open(pen: &Pen, lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
-    let mut wait = None;
-    loop {
-        let result = connect::open(lease, settings, client);
-        match &result {
-            Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
-                let (_hold, end) = wait.get_or_insert_with(|| {
-                    let name = lease.name();
-                    message::say_seldom(format_args!("{client} waits for {name}: {e}"));
-                    (pen.connections.hold(), Instant::now() + PATIENCE)
-                });
-                if Instant::now() > *end {
-                    return result;
-                }
-                pen.spare.give();
-                thread::sleep(REST);
-            }
-            _ => return result,
-        }
-    }
-}
-
-/// A server has answered.
-pub fn is_up(lease: &Lease) {
-    if lease.succeeded() {
-        message::say(format_args!("{} is up again", lease.name()));
-    }
-}
-
-/// A server has failed. The last resorts have nobody behind them: they are
-/// always worth another try.
-pub fn blame(lease: &Lease, settings: &Settings, error: &io::Error) {
-    let name = lease.name();
-    let news = lease.failed(settings.blacklist);
-    if !matches!(lease.target, Target::Server(_)) {
-        message::say_seldom(format_args!("cannot connect to {name}: {error}"));
-    } else if news {
-        let seconds = settings.blacklist.as_secs();
-        message::warn(format_args!("{name} is down for {seconds} s: {error}"));
-    }
-}
-
-/// What `dummy` answers every client.
-const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
-    Content-Length: 45\r\nConnection: close\r\n\r\n\
-    <html><body><h1>It works!</h1></body></html>\n";
-
-/// Answers a client without any server: reads what it asks first, so that the
-/// close does not reset the connection.
-// Kept apart, so that its scratch space is not in every thread's stack frame.
-#[inline(never)]
-fn dummy(mut stream: &TcpStream) {
-    if sys::wait_either(stream, stream).is_ok() && stream.read(&mut [0; 4096]).is_ok() {
-        let _ = stream.write_all(DUMMY_PAGE.as_bytes());
-        let _ = stream.shutdown(Shutdown::Write);
     }
 }

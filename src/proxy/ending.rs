@@ -1,6 +1,6 @@
 //! Why connections end.
 
-use crate::proxy::relay::Direction;
+use crate::proxy::connection::Direction;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 

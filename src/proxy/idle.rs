@@ -2,10 +2,9 @@
 //! whose client has gone while nobody reads from it. The copying threads know
 //! nothing of it: this one looks at their byte counts now and then.
 
-use crate::proxy::connection::Connection;
+use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
 use crate::proxy::idlers;
-use crate::proxy::relay::Direction;
 use crate::proxy::shared::Pen;
 use crate::sys::message::Trouble;
 use crate::sys::{self, Kind};
@@ -20,30 +19,30 @@ const LONGEST: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct IdleWatch {
     changed: Mutex<bool>,
-    bell: Condvar,
+    waker: Condvar,
 }
 
 impl IdleWatch {
-    /// Look again.
+    /// Has the watching thread look again.
     pub fn wake(&self) {
         *crate::lock(&self.changed) = true;
-        self.bell.notify_all();
+        self.waker.notify_all();
     }
 
     /// Waits for a change, `limit` at most.
     fn wait(&self, limit: Duration) {
         let guard = crate::lock(&self.changed);
-        let waited = self.bell.wait_timeout_while(guard, limit, |changed| !*changed);
+        let waited = self.waker.wait_timeout_while(guard, limit, |changed| !*changed);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 
-/// What was seen of a connection when it was looked at last.
+/// A connection's byte count at the last look, and since when it has been that.
 #[derive(Debug, Default)]
 pub struct Seen(Mutex<Option<(u64, Instant)>>);
 
 impl Seen {
-    /// How long the count has stood still, as far as was looked.
+    /// How long the count has not changed, as far as the looks can tell.
     pub fn quiet_for(&self, count: u64, now: Instant) -> Duration {
         let mut seen = crate::lock(&self.0);
         match *seen {

@@ -6,8 +6,9 @@ use super::search::Search;
 use crate::pool::choice::Modes;
 use crate::pool::clients::Client;
 use crate::pool::request::Request;
-use crate::proxy::connect::{self, Stream};
+use crate::proxy::connect;
 use crate::proxy::shared::Pen;
+use crate::proxy::socket::Stream;
 use crate::sys::{self, Kind};
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -99,13 +100,15 @@ pub fn start(pen: &Arc<Pen>) -> io::Result<()> {
             table.threads.push(None);
             table.threads.len() - 1
         };
-        let mut thread = pen.workers.claim();
-        if let Err(e) = thread.fill(1, Duration::ZERO) {
-            crate::lock(&pen.idlers.table).threads.pop();
-            return Err(e);
-        }
-        let there = Arc::clone(pen);
-        thread.run(Box::new(move |_| keep_open(&there, index)), 0);
+        let worker = match pen.workers.hire(Duration::ZERO) {
+            Ok(worker) => worker,
+            Err(e) => {
+                crate::lock(&pen.idlers.table).threads.pop();
+                return Err(e);
+            }
+        };
+        let pen = Arc::clone(pen);
+        worker.run(move |_| keep_open(&pen, index));
     }
 }
 

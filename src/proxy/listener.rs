@@ -1,33 +1,22 @@
-//! The listening socket and the accept loop.
-//!
-//! The loop takes a slot and two threads before it accepts: while they are not
-//! to be had, clients wait in the kernel's queue. Errors of accept fall into two classes: lost
-//! that client (try again) and out of something (pause, then try again);
-//! neither ends the loop.
+//! Sockets that listen, and moving them to another address while pen runs.
 
 use crate::pool::clients::Client;
-use crate::proxy::connect::{self, Stream};
-use crate::proxy::connection::{self, Arrival};
-use crate::proxy::shared::Pen;
-use crate::proxy::slots::Slot;
+use crate::proxy::connect;
+use crate::proxy::socket::{Socket, Stream};
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
 use crate::sys::files;
-use crate::sys::message::{self, Trouble};
 use crate::sys::{self, Kind, Place, Received};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
-
-/// How long accept rests when the system is out of something.
-pub const PAUSE: Duration = Duration::from_millis(200);
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Bytes of datagrams not read yet that the system is asked to keep.
 const DATAGRAM_ROOM: u32 = 4 << 20;
@@ -36,7 +25,7 @@ const DATAGRAM_ROOM: u32 = 4 << 20;
 pub const NOT_HERE: &str =
     "no address of this host; pen listens on the first operand, servers come behind it";
 
-/// What to do about it, if that is known.
+/// What to do about an error, if that is known.
 fn hint(at: SocketAddr, e: &io::Error) -> String {
     match e.kind() {
         ErrorKind::AddrNotAvailable => format!(": {NOT_HERE}"),
@@ -49,30 +38,43 @@ fn hint(at: SocketAddr, e: &io::Error) -> String {
     }
 }
 
-/// A socket that accepts.
+/// A socket that clients come to.
 pub struct Listener {
-    socket: Arc<Socket>,
-    path: Option<SocketPath>,
+    socket: Listening,
+    path: Mutex<Option<SocketPath>>,
     /// Where it is, with the port the kernel chose.
     pub at: Endpoint,
 }
 
-#[derive(Debug)]
-enum Socket {
+enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener),
     /// UDP, or Unix datagrams.
     Datagram(Stream),
-    /// UDP at a wildcard address: answers leave from where clients sent to.
-    Anywhere(Stream),
 }
 
-/// Who connected.
-pub struct Peer {
-    /// For the tables.
+/// A client that has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    /// Who it is, for the tables.
     pub client: Client,
-    /// The client's port, 0 for a Unix socket.
+    /// Its port, 0 for a Unix socket.
     pub port: u16,
+    /// When it came.
+    pub since: Instant,
+}
+
+impl Accepted {
+    /// A client at this address has come now.
+    pub fn from_inet(addr: SocketAddr) -> Accepted {
+        let addr = addr::canonical(addr);
+        Accepted { client: Client::Inet(addr.ip()), port: addr.port(), since: Instant::now() }
+    }
+
+    /// A client of a Unix socket has come now.
+    pub fn from_unix() -> Accepted {
+        Accepted { client: Client::Unix, port: 0, since: Instant::now() }
+    }
 }
 
 /// A Unix socket's file, removed when dropped if it is still the same one.
@@ -102,18 +104,18 @@ impl Drop for SocketPath {
 /// How a socket listens.
 struct How {
     kind: Kind,
-    /// Clients that may wait to be accepted.
+    /// How many clients may wait to be accepted.
     backlog: u32,
-    /// Whether another process may listen there, too.
+    /// Whether another process may listen at the same port.
     is_shared: bool,
-    /// TCP clients that are silent for so long are asked whether they are there
-    /// ([`sys::keep_alive`]).
+    /// After this time of silence the system asks a TCP client whether it is still
+    /// there ([`sys::keep_alive`]).
     keep_alive: Duration,
 }
 
 impl Listener {
-    /// Listens for clients, as the settings say. Another process may listen
-    /// there, too.
+    /// Listens for clients, as the settings say. Another process may listen at the
+    /// same port.
     pub fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
         let how = How {
             kind: settings.start.kind,
@@ -124,8 +126,8 @@ impl Listener {
         Listener::open(word, &how)
     }
 
-    /// Listens there alone: two processes that shared a port would answer in
-    /// turn, and neither would know. A Unix socket is for its owner alone.
+    /// Listens at a port that no other process has: two that shared it would answer
+    /// in turn, and neither would know. A Unix socket is for its owner alone.
     pub fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
         let (kind, keep_alive) = (Kind::Stream, Duration::ZERO);
         Listener::open(word, &How { kind, backlog, is_shared: false, keep_alive })
@@ -152,36 +154,29 @@ impl Listener {
 
     fn inet(at: SocketAddr, how: &How) -> io::Result<Listener> {
         let place = Place::Inet(at);
-        let socket = sys::bound_socket(place, how.kind, how.is_shared)?;
-        // Only asked for its name: a socket is a socket.
-        let socket = UdpSocket::from(socket);
-        let address = socket.local_addr()?;
+        let socket = Socket::from(sys::bound_socket(place, how.kind, how.is_shared)?);
+        let bound = Endpoint::Inet(vec![socket.address()?]);
         let socket = match how.kind {
             Kind::Stream => {
-                // Never blocks, so that a client who left again cannot hold
-                // the loop.
-                socket.set_nonblocking(true)?;
-                let socket = TcpStream::from(OwnedFd::from(socket));
-                // For its clients, who inherit it.
-                let _ = socket.set_nodelay(true);
-                let _ = socket.set_read_timeout(Some(connect::QUIET));
-                let _ = socket.set_write_timeout(Some(connect::STALL));
+                // Accepted clients inherit these.
+                socket.set_nodelay(true);
+                let _ = socket.set_read_timeout(connect::QUIET);
+                let _ = socket.set_write_timeout(connect::STALL);
                 let _ = sys::keep_alive(&socket, how.keep_alive);
-                sys::accept_on(&socket, how.backlog)?;
-                Socket::Tcp(OwnedFd::from(socket).into())
+                accept_on(&socket, how)?;
+                Listening::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {
                 // Whatever the system grants will do.
                 let _ = sys::receive_room(&socket, DATAGRAM_ROOM);
                 if at.ip().is_unspecified() {
+                    // Answers leave from the address that the client sent to.
                     sys::tell_destination(&socket, place)?;
-                    Socket::Anywhere(connect::stream(socket))
-                } else {
-                    Socket::Datagram(connect::stream(socket))
                 }
+                Listening::Datagram(socket.into_stream())
             }
         };
-        Ok(Listener { socket: socket.into(), path: None, at: Endpoint::Inet(vec![address]) })
+        Ok(Listener { socket, path: Mutex::default(), at: bound })
     }
 
     fn unix(path: &Path, how: &How) -> io::Result<Listener> {
@@ -199,65 +194,76 @@ impl Listener {
             Err(_) => {}
         }
         let socket = || sys::bound_socket(Place::Unix(path), how.kind, how.is_shared);
-        let socket = match how.is_shared {
+        let socket = Socket::from(match how.is_shared {
             true => socket()?,
             // Nothing else in there: the mask is the whole process's.
             false => sys::with_umask(0o177, socket)?,
-        };
+        });
         let socket = match how.kind {
             Kind::Stream => {
-                sys::accept_on(&socket, how.backlog)?;
-                let socket = UnixListener::from(socket);
-                socket.set_nonblocking(true)?;
-                Socket::Unix(socket)
+                accept_on(&socket, how)?;
+                Listening::Unix(OwnedFd::from(socket).into())
             }
-            Kind::Datagram => Socket::Datagram(connect::stream(socket)),
+            Kind::Datagram => Listening::Datagram(socket.into_stream()),
         };
-        Ok(Listener {
-            socket: socket.into(),
-            path: Some(SocketPath::new(path)?),
-            at: Endpoint::Unix(path.to_owned()),
-        })
+        let at = Endpoint::Unix(path.to_owned());
+        Ok(Listener { socket, path: Mutex::new(Some(SocketPath::new(path)?)), at })
     }
 
-    /// The next client; `WouldBlock` if there is none.
-    pub fn accept(&self) -> io::Result<(OwnedFd, Peer)> {
-        let (socket, peer) = match &*self.socket {
-            Socket::Tcp(listener) => {
+    /// Accepts the next client; fails with `WouldBlock` if there is none.
+    pub fn accept(&self) -> io::Result<(Socket, Accepted)> {
+        let (socket, accepted) = match &self.socket {
+            Listening::Tcp(listener) => {
                 let (socket, addr) = listener.accept()?;
-                let addr = addr::canonical(addr);
-                let client = Client::Inet(addr.ip());
-                let port = addr.port();
-                (OwnedFd::from(socket), Peer { client, port })
+                (Socket::from(OwnedFd::from(socket)), Accepted::from_inet(addr))
             }
-            Socket::Unix(listener) => {
+            Listening::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
+                let socket = Socket::from(OwnedFd::from(socket));
                 // Not inherited.
-                let _ = socket.set_read_timeout(Some(connect::QUIET));
-                let _ = socket.set_write_timeout(Some(connect::STALL));
-                let (client, port) = (Client::Unix, 0);
-                (OwnedFd::from(socket), Peer { client, port })
+                let _ = socket.set_read_timeout(connect::QUIET);
+                let _ = socket.set_write_timeout(connect::STALL);
+                (socket, Accepted::from_unix())
             }
-            Socket::Datagram(_) | Socket::Anywhere(_) => {
+            Listening::Datagram(_) => {
                 return Err(ErrorKind::Unsupported.into());
             }
         };
         if cfg!(not(target_os = "linux")) {
             // The BSDs hand the listener's O_NONBLOCK on, Linux does not.
-            let socket = TcpStream::from(socket);
             socket.set_nonblocking(false)?;
-            return Ok((socket.into(), peer));
         }
-        Ok((socket, peer))
+        Ok((socket, accepted))
+    }
+
+    /// Receives the next datagram, and says through which socket; fails with
+    /// `WouldBlock` if there is none.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
+        match &self.socket {
+            Listening::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
+            Listening::Tcp(_) | Listening::Unix(_) => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Removes a Unix socket's file.
+    fn remove_path(&self) {
+        let path = crate::lock(&self.path).take();
+        drop(path);
     }
 }
 
-/// Whether somebody listens at a Unix socket's path, and does not just have left
-/// it behind.
+/// Lets clients come. Accepting never blocks, so that a client that left again
+/// cannot hold the loop.
+fn accept_on(socket: &Socket, how: &How) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    sys::accept_on(socket, how.backlog)
+}
+
+/// Whether a process listens at a Unix socket's path. One that has ended may have
+/// left the file behind.
 fn is_in_use(path: &Path) -> bool {
     let place = Place::Unix(path);
-    let asked = sys::socket_for(place, Kind::Stream).and_then(|socket| {
-        let socket = UnixStream::from(socket);
+    let asked = Socket::new(place, Kind::Stream).and_then(|socket| {
         socket.set_nonblocking(true)?;
         sys::connect_to(&socket, place)
     });
@@ -265,230 +271,141 @@ fn is_in_use(path: &Path) -> bool {
     asked.is_ok() || asked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
 }
 
-impl Listener {
-    /// The next datagram and the socket that it came through; `WouldBlock` if
-    /// there is none.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
-        match &*self.socket {
-            Socket::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
-            Socket::Anywhere(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
-            Socket::Tcp(_) | Socket::Unix(_) => Err(ErrorKind::Unsupported.into()),
-        }
-    }
-}
-
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &*self.socket {
-            Socket::Tcp(listener) => listener.as_fd(),
-            Socket::Unix(listener) => listener.as_fd(),
-            Socket::Datagram(socket) | Socket::Anywhere(socket) => socket.as_fd(),
+        match &self.socket {
+            Listening::Tcp(listener) => listener.as_fd(),
+            Listening::Unix(listener) => listener.as_fd(),
+            Listening::Datagram(socket) => socket.as_fd(),
         }
     }
 }
 
-/// Where the accept loop finds its listener, and a new one when it moves.
-pub struct Door {
-    /// What the loop is to have from now on, if that is news: `Some(None)` is
-    /// no listener at all.
-    next: Mutex<Option<Option<Listener>>>,
-    moved: AtomicBool,
-    /// What it accepts on.
-    socket: Mutex<Weak<Socket>>,
-    path: Mutex<Option<SocketPath>>,
-    bell: UnixStream,
-    ear: UnixStream,
+/// A listener that can be exchanged while a loop waits for its clients.
+pub struct MovableListener {
+    current: Mutex<Option<Arc<Listener>>>,
+    has_moved: AtomicBool,
+    /// What is written to the first wakes the loop, which waits on the second.
+    waker: (UnixStream, UnixStream),
 }
 
-impl Door {
-    /// Without a listener yet.
-    pub fn new() -> io::Result<Door> {
-        let (bell, ear) = UnixStream::pair()?;
-        bell.set_nonblocking(true)?;
-        ear.set_nonblocking(true)?;
-        Ok(Door {
-            next: Mutex::default(),
-            moved: AtomicBool::new(false),
-            socket: Mutex::default(),
-            path: Mutex::default(),
-            bell,
-            ear,
-        })
+impl MovableListener {
+    /// Makes one that does not listen yet.
+    pub fn new() -> io::Result<MovableListener> {
+        let waker = UnixStream::pair()?;
+        waker.0.set_nonblocking(true)?;
+        waker.1.set_nonblocking(true)?;
+        Ok(MovableListener { current: Mutex::default(), has_moved: AtomicBool::new(false), waker })
     }
 
-    /// Gives the loop a listener in place of the one it has.
+    /// Listens here from now on. Clients that wait at the old listener are still
+    /// accepted.
     pub fn open(&self, listener: Listener) {
-        self.replace(Some(listener));
+        self.replace(Some(Arc::new(listener)));
     }
 
-    /// Takes the loop's listener away.
+    /// Stops listening.
     pub fn shut(&self) {
         self.replace(None);
     }
 
-    fn replace(&self, mut listener: Option<Listener>) {
-        let path = listener.as_mut().and_then(|listener| listener.path.take());
-        let socket = listener.as_ref().map(|listener| Arc::downgrade(&listener.socket));
-        *crate::lock(&self.socket) = socket.unwrap_or_default();
-        let old_path = std::mem::replace(&mut *crate::lock(&self.path), path);
-        let unused = crate::lock(&self.next).replace(listener);
-        drop((old_path, unused));
-        self.moved.store(true, SeqCst);
-        // A full pipe has rung already.
-        let _ = (&self.bell).write(&[1]);
+    fn replace(&self, listener: Option<Arc<Listener>>) {
+        let old = std::mem::replace(&mut *crate::lock(&self.current), listener);
+        if let Some(old) = old {
+            old.remove_path();
+        }
+        self.has_moved.store(true, SeqCst);
+        // If the pipe is full, the loop is awake.
+        let _ = (&self.waker.0).write(&[1]);
     }
 
-    /// TCP clients that come from now on are asked whether they are there when
-    /// they are silent for `idle`.
+    fn current(&self) -> Option<Arc<Listener>> {
+        crate::lock(&self.current).clone()
+    }
+
+    /// Changes the time of silence after which the system asks TCP clients that
+    /// come from now on whether they are still there.
     pub fn keep_alive(&self, idle: Duration) {
-        let socket = crate::lock(&self.socket).upgrade();
-        if let Some(Socket::Tcp(listener)) = socket.as_deref() {
+        if let Some(Listening::Tcp(listener)) = self.current().as_deref().map(|open| &open.socket) {
             let _ = sys::keep_alive(listener, idle);
         }
     }
 
-    /// Removes the Unix socket's file, at the end.
+    /// Removes a Unix socket's file, at the end of the process.
     pub fn close(&self) {
-        let path = crate::lock(&self.path).take();
-        drop(path);
-    }
-
-    /// Whether there is a new listener to fetch.
-    pub fn has_moved(&self) -> bool {
-        self.moved.load(SeqCst)
-    }
-
-    /// Waits until somebody may want to come in, or there is a new listener.
-    fn wait(&self, entrance: &Entrance) -> io::Result<()> {
-        match &entrance.current {
-            _ if entrance.old.is_some() => Ok(()),
-            Some(open) => sys::wait_either(open, &self.ear),
-            None => sys::wait_either(&self.ear, &self.ear),
+        if let Some(current) = self.current() {
+            current.remove_path();
         }
     }
 
-    /// The next client, however long it takes and wherever it comes in.
-    pub fn accept(&self, entrance: &mut Entrance) -> io::Result<(OwnedFd, Peer)> {
-        self.next(entrance, Listener::accept)
+    /// Whether the loop has a change to take notice of.
+    pub fn has_moved(&self) -> bool {
+        self.has_moved.load(SeqCst)
     }
 
-    /// The next that `take` gets from a listener.
-    pub fn next<T>(
-        &self,
-        entrance: &mut Entrance,
-        mut take: impl FnMut(&Listener) -> io::Result<T>,
-    ) -> io::Result<T> {
+    /// What the loop accepts with. There is one loop for each listener.
+    pub fn acceptor(&self) -> Acceptor<'_> {
+        Acceptor { listener: self, current: None, old: None, has_left: false }
+    }
+}
+
+/// Takes clients from a listener wherever it moves.
+pub struct Acceptor<'a> {
+    listener: &'a MovableListener,
+    current: Option<Arc<Listener>>,
+    /// The one before, until its queue is empty.
+    old: Option<Arc<Listener>>,
+    has_left: bool,
+}
+
+impl Acceptor<'_> {
+    /// Accepts the next client, however long it takes.
+    pub fn accept(&mut self) -> io::Result<(Socket, Accepted)> {
+        self.next(Listener::accept)
+    }
+
+    /// Waits for the next that `take` gets from the listener.
+    pub fn next<T>(&mut self, mut take: impl FnMut(&Listener) -> io::Result<T>) -> io::Result<T> {
         loop {
-            self.refresh(entrance);
-            // Who queued up at the old place is let in before it is closed.
-            if let Some(old) = &entrance.old {
+            self.refresh();
+            if let Some(old) = &self.old {
                 match take(old) {
                     Ok(next) => return Ok(next),
                     Err(_) => {
-                        entrance.old = None;
-                        entrance.left = true;
+                        self.old = None;
+                        self.has_left = true;
                     }
                 }
             }
-            let Some(open) = &entrance.current else {
-                self.wait(entrance)?;
-                continue;
-            };
-            match take(open) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => self.wait(entrance)?,
-                other => return other,
+            match self.current.as_deref().map(&mut take) {
+                None => self.wait()?,
+                Some(Err(e)) if e.kind() == ErrorKind::WouldBlock => self.wait()?,
+                Some(other) => return other,
             }
         }
     }
 
-    /// Fetches a new listener, if there is one.
-    pub fn refresh(&self, entrance: &mut Entrance) {
-        if self.moved.swap(false, SeqCst) {
+    /// Goes on with the new listener, if there is one.
+    pub fn refresh(&mut self) {
+        if self.listener.has_moved.swap(false, SeqCst) {
             let mut scratch = [0; 64];
-            while matches!((&self.ear).read(&mut scratch), Ok(n) if n > 0) {}
-            if let Some(next) = crate::lock(&self.next).take() {
-                entrance.old = std::mem::replace(&mut entrance.current, next);
-            }
+            while matches!((&self.listener.waker.1).read(&mut scratch), Ok(n) if n > 0) {}
+            self.old = std::mem::replace(&mut self.current, self.listener.current());
         }
     }
-}
 
-/// The listener that an accept loop works with.
-#[derive(Default)]
-pub struct Entrance {
-    current: Option<Listener>,
-    old: Option<Listener>,
-    left: bool,
-}
+    /// Waits until there may be a client, or another listener.
+    pub fn wait(&self) -> io::Result<()> {
+        let waker = &self.listener.waker.1;
+        match &self.current {
+            _ if self.old.is_some() => Ok(()),
+            Some(open) => sys::wait_either(&**open, waker),
+            None => sys::wait_either(waker, waker),
+        }
+    }
 
-impl Entrance {
-    /// Whether an old place was closed, since this was asked last.
+    /// Whether an old listener was closed, since this was asked last.
     pub fn has_left(&mut self) -> bool {
-        std::mem::take(&mut self.left)
-    }
-}
-
-/// Threads that a connection takes, one for each direction.
-const THREADS: usize = 2;
-
-/// A slot for the next client. That clients wait because all are taken is said.
-/// `None` if there is something else to do first.
-fn find_slot(pen: &Arc<Pen>, entrance: &Entrance, full: &mut Trouble) -> Option<Slot> {
-    let connections = &pen.connections;
-    if let Some(slot) = connections.take_now() {
-        return Some(slot);
-    }
-    if full.is_due() && pen.door.wait(entrance).is_ok() && !pen.door.has_moved() {
-        if let Some(most) = connections.full() {
-            full.say(format_args!(
-                "clients wait: all {most} connections are in use (see -x and ulimit -n)"
-            ));
-        }
-    }
-    connections.take(|| pen.door.has_moved(), message::MINUTE)
-}
-
-/// Accepts until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>) {
-    let door = &pen.door;
-    let mut entrance = Entrance::default();
-    let mut slot = None;
-    let mut threads = pen.workers.claim();
-    let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
-    loop {
-        door.refresh(&mut entrance);
-        let taken = slot.take().or_else(|| find_slot(pen, &entrance, &mut full));
-        let Some(place) = taken else {
-            continue;
-        };
-        if let Err(e) = threads.fill(THREADS, PAUSE) {
-            slot = Some(place);
-            trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
-            continue;
-        }
-        let next = pen.spare.refill().and_then(|()| door.accept(&mut entrance));
-        match next {
-            Ok((socket, peer)) => {
-                let there = Arc::clone(pen);
-                let arrival = Arrival {
-                    socket: TcpStream::from(socket),
-                    client: peer.client,
-                    port: peer.port,
-                    other: threads.split(),
-                    slot: place,
-                };
-                let job = move |buffer: &mut _| connection::serve(&there, arrival, buffer);
-                threads.run(Box::new(job), THREADS);
-            }
-            Err(e) => {
-                slot = Some(place);
-                if sys::is_exhausted(&e) {
-                    trouble.say(format_args!("clients wait: cannot accept: {e}"));
-                    std::thread::sleep(PAUSE);
-                } else {
-                    message::debug(1, || format!("lost a client in accept: {e}"));
-                }
-            }
-        }
+        std::mem::take(&mut self.has_left)
     }
 }

@@ -25,6 +25,16 @@ use writer::Writer;
 const LINE: usize = 100;
 /// Most bytes of a datagram to penlogd.
 const DATAGRAM: usize = 1024;
+
+/// The logs that connections write to.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    /// Their requests.
+    pub requests: Arc<Log>,
+    /// How they end.
+    pub ends: Arc<connections::ConnLog>,
+}
+
 /// A log that is open.
 pub enum Output {
     /// A file, to be written at its end.
@@ -49,6 +59,7 @@ const TO_FILE: u8 = 1;
 const TO_NETWORK: u8 = 2;
 
 /// The request log; off until [`Log::switch`].
+#[derive(Debug)]
 pub struct Log {
     kind: AtomicU8,
     file: Writer,

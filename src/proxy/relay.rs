@@ -7,10 +7,10 @@
 
 use crate::http::{Answers, End, Tracker};
 use crate::pool::clients::Client;
-use crate::proxy::connect::Stream;
-use crate::proxy::connection::Connection;
+use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
-use crate::proxy::workers::{BUFFER, Buffer, Claim};
+use crate::proxy::socket::Stream;
+use crate::proxy::workers::{BUFFER, Buffer, Worker};
 use crate::settings::Fastclose;
 use crate::sys;
 use crate::sys::message;
@@ -20,33 +20,6 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client to the server.
-    Up,
-    /// From the server to the client.
-    Down,
-}
-
-impl Direction {
-    /// Its bit in [`Connection`]'s record of what has ended, as the command
-    /// `connection` shows it: 4 the server's side, 8 the client's.
-    pub fn bit(self) -> u8 {
-        match self {
-            Direction::Up => 8,
-            Direction::Down => 4,
-        }
-    }
-
-    fn other(self) -> Direction {
-        match self {
-            Direction::Up => Direction::Down,
-            Direction::Down => Direction::Up,
-        }
-    }
-}
 
 /// How long a client that still sends is listened to after its server is
 /// done, so that a reset does not overtake the answer.
@@ -59,10 +32,9 @@ const BURST: usize = BUFFER;
 
 /// Copies both ways until both have ended. The caller's thread takes the
 /// client's bytes, the other one the server's.
-pub fn run(connection: Arc<Connection>, mut other: Claim, buffer: &mut Buffer) {
-    let there = Arc::clone(&connection);
-    let job = move |buffer: &mut _| copy(&there, Direction::Down, buffer);
-    other.run(Box::new(job), 0);
+pub fn run(connection: Arc<Connection>, other: Worker, buffer: &mut Buffer) {
+    let shared = Arc::clone(&connection);
+    other.run(move |buffer| copy(&shared, Direction::Down, buffer));
     copy(&connection, Direction::Up, buffer);
 }
 
@@ -76,12 +48,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         answers: answers(connection, direction),
     };
     let result = loop {
-        let source = Arc::clone(connection.source(direction));
-        let result = copy_sparingly(&source, &mut sink, buffer).and_then(|more| match more {
-            true => copy_well(source, &mut sink, buffer),
-            false => Ok(()),
-        });
-        match result {
+        match copy_all(Arc::clone(connection.source(direction)), &mut sink, buffer) {
             // Nothing came for a while.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock && !sink.failed => buffer.release(),
             other => break other.and_then(|()| sink.finish()),
@@ -153,7 +120,7 @@ fn refused(connection: &Connection, direction: Direction, error: &io::Error) {
 }
 
 /// Copies until the sender ends.
-fn copy_well(source: Stream, sink: &mut Sink, buffer: &mut Buffer) -> io::Result<()> {
+fn copy_all(source: Stream, sink: &mut Sink, buffer: &mut Buffer) -> io::Result<()> {
     buffer.lend(source, |reader| {
         // Tells the compiler that io::copy will not need the 8 KiB it has on
         // the stack for small readers: two pages less for every thread.
@@ -162,34 +129,6 @@ fn copy_well(source: Stream, sink: &mut Sink, buffer: &mut Buffer) -> io::Result
         }
         io::copy(reader, sink).map(drop)
     })
-}
-
-/// Copies by way of the stack while there is no memory for a buffer; `false`
-/// if the sender has ended meanwhile.
-fn copy_sparingly(source: &File, sink: &mut Sink, buffer: &mut Buffer) -> io::Result<bool> {
-    while !buffer.get_ready(source)? {
-        if !copy_some(source, sink)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-// Kept apart, so that its scratch space is not in every thread's stack frame.
-#[inline(never)]
-fn copy_some(mut source: &File, sink: &mut Sink) -> io::Result<bool> {
-    let mut scratch = [0; 4096];
-    loop {
-        match source.read(&mut scratch) {
-            Ok(0) => return Ok(false),
-            Ok(count) => {
-                sink.write_all(scratch.get(..count).unwrap_or_default())?;
-                return Ok(true);
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
 }
 
 /// Whether a write is to be tried again: the receiver has not made room within

@@ -228,6 +228,11 @@ impl Lease {
         }
     }
 
+    /// The settings in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.servers.settings()
+    }
+
     /// Text for messages: where it is, and which server that is.
     pub fn name(&self) -> String {
         let which = match self.target {

@@ -5,10 +5,10 @@ use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::idle::IdleWatch;
 use crate::proxy::idlers::Idlers;
-use crate::proxy::limits::{Budget, Spare};
-use crate::proxy::listener::{Door, Listener};
-use crate::proxy::log::Log;
+use crate::proxy::limits::Limits;
+use crate::proxy::listener::{Listener, MovableListener};
 use crate::proxy::log::connections::ConnLog;
+use crate::proxy::log::{Log, Logs};
 use crate::proxy::slots::Connections;
 use crate::proxy::workers::Workers;
 use crate::settings::Settings;
@@ -40,19 +40,19 @@ pub struct Pen {
     /// The threads that serve them.
     pub workers: Arc<Workers>,
     /// The request log.
-    pub log: Log,
+    pub log: Arc<Log>,
     /// The connection log.
-    pub conn_log: ConnLog,
+    pub conn_log: Arc<ConnLog>,
     /// Lines of both that were lost.
     pub log_lost: Arc<Counter>,
     /// What became of clients.
     pub outcomes: Outcomes,
-    /// Where clients come in.
-    pub door: Door,
-    /// Where control connections come in.
-    pub control_door: Door,
-    /// Where visitors of the web interface come in.
-    pub web_door: Door,
+    /// Where clients connect.
+    pub listener: MovableListener,
+    /// The control port.
+    pub control_listener: MovableListener,
+    /// The web interface's port.
+    pub web_listener: MovableListener,
     /// Who may control pen from there.
     pub access: Access,
     /// When pen was made.
@@ -63,9 +63,7 @@ pub struct Pen {
     pub idle_watch: IdleWatch,
     /// Connections without clients.
     pub idlers: Idlers,
-    budget: OnceLock<Budget>,
-    /// Descriptors for clients who lack one.
-    pub spare: Spare,
+    limits: OnceLock<Limits>,
     phase: AtomicU8,
 }
 
@@ -91,20 +89,19 @@ impl Pen {
             servers: Arc::default(),
             connections: Connections::new(0),
             workers: Workers::new()?,
-            log: Log::new(&log_lost),
-            conn_log: ConnLog::new(&log_lost),
+            log: Arc::new(Log::new(&log_lost)),
+            conn_log: Arc::new(ConnLog::new(&log_lost)),
             log_lost,
             outcomes: Outcomes::default(),
-            door: Door::new()?,
-            control_door: Door::new()?,
-            web_door: Door::new()?,
+            listener: MovableListener::new()?,
+            control_listener: MovableListener::new()?,
+            web_listener: MovableListener::new()?,
             access: Access::default(),
             started: Instant::now(),
             start_time: message::unix_time(),
             idle_watch: IdleWatch::default(),
             idlers: Idlers::default(),
-            budget: OnceLock::new(),
-            spare: Spare::new()?,
+            limits: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
         })
     }
@@ -122,10 +119,8 @@ impl Pen {
     }
 
     /// The settings in force now. They do not change under the caller.
-    // Called from everywhere: pen is smaller when it stays a call.
-    #[inline(never)]
     pub fn settings(&self) -> Arc<Settings> {
-        Arc::clone(&self.servers.table().settings)
+        self.servers.settings()
     }
 
     /// Changes settings, for what begins from now on.
@@ -149,28 +144,33 @@ impl Pen {
     }
 
     /// What the descriptors suffice for.
-    pub fn budget(&self) -> Budget {
-        self.budget.get().copied().unwrap_or_default()
+    pub fn limits(&self) -> Limits {
+        self.limits.get().copied().unwrap_or_default()
     }
 
     /// Sets that, once.
-    pub fn set_budget(&self, budget: Budget) {
-        let _ = self.budget.set(budget);
+    pub fn set_limits(&self, limits: Limits) {
+        let _ = self.limits.set(limits);
         self.want_idlers(self.idlers.count().1);
     }
 
     /// Wants so many idlers from now on. Their descriptors are not there for
     /// clients.
     pub fn want_idlers(&self, wanted: usize) {
-        let budget = self.budget();
-        self.connections.set_limit(budget.connections(wanted));
-        self.idlers.want(wanted, budget.idlers(wanted));
+        let limits = self.limits();
+        self.connections.set_limit(limits.connections(wanted));
+        self.idlers.want(wanted, limits.idlers(wanted));
         self.idle_watch.wake();
     }
 
-    /// Clients come in here from now on.
-    pub fn open_door(&self, listener: Listener) {
-        self.door.open(listener);
+    /// What connections write to.
+    pub fn logs(&self) -> Logs {
+        Logs { requests: Arc::clone(&self.log), ends: Arc::clone(&self.conn_log) }
+    }
+
+    /// Accepts clients here from now on.
+    pub fn listen(&self, listener: Listener) {
+        self.listener.open(listener);
         self.connections.wake();
     }
 

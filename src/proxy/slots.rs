@@ -23,7 +23,7 @@ enum State {
 
 /// What a slot holds, for reports.
 #[derive(Debug)]
-pub enum Look {
+pub enum Content {
     /// Nothing.
     Unused,
     /// A client for which a server is sought.
@@ -36,9 +36,7 @@ pub enum Look {
 struct Table {
     max: usize,
     limit: usize,
-    /// Those who lack something, see [`Hold`].
-    held: usize,
-    /// Slots that are kept for the next clients, which have no number yet.
+    /// Slots that were taken for clients who have not come yet. They have no number.
     reserved: usize,
     slots: Vec<State>,
     free: Vec<usize>,
@@ -53,19 +51,7 @@ pub struct Connections {
     freed: Condvar,
 }
 
-/// Keeps others from getting slots.
-pub struct Hold(Arc<Connections>);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut table = crate::lock(&self.0.table);
-        table.held = table.held.saturating_sub(1);
-        drop(table);
-        self.0.wake();
-    }
-}
-
-/// A place in the table, free again when dropped.
+/// A place in the table of connections, free again when it is dropped.
 #[derive(Debug)]
 pub struct Slot {
     connections: Arc<Connections>,
@@ -107,15 +93,8 @@ impl Connections {
         self.wake();
     }
 
-    /// Somebody who has a slot lacks something else that others may have:
-    /// until this is dropped nobody else gets a slot.
-    pub fn hold(self: &Arc<Connections>) -> Hold {
-        crate::lock(&self.table).held += 1;
-        Hold(Arc::clone(self))
-    }
-
-    /// A free slot; waits so long at most, and no longer than until something
-    /// else is to be done first, which is asked after each [`Connections::wake`].
+    /// Takes a free slot. It waits for one up to `limit`; after each
+    /// [`Connections::wake`] it gives up if it is `interrupted`.
     pub fn take(
         self: &Arc<Connections>,
         interrupted: impl Fn() -> bool,
@@ -144,7 +123,7 @@ impl Connections {
         crate::lock(&self.table).taken()
     }
 
-    /// How many clients there may be, if there are so many.
+    /// How many clients there may be, if all slots are in use.
     pub fn full(&self) -> Option<usize> {
         let table = crate::lock(&self.table);
         let most = table.max.min(table.limit);
@@ -158,7 +137,7 @@ impl Connections {
 
     fn reserve(self: &Arc<Connections>, table: &mut Table) -> Option<Slot> {
         let most = table.max.min(table.limit);
-        if table.taken() >= most || table.held > 0 {
+        if table.taken() >= most {
             return None;
         }
         table.reserved += 1;
@@ -167,7 +146,7 @@ impl Connections {
         Some(Slot { connections, index })
     }
 
-    /// Lets whoever waits for a slot look up.
+    /// Has those who wait for a slot look again.
     pub fn wake(&self) {
         // With the lock, so that nobody is between looking and waiting.
         let _table = crate::lock(&self.table);
@@ -196,15 +175,17 @@ impl Connections {
     }
 
     /// What slot `index` holds now; `None` beyond the maximum.
-    pub fn look(&self, index: usize) -> Option<Look> {
+    pub fn content(&self, index: usize) -> Option<Content> {
         let table = crate::lock(&self.table);
         if index >= table.max {
             return None;
         }
         Some(match table.slots.get(index) {
-            Some(State::Live(connection)) => connection.upgrade().map_or(Look::Unused, Look::Live),
-            Some(State::Connecting { client, .. }) => Look::Connecting(*client),
-            _ => Look::Unused,
+            Some(State::Live(connection)) => {
+                connection.upgrade().map_or(Content::Unused, Content::Live)
+            }
+            Some(State::Connecting { client, .. }) => Content::Connecting(*client),
+            _ => Content::Unused,
         })
     }
 
@@ -341,9 +322,6 @@ mod tests {
         connections.set_limit(1);
         assert!(connections.take_now().is_none());
         drop(a);
-        let hold = connections.hold();
-        assert!(connections.take_now().is_none());
-        drop(hold);
         assert!(connections.take_now().is_some());
     }
 
@@ -367,11 +345,11 @@ mod tests {
     fn reports_tell_reserved_from_connecting() {
         let connections = Connections::new(1);
         let mut slot = connections.take_now().unwrap();
-        assert!(matches!(connections.look(0), Some(Look::Unused)));
+        assert!(matches!(connections.content(0), Some(Content::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
         slot.enter(Client::Unix);
-        assert!(matches!(connections.look(0), Some(Look::Connecting(_))));
-        assert!(connections.look(1).is_none());
+        assert!(matches!(connections.content(0), Some(Content::Connecting(_))));
+        assert!(connections.content(1).is_none());
         assert!(connections.close(0) && !connections.close(1));
         assert_eq!(connections.used_and_last(), (1, 0));
     }

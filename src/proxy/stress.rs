@@ -84,7 +84,7 @@ impl Hall {
             match dice % 7 {
                 0 => drop(lease.failed(Duration::ZERO)),
                 1 => drop(lease.succeeded()),
-                2 => drop(self.connections.look(number)),
+                2 => drop(self.connections.content(number)),
                 _ => thread::yield_now(),
             }
             visit.traffic.sx.add(1);

@@ -4,7 +4,7 @@
 use crate::row::{Extent, Found, Row, Scene};
 use crate::stand::is_root;
 use crate::traffic::{Mix, pass};
-use crate::world::{need_program, run};
+use crate::world::need_program;
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,16 +12,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 4] = [
+pub(crate) const ROWS: [Row; 3] = [
     Row {
         name: "descriptors",
         fault: "descriptors exhausted (RLIMIT_NOFILE 64), control connections, too",
         run: descriptors,
-    },
-    Row {
-        name: "descriptors-later",
-        fault: "descriptors taken away (prlimit) and given back",
-        run: descriptors_later,
     },
     Row {
         name: "threads",
@@ -80,26 +75,6 @@ fn crowd(extent: &Extent, mix: Mix, under: &str, words: &[&str]) -> Found {
 
 fn descriptors(extent: &Extent) -> Found {
     crowd(extent, CROWD, "ulimit -n 64", &[])
-}
-
-/// Forced: nothing. Fewer are allowed than are open, so that no more can be
-/// had; connections that are there go on.
-fn descriptors_later(extent: &Extent) -> Found {
-    need_program("prlimit", "util-linux")?;
-    let mut scene = Scene::new(CROWD, |starter, _| {
-        let starter = starter.args(["-r"]).expect("clients wait");
-        let starter = starter.expect(" waits for server ");
-        starter.expect("more messages like these")
-    });
-    let pid = scene.pen.pid().to_string();
-    for _ in 0..extent.times(6, 1) {
-        let since = scene.fault();
-        run("prlimit", &["--pid", &pid, "--nofile=40:"]);
-        pass(Duration::from_millis(500));
-        run("prlimit", &["--pid", &pid, "--nofile=1000:"]);
-        scene.recover_from(since);
-    }
-    Ok(scene.end(|_| false))
 }
 
 /// A user of whom nobody else is, as the kernel counts the threads of a user

@@ -50,6 +50,7 @@ const TO_FILE: u8 = 1;
 const TO_SYSLOG: u8 = 2;
 
 /// The connection log; off until [`ConnLog::switch`].
+#[derive(Debug)]
 pub struct ConnLog {
     kind: AtomicU8,
     writer: Writer,

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const STACK: usize = 128 * 1024;
 
 /// Where lines go.
+#[derive(Debug)]
 pub enum Destination {
     /// Nowhere.
     None,
@@ -58,6 +59,7 @@ impl Destination {
     }
 }
 
+#[derive(Debug)]
 enum Note {
     Line(Vec<u8>),
     Switch(Destination),
@@ -67,6 +69,7 @@ enum Note {
 
 /// The queue and its thread. Both are made when first needed: the queue takes a
 /// quarter MiB.
+#[derive(Debug)]
 pub(super) struct Writer {
     queue: OnceLock<SyncSender<Note>>,
     lost: Arc<Counter>,

@@ -1,0 +1,129 @@
+//! What pen does for a client that connects, on one page: accept, find a server,
+//! relay, end.
+//!
+//! The loop takes a slot and two threads before it accepts: while they are not
+//! to be had, clients wait in the kernel's queue. Errors of accept fall into two
+//! classes: one client was lost (go on), or this host is out of something (pause,
+//! then go on). Neither ends the loop.
+
+use crate::pool::clients::Client;
+use crate::proxy::connection::Connection;
+use crate::proxy::find::{self, Found};
+use crate::proxy::listener::{Accepted, Acceptor};
+use crate::proxy::relay;
+use crate::proxy::shared::Pen;
+use crate::proxy::slots::Slot;
+use crate::proxy::socket::Socket;
+use crate::proxy::workers::{Buffer, Worker};
+use crate::sys;
+use crate::sys::message::{self, Trouble};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// How long accept rests when the system is out of something.
+pub const PAUSE: Duration = Duration::from_millis(200);
+
+/// Accepts clients until the process ends.
+pub fn accept_loop(pen: &Arc<Pen>) {
+    let mut acceptor = pen.listener.acceptor();
+    let mut kept = None;
+    let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
+    loop {
+        acceptor.refresh();
+        let Some(slot) = kept.take().or_else(|| find_slot(pen, &acceptor, &mut full)) else {
+            continue;
+        };
+        let hire = || pen.workers.hire(PAUSE);
+        let (up, down) = match hire().and_then(|up| Ok((up, hire()?))) {
+            Ok(both) => both,
+            Err(e) => {
+                kept = Some(slot);
+                trouble.say(format_args!("clients wait: cannot start a thread: {e}"));
+                continue;
+            }
+        };
+        match acceptor.accept() {
+            Ok((socket, accepted)) => {
+                let pen = Arc::clone(pen);
+                up.run(move |buffer| serve(&pen, socket, accepted, slot, down, buffer));
+            }
+            Err(e) => {
+                kept = Some(slot);
+                if sys::is_exhausted(&e) {
+                    trouble.say(format_args!("clients wait: cannot accept: {e}"));
+                    thread::sleep(PAUSE);
+                } else {
+                    message::debug(1, || format!("lost a client in accept: {e}"));
+                }
+            }
+        }
+    }
+}
+
+/// Takes a slot for the next client. While all are in use and a client waits, it
+/// says so once a minute. `None` if the listener has moved meanwhile.
+fn find_slot(pen: &Arc<Pen>, acceptor: &Acceptor, full: &mut Trouble) -> Option<Slot> {
+    let connections = &pen.connections;
+    if let Some(slot) = connections.take_now() {
+        return Some(slot);
+    }
+    if full.is_due() && acceptor.wait().is_ok() && !pen.listener.has_moved() {
+        if let Some(most) = connections.full() {
+            full.say(format_args!(
+                "clients wait: all {most} connections are in use (see -x and ulimit -n)"
+            ));
+        }
+    }
+    connections.take(|| pen.listener.has_moved(), message::MINUTE)
+}
+
+/// Serves one client until it has gone. The caller's thread copies what the client
+/// sends, the thread `down` what the server sends.
+fn serve(
+    pen: &Arc<Pen>,
+    socket: Socket,
+    accepted: Accepted,
+    mut slot: Slot,
+    down: Worker,
+    buffer: &mut Buffer,
+) {
+    slot.enter(accepted.client);
+    pen.outcomes.accepted.add(1);
+    let mut settings = pen.settings();
+    if settings.dummy {
+        return dummy(&socket.into_stream());
+    }
+    let found = find::find_server(pen, &mut settings, &accepted, &[], &[]);
+    let Some(Found::New(server)) = found else {
+        return;
+    };
+    // Linux hands on what the listening socket has.
+    let has_nodelay = cfg!(target_os = "linux");
+    if settings.nodelay != has_nodelay && accepted.client != Client::Unix {
+        socket.set_nodelay(settings.nodelay);
+    }
+    let socket = socket.into_stream();
+    let connection = Connection::new(pen.logs(), &settings, accepted, socket, server, slot);
+    drop(settings);
+    relay::run(connection, down, buffer);
+}
+
+/// What `dummy` answers every client.
+const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
+    Content-Length: 45\r\nConnection: close\r\n\r\n\
+    <html><body><h1>It works!</h1></body></html>\n";
+
+/// Answers a client without any server: reads what it asks first, so that the
+/// close does not reset the connection.
+// Kept apart, so that its scratch space is not in every thread's stack frame.
+#[inline(never)]
+fn dummy(mut stream: &File) {
+    if sys::wait_either(stream, stream).is_ok() && stream.read(&mut [0; 4096]).is_ok() {
+        let _ = stream.write_all(DUMMY_PAGE.as_bytes());
+        sys::shut(stream, Shutdown::Write);
+    }
+}

@@ -1,0 +1,81 @@
+//! One type for all sockets that pen opens.
+
+use crate::sys::{self, Kind, Place};
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A socket of any family and kind. std has options only on types for one family
+/// and kind each; the system calls behind them are the same for all, so one of
+/// those types is in here.
+#[derive(Debug)]
+pub struct Socket(TcpStream);
+
+/// A connected socket that several threads use. See
+/// [`crate::proxy::workers::Buffer`] for why it is a `File`.
+pub type Stream = Arc<File>;
+
+impl Socket {
+    /// Opens a socket that can reach `place`.
+    pub fn new(place: Place, kind: Kind) -> io::Result<Socket> {
+        sys::socket_for(place, kind).map(Socket::from)
+    }
+
+    /// Whether calls return instead of waiting.
+    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        self.0.set_nonblocking(on)
+    }
+
+    /// Sends small pieces at once (TCP). A socket that refuses this still carries
+    /// data.
+    pub fn set_nodelay(&self, on: bool) {
+        let _ = self.0.set_nodelay(on);
+    }
+
+    /// Ends a read with `WouldBlock` when it has brought nothing for this time.
+    pub fn set_read_timeout(&self, limit: Duration) -> io::Result<()> {
+        self.0.set_read_timeout(Some(limit))
+    }
+
+    /// Ends a write with `WouldBlock` when there was no room for this time; on
+    /// Linux a connect, too.
+    pub fn set_write_timeout(&self, limit: Duration) -> io::Result<()> {
+        self.0.set_write_timeout(Some(limit))
+    }
+
+    /// The address that it is bound to.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Whether it is connected to itself.
+    pub fn is_own_peer(&self) -> bool {
+        self.address().is_ok_and(|own| self.0.peer_addr().is_ok_and(|peer| own == peer))
+    }
+
+    /// What several threads use from now on.
+    pub fn into_stream(self) -> Stream {
+        Arc::new(File::from(OwnedFd::from(self)))
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(socket: OwnedFd) -> Socket {
+        Socket(socket.into())
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> OwnedFd {
+        socket.0.into()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
