@@ -14,9 +14,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 /// Bytes that one read may bring. Bulk speed grows up to here (measured); only
 /// pages that data reached cost memory.
@@ -94,7 +94,9 @@ fn is_to_be_had(size: usize) -> io::Result<()> {
 #[derive(Default)]
 struct Inbox {
     job: Mutex<Option<Job>>,
-    filled: Condvar,
+    /// The thread, from when it runs. Waking it costs a system call only if it
+    /// sleeps; with a condition variable that would be always.
+    owner: OnceLock<Thread>,
 }
 
 /// A waiting thread, hired for one job. If it is dropped without, the thread
@@ -109,7 +111,10 @@ impl Worker {
     pub fn run(mut self, job: impl FnOnce(&mut Buffer) + Send + 'static) {
         if let Some(inbox) = self.inbox.take() {
             *crate::lock(&inbox.job) = Some(Box::new(job));
-            inbox.filled.notify_one();
+            // A thread that does not run yet looks for a job before it sleeps.
+            if let Some(thread) = inbox.owner.get() {
+                thread.unpark();
+            }
         }
     }
 }
@@ -186,6 +191,7 @@ impl Workers {
 
     /// A thread's life.
     fn work(&self, inbox: &Arc<Inbox>) {
+        let _ = inbox.owner.set(thread::current());
         let mut buffer = Buffer::new(Arc::clone(&self.nothing));
         while let Some(job) = self.wait(inbox, &mut buffer) {
             job(&mut buffer);
@@ -195,18 +201,23 @@ impl Workers {
 
     /// The next job; `None` when none came for a while and none is to come.
     fn wait(&self, inbox: &Arc<Inbox>, buffer: &mut Buffer) -> Option<Job> {
+        let mut end = Instant::now() + PATIENCE;
         loop {
-            let job = crate::lock(&inbox.job);
-            let waited = inbox.filled.wait_timeout_while(job, PATIENCE, |job| job.is_none());
-            let job = waited.unwrap_or_else(PoisonError::into_inner).0.take();
+            let job = crate::lock(&inbox.job).take();
             if job.is_some() {
                 return job;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                thread::park_timeout(left);
+                continue;
             }
             buffer.release();
             if self.leave(inbox) {
                 return None;
             }
-            // Hired for somebody who may come.
+            // It is hired for a client that may still come.
+            end = Instant::now() + PATIENCE;
         }
     }
 
