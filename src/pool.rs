@@ -5,5 +5,6 @@ pub mod acl;
 pub mod choice;
 pub mod clients;
 pub mod counter;
+pub mod health;
 pub mod request;
 pub mod server;

@@ -1,6 +1,8 @@
 //! One TCP connection from accept to close.
 
 pub mod accept;
+pub mod changes;
+pub mod checks;
 pub mod connect;
 pub mod connection;
 pub mod ending;

@@ -43,7 +43,15 @@ pub(crate) fn servers(pen: &Pen) -> String {
         for (word, number) in server.share.rows() {
             let _ = write!(text, " {word} {number}");
         }
-        let _ = writeln!(text, " sx {} rx {}", row.bytes.sx, row.bytes.rx);
+        let _ = write!(text, " sx {} rx {}", row.bytes.sx, row.bytes.rx);
+        let _ = write!(text, " state {}", row.state.word());
+        if let Some(since) = row.since {
+            let _ = write!(text, " since {}", since.as_secs());
+        }
+        if !row.state.is_up() && !row.reason.is_empty() {
+            let _ = write!(text, " reason {}", message::printable(&row.reason));
+        }
+        text.push('\n');
     }
     text
 }

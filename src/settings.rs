@@ -132,6 +132,17 @@ pub struct Settings {
     pub blacklist: Duration,
     /// How long a connect may take.
     pub timeout: Duration,
+    /// Time between two checks of a server; zero = no checks.
+    pub check: Duration,
+    /// How long a check may take.
+    pub check_timeout: Duration,
+    /// Checks that must succeed in a row before a server that was down is up.
+    pub check_rise: u32,
+    /// How long it takes until a server that came back gets its whole share of new
+    /// clients; zero = at once.
+    pub slow_start: Duration,
+    /// Checks that must fail in a row before a server that was up is down.
+    pub check_fall: u32,
     /// A client that stays away longer is forgotten; zero = never.
     pub tracking: Duration,
     /// A connection on which nothing moves for longer is closed; zero = never.
@@ -221,6 +232,11 @@ impl Default for Settings {
             forgetful: false,
             blacklist: Duration::from_secs(30),
             timeout: Duration::from_secs(3),
+            check: Duration::ZERO,
+            check_timeout: Duration::from_secs(3),
+            check_rise: 2,
+            slow_start: Duration::ZERO,
+            check_fall: 3,
             tracking: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             half_closed_timeout: Duration::ZERO,

@@ -8,6 +8,7 @@ use crate::control::port;
 use crate::control::service;
 use crate::options::{self, Task};
 use crate::proxy::accept;
+use crate::proxy::checks;
 use crate::proxy::connection;
 use crate::proxy::idle;
 use crate::proxy::limits::Limits;
@@ -193,7 +194,7 @@ fn prepare(pen: &Pen) {
         Ok(files) => {
             let limits = Limits::new(files, pen.settings().start.kind);
             pen.set_limits(limits);
-            let suffice = limits.connections(0);
+            let suffice = limits.connections(0, 0);
             let max = pen.connections.max();
             if max > suffice {
                 message::warn(format_args!(
@@ -254,6 +255,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     }
     spawn("control", port::accept_loop)?;
     spawn("web", web::accept_loop)?;
+    spawn("check", checks::watch)?;
     spawn("idle", idle::watch)
 }
 

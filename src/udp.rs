@@ -346,7 +346,7 @@ impl Udp {
         let connection = &flow.connection;
         connection.note(Direction::Down, data);
         connection.touched.set(self.flows.tick());
-        find::is_up(&connection.lease);
+        find::is_up(&self.pen, &connection.lease);
         let client: &std::fs::File = connection.source(Direction::Up);
         match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
             Ok(()) => connection.moved(Direction::Down, data.len()),
@@ -367,7 +367,7 @@ impl Udp {
         }
         let settings = pen.settings();
         if connect::is_refusal(error) {
-            find::blame(&connection.lease, &settings, error);
+            find::blame(pen, &connection.lease, &settings, error);
         }
         self.end(flow, Reason::failed(Direction::Down, error));
         let is_last = connection.lease.target == Target::Abuse || settings.modes.stubborn;

@@ -1,6 +1,7 @@
 //! Changes to one server of the table, collected and then made at once.
 
 use super::parse::Change;
+use crate::pool::health::{self, Admin};
 use crate::pool::server::Server;
 use crate::sys::addr::{self, Host, ServerSpec};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(crate) struct Edit {
     weight: Option<u32>,
     prio: Option<i32>,
     acl: Option<usize>,
+    admin: Option<Admin>,
     /// Seconds from the moment of the edit.
     blacklist: Option<u64>,
     /// Where the last command stands that moves it; complaints begin with this.
@@ -56,6 +58,7 @@ impl Edit {
                 Change::Hard(n) => self.hard = Some(*n),
                 Change::Weight(n) => self.weight = Some(*n),
                 Change::Prio(n) => self.prio = Some(*n),
+                Change::Admin(admin) => self.admin = Some(*admin),
                 Change::Blacklist(n) => self.blacklist = Some(*n),
             }
         }
@@ -78,8 +81,9 @@ impl Edit {
         Some((&self.place, host, port))
     }
 
-    /// Changes the server and keeps its connections and counts.
-    pub(crate) fn apply(self, server: &mut Server) {
+    /// Changes the server and keeps its connections and counts. Returns how its state
+    /// changes, if a command says so.
+    pub(crate) fn apply(self, server: &mut Server) -> Option<health::Change> {
         fn put<T>(to: &mut T, from: Option<T>) {
             if let Some(value) = from {
                 *to = value;
@@ -94,16 +98,17 @@ impl Edit {
         put(&mut server.share.weight, self.weight);
         put(&mut server.share.prio, self.prio);
         put(&mut server.acl, self.acl);
-        match self.blacklist {
-            None => {}
-            Some(0) => server.end_blacklist(Instant::now()),
-            Some(n) => {
-                let end = Instant::now().checked_add(Duration::from_secs(n.min(LONGEST)));
-                if let Some(end) = end {
-                    server.drain_until(end);
-                }
+        let now = Instant::now();
+        server.update(now, |health| {
+            if let Some(admin) = self.admin {
+                health.set_admin(admin, now);
             }
-        }
+            match self.blacklist.map(|n| now.checked_add(Duration::from_secs(n.min(LONGEST)))) {
+                Some(Some(end)) if end > now => health.drain_until(end),
+                Some(_) => health.end_blacklist(now),
+                None => {}
+            }
+        })
     }
 }
 

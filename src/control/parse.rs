@@ -3,6 +3,7 @@
 
 use crate::pool::acl::{self, Entry, Net};
 use crate::pool::clients::Client;
+use crate::pool::health::Admin;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -41,6 +42,8 @@ pub enum Change {
     Hard(u32),
     /// Seconds from now for which it gets no clients.
     Blacklist(u64),
+    /// What an operator wants of it.
+    Admin(Admin),
     /// Share in weight mode.
     Weight(u32),
     /// Rank in prio mode.
@@ -305,6 +308,7 @@ pub(super) fn server(words: &mut Words) -> Parsed {
             "blacklist" => Change::Blacklist(number(get()?)?),
             "weight" => Change::Weight(number(get()?)?),
             "prio" => Change::Prio(number(get()?)?),
+            "state" => Change::Admin(admin(get()?)?),
             // pen quirk: an unknown word is ignored together with the word behind it.
             other => {
                 words.ignored.extend([other].into_iter().chain(value));
@@ -313,6 +317,12 @@ pub(super) fn server(words: &mut Words) -> Parsed {
         });
     }
     Ok(Command::Server(index, all))
+}
+
+/// The word behind `server N state`.
+fn admin(word: &str) -> Result<Admin, String> {
+    let admin = Admin::ALL.into_iter().find(|admin| admin.word() == word);
+    admin.ok_or_else(|| format!("{word}: neither ready, drain, maint nor down"))
 }
 
 pub(super) fn idlers(words: &mut Words) -> Parsed {

@@ -87,6 +87,20 @@ pub const TABLE: &[Spec] = &[
     switch("ascii", "debug dumps as text", |s| &mut s.ascii),
     seconds("blacklist", ANY, "how long a server that failed is left alone", |s| &mut s.blacklist),
     ignored("block").or_no(""),
+    seconds("check", ANY, "time between two checks of a server; 0 = no checks", |s| &mut s.check),
+    Spec::new(
+        "check_fall",
+        "[number]",
+        "failed checks in a row that take a server out",
+        Kind::Number(|s| &mut s.check_fall),
+    ),
+    Spec::new(
+        "check_rise",
+        "[number]",
+        "good checks in a row that bring a server back",
+        Kind::Number(|s| &mut s.check_rise),
+    ),
+    seconds("check_timeout", (1, LONGEST), "how long a check may take", |s| &mut s.check_timeout),
     acl_of("client_acl", "access list for clients", |s| &mut s.client_acl),
     seconds(
         "client_keepalive",
@@ -189,12 +203,15 @@ pub const TABLE: &[Spec] = &[
     ignored("select"),
     spec(
         "server",
-        "index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n]...",
+        "index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n|state ready|drain|maint|down]...",
         "change a server or add one",
         server,
     )
     .saved(|_| Some(Value::Servers)),
     spec("servers", "", "list the servers", |_| Ok(Command::Servers)),
+    seconds("slow_start", ANY, "time until a server that came back gets its whole share", |s| {
+        &mut s.slow_start
+    }),
     spec("socket", "descriptor", "which connection a socket belongs to", |w| {
         Ok(Command::Socket(number(one(w)?)?))
     }),

@@ -17,10 +17,12 @@ use crate::control::service;
 use crate::pool::acl::Acl;
 use crate::pool::choice::Target;
 use crate::pool::server::Server;
+use crate::proxy::changes;
 use crate::proxy::listener::Listener;
 use crate::proxy::log::connections::ConnLog;
 use crate::proxy::log::{Destination, Output};
 use crate::proxy::loops;
+use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::settings::{ConnTarget, LogTarget, Settings};
 use crate::sys::access::Secret;
@@ -266,6 +268,7 @@ impl<'a> Transaction<'a> {
             || before.half_closed_timeout != after.half_closed_timeout;
         let idle =
             (before.client_keepalive != after.client_keepalive).then_some(after.client_keepalive);
+        let checks = before.check.is_zero() != after.check.is_zero();
         let level = (before.debug != after.debug).then_some(after.debug);
         // Threads compare the pointers to see whether anything has changed.
         let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
@@ -274,10 +277,14 @@ impl<'a> Transaction<'a> {
             return None;
         }
         table.settings = after;
+        let mut changes = Vec::new();
         for (index, edit) in std::mem::take(&mut self.servers) {
             table.fill(index, port);
             if let Some(server) = table.servers.get_mut(index) {
-                edit.apply(server);
+                if let Some(change) = edit.apply(server) {
+                    let target = Target::Server(index);
+                    changes.push((target, search::name(target, &server.host, server.port), change));
+                }
             }
         }
         table.emergency = last_resort_after(table.emergency.take(), self.emergency.take());
@@ -291,6 +298,13 @@ impl<'a> Transaction<'a> {
         }
         if wakes {
             self.pen.idle_watch.wake();
+        }
+        if checks {
+            self.pen.want_idlers(self.pen.idlers.count().1);
+        }
+        self.pen.checks.wake();
+        for (target, name, change) in changes {
+            changes::announce(self.pen, target, name, change);
         }
         Some(replies)
     }

@@ -3,7 +3,7 @@
 
 use super::TABLE;
 use crate::getopt;
-use crate::pool::server::State;
+use crate::pool::health::State;
 use crate::proxy::shared::Pen;
 use std::ffi::OsString;
 use std::time::Instant;

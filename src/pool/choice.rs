@@ -258,8 +258,7 @@ mod tests {
         // What one does not take is shared by all the others.
         let round: Vec<_> = (0..12).map(|_| next(1)).collect();
         assert_eq!(round, [2, 2, 3, 0, 3, 2, 3, 0, 0, 2, 3, 0]);
-        let at = Instant::now() + Duration::from_secs(9);
-        servers[1].blacklist_until(at);
+        servers[1].health.fail(Duration::from_secs(9), false, "", now);
         let mut next = || {
             let takes = |_, server: &Server| server.is_available(now);
             choose(&mut servers, &mut turns, &mut None, &request, now, takes).unwrap()
@@ -280,7 +279,7 @@ mod tests {
         };
         let turns: Vec<_> = (0..8).map(|_| turn(&mut servers)).collect();
         assert_eq!(turns, [0, 0, 1, 0, 0, 0, 1, 0]);
-        servers[0].blacklist_until(Instant::now() + Duration::from_secs(9));
+        servers[0].health.fail(Duration::from_secs(9), false, "", Instant::now());
         assert_eq!(turn(&mut servers), 1);
     }
 
@@ -381,9 +380,9 @@ mod tests {
                     .unwrap()
             };
             let mine = choice(&mut servers);
-            servers[mine].blacklist_until(now + Duration::from_secs(9));
+            servers[mine].health.fail(Duration::from_secs(9), false, "", now);
             assert_eq!(choice(&mut servers), mine);
-            servers[mine].clear_blacklist();
+            servers[mine].health.succeed(now);
         }
     }
 }

@@ -57,12 +57,14 @@ impl fmt::Debug for Counter {
     }
 }
 
-/// Bytes sent to and received from one peer.
+/// What goes to and comes from one peer.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// Sent to the peer.
+    /// When a server answered last, in seconds since 1970; 0 = never.
+    pub answered: Counter,
+    /// Bytes sent to the peer.
     pub sx: Counter,
-    /// Received from the peer.
+    /// Bytes received from the peer.
     pub rx: Counter,
 }
 

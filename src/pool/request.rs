@@ -27,21 +27,27 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// Whether the client was there last.
+    fn was_on(&self, target: Target) -> bool {
+        self.last.is_some_and(|last| target == Target::Server(last))
+    }
+
     /// Whether a server that is up may be tried: it has an address and a port, is not
     /// full, its own access list permits the client, and it has not refused already.
     pub(crate) fn admits(&self, target: Target, server: &Server) -> bool {
-        let was_here = target == self.last.map_or(Target::Abuse, Target::Server);
         // The abuse server is there for those who are denied.
         let denied = target != Target::Abuse
             && self.acls.get(server.acl).is_some_and(|acl| !acl.permits(self.client));
-        let full = server.is_full(was_here) && !self.on.contains(&target);
+        let full = server.is_full(self.was_on(target)) && !self.on.contains(&target);
         !server.is_empty() && !full && !denied && !self.not.contains(&target)
     }
 
     /// Whether a server is up as far as this client is concerned. While another
     /// client probes it, it is not, except for a client that may go nowhere else.
     pub(crate) fn finds_up(&self, target: Target, server: &Server, now: Instant) -> bool {
-        let passes = server.is_probed(now) && !self.modes.stubborn && !self.on.contains(&target);
-        server.is_available(now) && !passes
+        let has_flow = self.on.contains(&target);
+        let passes = server.health.is_probed(now) && !self.modes.stubborn && !has_flow;
+        let is_back = has_flow || self.was_on(target);
+        !server.is_empty() && server.health.takes(is_back, now) && !passes
     }
 }

@@ -2,6 +2,7 @@
 
 use super::choice::hash;
 use super::counter::Traffic;
+use super::health::{Admin, Change, Health, State};
 use crate::sys::addr::{self, Host, ServerSpec, Share};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,42 +30,8 @@ pub struct Server {
     pub traffic: Arc<Traffic>,
     /// What its host adds to the scores of all clients in the choice by hash.
     pub(super) host_hash: u64,
-    /// Until when it is left alone. The time stays here after that, until a connect
-    /// succeeds.
-    blacklisted: Option<Instant>,
-    /// Whether a command has blacklisted it, and not a failure.
-    drained: bool,
-    /// After the blacklist time one client tries whether it is back, and the others
-    /// pass it by until this time, when the result is known at the latest.
-    probed_until: Option<Instant>,
-}
-
-/// What a server is good for at a moment. The first that fits is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// No address or no port.
-    Empty,
-    /// A connect failed.
-    Down,
-    /// Left alone by command.
-    Drained,
-    /// At its soft limit.
-    Full,
-    /// Takes new clients.
-    Up,
-}
-
-impl State {
-    /// The word for it in reports.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            State::Empty => "empty",
-            State::Down => "down",
-            State::Drained => "drained",
-            State::Full => "full",
-            State::Up => "up",
-        }
-    }
+    /// Whether it is up, and what an operator wants of it.
+    pub health: Health,
 }
 
 impl Server {
@@ -82,6 +49,9 @@ impl Server {
     /// Moves it to another host, whose configured name is `word`.
     pub(crate) fn move_to(&mut self, word: &str, host: Host) {
         self.host_hash = hash::host(addr::bare(word));
+        if *self.host != host {
+            self.health.forget();
+        }
         self.host = Arc::new(host);
     }
 
@@ -94,7 +64,11 @@ impl Server {
     pub(crate) fn commands(&self) -> String {
         let numbers = self.share.rows().map(|(word, number)| format!(" {word} {number}"));
         let (acl, host, port) = (self.acl, self.host.word(), self.port);
-        format!("acl {acl} address {host} port {port}{}", numbers.concat())
+        let state = match self.health.admin() {
+            Admin::Ready => String::new(),
+            admin => format!(" state {}", admin.word()),
+        };
+        format!("acl {acl} address {host} port {port}{}{state}", numbers.concat())
     }
 
     /// Writes it as an operand, which [`crate::sys::addr::server`] reads back.
@@ -108,9 +82,10 @@ impl Server {
         format!("{host}:{}{}", self.port, numbers.trim_end_matches(":0"))
     }
 
-    /// Whether it can be chosen at all: an address, a port, not blacklisted.
+    /// Whether new clients may get it: it has an address and a port, and is neither
+    /// blacklisted nor taken out.
     pub(crate) fn is_available(&self, now: Instant) -> bool {
-        !self.is_empty() && self.blacklist_left(now).is_zero()
+        !self.is_empty() && self.health.takes(false, now)
     }
 
     /// Whether it is a slot without a server: no address or no port.
@@ -121,98 +96,39 @@ impl Server {
     /// Tells what it is good for now.
     #[inline(never)]
     pub(crate) fn state(&self, now: Instant) -> State {
-        if self.is_empty() {
-            State::Empty
-        } else if !self.is_available(now) {
-            match self.drained {
-                true => State::Drained,
-                false => State::Down,
-            }
-        } else if self.is_full(false) {
-            State::Full
-        } else {
-            State::Up
+        match self.health.state(now) {
+            _ if self.is_empty() => State::Empty,
+            State::Up if self.is_full(false) => State::Full,
+            state => state,
         }
     }
 
-    /// How much longer it is blacklisted.
-    pub(crate) fn blacklist_left(&self, now: Instant) -> Duration {
-        self.blacklisted.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
-    }
-
-    /// Whether a command has blacklisted it for now.
-    pub(crate) fn is_drained(&self, now: Instant) -> bool {
-        self.drained && !self.blacklist_left(now).is_zero()
-    }
-
-    /// Whether it has failed, and no connect has succeeded since.
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.blacklisted.is_some() && !self.drained
-    }
-
-    /// Whether a client is trying now whether it is back.
-    pub(crate) fn is_probed(&self, now: Instant) -> bool {
-        self.is_suspect() && self.probed_until.is_some_and(|end| end > now)
-    }
-
-    /// Until when it was left alone, if no connect has succeeded since.
-    pub(crate) fn blacklisted(&self) -> Option<Instant> {
-        self.blacklisted
-    }
-
-    /// Makes the connect that follows the one that shows whether the server is back,
-    /// and returns when that is known at the latest; `None` if the server is up or
-    /// still blacklisted, or another client tries it already.
-    ///
-    /// The time is `timeout` for each address, and once more for the result. A UDP
-    /// server that has refused nothing until then is taken for one that never answers.
+    /// Makes the next connect a probe, if the server failed before; see
+    /// [`Health::probe`]. The result is known after `timeout` for each address, and
+    /// once more. A UDP server that has refused nothing until then is taken for one
+    /// that never answers.
     pub(crate) fn probe(&mut self, timeout: Duration, now: Instant) -> Option<Instant> {
-        if !self.is_suspect() || !self.is_available(now) || self.probed_until.is_some() {
-            return None;
-        }
         let addresses = match &*self.host {
             Host::Inet(all) => u32::try_from(all.len()).unwrap_or(u32::MAX),
             Host::Unix(_) | Host::Empty => 1,
         };
-        self.probed_until = now.checked_add(timeout.saturating_mul(addresses.saturating_add(1)));
-        self.probed_until
+        self.health.probe(timeout.saturating_mul(addresses.saturating_add(1)), now)
     }
 
-    /// Lets the next client try, as the connect of a [`Server::probe`] has shown
-    /// nothing, neither success nor failure.
-    pub(crate) fn give_up_probe(&mut self, probe: Instant, now: Instant) {
-        if self.probed_until == Some(probe) && probe > now {
-            self.probed_until = None;
-        }
-    }
-
-    /// Blacklists it until this time, as it has failed.
-    pub(crate) fn blacklist_until(&mut self, end: Instant) {
-        self.leave_alone(end, false);
-    }
-
-    /// Blacklists it until this time by command.
-    pub(crate) fn drain_until(&mut self, end: Instant) {
-        self.leave_alone(end, true);
-    }
-
-    fn leave_alone(&mut self, end: Instant, drained: bool) {
-        self.blacklisted = Some(end);
-        self.drained = drained;
-        self.probed_until = None;
-    }
-
-    /// Makes it available by command. A server that has failed still counts as
-    /// suspect until a connect succeeds.
-    pub(crate) fn end_blacklist(&mut self, now: Instant) {
-        self.blacklisted = self.blacklisted.filter(|_| !self.drained).map(|_| now);
-        self.probed_until = None;
-    }
-
-    /// Clears the blacklisting. Returns whether there was one, run out or not.
-    pub(crate) fn clear_blacklist(&mut self) -> bool {
-        self.probed_until = None;
-        self.blacklisted.take().is_some()
+    /// Changes its health. Returns what that has changed in its state, without regard
+    /// to its limits. That a server which was down is tried again is no change.
+    pub(crate) fn update(
+        &mut self,
+        now: Instant,
+        change: impl FnOnce(&mut Health),
+    ) -> Option<Change> {
+        let from = self.health.state(now);
+        change(&mut self.health);
+        let to = self.health.state(now);
+        let is_down = |state| matches!(state, State::Down | State::Failing);
+        let is_news = from != to && !(is_down(from) && is_down(to));
+        let reason = || if to.is_up() { Arc::default() } else { self.health.reason() };
+        is_news.then(|| Change { from, to, reason: reason() })
     }
 
     /// Whether it is full: at its soft limit, and for a client that was here last time

@@ -4,7 +4,6 @@
 //! A UDP socket connects at once and says nothing about the server; it makes
 //! the kernel deliver that server's datagrams and refusals, and no others.
 
-use super::search::Lease;
 use crate::pool::clients::Client;
 use crate::proxy::loops;
 use crate::proxy::socket::{Socket, Stream};
@@ -27,19 +26,26 @@ pub const QUIET: Duration = Duration::from_secs(1);
 /// `WouldBlock`, and the writer can see whether the connection has ended meanwhile.
 pub const STALL: Duration = Duration::from_secs(3);
 
-/// Connects to the server that `lease` is for, on behalf of `client`. The error
-/// is that of the last address tried.
-pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+/// Connects to the server at this host and port, on behalf of `client`, or for pen
+/// itself. Each address may take up to `limit`. The error is that of the last one
+/// tried.
+pub fn open(
+    host: &Host,
+    port: u16,
+    settings: &Settings,
+    client: Option<Client>,
+    limit: Duration,
+) -> io::Result<Stream> {
     let kind = settings.start.kind;
-    let socket = match (&*lease.host, kind) {
-        (Host::Unix(path), Kind::Stream) => unix(path, settings.timeout)?,
+    let socket = match (host, kind) {
+        (Host::Unix(path), Kind::Stream) => unix(path, limit)?,
         (Host::Unix(path), Kind::Datagram) => unix_datagram(path)?,
-        (Host::Inet(all), _) => inet(all, lease.port, settings, client)?,
+        (Host::Inet(all), _) => inet(all, port, settings, Source::of(settings, client), limit)?,
         (Host::Empty, _) => return Err(io::ErrorKind::AddrNotAvailable.into()),
     };
     if kind == Kind::Stream {
         let _ = socket.set_read_timeout(QUIET);
-        if settings.timeout > STALL || cfg!(not(target_os = "linux")) {
+        if limit > STALL || cfg!(not(target_os = "linux")) {
             let _ = socket.set_write_timeout(STALL);
         }
     }
@@ -54,16 +60,21 @@ fn is_own(settings: &Settings, addr: SocketAddr) -> bool {
 }
 
 /// Tries every address.
-fn inet(all: &[SocketAddr], port: u16, settings: &Settings, client: Client) -> io::Result<Socket> {
+fn inet(
+    all: &[SocketAddr],
+    port: u16,
+    settings: &Settings,
+    from: Source,
+    limit: Duration,
+) -> io::Result<Socket> {
     let kind = settings.start.kind;
-    let from = Source::of(settings, client);
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for addr in all {
         let mut addr = *addr;
         addr.set_port(port);
         result = match kind {
             _ if is_own(settings, addr) => Err(io::Error::other(loops::WHY)),
-            Kind::Stream => tcp(addr, from, settings.timeout),
+            Kind::Stream => tcp(addr, from, limit),
             Kind::Datagram => udp(addr, from),
         };
         if result.is_ok() {
@@ -92,9 +103,9 @@ enum Source {
 }
 
 impl Source {
-    fn of(settings: &Settings, client: Client) -> Source {
+    fn of(settings: &Settings, client: Option<Client>) -> Source {
         match (client, settings.source) {
-            (Client::Inet(ip), _) if settings.transparent => Source::Clients(ip),
+            (Some(Client::Inet(ip)), _) if settings.transparent => Source::Clients(ip),
             (_, Some(ip)) => Source::Ours(ip),
             (_, None) => Source::Any,
         }

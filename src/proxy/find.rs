@@ -6,6 +6,7 @@ use super::search::{Lease, Search};
 use crate::pool::choice::Target;
 use crate::pool::clients::{Client, Visit};
 use crate::pool::request::Request;
+use crate::proxy::changes;
 use crate::proxy::connect;
 use crate::proxy::ending::Reason;
 use crate::proxy::listener::Accepted;
@@ -102,7 +103,7 @@ pub fn find_server(
                 Ok(socket) => {
                     // A UDP server is up when it answers.
                     if rules.start.kind == Kind::Stream {
-                        is_up(&lease);
+                        is_up(pen, &lease);
                     }
                     message::debug(1, || format!("{client}: connected to {}", lease.name()));
                     return Some(Found::New(Connected { visit, lease, socket }));
@@ -111,7 +112,7 @@ pub fn find_server(
                     message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
                     return Some(Found::Starved);
                 }
-                Err(e) if connect::blames_server(&e) => blame(&lease, &rules, &e),
+                Err(e) if connect::blames_server(&e) => blame(pen, &lease, &rules, &e),
                 Err(e) => {
                     message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
                     reason = Reason::NoResources;
@@ -148,7 +149,8 @@ fn turn_away(pen: &Pen, accepted: &Accepted, kind: Kind, reason: Reason) {
 fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
     let mut wait = None;
     loop {
-        let result = connect::open(lease, settings, client);
+        let result =
+            connect::open(&lease.host, lease.port, settings, Some(client), settings.timeout);
         match &result {
             Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
                 let end = wait.get_or_insert_with(|| {
@@ -167,21 +169,20 @@ fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream
 }
 
 /// Takes note that a server has answered.
-pub fn is_up(lease: &Lease) {
-    if lease.succeeded() {
-        message::say(format_args!("{} is up again", lease.name()));
+pub fn is_up(pen: &Pen, lease: &Lease) {
+    if let Some(change) = lease.succeeded() {
+        changes::announce(pen, lease.target, lease.name(), change);
     }
 }
 
 /// Blacklists a server that has failed. The emergency and the abuse server have no
 /// other server behind them, so they are always worth another try.
-pub fn blame(lease: &Lease, settings: &Settings, error: &io::Error) {
-    let name = lease.name();
-    let news = lease.failed(settings.blacklist);
+pub fn blame(pen: &Pen, lease: &Lease, settings: &Settings, error: &io::Error) {
+    let is_checked = !settings.check.is_zero();
+    let change = lease.failed(settings.blacklist, is_checked, &error.to_string());
     if !matches!(lease.target, Target::Server(_)) {
-        message::say_seldom(format_args!("cannot connect to {name}: {error}"));
-    } else if news {
-        let seconds = settings.blacklist.as_secs();
-        message::warn(format_args!("{name} is down for {seconds} s: {error}"));
+        message::say_seldom(format_args!("cannot connect to {}: {error}", lease.name()));
+    } else if let Some(change) = change {
+        changes::announce(pen, lease.target, lease.name(), change);
     }
 }

@@ -30,7 +30,7 @@ impl IdleWatch {
     }
 
     /// Waits for a change, `limit` at most.
-    fn wait(&self, limit: Duration) {
+    pub(super) fn wait(&self, limit: Duration) {
         let guard = crate::lock(&self.changed);
         let waited = self.waker.wait_timeout_while(guard, limit, |changed| !*changed);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;

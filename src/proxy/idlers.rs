@@ -127,8 +127,9 @@ fn keep_open(pen: &Pen, index: usize) {
             not: &[],
         };
         let lease = Search::new(&pen.servers).next(&request);
-        let stream =
-            lease.as_ref().and_then(|lease| connect::open(lease, &settings, Client::Unix).ok());
+        let stream = lease.as_ref().and_then(|lease| {
+            connect::open(&lease.host, lease.port, &settings, None, settings.timeout).ok()
+        });
         if let Some(stream) = stream {
             pen.idlers.set(index, Some(Arc::clone(&stream)));
             // `want` may have looked before it was there.

@@ -16,6 +16,11 @@ const PORTS: usize = 2;
 /// Most visitors at once at each of these ports.
 const VISITORS: usize = 24;
 
+/// Most checks at once, and the descriptors that each of them takes: a program has a
+/// pipe for what it says, and std another one to say that it was started.
+const CHECKS: usize = 64;
+const EACH_CHECK: usize = 4;
+
 /// What the descriptors suffice for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -43,10 +48,16 @@ impl Limits {
         }
     }
 
-    /// Connections at once, beside so many idlers. One at least.
-    pub fn connections(&self, idlers: usize) -> usize {
-        let room = self.room.saturating_sub(self.idlers(idlers));
+    /// Connections at once, beside so many idlers and checks. One at least.
+    pub fn connections(&self, idlers: usize, checks: usize) -> usize {
+        let room =
+            self.room.saturating_sub(self.idlers(idlers)).saturating_sub(checks * EACH_CHECK);
         (room / self.each).max(1)
+    }
+
+    /// How many checks of servers there may be at once, if there are any.
+    pub fn checks(&self) -> usize {
+        (self.room / 16 / EACH_CHECK).clamp(1, CHECKS)
     }
 
     /// How many of these idlers there may be: a quarter of what there is.
@@ -70,14 +81,14 @@ mod tests {
     fn everybody_has_a_share() {
         let shares = |files, kind| {
             let limits = Limits::new(files, kind);
-            (limits.connections(0), limits.visitors)
+            (limits.connections(0, 0), limits.visitors)
         };
         assert_eq!(shares(10, Kind::Stream), (1, 1));
         assert_eq!(shares(60, Kind::Stream), (15, 2));
         assert_eq!(shares(60, Kind::Datagram), (30, 2));
         assert_eq!(shares(1024, Kind::Stream), (475, 24));
         let limits = Limits::new(1024, Kind::Stream);
-        assert_eq!((limits.idlers(100), limits.connections(100)), (100, 425));
-        assert_eq!((limits.idlers(900), limits.connections(900)), (237, 356));
+        assert_eq!((limits.idlers(100), limits.connections(100, 0)), (100, 425));
+        assert_eq!((limits.idlers(900), limits.connections(900, 0)), (237, 356));
     }
 }

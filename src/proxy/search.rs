@@ -5,10 +5,12 @@
 use super::servers::{Servers, Table};
 use crate::pool::choice::{self, Target};
 use crate::pool::counter::Traffic;
+use crate::pool::health::Change;
 use crate::pool::request::Request;
 use crate::pool::server::Server;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
+use crate::sys::message;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +42,9 @@ pub struct Search {
     /// By index, whether a server was given.
     given: Vec<bool>,
     rules: Option<Arc<Settings>>,
+    /// Whether a server that came back lately may be passed over, and by whom: see
+    /// [`Health::share`](crate::pool::health::Health::share).
+    draw: Option<u32>,
     is_outdated: bool,
 }
 
@@ -52,6 +57,7 @@ impl Search {
             start: None,
             given: Vec::new(),
             rules: None,
+            draw: None,
             is_outdated: false,
         }
     }
@@ -64,6 +70,10 @@ impl Search {
     /// The search ends when other settings than these are in force.
     pub fn by(self, rules: &Arc<Settings>) -> Search {
         Search { rules: Some(Arc::clone(rules)), ..self }
+    }
+
+    fn slow_start(&self) -> Duration {
+        self.rules.as_ref().map_or(Duration::ZERO, |rules| rules.slow_start)
     }
 
     /// Whether it has ended for that reason: it is to begin again.
@@ -80,6 +90,9 @@ impl Search {
             self.rules.as_ref().is_some_and(|rules| !Arc::ptr_eq(rules, &table.settings));
         if self.is_outdated {
             return None;
+        }
+        if !self.slow_start().is_zero() && self.draw.is_none() {
+            self.draw = Some(table.draw());
         }
         loop {
             let target = self.candidate(&mut table, request, now)?;
@@ -112,10 +125,12 @@ impl Search {
                 }
                 Stage::Choice => {
                     let given = &self.given;
+                    let (draw, slow_start) = (self.draw.unwrap_or(0), self.slow_start());
                     let takes = |index: usize, server: &Server| {
                         let target = Target::Server(index);
                         !is_marked(given, index)
                             && request.finds_up(target, server, now)
+                            && server.health.share(slow_start, now) >= draw
                             && request.admits(target, server)
                     };
                     let (turns, start) = (&mut table.turns, &mut self.start);
@@ -127,7 +142,9 @@ impl Search {
                     if let Some(index) = choice {
                         return Some(Target::Server(index));
                     }
-                    self.stage = Stage::Emergency;
+                    if self.draw.take().is_none() {
+                        self.stage = Stage::Emergency;
+                    }
                 }
                 Stage::Emergency => {
                     self.stage = Stage::LastResort;
@@ -138,10 +155,11 @@ impl Search {
                 Stage::LastResort => {
                     let left = all.iter().enumerate().filter(|(index, server)| {
                         !is_marked(&self.given, *index)
-                            && server.is_suspect()
+                            && !server.health.is_taken_out(now)
+                            && server.health.is_suspect()
                             && request.admits(Target::Server(*index), server)
                     });
-                    let first = left.min_by_key(|(_, server)| server.blacklisted())?;
+                    let first = left.min_by_key(|(_, server)| server.health.blacklisted())?;
                     return Some(Target::Server(first.0));
                 }
                 Stage::Abuse => {
@@ -182,7 +200,8 @@ pub struct Lease {
     pub port: u16,
     /// Where its bytes are counted.
     pub traffic: Arc<Traffic>,
-    was_down: bool,
+    /// Whether the server was known to work when the place was taken.
+    was_up: bool,
     /// Taken because no regular server was available: the emergency server,
     /// or one that is blacklisted.
     last_resort: bool,
@@ -198,7 +217,7 @@ impl Drop for Lease {
         if let Some(server) = table.get_mut(self.target) {
             server.connections = server.connections.saturating_sub(1);
             if let (Some(probe), Some(now)) = (self.probe, now) {
-                server.give_up_probe(probe, now);
+                server.health.give_up_probe(probe, now);
             }
         }
     }
@@ -222,7 +241,7 @@ impl Lease {
             host: Arc::clone(&server.host),
             port: server.port,
             traffic: Arc::clone(&server.traffic),
-            was_down: server.blacklisted().is_some(),
+            was_up: server.health.is_seen_up(),
             last_resort,
             probe,
         }
@@ -235,15 +254,7 @@ impl Lease {
 
     /// Text for messages: where it is, and which server that is.
     pub fn name(&self) -> String {
-        let which = match self.target {
-            Target::Server(index) => format!("server {index}"),
-            Target::Emergency => "emergency server".to_owned(),
-            Target::Abuse => "abuse server".to_owned(),
-        };
-        match *self.host {
-            Host::Inet(_) => format!("{which} ({}, port {})", self.host, self.port),
-            _ => format!("{which} ({})", self.host),
-        }
+        name(self.target, &self.host, self.port)
     }
 
     /// Where it is, as an operand has it.
@@ -273,13 +284,15 @@ impl Lease {
     pub fn is_current(&self) -> bool {
         let now = Instant::now();
         let mut table = self.servers.table();
-        let is_back = |server: &Server| server.is_available(now) && !server.is_probed(now);
+        let is_back = |server: &Server| server.is_available(now) && !server.health.is_probed(now);
         let nobody = || !table.servers.iter().any(is_back);
         let in_need = self.last_resort && nobody();
         table.get_mut(self.target).is_some_and(|server| {
             let same = Arc::ptr_eq(&server.host, &self.host) || server.host == self.host;
             let may_stay = match self.target {
-                Target::Server(_) => server.is_available(now) || in_need && !server.is_drained(now),
+                Target::Server(_) => {
+                    server.health.takes(true, now) || in_need && !server.health.is_taken_out(now)
+                }
                 Target::Emergency => in_need,
                 Target::Abuse => true,
             };
@@ -287,35 +300,44 @@ impl Lease {
         })
     }
 
-    /// The connect succeeded. Whether the server had been down before. What
-    /// was drained meanwhile stays so.
-    pub fn succeeded(&self) -> bool {
-        let now = Instant::now();
-        self.was_down
-            && self
-                .servers
-                .table()
-                .get_mut(self.target)
-                .is_some_and(|server| !server.is_drained(now) && server.clear_blacklist())
-    }
-
-    /// The connect failed: blacklists the server for `time`, unless it is a
-    /// last resort or was drained meanwhile. Whether that is news.
-    pub fn failed(&self, time: Duration) -> bool {
+    /// Takes note that the server has answered. Returns what that changes. What an
+    /// operator has taken out meanwhile stays so.
+    pub fn succeeded(&self) -> Option<Change> {
+        self.traffic.answered.set(message::unix_time());
+        if self.was_up {
+            return None;
+        }
         let now = Instant::now();
         let mut table = self.servers.table();
-        let Some(server) = table.get_mut(self.target) else {
-            return false;
-        };
+        table.get_mut(self.target)?.update(now, |health| health.succeed(now))
+    }
+
+    /// Takes note that the connect failed, and leaves the server alone for `time`, or
+    /// with checks until these bring it back; but not a last resort, or a server that
+    /// an operator has taken out meanwhile. Returns what that changes.
+    pub fn failed(&self, time: Duration, is_checked: bool, why: &str) -> Option<Change> {
+        let now = Instant::now();
+        let mut table = self.servers.table();
+        let server = table.get_mut(self.target)?;
         server.failures = server.failures.wrapping_add(1);
-        if !matches!(self.target, Target::Server(_)) || server.is_drained(now) {
-            return false;
-        }
-        let news = !self.was_down && server.blacklist_left(now).is_zero();
-        if let Some(end) = now.checked_add(time) {
-            server.blacklist_until(end);
-        }
-        news
+        server.update(now, |health| match self.target {
+            _ if health.is_taken_out(now) => {}
+            Target::Server(_) => health.fail(time, is_checked, why, now),
+            Target::Emergency | Target::Abuse => health.note(false, why, now),
+        })
+    }
+}
+
+/// Text for messages: which server it is, and where it is.
+pub fn name(target: Target, host: &Host, port: u16) -> String {
+    let which = match target {
+        Target::Server(index) => format!("server {index}"),
+        Target::Emergency => "emergency server".to_owned(),
+        Target::Abuse => "abuse server".to_owned(),
+    };
+    match host {
+        Host::Inet(_) => format!("{which} ({host}, port {port})"),
+        _ => format!("{which} ({host})"),
     }
 }
 

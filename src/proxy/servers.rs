@@ -24,6 +24,7 @@ pub struct Table {
     pub settings: Arc<Settings>,
     /// Where the choice in turn stands.
     pub(super) turns: Turns,
+    draws: u32,
 }
 
 impl Table {
@@ -50,6 +51,13 @@ impl Table {
         while self.servers.len() <= index {
             self.servers.push(Server::empty(port));
         }
+    }
+
+    /// Draws a number. Any few that follow one another are spread evenly (multiples of
+    /// the golden ratio).
+    pub(super) fn draw(&mut self) -> u32 {
+        self.draws = self.draws.wrapping_add(0x9e37_79b9);
+        self.draws
     }
 
     /// The server chosen last in turn.

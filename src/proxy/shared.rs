@@ -3,6 +3,8 @@
 use super::servers::Servers;
 use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
+use crate::proxy::changes::Events;
+use crate::proxy::checks::Checks;
 use crate::proxy::idle::IdleWatch;
 use crate::proxy::idlers::Idlers;
 use crate::proxy::limits::Limits;
@@ -61,6 +63,10 @@ pub struct Pen {
     pub start_time: u64,
     /// Who ends quiet connections.
     pub idle_watch: IdleWatch,
+    /// The checks of servers.
+    pub checks: Checks,
+    /// What has happened to servers.
+    pub events: Events,
     /// Connections without clients.
     pub idlers: Idlers,
     limits: OnceLock<Limits>,
@@ -100,6 +106,8 @@ impl Pen {
             started: Instant::now(),
             start_time: message::unix_time(),
             idle_watch: IdleWatch::default(),
+            checks: Checks::default(),
+            events: Events::default(),
             idlers: Idlers::default(),
             limits: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
@@ -154,11 +162,12 @@ impl Pen {
         self.want_idlers(self.idlers.count().1);
     }
 
-    /// Wants so many idlers from now on. Their descriptors are not there for
-    /// clients.
+    /// Wants so many idlers from now on. Their descriptors and those of checks are not
+    /// there for clients.
     pub fn want_idlers(&self, wanted: usize) {
         let limits = self.limits();
-        self.connections.set_limit(limits.connections(wanted));
+        let checks = if self.settings().check.is_zero() { 0 } else { limits.checks() };
+        self.connections.set_limit(limits.connections(wanted, checks));
         self.idlers.want(wanted, limits.idlers(wanted));
         self.idle_watch.wake();
     }

@@ -5,7 +5,8 @@
 use crate::pool::choice::Target;
 use crate::pool::clients::{Client, Record};
 use crate::pool::counter::Traffic;
-use crate::pool::server::{Server, State};
+use crate::pool::health::State;
+use crate::pool::server::Server;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::shared::Pen;
 use std::collections::HashMap;
@@ -47,6 +48,12 @@ pub(crate) struct ServerRow {
     pub(crate) state: State,
     /// How much longer it is blacklisted.
     pub(crate) left: Duration,
+    /// How long it has been up or down; `None` before anything was seen of it.
+    pub(crate) since: Option<Duration>,
+    /// Why it is down, or was down last.
+    pub(crate) reason: Arc<str>,
+    /// How long it has been down in all.
+    pub(crate) downtime: Duration,
     /// Bytes, those of live connections so far included.
     pub(crate) bytes: Bytes,
 }
@@ -57,7 +64,10 @@ impl ServerRow {
             target,
             server: server.clone(),
             state: server.state(now),
-            left: server.blacklist_left(now),
+            left: server.health.blacklist_left(now),
+            since: server.health.since(now),
+            reason: server.health.reason(),
+            downtime: server.health.downtime(now),
             bytes: Bytes::of(&server.traffic),
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
-use crate::pool::server::State;
+use crate::pool::health::State;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::{self, Bytes, ClientRow, ServerRow};
 use crate::sys::Kind;
@@ -122,8 +122,11 @@ pub(super) fn health(pen: &Pen) -> &'static str {
     for server in table.servers.iter().chain(last) {
         match server.state(now) {
             State::Up if !is_full => return "ok",
-            State::Up | State::Full => word = "full",
-            State::Empty | State::Down | State::Drained => {}
+            // Checks will say more in a moment.
+            State::Untried if !settings.check.is_zero() => {}
+            State::Untried if !is_full => return "ok",
+            State::Up | State::Untried | State::Full => word = "full",
+            _ => {}
         }
     }
     word

@@ -2,7 +2,7 @@
 
 use super::cache::Snapshot;
 use crate::pool::choice::Target;
-use crate::pool::server::State;
+use crate::pool::health::State;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::{ServerRow, seconds};
 use std::fmt::{Display, Write as _};
@@ -17,8 +17,8 @@ type Each = (&'static str, &'static str, fn(&ServerRow) -> u64);
 const EACH: &[Each] = &[
     (
         "pen_server_up",
-        "Whether the server is available: it has an address and is not blacklisted.",
-        |row| u64::from(matches!(row.state, State::Up | State::Full)),
+        "Whether the server has been seen to work, and has not failed or been taken out since.",
+        |row| u64::from(row.state.is_up()),
     ),
     ("pen_server_blacklisted_seconds", "How much longer the server is blacklisted.", |row| {
         seconds(row.left)
@@ -34,6 +34,10 @@ const EACH: &[Each] = &[
     ("pen_server_connects_total", "Connects tried to the server.", |row| row.server.connects),
     ("pen_server_connect_failures_total", "Connects to the server that failed.", |row| {
         row.server.failures
+    }),
+    ("pen_server_downs_total", "How often the server went down.", |row| row.server.health.downs),
+    ("pen_server_downtime_seconds_total", "How long the server has been down in all.", |row| {
+        row.downtime.as_secs()
     }),
     ("pen_server_sent_bytes_total", "Bytes sent to the server.", |row| row.bytes.sx),
     ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
@@ -71,16 +75,30 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     for (name, help, value) in EACH {
         head(&mut out, name, help);
         for row in &snapshot.servers {
-            let index = label(&row.target);
-            let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
-            let _ = writeln!(
-                out,
-                "{name}{{server=\"{index}\",address=\"{address}\",port=\"{port}\"}} {}",
-                value(row)
-            );
+            let _ = writeln!(out, "{name}{{{}}} {}", labels(row), value(row));
         }
     }
+    states(&mut out, snapshot);
     out
+}
+
+/// The states of servers: 1 for the one that a server has, 0 for the others.
+fn states(out: &mut String, snapshot: &Snapshot) {
+    const NAME: &str = "pen_server_state";
+    head(out, NAME, "Which state the server has.");
+    for row in &snapshot.servers {
+        for state in State::ALL.into_iter().skip(1) {
+            let (labels, is_it) = (labels(row), u64::from(row.state == state));
+            let _ = writeln!(out, "{NAME}{{{labels},state=\"{}\"}} {is_it}", state.word());
+        }
+    }
+}
+
+/// The labels that say which server it is.
+fn labels(row: &ServerRow) -> String {
+    let index = label(&row.target);
+    let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
+    format!("server=\"{index}\",address=\"{address}\",port=\"{port}\"")
 }
 
 /// What the label `server` says: the index of a server, or what it is there for.

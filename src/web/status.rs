@@ -68,6 +68,22 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
         out.number("port", server.port.into());
         out.text("state", row.state.word());
         out.number("left", seconds(row.left));
+        out.text("admin", server.health.admin().word());
+        match row.since {
+            Some(since) => out.number("since", since.as_secs()),
+            None => out.maybe("since", None),
+        }
+        out.text("reason", &row.reason);
+        out.number("answered", server.traffic.answered.get());
+        out.number("downs", server.health.downs);
+        out.number("downtime", row.downtime.as_secs());
+        if let Some(checked) = &server.health.checked {
+            out.open("check", '{');
+            out.number("ago", checked.at.elapsed().as_secs());
+            out.number("us", u64::try_from(checked.took.as_micros()).unwrap_or(u64::MAX));
+            out.text("why", &checked.why);
+            out.close('}');
+        }
         out.number("connections", server.connections.into());
         for (word, number) in server.share.rows() {
             out.signed(word, number);
@@ -110,6 +126,19 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     }
     out.close(']');
     out.close('}');
+
+    out.open("events", '[');
+    for event in pen.events.all() {
+        out.open("", '{');
+        out.number("at", event.at);
+        target(&mut out, event.target, "server");
+        out.text("name", &event.name);
+        out.text("from", event.from.word());
+        out.text("to", event.to.word());
+        out.text("reason", &event.reason);
+        out.close('}');
+    }
+    out.close(']');
 
     let modes = &settings.modes;
     out.open("modes", '{');

@@ -4,7 +4,7 @@ use super::*;
 use crate::pool::acl::Acl;
 use crate::pool::choice::Modes;
 use crate::pool::clients::Client;
-use crate::pool::server::State;
+use crate::pool::health::State;
 
 fn servers(words: &[&str]) -> Arc<Servers> {
     let servers = Arc::new(Servers::default());
@@ -65,13 +65,13 @@ fn empty_down_and_full_servers_are_refused() {
     drop((place, second));
     // Down: remembered or not, it is passed over, and the next one tried.
     let lease = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
-    assert!(lease.failed(Duration::from_secs(30)));
-    assert!(!lease.failed(Duration::from_secs(30)));
+    assert!(lease.failed(Duration::from_secs(30), false, "").is_some());
+    assert!(lease.failed(Duration::from_secs(30), false, "").is_none());
     drop(lease);
     let lease = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
     assert_eq!(lease.target, S(3));
     drop(lease);
-    assert!(servers.table().servers[2].clear_blacklist());
+    servers.table().servers[2].health.succeed(Instant::now());
     assert_eq!(targets(&servers, &request(&modes, Some(2))), [S(2), S(3)]);
 }
 
@@ -96,10 +96,10 @@ fn a_server_comes_back_after_its_time() {
     let servers = servers(&["127.0.0.1"]);
     let modes = Modes::default();
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
-    assert!(lease.failed(Duration::ZERO));
+    assert!(lease.failed(Duration::ZERO, false, "").is_some());
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
-    assert!(lease.succeeded());
-    assert!(!lease.succeeded());
+    assert!(lease.succeeded().is_some());
+    assert!(lease.succeeded().is_none());
 }
 
 #[test]
@@ -134,8 +134,8 @@ fn with_failed(count: usize, failed: &[(usize, u64)]) -> Arc<Servers> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let servers = servers(&words);
     for (index, seconds) in failed {
-        let end = Instant::now() + Duration::from_secs(*seconds);
-        servers.table().servers[*index].blacklist_until(end);
+        let time = Duration::from_secs(*seconds);
+        servers.table().servers[*index].health.fail(time, false, "", Instant::now());
     }
     servers
 }
@@ -152,7 +152,7 @@ fn when_nobody_is_available_the_blacklisted_are_tried() {
     assert_eq!(all, [Target::Emergency, S(1), S(2), S(0)]);
     // Who has drained a server wants nobody there.
     let end = Instant::now() + Duration::from_secs(60);
-    servers.table().servers[1].drain_until(end);
+    servers.table().servers[1].health.drain_until(end);
     assert_eq!(targets(&servers, &request(&modes, None)), [Target::Emergency, S(2), S(0)]);
     modes.stubborn = true;
     assert_eq!(targets(&servers, &request(&modes, None)), []);
@@ -164,11 +164,11 @@ fn a_connect_changes_nothing_for_a_server_drained_meanwhile() {
     let modes = Modes::default();
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
     let end = Instant::now() + Duration::from_secs(3600);
-    servers.table().servers[0].drain_until(end);
-    assert!(!lease.succeeded());
-    assert!(!lease.failed(Duration::from_secs(1)));
+    servers.table().servers[0].health.drain_until(end);
+    assert!(lease.succeeded().is_none());
+    assert!(lease.failed(Duration::from_secs(1), false, "").is_none());
     assert_eq!(servers.table().servers[0].state(Instant::now()), State::Drained);
-    assert!(servers.table().servers[0].blacklist_left(Instant::now()).as_secs() > 3000);
+    assert!(servers.table().servers[0].health.blacklist_left(Instant::now()).as_secs() > 3000);
 }
 
 #[test]
@@ -187,23 +187,23 @@ fn one_client_at_a_time_finds_out_whether_a_server_is_back() {
     // It failed again.
     let lease = probe();
     assert!(others());
-    assert!(!lease.failed(Duration::ZERO));
+    assert!(lease.failed(Duration::ZERO, false, "").is_none());
     drop(lease);
     // It says nothing of the server.
     drop(probe());
     // It is back.
     let lease = probe();
     assert!(others());
-    assert!(lease.succeeded());
+    assert!(lease.succeeded().is_some());
     assert_ne!(next().target, next().target);
     // It has not refused in its time, as a UDP server that never answers.
-    servers.table().servers[0].blacklist_until(Instant::now());
+    servers.table().servers[0].health.fail(Duration::ZERO, false, "", Instant::now());
     let silent = Request { timeout: Duration::ZERO, ..request };
     let both = || [(); 2].map(|()| Search::new(&servers).next(&silent).unwrap());
     assert!(both().iter().chain(&both()).filter(|lease| lease.target == S(0)).count() > 1);
     // Those who can go nowhere else go there, too.
     for both in 0..2 {
-        servers.table().servers[both].blacklist_until(Instant::now());
+        servers.table().servers[both].health.fail(Duration::ZERO, false, "", Instant::now());
     }
     let probes = [next(), next()];
     assert_ne!(probes[0].target, probes[1].target);

@@ -1,0 +1,486 @@
+//! Whether a server is up, how that is known, and what an operator wants of it.
+//! Pure: the caller has the lock and the clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The reason why a server is down that an operator has taken out.
+pub const BY_COMMAND: &str = "by command";
+
+/// What an operator wants of a server, until it is changed (`server N state`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admin {
+    /// It serves as well as it can.
+    #[default]
+    Ready,
+    /// Clients whose server it is keep coming, and no others.
+    Drain,
+    /// It gets no clients.
+    Maint,
+    /// The same, and it counts as down.
+    Down,
+}
+
+impl Admin {
+    /// All there are.
+    pub(crate) const ALL: [Admin; 4] = [Admin::Ready, Admin::Drain, Admin::Maint, Admin::Down];
+
+    /// The word for it in commands.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Admin::Ready => "ready",
+            Admin::Drain => "drain",
+            Admin::Maint => "maint",
+            Admin::Down => "down",
+        }
+    }
+}
+
+/// What a server is good for at a moment. The first that fits is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The slot has no address or no port.
+    Empty,
+    /// An operator has taken it out.
+    Maint,
+    /// It failed and is left alone, or an operator has said so.
+    Down,
+    /// It takes no new clients: an operator has said so, or has blacklisted it.
+    Drained,
+    /// It failed, the blacklist time is over, and the next client tries it.
+    Failing,
+    /// Nothing has been seen of it yet.
+    Untried,
+    /// It is up and at its soft limit.
+    Full,
+    /// It is up and takes new clients.
+    Up,
+}
+
+impl State {
+    /// All there are.
+    pub(crate) const ALL: [State; 8] = [
+        State::Empty,
+        State::Maint,
+        State::Down,
+        State::Drained,
+        State::Failing,
+        State::Untried,
+        State::Full,
+        State::Up,
+    ];
+
+    /// The word for it in reports.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            State::Empty => "empty",
+            State::Maint => "maint",
+            State::Down => "down",
+            State::Drained => "drained",
+            State::Failing => "failing",
+            State::Untried => "untried",
+            State::Full => "full",
+            State::Up => "up",
+        }
+    }
+
+    /// Whether the server has been seen to work and may be used.
+    pub(crate) fn is_up(self) -> bool {
+        matches!(self, State::Up | State::Full)
+    }
+}
+
+/// How many checks in a row change what is thought of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Successes that bring it back.
+    pub rise: u32,
+    /// Failures that take it out.
+    pub fall: u32,
+}
+
+/// What was seen of a server last, and since when.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    up: bool,
+    since: Instant,
+}
+
+/// The result of a check.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// When it ended.
+    pub at: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed; empty if it did not.
+    pub why: Arc<str>,
+}
+
+/// What is known of a server, and wanted of it.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// What an operator wants of it.
+    admin: Admin,
+    admin_since: Option<Instant>,
+    /// Until when it is left alone. The time stays here after that, until a connect
+    /// succeeds.
+    blacklisted: Option<Instant>,
+    /// Whether a command has blacklisted it, and not a failure.
+    drained: bool,
+    /// After the blacklist time one client tries whether it is back, and the others
+    /// pass it by until this time, when the result is known at the latest.
+    probed_until: Option<Instant>,
+    /// Whether it is down until checks bring it back.
+    held: bool,
+    seen: Option<Seen>,
+    /// When it came back last after it had been down or taken out.
+    back: Option<Instant>,
+    /// Why it failed last.
+    reason: Arc<str>,
+    /// Checks in a row that contradict what was seen before.
+    streak: u32,
+    /// The last check.
+    pub checked: Option<Checked>,
+    /// When the next one is due; `None` is now.
+    pub check_due: Option<Instant>,
+    /// Whether one is under way.
+    pub is_checking: bool,
+    /// How often it went down.
+    pub downs: u64,
+    downtime: Duration,
+}
+
+impl Health {
+    /// What an operator wants of it.
+    pub(crate) fn admin(&self) -> Admin {
+        self.admin
+    }
+
+    /// Tells what it is good for now, as far as its limits do not matter.
+    pub(crate) fn state(&self, now: Instant) -> State {
+        match self.admin {
+            Admin::Maint => return State::Maint,
+            Admin::Down => return State::Down,
+            Admin::Drain => return State::Drained,
+            Admin::Ready => {}
+        }
+        match (self.blacklist_left(now).is_zero(), self.seen) {
+            (false, _) if self.drained => State::Drained,
+            (false, _) => State::Down,
+            _ if self.held => State::Down,
+            _ if self.is_suspect() => State::Failing,
+            (true, None) => State::Untried,
+            (true, Some(seen)) if seen.up => State::Up,
+            (true, Some(_)) => State::Failing,
+        }
+    }
+
+    /// How long it has been up, down or as an operator wants it; `None` before anything
+    /// was seen of it.
+    pub(crate) fn since(&self, now: Instant) -> Option<Duration> {
+        let seen = || self.seen.map(|seen| seen.since);
+        let since = self.admin_since.filter(|_| self.admin != Admin::Ready).or_else(seen);
+        since.map(|since| now.saturating_duration_since(since))
+    }
+
+    /// The share of its clients that it may get, as it came back lately: from 0 to
+    /// [`u32::MAX`], which is all of them, in the time of `slow_start`.
+    pub(crate) fn share(&self, slow_start: Duration, now: Instant) -> u32 {
+        let Some(back) = self.back else {
+            return u32::MAX;
+        };
+        let past = now.saturating_duration_since(back).as_millis();
+        let share = (past * u128::from(u32::MAX)).checked_div(slow_start.as_millis());
+        share.and_then(|share| u32::try_from(share).ok()).unwrap_or(u32::MAX)
+    }
+
+    /// Why it is down, or went down last; empty if it never failed.
+    pub(crate) fn reason(&self) -> Arc<str> {
+        match self.admin {
+            Admin::Ready => Arc::clone(&self.reason),
+            _ => BY_COMMAND.into(),
+        }
+    }
+
+    /// How long it has been down in all.
+    pub(crate) fn downtime(&self, now: Instant) -> Duration {
+        let down = self.seen.filter(|seen| !seen.up);
+        let current = down.map(|seen| now.saturating_duration_since(seen.since));
+        self.downtime.saturating_add(current.unwrap_or_default())
+    }
+
+    /// Whether it may be connected to: it is not blacklisted, and no checks have
+    /// found it down.
+    fn is_open(&self, now: Instant) -> bool {
+        !self.held && self.blacklist_left(now).is_zero()
+    }
+
+    /// Whether it may get this client, which was there last (`is_back`) or was not.
+    pub(crate) fn takes(&self, is_back: bool, now: Instant) -> bool {
+        match self.admin {
+            Admin::Ready => self.is_open(now),
+            Admin::Drain => is_back && self.is_open(now),
+            Admin::Maint | Admin::Down => false,
+        }
+    }
+
+    /// How much longer it is blacklisted.
+    pub(crate) fn blacklist_left(&self, now: Instant) -> Duration {
+        self.blacklisted.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
+    }
+
+    /// Whether an operator has taken it out for now.
+    pub(crate) fn is_taken_out(&self, now: Instant) -> bool {
+        self.admin != Admin::Ready || self.drained && !self.blacklist_left(now).is_zero()
+    }
+
+    /// Whether it has failed, and no connect has succeeded since.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.blacklisted.is_some() && !self.drained
+    }
+
+    /// Whether the last thing that was seen of it was that it works.
+    pub(crate) fn is_seen_up(&self) -> bool {
+        self.blacklisted.is_none() && self.seen.is_some_and(|seen| seen.up)
+    }
+
+    /// Whether a client is trying now whether it is back.
+    pub(crate) fn is_probed(&self, now: Instant) -> bool {
+        self.is_suspect() && self.probed_until.is_some_and(|end| end > now)
+    }
+
+    /// Until when it was left alone, if no connect has succeeded since.
+    pub(crate) fn blacklisted(&self) -> Option<Instant> {
+        self.blacklisted
+    }
+
+    /// Makes the connect that follows the one that shows whether the server is back,
+    /// and returns when that is known at the latest; `None` if the server is up or
+    /// still blacklisted, or another client tries it already. The server takes `most`
+    /// to answer, or not to.
+    pub(crate) fn probe(&mut self, most: Duration, now: Instant) -> Option<Instant> {
+        if !self.is_suspect() || !self.is_open(now) || self.probed_until.is_some() {
+            return None;
+        }
+        self.probed_until = now.checked_add(most);
+        self.probed_until
+    }
+
+    /// Lets the next client try, as the connect of a [`Health::probe`] has shown
+    /// nothing, neither success nor failure.
+    pub(crate) fn give_up_probe(&mut self, probe: Instant, now: Instant) {
+        if self.probed_until == Some(probe) && probe > now {
+            self.probed_until = None;
+        }
+    }
+
+    /// Takes note that it has failed, and leaves it alone for `time`; if it `is_checked`,
+    /// until checks bring it back.
+    pub(crate) fn fail(&mut self, time: Duration, is_checked: bool, why: &str, now: Instant) {
+        self.note(false, why, now);
+        if let Some(end) = now.checked_add(if is_checked { Duration::ZERO } else { time }) {
+            self.leave_alone(end, false);
+        }
+        self.held = is_checked;
+        self.streak = 0;
+    }
+
+    /// Takes note that it has failed, and does not leave it alone, as there is nothing
+    /// to be used in its place.
+    pub(crate) fn note(&mut self, up: bool, why: &str, now: Instant) {
+        if !up {
+            self.reason = why.into();
+        }
+        if self.seen.is_some_and(|seen| seen.up == up) {
+            return;
+        }
+        if up && self.seen.is_some() {
+            self.back = Some(now);
+        }
+        self.downtime = self.downtime(now);
+        self.downs += u64::from(!up);
+        self.seen = Some(Seen { up, since: now });
+    }
+
+    /// Takes note that it has answered. Only checks bring back what checks have taken
+    /// out.
+    pub(crate) fn succeed(&mut self, now: Instant) {
+        if self.held {
+            return;
+        }
+        self.note(true, "", now);
+        if !self.drained || self.blacklist_left(now).is_zero() {
+            self.blacklisted = None;
+            self.probed_until = None;
+        }
+    }
+
+    /// Takes note of a check: `rise` successes in a row bring the server back, `fall`
+    /// failures take it out. The first check of a server decides alone.
+    pub(crate) fn check(&mut self, checked: Checked, rules: Rules, now: Instant) {
+        let up = checked.why.is_empty();
+        let why = Arc::clone(&checked.why);
+        self.checked = Some(checked);
+        let needed = match self.seen {
+            Some(seen) if seen.up == up => {
+                self.streak = 0;
+                // A client has found out before: from now on checks know better.
+                self.held = !up;
+                return;
+            }
+            None => 1,
+            Some(_) if up => rules.rise,
+            Some(_) => rules.fall,
+        };
+        self.streak = self.streak.saturating_add(1);
+        if self.streak < needed {
+            return;
+        }
+        self.streak = 0;
+        match up {
+            true => {
+                self.held = false;
+                self.succeed(now);
+            }
+            false => self.fail(Duration::ZERO, true, &why, now),
+        }
+    }
+
+    /// Whether checks have begun to contradict what was seen before.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.streak > 0
+    }
+
+    /// Lets clients try it again, as there are no checks any more.
+    pub(crate) fn stop_checks(&mut self) {
+        self.held = false;
+        self.streak = 0;
+        self.check_due = None;
+    }
+
+    /// Does what an operator wants from now on.
+    pub(crate) fn set_admin(&mut self, admin: Admin, now: Instant) {
+        if admin == Admin::Ready && self.admin != Admin::Ready {
+            self.back = Some(now);
+        }
+        if admin != self.admin {
+            self.admin_since = Some(now);
+        }
+        self.admin = admin;
+    }
+
+    /// Blacklists it until this time by command.
+    pub(crate) fn drain_until(&mut self, end: Instant) {
+        self.leave_alone(end, true);
+    }
+
+    fn leave_alone(&mut self, end: Instant, drained: bool) {
+        self.blacklisted = Some(end);
+        self.drained = drained;
+        self.probed_until = None;
+    }
+
+    /// Makes it available by command. A server that has failed still counts as
+    /// suspect until a connect succeeds.
+    pub(crate) fn end_blacklist(&mut self, now: Instant) {
+        self.blacklisted = self.blacklisted.filter(|_| !self.drained).map(|_| now);
+        self.probed_until = None;
+    }
+
+    /// Forgets what was seen, as the server is another one now.
+    pub(crate) fn forget(&mut self) {
+        *self = Health {
+            admin: self.admin,
+            admin_since: self.admin_since,
+            blacklisted: self.blacklisted.filter(|_| self.drained),
+            drained: self.drained,
+            ..Health::default()
+        };
+    }
+}
+
+/// A server has another state than before.
+#[derive(Debug)]
+pub struct Change {
+    /// Its state before that.
+    pub from: State,
+    /// Its state now.
+    pub to: State,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules { rise: 2, fall: 3 };
+
+    fn check(health: &mut Health, why: &str, now: Instant) -> State {
+        health.check(Checked { at: now, took: Duration::ZERO, why: why.into() }, RULES, now);
+        health.state(now)
+    }
+
+    #[test]
+    fn clients_find_out() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let half = |health: &Health, at| health.share(Duration::from_secs(10), later(at));
+        assert_eq!(health.state(now), State::Untried);
+        health.succeed(now);
+        assert_eq!((health.state(now), half(&health, 1)), (State::Up, u32::MAX));
+        health.fail(Duration::from_secs(30), false, "refused", later(10));
+        assert_eq!((health.state(later(39)), &*health.reason()), (State::Down, "refused"));
+        assert_eq!(health.state(later(40)), State::Failing);
+        assert!(health.takes(false, later(40)));
+        health.succeed(later(50));
+        assert_eq!((health.state(later(50)), half(&health, 55)), (State::Up, u32::MAX / 2));
+        assert_eq!((half(&health, 50), half(&health, 60)), (0, u32::MAX));
+        let downtime = health.downtime(later(99)).as_secs();
+        assert_eq!(
+            (health.downs, downtime, health.since(later(51)).unwrap().as_secs()),
+            (1, 40, 1)
+        );
+    }
+
+    #[test]
+    fn checks_find_out() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        // The first one decides.
+        assert_eq!(check(&mut health, "refused", now), State::Down);
+        assert!(!health.takes(true, now));
+        assert_eq!(check(&mut health, "", now), State::Down);
+        // Clients do not bring it back.
+        health.succeed(now);
+        assert_eq!(health.state(now), State::Down);
+        assert_eq!(check(&mut health, "late", now), State::Down);
+        assert_eq!(check(&mut health, "", now), State::Down);
+        assert_eq!(check(&mut health, "", now), State::Up);
+        for state in [State::Up, State::Up, State::Down] {
+            assert_eq!(check(&mut health, "refused", now), state);
+        }
+        health.stop_checks();
+        assert_eq!(health.state(now), State::Failing);
+        // A client's failure counts at once.
+        let mut health = Health::default();
+        assert_eq!(check(&mut health, "", now), State::Up);
+        health.fail(Duration::from_secs(30), true, "refused", now);
+        assert_eq!(health.state(now + Duration::from_secs(99)), State::Down);
+    }
+
+    #[test]
+    fn operators_decide() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        for (admin, back, new, state) in [
+            (Admin::Ready, true, true, State::Untried),
+            (Admin::Drain, true, false, State::Drained),
+            (Admin::Maint, false, false, State::Maint),
+            (Admin::Down, false, false, State::Down),
+        ] {
+            health.set_admin(admin, now);
+            let takes = (health.takes(true, now), health.takes(false, now));
+            assert_eq!((takes, health.state(now)), ((back, new), state));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Checks: pen asks servers now and then whether they work, so that no client is
+//! needed to find out that one is down.
+//!
+//! One thread knows when checks are due, and hires for each of them one of the
+//! threads that serve clients, for as long as it takes. A thread for each server
+//! would cost memory for a thousand servers that sleep most of the time; a single
+//! one would wait for the slow before it asks the others. At most [`Limits::checks`]
+//! are under way, whose descriptors are set aside for them: they take none from
+//! clients. If there is no thread, the check is late.
+//!
+//! [`Limits::checks`]: crate::proxy::limits::Limits::checks
+
+mod kinds;
+
+use crate::pool::choice::Target;
+use crate::pool::health::{Admin, Checked, Rules};
+use crate::proxy::changes;
+use crate::proxy::idle::IdleWatch;
+use crate::proxy::search;
+use crate::proxy::shared::Pen;
+use crate::settings::Settings;
+use crate::sys::addr::Host;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+/// How long the thread that looks for due checks sleeps at most.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How long a check waits for a thread or for its turn before pen looks again.
+const REST: Duration = Duration::from_millis(100);
+
+/// The time between two checks of a server that is about to change its state is a
+/// quarter of `check`, but no less than this.
+const SHORTEST: Duration = Duration::from_millis(250);
+
+/// What the thread that looks for due checks shares with others.
+#[derive(Debug, Default)]
+pub struct Checks {
+    watch: IdleWatch,
+    running: AtomicUsize,
+}
+
+impl Checks {
+    /// Has the thread look again, as settings or servers have changed.
+    pub fn wake(&self) {
+        self.watch.wake();
+    }
+}
+
+/// A server that is to be checked.
+struct Subject {
+    index: usize,
+    host: Arc<Host>,
+    port: u16,
+}
+
+/// A check under way.
+struct Running(Arc<Pen>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.checks.running.fetch_sub(1, SeqCst);
+        self.0.checks.wake();
+    }
+}
+
+/// Checks servers until the process ends.
+pub fn watch(pen: &Arc<Pen>) {
+    let mut was_on = false;
+    loop {
+        let settings = pen.settings();
+        let is_on = !settings.check.is_zero();
+        if was_on && !is_on {
+            let mut table = pen.servers.table();
+            table.servers.iter_mut().for_each(|server| server.health.stop_checks());
+        }
+        was_on = is_on;
+        let wait = if is_on { start_due(pen, &settings) } else { LONGEST };
+        pen.checks.watch.wait(wait);
+    }
+}
+
+/// Starts the checks that are due. Returns how long it is until the next one.
+fn start_due(pen: &Arc<Pen>, settings: &Arc<Settings>) -> Duration {
+    let most = pen.limits().checks().saturating_sub(pen.checks.running.load(SeqCst));
+    let (due, wait) = take_due(pen, most);
+    for subject in due {
+        pen.checks.running.fetch_add(1, SeqCst);
+        let running = Running(Arc::clone(pen));
+        let Ok(worker) = pen.workers.hire(Duration::ZERO) else {
+            put_back(pen, &subject);
+            return REST;
+        };
+        let settings = Arc::clone(settings);
+        worker.run(move |_| check(&running.0, &settings, &subject));
+    }
+    wait
+}
+
+/// Takes servers whose check is due, `most` at once.
+fn take_due(pen: &Pen, most: usize) -> (Vec<Subject>, Duration) {
+    let now = Instant::now();
+    let (mut due, mut wait) = (Vec::new(), LONGEST);
+    for (index, server) in pen.servers.table().servers.iter_mut().enumerate() {
+        let health = &mut server.health;
+        let is_out = matches!(health.admin(), Admin::Maint | Admin::Down);
+        let left = health.check_due.map(|due| due.saturating_duration_since(now));
+        let left = left.unwrap_or_default();
+        if is_out || health.is_checking {
+            continue;
+        }
+        if left.is_zero() && due.len() < most && !server.is_empty() {
+            server.health.is_checking = true;
+            due.push(Subject { index, host: Arc::clone(&server.host), port: server.port });
+        } else {
+            wait = wait.min(left.max(REST));
+        }
+    }
+    (due, wait)
+}
+
+/// Gives up a check that could not be started.
+fn put_back(pen: &Pen, subject: &Subject) {
+    if let Some(server) = pen.servers.table().servers.get_mut(subject.index) {
+        server.health.is_checking = false;
+    }
+}
+
+/// Checks one server, and takes note of the result.
+fn check(pen: &Pen, settings: &Settings, subject: &Subject) {
+    let start = Instant::now();
+    let result = kinds::run(settings, &subject.host, subject.port);
+    let now = Instant::now();
+    let took = now.saturating_duration_since(start);
+    let why = result.err().unwrap_or_default();
+    let checked = Checked { at: now, took, why: why.into() };
+    let rules = Rules { rise: settings.check_rise, fall: settings.check_fall };
+    let change = {
+        let mut table = pen.servers.table();
+        let server = table.servers.get_mut(subject.index);
+        // If it has moved meanwhile, this says nothing of it.
+        let same =
+            |host: &Arc<Host>, port| Arc::ptr_eq(host, &subject.host) && port == subject.port;
+        let Some(server) = server.filter(|server| same(&server.host, server.port)) else {
+            return;
+        };
+        let health = &mut server.health;
+        health.is_checking = false;
+        let is_first = health.checked.is_none();
+        // Checks were switched off meanwhile: only clients bring it back now.
+        if table.settings.check.is_zero() {
+            return;
+        }
+        let Some(server) = table.servers.get_mut(subject.index) else {
+            return;
+        };
+        let change = server.update(now, |health| health.check(checked, rules, now));
+        let health = &mut server.health;
+        let wait = match health.is_changing() {
+            true => (settings.check / 4).max(SHORTEST).min(settings.check),
+            false if !health.is_seen_up() => settings.check.saturating_mul(2),
+            // From then on they are spread out.
+            false if is_first => settings.check.mul_f64(share(subject.index)),
+            false => settings.check,
+        };
+        health.check_due = start.checked_add(wait);
+        change
+    };
+    if let Some(change) = change {
+        let target = Target::Server(subject.index);
+        let name = search::name(target, &subject.host, subject.port);
+        changes::announce(pen, target, name, change);
+    }
+}
+
+/// A share between 0 and 1 for each number, so that any few that follow one another
+/// are spread out (multiples of the golden ratio).
+fn share(number: usize) -> f64 {
+    let number = u32::try_from(number & 0xffff).unwrap_or(0);
+    (f64::from(number) * 0.618_033_988_75).fract()
+}
