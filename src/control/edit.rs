@@ -1,7 +1,7 @@
 //! Changes to one server of the table, collected and then made at once.
 
 use super::parse::Change;
-use crate::pool::health::{self, Admin};
+use crate::pool::health::{self, Admin, BY_COMMAND};
 use crate::pool::server::Server;
 use crate::sys::addr::{self, Host, ServerSpec};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl Edit {
         put(&mut server.share.prio, self.prio);
         put(&mut server.acl, self.acl);
         let now = Instant::now();
-        server.update(now, |health| {
+        let change = server.update(now, |health| {
             if let Some(admin) = self.admin {
                 health.set_admin(admin, now);
             }
@@ -108,7 +108,12 @@ impl Edit {
                 Some(_) => health.end_blacklist(now),
                 None => {}
             }
-        })
+        });
+        let by_command = |change| match self.admin {
+            Some(_) => health::Change { reason: BY_COMMAND.into(), ..change },
+            None => change,
+        };
+        change.map(by_command)
     }
 }
 

@@ -195,9 +195,10 @@ impl Health {
         share.and_then(|share| u32::try_from(share).ok()).unwrap_or(u32::MAX)
     }
 
-    /// Why it is down, or went down last; empty if it never failed.
+    /// Why it is down or drained, or went down last; empty if it never failed.
     pub(crate) fn reason(&self) -> Arc<str> {
         match self.admin {
+            Admin::Ready if self.drained => "blacklisted by command".into(),
             Admin::Ready => Arc::clone(&self.reason),
             _ => BY_COMMAND.into(),
         }
@@ -352,9 +353,10 @@ impl Health {
         self.streak > 0
     }
 
-    /// Lets clients try it again, as there are no checks any more.
-    pub(crate) fn stop_checks(&mut self) {
-        self.held = false;
+    /// Begins checks anew, with this time between two of them. If that is 0, as there
+    /// are no checks any more, clients try a server that is down.
+    pub(crate) fn restart_checks(&mut self, check: Duration) {
+        self.held &= !check.is_zero();
         self.streak = 0;
         self.check_due = None;
     }
@@ -460,7 +462,7 @@ mod tests {
         for state in [State::Up, State::Up, State::Down] {
             assert_eq!(check(&mut health, "refused", now), state);
         }
-        health.stop_checks();
+        health.restart_checks(Duration::ZERO);
         assert_eq!(health.state(now), State::Failing);
         // A client's failure counts at once.
         let mut health = Health::default();

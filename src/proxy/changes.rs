@@ -57,14 +57,14 @@ pub fn announce(pen: &Pen, target: Target, name: String, change: Change) {
     let settings = pen.settings();
     let was_down = matches!(from, State::Down | State::Failing);
     match to {
+        _ if &*reason == BY_COMMAND => message::say(format_args!("{name} is {} now", to.word())),
         State::Up | State::Untried if was_down => message::say(format_args!("{name} is up again")),
-        State::Up => message::debug(1, || format!("{name} is up")),
-        State::Down | State::Failing if settings.check.is_zero() && &*reason != BY_COMMAND => {
+        State::Down | State::Failing if settings.check.is_zero() => {
             let seconds = settings.blacklist.as_secs();
             message::warn(format_args!("{name} is down for {seconds} s: {reason}"));
         }
         State::Down | State::Failing => message::warn(format_args!("{name} is down: {reason}")),
-        _ => message::say(format_args!("{name} is {} now", to.word())),
+        _ => {}
     }
     let at = message::unix_time();
     pen.events.add(Event { at, target, name, from, to, reason });

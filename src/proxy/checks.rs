@@ -67,16 +67,15 @@ impl Drop for Running {
 
 /// Checks servers until the process ends.
 pub fn watch(pen: &Arc<Pen>) {
-    let mut was_on = false;
+    let mut check = Duration::ZERO;
     loop {
         let settings = pen.settings();
-        let is_on = !settings.check.is_zero();
-        if was_on && !is_on {
+        if settings.check != check {
+            check = settings.check;
             let mut table = pen.servers.table();
-            table.servers.iter_mut().for_each(|server| server.health.stop_checks());
+            table.servers.iter_mut().for_each(|server| server.health.restart_checks(check));
         }
-        was_on = is_on;
-        let wait = if is_on { start_due(pen, &settings) } else { LONGEST };
+        let wait = if check.is_zero() { LONGEST } else { start_due(pen, &settings) };
         pen.checks.watch.wait(wait);
     }
 }
@@ -174,9 +173,9 @@ fn check(pen: &Pen, settings: &Settings, subject: &Subject) {
     }
 }
 
-/// A share between 0 and 1 for each number, so that any few that follow one another
+/// A share above 0, up to 1, for each number, so that any few that follow one another
 /// are spread out (multiples of the golden ratio).
 fn share(number: usize) -> f64 {
     let number = u32::try_from(number & 0xffff).unwrap_or(0);
-    (f64::from(number) * 0.618_033_988_75).fract()
+    1.0 - (f64::from(number) * 0.618_033_988_75).fract()
 }

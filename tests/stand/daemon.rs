@@ -85,6 +85,13 @@ impl Pen {
         String::from_utf8(client.rest()).unwrap()
     }
 
+    /// The servers as the C program shows them, without what ours says at the end.
+    pub(crate) fn servers(&self) -> String {
+        let list = self.ask("servers");
+        let bare = list.lines().map(|line| line.split(" state ").next().unwrap_or_default());
+        bare.map(|line| format!("{line}\n")).collect()
+    }
+
     /// How many connections a server has.
     pub(crate) fn load(&self, server: usize) -> u32 {
         let list = self.ask("servers");

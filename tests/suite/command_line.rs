@@ -195,7 +195,7 @@ fn names_of_hosts_and_services() {
         .start();
     let wanted = "0 addr 127.0.0.1 port 25 conn 0 max 3 hard 4 weight 5 prio 6 sx 0 rx 0\n\
                   1 addr 127.0.0.1 port 80 conn 0 max 0 hard 0 weight 0 prio 0 sx 0 rx 0\n";
-    assert_eq!(pen.ask("servers"), wanted);
+    assert_eq!(pen.servers(), wanted);
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn counts_connects_and_bytes() {
     wait_until("the bytes are counted", || {
         pen.ask("recent") == "127.0.0.1 connects 3 sx 6 rx 18\n"
     });
-    let list = pen.ask("servers");
+    let list = pen.servers();
     assert!(list.ends_with(" sx 18 rx 6\n"), "{list}");
     assert_eq!(
         pen.ask(&format!("recent {}", Duration::from_secs(60).as_secs())).lines().count(),

@@ -101,7 +101,7 @@ fn bytes_are_counted() {
         assert_eq!(client.ask(text), format!("A{text}"));
     }
     assert_eq!(pen.asker().ask("another"), "Aanother");
-    wait_until("the bytes are counted", || pen.ask("servers").ends_with(" sx 15 rx 19\n"));
+    wait_until("the bytes are counted", || pen.servers().ends_with(" sx 15 rx 19\n"));
     let table = pen.ask("recent");
     assert_eq!(table, "127.0.0.1 connects 2 sx 19 rx 15\n");
 }

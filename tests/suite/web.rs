@@ -186,6 +186,8 @@ fn states_of_servers() {
                 && (answer.status, answer.body) == (code, format!("{health}\n"))
         });
     };
+    is("untried", "ok");
+    assert_eq!(pen.letter(), "A");
     is("up", "ok");
     pen.ask("server 0 blacklist 60");
     is("drained", "down");

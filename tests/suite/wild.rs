@@ -148,7 +148,7 @@ fn servers_by_penctl() {
     let known: Vec<_> = known.iter().map(|at| (at.ip().to_string(), at.port())).collect();
     assert_eq!(addresses(&list), known);
     let settings = " conn 0 max 100 hard 0 weight 1 prio 3 sx 0 rx 0";
-    assert!(list.lines().all(|line| line.ends_with(settings)), "{list}");
+    assert!(list.lines().all(|line| line.contains(settings)), "{list}");
     assert_eq!(pen.letters(2).len(), 2);
 }
 
