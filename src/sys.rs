@@ -26,7 +26,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 mod datagram;
 mod layout;
 mod number;
-mod place;
+mod sockaddr;
 mod socket;
 mod this_process;
 mod wait;
@@ -38,8 +38,8 @@ pub use layout::{Kind, Resource};
 pub(crate) use layout::{Side, Signal};
 use number::*;
 pub(crate) use number::{EMFILE, ENXIO, O_NOFOLLOW, O_NONBLOCK};
-use place::RawAddr;
-pub use place::{Peer, Place};
+use sockaddr::RawAddr;
+pub use sockaddr::{Address, Peer};
 pub use socket::receive_room;
 pub(crate) use socket::*;
 pub(crate) use this_process::*;
@@ -320,20 +320,20 @@ pub(crate) fn write_syslog(level: u8, text: &str) {
 
 // --- sockets ---------------------------------------------------------------
 
-/// A new socket that suits `place`.
-pub fn socket_for(place: Place, kind: Kind) -> io::Result<OwnedFd> {
+/// A new socket that suits `address`.
+pub fn socket_for(address: Address, kind: Kind) -> io::Result<OwnedFd> {
     let kind = match kind {
         Kind::Stream => SOCK_STREAM,
         Kind::Datagram => SOCK_DGRAM,
     };
-    let fd = check(socket(place.family(), kind, 0))?;
+    let fd = check(socket(address.family(), kind, 0))?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Binds `socket` to an address of this host or to a path.
-pub fn bind_to(socket: impl AsFd, place: Place) -> io::Result<()> {
-    bind_raw(socket, &place.raw()?)
+pub fn bind_to(socket: impl AsFd, address: Address) -> io::Result<()> {
+    bind_raw(socket, &address.raw()?)
 }
 
 fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
@@ -346,8 +346,8 @@ fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
 /// is non-blocking, its time limit has passed, or the wait was cut short (see
 /// [`again`]). That of TCP goes on by itself, see [`wait_writable`]; that of a
 /// Unix socket does not.
-pub fn connect_to(socket: impl AsFd, place: Place) -> io::Result<bool> {
-    let raw = place.raw()?;
+pub fn connect_to(socket: impl AsFd, address: Address) -> io::Result<bool> {
+    let raw = address.raw()?;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
     let done = unsafe { connect(fd, raw.bytes.as_ptr().cast(), raw.len) };

@@ -15,7 +15,7 @@ use crate::report;
 use crate::settings::Settings;
 use crate::sys::files;
 use crate::sys::message;
-use crate::sys::{self, Kind, Place};
+use crate::sys::{self, Address, Kind};
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -195,7 +195,7 @@ fn last_resort(server: Option<&Server>) -> String {
 /// Complains if the system does not let this process connect from addresses that
 /// are not this host's.
 pub(crate) fn check_transparent() -> Result<(), String> {
-    let any = Place::Inet(([0; 4], 0).into());
+    let any = Address::Inet(([0; 4], 0).into());
     let tried = sys::socket_for(any, Kind::Stream).and_then(|s| sys::allow_any_source(s, any));
     tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }

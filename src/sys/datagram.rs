@@ -6,7 +6,7 @@
 
 use super::layout::{ControlLen, IoVec, MsgHdr};
 use super::number::{IP_DESTINATION, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, IPV6_RECVPKTINFO};
-use super::place::{Peer, Place, chunk, put};
+use super::sockaddr::{Address, Peer, chunk, put};
 use std::ffi::c_int;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -64,11 +64,11 @@ impl Default for Control {
 }
 
 /// The option that makes a socket tell destinations.
-pub(super) fn destination_option(place: Place) -> Option<(c_int, c_int)> {
-    match place {
-        Place::Inet(SocketAddr::V4(_)) => Some((IPPROTO_IP, IP_DESTINATION)),
-        Place::Inet(SocketAddr::V6(_)) => Some((IPPROTO_IPV6, IPV6_RECVPKTINFO)),
-        Place::Unix(_) => None,
+pub(super) fn destination_option(address: Address) -> Option<(c_int, c_int)> {
+    match address {
+        Address::Inet(SocketAddr::V4(_)) => Some((IPPROTO_IP, IP_DESTINATION)),
+        Address::Inet(SocketAddr::V6(_)) => Some((IPPROTO_IPV6, IPV6_RECVPKTINFO)),
+        Address::Unix(_) => None,
     }
 }
 

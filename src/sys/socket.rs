@@ -6,7 +6,7 @@ use super::number::{
     SHUT_RDWR, SHUT_WR, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT,
     SOL_SOCKET,
 };
-use super::place::{Place, RawAddr, any_source_option};
+use super::sockaddr::{Address, RawAddr, any_source_option};
 use super::{
     Kind, bind_raw, bind_to, check, get_number, listen, set_number, set_numbers, shutdown,
     socket_for,
@@ -32,7 +32,7 @@ pub(crate) fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
     };
     let values = match c_int::try_from(idle.as_secs()).unwrap_or(c_int::MAX) {
         0 => {
-            let fresh = socket_for(Place::Inet(([0; 4], 0).into()), Kind::Stream)?;
+            let fresh = socket_for(Address::Inet(([0; 4], 0).into()), Kind::Stream)?;
             let [idle, interval, count] = names.map(|name| get_number(&fresh, IPPROTO_TCP, name));
             [idle?, interval?, count?]
         }
@@ -59,10 +59,10 @@ pub(crate) fn take_error(socket: impl AsFd) -> Option<io::Error> {
     }
 }
 
-/// Lets `socket`, which suits `place`, be bound to an address that is not this
+/// Lets `socket`, which suits `address`, be bound to an address that is not this
 /// host's. Needs root, or CAP_NET_ADMIN on Linux.
-pub(crate) fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
-    match any_source_option(place) {
+pub(crate) fn allow_any_source(socket: impl AsFd, address: Address) -> io::Result<()> {
+    match any_source_option(address) {
         Some((level, name)) => set_number(socket, level, name, 1),
         None => Err(io::ErrorKind::Unsupported.into()),
     }
@@ -97,8 +97,8 @@ pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
 }
 
 /// Makes [`super::receive`] tell which address a datagram came to.
-pub(crate) fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
-    match destination_option(place) {
+pub(crate) fn tell_destination(socket: impl AsFd, address: Address) -> io::Result<()> {
+    match destination_option(address) {
         Some((level, name)) => set_number(socket, level, name, 1),
         None => Ok(()),
     }
@@ -144,9 +144,9 @@ pub(crate) fn is_starved(error: &io::Error) -> bool {
 /// before has not been forgotten yet is no reason for a stream socket to fail
 /// (SO_REUSEADDR); on datagram sockets, which wait for nothing, that would let
 /// any user have the port, too.
-pub(crate) fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
-    let socket = socket_for(place, kind)?;
-    if let Place::Inet(_) = place {
+pub(crate) fn bound_socket(address: Address, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
+    let socket = socket_for(address, kind)?;
+    if let Address::Inet(_) = address {
         if kind == Kind::Stream {
             set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
         }
@@ -154,7 +154,7 @@ pub(crate) fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Res
             set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
         }
     }
-    bind_to(&socket, place)?;
+    bind_to(&socket, address)?;
     Ok(socket)
 }
 

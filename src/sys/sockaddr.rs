@@ -94,11 +94,11 @@ pub enum Peer {
 impl Peer {
     pub(super) fn raw(&self) -> io::Result<RawAddr> {
         match self {
-            Peer::Inet(addr) => Place::Inet(*addr).raw(),
+            Peer::Inet(addr) => Address::Inet(*addr).raw(),
             Peer::Unix(name) => match name.first() {
                 None => Err(io::ErrorKind::AddrNotAvailable.into()),
                 Some(0) => Ok(RawAddr::new(AF_UNIX, name)),
-                Some(_) => Place::Unix(Path::new(OsStr::from_bytes(name))).raw(),
+                Some(_) => Address::Unix(Path::new(OsStr::from_bytes(name))).raw(),
             },
         }
     }
@@ -106,19 +106,19 @@ impl Peer {
 
 /// Where a socket can be bound or connected.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum Address<'a> {
     /// An IPv4 or IPv6 address and port.
     Inet(SocketAddr),
     /// A Unix socket's path.
     Unix(&'a Path),
 }
 
-impl Place<'_> {
+impl Address<'_> {
     pub(super) fn family(&self) -> c_int {
         match self {
-            Place::Inet(SocketAddr::V4(_)) => AF_INET,
-            Place::Inet(SocketAddr::V6(_)) => AF_INET6,
-            Place::Unix(_) => AF_UNIX,
+            Address::Inet(SocketAddr::V4(_)) => AF_INET,
+            Address::Inet(SocketAddr::V6(_)) => AF_INET6,
+            Address::Unix(_) => AF_UNIX,
         }
     }
 
@@ -127,19 +127,19 @@ impl Place<'_> {
     pub(super) fn raw(&self) -> io::Result<RawAddr> {
         let mut rest = [0u8; 104];
         let len = match self {
-            Place::Inet(SocketAddr::V4(a)) => {
+            Address::Inet(SocketAddr::V4(a)) => {
                 put(&mut rest, 0, &a.port().to_be_bytes());
                 put(&mut rest, 2, &a.ip().octets());
                 14
             }
-            Place::Inet(SocketAddr::V6(a)) => {
+            Address::Inet(SocketAddr::V6(a)) => {
                 put(&mut rest, 0, &a.port().to_be_bytes());
                 put(&mut rest, 2, &a.flowinfo().to_be_bytes());
                 put(&mut rest, 6, &a.ip().octets());
                 put(&mut rest, 22, &a.scope_id().to_ne_bytes());
                 26
             }
-            Place::Unix(path) => {
+            Address::Unix(path) => {
                 let path = path.as_os_str().as_encoded_bytes();
                 // 104 bytes with the final 0 is the least of the systems.
                 if path.len() > 103 || path.contains(&0) {
@@ -166,10 +166,10 @@ pub(super) fn put(whole: &mut [u8], at: usize, part: &[u8]) {
 
 /// What lets a socket be bound to an address that is not this host's: the
 /// option's level and name. NetBSD has none.
-pub(super) fn any_source_option(place: Place) -> Option<(c_int, c_int)> {
-    let inet6 = matches!(place, Place::Inet(SocketAddr::V6(_)));
-    match (place, ANY_SOURCE) {
-        (Place::Unix(_), _) | (_, None) => None,
+pub(super) fn any_source_option(address: Address) -> Option<(c_int, c_int)> {
+    let inet6 = matches!(address, Address::Inet(SocketAddr::V6(_)));
+    match (address, ANY_SOURCE) {
+        (Address::Unix(_), _) | (_, None) => None,
         (_, Some(options)) => Some(if inet6 { options.1 } else { options.0 }),
     }
 }
