@@ -38,8 +38,8 @@ pub use layout::{Kind, Resource};
 pub(crate) use layout::{Side, Signal};
 use number::*;
 pub(crate) use number::{EMFILE, ENXIO, O_NOFOLLOW, O_NONBLOCK};
+pub use sockaddr::Address;
 use sockaddr::RawAddr;
-pub use sockaddr::{Address, Peer};
 pub use socket::receive_room;
 pub(crate) use socket::*;
 pub(crate) use this_process::*;
@@ -321,7 +321,7 @@ pub(crate) fn write_syslog(level: u8, text: &str) {
 // --- sockets ---------------------------------------------------------------
 
 /// A new socket that suits `address`.
-pub fn socket_for(address: Address, kind: Kind) -> io::Result<OwnedFd> {
+pub fn socket_for(address: &Address, kind: Kind) -> io::Result<OwnedFd> {
     let kind = match kind {
         Kind::Stream => SOCK_STREAM,
         Kind::Datagram => SOCK_DGRAM,
@@ -332,7 +332,7 @@ pub fn socket_for(address: Address, kind: Kind) -> io::Result<OwnedFd> {
 }
 
 /// Binds `socket` to an address of this host or to a path.
-pub fn bind_to(socket: impl AsFd, address: Address) -> io::Result<()> {
+pub fn bind_to(socket: impl AsFd, address: &Address) -> io::Result<()> {
     bind_raw(socket, &address.raw()?)
 }
 
@@ -346,7 +346,7 @@ fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
 /// is non-blocking, its time limit has passed, or the wait was cut short (see
 /// [`again`]). That of TCP goes on by itself, see [`wait_writable`]; that of a
 /// Unix socket does not.
-pub fn connect_to(socket: impl AsFd, address: Address) -> io::Result<bool> {
+pub fn connect_to(socket: impl AsFd, address: &Address) -> io::Result<bool> {
     let raw = address.raw()?;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
@@ -412,7 +412,7 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receiv
     // their lengths.
     let len = again(|| check_size(unsafe { recvmsg(fd, &mut header, MSG_DONTWAIT) }))?;
     name.len = header.namelen;
-    let from = name.peer()?;
+    let from = name.read()?;
     let to = control.destination(header.controllen);
     Ok(Received { len, from, to })
 }
@@ -427,13 +427,13 @@ pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
 pub(crate) fn send_to(
     socket: impl AsFd,
     data: &[u8],
-    to: &Peer,
+    to: &Address,
     from: Option<Here>,
 ) -> io::Result<()> {
     // A peer that does not read from its Unix socket must not make pen wait.
     let flags = match to {
-        Peer::Unix(_) => MSG_DONTWAIT,
-        Peer::Inet(_) => 0,
+        Address::Unix(_) => MSG_DONTWAIT,
+        Address::Inet(_) => 0,
     };
     send_message(socket, data, Some(&to.raw()?), from.map(Control::source), flags).map(drop)
 }

@@ -195,8 +195,9 @@ fn last_resort(server: Option<&Server>) -> String {
 /// Complains if the system does not let this process connect from addresses that
 /// are not this host's.
 pub(crate) fn check_transparent() -> Result<(), String> {
-    let any = Address::Inet(([0; 4], 0).into());
-    let tried = sys::socket_for(any, Kind::Stream).and_then(|s| sys::allow_any_source(s, any));
+    let any = ([0; 4], 0).into();
+    let tried = sys::socket_for(&Address::Inet(any), Kind::Stream)
+        .and_then(|s| sys::allow_any_source(s, any));
     tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }
 

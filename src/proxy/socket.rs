@@ -20,7 +20,7 @@ pub type Stream = Arc<File>;
 
 impl Socket {
     /// Opens a socket that can reach `address`.
-    pub fn new(address: Address, kind: Kind) -> io::Result<Socket> {
+    pub fn new(address: &Address, kind: Kind) -> io::Result<Socket> {
         sys::socket_for(address, kind).map(Socket::from)
     }
 

@@ -1,18 +1,18 @@
 //! Options and ends of sockets, and what went wrong with them. No unsafe code.
 
-use super::datagram::destination_option;
 use super::number::{
-    BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, IPPROTO_TCP, KEEP_ALIVE, LINGER2, SHUT_RD,
-    SHUT_RDWR, SHUT_WR, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT,
-    SOL_SOCKET,
+    ANY_SOURCE, BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, IP_DESTINATION, IPPROTO_IP,
+    IPPROTO_IPV6, IPPROTO_TCP, IPV6_RECVPKTINFO, KEEP_ALIVE, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
 };
-use super::sockaddr::{Address, RawAddr, any_source_option};
+use super::sockaddr::{Address, RawAddr};
 use super::{
     Kind, bind_raw, bind_to, check, get_number, listen, set_number, set_numbers, shutdown,
     socket_for,
 };
 use std::ffi::c_int;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
     };
     let values = match c_int::try_from(idle.as_secs()).unwrap_or(c_int::MAX) {
         0 => {
-            let fresh = socket_for(Address::Inet(([0; 4], 0).into()), Kind::Stream)?;
+            let fresh = socket_for(&Address::Inet(([0; 4], 0).into()), Kind::Stream)?;
             let [idle, interval, count] = names.map(|name| get_number(&fresh, IPPROTO_TCP, name));
             [idle?, interval?, count?]
         }
@@ -59,13 +59,12 @@ pub(crate) fn take_error(socket: impl AsFd) -> Option<io::Error> {
     }
 }
 
-/// Lets `socket`, which suits `address`, be bound to an address that is not this
-/// host's. Needs root, or CAP_NET_ADMIN on Linux.
-pub(crate) fn allow_any_source(socket: impl AsFd, address: Address) -> io::Result<()> {
-    match any_source_option(address) {
-        Some((level, name)) => set_number(socket, level, name, 1),
-        None => Err(io::ErrorKind::Unsupported.into()),
-    }
+/// Lets `socket` be bound to `address` although it is not this host's. Needs root,
+/// or CAP_NET_ADMIN on Linux. NetBSD has no such thing.
+pub(crate) fn allow_any_source(socket: impl AsFd, address: SocketAddr) -> io::Result<()> {
+    let (v4, v6) = ANY_SOURCE.ok_or(io::ErrorKind::Unsupported)?;
+    let (level, name) = if address.is_ipv4() { v4 } else { v6 };
+    set_number(socket, level, name, 1)
 }
 
 /// Lets a bind of `socket` to port 0 choose the address alone: the port is
@@ -96,12 +95,14 @@ pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     set_number(socket, SOL_SOCKET, SO_RCVBUF, bytes)
 }
 
-/// Makes [`super::receive`] tell which address a datagram came to.
-pub(crate) fn tell_destination(socket: impl AsFd, address: Address) -> io::Result<()> {
-    match destination_option(address) {
-        Some((level, name)) => set_number(socket, level, name, 1),
-        None => Ok(()),
-    }
+/// Makes [`super::receive`] tell which address a datagram came to; `bound` is the
+/// one that `socket` is bound to.
+pub(crate) fn tell_destination(socket: impl AsFd, bound: SocketAddr) -> io::Result<()> {
+    let (level, name) = match bound {
+        SocketAddr::V4(_) => (IPPROTO_IP, IP_DESTINATION),
+        SocketAddr::V6(_) => (IPPROTO_IPV6, IPV6_RECVPKTINFO),
+    };
+    set_number(socket, level, name, 1)
 }
 
 /// Binds a Unix socket to a name that the system chooses, so that answers find
@@ -144,7 +145,7 @@ pub(crate) fn is_starved(error: &io::Error) -> bool {
 /// before has not been forgotten yet is no reason for a stream socket to fail
 /// (SO_REUSEADDR); on datagram sockets, which wait for nothing, that would let
 /// any user have the port, too.
-pub(crate) fn bound_socket(address: Address, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
+pub(crate) fn bound_socket(address: &Address, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
     let socket = socket_for(address, kind)?;
     if let Address::Inet(_) = address {
         if kind == Kind::Stream {

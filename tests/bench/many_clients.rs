@@ -87,9 +87,9 @@ pub(crate) fn connect(
 /// A connection from an address that std cannot choose.
 fn open(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
     let address = Address::Inet(to);
-    let socket = sys::socket_for(address, sys::Kind::Stream)?;
-    sys::bind_to(&socket, Address::Inet(SocketAddr::from((from, 0))))?;
-    sys::connect_to(&socket, address)?;
+    let socket = sys::socket_for(&address, sys::Kind::Stream)?;
+    sys::bind_to(&socket, &Address::Inet(SocketAddr::from((from, 0))))?;
+    sys::connect_to(&socket, &address)?;
     Ok(TcpStream::from(socket))
 }
 

@@ -96,7 +96,7 @@ fn socket() -> io::Result<OwnedFd> {
     let _held = STARTING.lock();
     let at = Address::Inet((Ipv4Addr::LOCALHOST, 0).into());
     // std's copy is not inherited.
-    sys::socket_for(at, Kind::Stream)?.try_clone()
+    sys::socket_for(&at, Kind::Stream)?.try_clone()
 }
 
 /// A socket that gives up after [`PATIENCE`], whatever it does.
@@ -105,8 +105,8 @@ pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     // On Linux it bounds the connect, too.
     stream.set_write_timeout(Some(PATIENCE))?;
-    sys::bind_to(&stream, Address::Inet((from, 0).into()))?;
-    if !sys::connect_to(&stream, Address::Inet(to))? {
+    sys::bind_to(&stream, &Address::Inet((from, 0).into()))?;
+    if !sys::connect_to(&stream, &Address::Inet(to))? {
         return Err(io::ErrorKind::TimedOut.into());
     }
     stream.set_nodelay(true)?;

@@ -125,9 +125,9 @@ impl Call<'_> {
 
     fn open(&self) -> io::Result<TcpStream> {
         let address = Address::Inet(self.to);
-        let socket = sys::socket_for(address, sys::Kind::Stream)?;
-        sys::bind_to(&socket, Address::Inet((self.from, 0).into()))?;
-        sys::connect_to(&socket, address)?;
+        let socket = sys::socket_for(&address, sys::Kind::Stream)?;
+        sys::bind_to(&socket, &Address::Inet((self.from, 0).into()))?;
+        sys::connect_to(&socket, &address)?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;

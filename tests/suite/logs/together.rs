@@ -58,9 +58,9 @@ fn serve(mut stream: &TcpStream, log: &Mutex<Vec<String>>) {
 /// A connection from an address of the test's choice.
 fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     let address = sys::Address::Inet(to);
-    let socket = sys::socket_for(address, sys::Kind::Stream).unwrap();
-    sys::bind_to(&socket, sys::Address::Inet((from, 0).into())).unwrap();
-    assert!(sys::connect_to(&socket, address).unwrap());
+    let socket = sys::socket_for(&address, sys::Kind::Stream).unwrap();
+    sys::bind_to(&socket, &sys::Address::Inet((from, 0).into())).unwrap();
+    assert!(sys::connect_to(&socket, &address).unwrap());
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
