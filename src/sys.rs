@@ -10,7 +10,6 @@
 
 #![allow(unsafe_code)]
 
-pub mod access;
 pub mod addr;
 pub(crate) mod cgroup;
 pub(crate) mod date;

@@ -6,12 +6,12 @@
 //! from a snapshot ([`cache`]), so that many of them take only a small part of the
 //! processor from the traffic.
 
+use crate::access::{self, PENALTY, Secret};
 use crate::control::commands;
 use crate::control::config;
 use crate::control::service::{self, Service, Session};
 use crate::pool::clients::Client;
 use crate::proxy::shared::Pen;
-use crate::sys::access::{self, PENALTY, Secret};
 use crate::sys::message;
 use std::path::Path;
 use std::sync::Arc;

@@ -24,14 +24,19 @@ pub(crate) use resolved::{is_fixed, know_root};
 /// How long the reader of a pipe may take for a whole report.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Reads a file of at most `most` bytes. If it has to be `regular`, a pipe is an
-/// error, and its writer is not waited for.
-pub(crate) fn read(path: &Path, regular: bool, most: u64) -> io::Result<Vec<u8>> {
-    let flags = if regular { sys::O_NONBLOCK } else { 0 };
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    if regular && !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
+/// Opens a file to read it. A pipe is an error, and its writer is not waited for.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
     }
+}
+
+/// Reads a file of at most `most` bytes. If it has to be `regular`, see
+/// [`open_regular`].
+pub(crate) fn read(path: &Path, regular: bool, most: u64) -> io::Result<Vec<u8>> {
+    let file = if regular { open_regular(path)? } else { File::open(path)? };
     let mut text = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut text)?;
     if text.len() as u64 > most {

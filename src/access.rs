@@ -2,11 +2,10 @@
 //! that its owner alone may read, and a token that shows that a request comes from
 //! pen's own page.
 
-use crate::sys;
-use std::fmt::Write as _;
+use crate::sys::files;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -91,23 +90,18 @@ impl Secret {
     /// read.
     pub(crate) fn read(path: &Path) -> Result<Secret, String> {
         let cannot = |e: io::Error| format!("{}: cannot read the password: {e}", path.display());
-        let mut file = open(path).map_err(cannot)?;
+        let mut file = files::open_regular(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
-        if !meta.is_file() {
-            return Err(format!("{}: cannot read the password: no regular file", path.display()));
-        }
-        let mode = meta.mode() & 0o7777;
+        let (mode, shown) = (meta.mode() & 0o7777, path.display());
         if mode & 0o077 != 0 {
-            let path = path.display();
-            return Err(format!("{path}: mode {mode:04o}, others may use it: chmod 600"));
+            return Err(format!("{shown}: mode {mode:04o}, others may use it: chmod 600"));
         }
         let mut text = [0; FILE];
         let count = file.read(&mut text).map_err(cannot)?;
         let text = text.get(..count).unwrap_or_default();
         let parsed = std::str::from_utf8(text).ok().and_then(Secret::parse);
         let (user, encoded) = parsed.ok_or_else(|| {
-            let path = path.display();
-            format!("{path}: expected one line, user:password, below {FILE} bytes")
+            format!("{shown}: expected one line, user:password, below {FILE} bytes")
         })?;
         let changed = (meta.ctime(), meta.ctime_nsec());
         Ok(Secret { user, encoded, file: path.to_owned(), changed })
@@ -127,7 +121,7 @@ impl Secret {
         let is_denied = |e: io::Error| e.kind() == io::ErrorKind::PermissionDenied;
         let changed = |meta: Metadata| (meta.ctime(), meta.ctime_nsec()) != self.changed;
         self.file == path
-            && open(path).is_err_and(is_denied)
+            && files::open_regular(path).is_err_and(is_denied)
             && !fs::metadata(path).is_ok_and(changed)
     }
 
@@ -136,11 +130,6 @@ impl Secret {
         let (scheme, given) = field.split_once(' ').unwrap_or_default();
         scheme.eq_ignore_ascii_case("basic") && same(given.trim_ascii(), &self.encoded)
     }
-}
-
-/// Opens a file. If it is a pipe, a writer is not waited for.
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)
 }
 
 /// Whether two texts are the same. The time it takes says nothing about
@@ -154,38 +143,27 @@ pub(crate) fn same(given: &str, secret: &str) -> bool {
     differ == 0
 }
 
-/// RFC 4648, 4.
-pub(crate) fn base64(data: &[u8]) -> String {
-    let digit = |group: u32, index: u32| {
-        let value = (group >> (18 - 6 * index) & 63) as u8;
-        char::from(match value {
-            0..=25 => b'A' + value,
-            26..=51 => b'a' + value - 26,
-            52..=61 => b'0' + value - 52,
-            62 => b'+',
-            _ => b'/',
-        })
-    };
+/// Encodes in base64 (RFC 4648, 4).
+fn base64(data: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in data.chunks(3) {
         let bytes = chunk.iter().copied().chain([0, 0]).take(3);
-        let group = bytes.fold(0, |sum, byte| sum << 8 | u32::from(byte));
-        let digits = chunk.len() as u32 + 1;
-        out.extend((0..digits).map(|index| digit(group, index)));
-        out.extend((digits..4).map(|_| '='));
+        let group = bytes.fold(0, |sum, byte| sum << 8 | usize::from(byte));
+        for index in 0..4 {
+            let digit = DIGITS.get(group >> (18 - 6 * index) & 63);
+            let digit = digit.filter(|_| index <= chunk.len());
+            out.push(digit.map_or('=', |digit| char::from(*digit)));
+        }
     }
     out
 }
 
 /// 128 random bits in hexadecimal.
-pub(crate) fn token() -> io::Result<String> {
+fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let mut token = String::new();
-    for byte in bytes {
-        let _ = write!(token, "{byte:02x}");
-    }
-    Ok(token)
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// A text that is one line, without its end.
