@@ -7,6 +7,7 @@ use habits::Role;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 mod habits;
 
@@ -109,27 +110,18 @@ pub fn port(word: &str) -> Result<u16, String> {
         .ok_or_else(|| format!("{word}: expected a port number or a service name of {path}"))
 }
 
-/// Looks `name` up in the text of a services(5) file; TCP goes before UDP.
+/// Looks `name` up in the text of a services(5) file, for TCP or else for UDP.
 fn service(text: &str, name: &str) -> Option<u16> {
-    let mut found = None;
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default();
-        let mut words = line.split_whitespace();
-        let (Some(first), Some(target)) = (words.next(), words.next()) else {
-            continue;
-        };
-        if first != name && !words.any(|alias| alias == name) {
-            continue;
-        }
-        let Some((number, protocol)) = target.split_once('/') else {
-            continue;
-        };
-        match (number.parse().ok(), protocol) {
-            (Some(port), "tcp") => return Some(port),
-            (port, _) => found = found.or(port),
-        }
-    }
-    found
+    let port = |protocol| {
+        text.lines().find_map(|line| {
+            let mut words = line.split('#').next()?.split_whitespace();
+            let (first, target) = (words.next()?, words.next()?);
+            let number = target.strip_suffix(protocol)?;
+            let is_it = first == name || words.any(|alias| alias == name);
+            number.parse().ok().filter(|_| is_it)
+        })
+    };
+    port("/tcp").or_else(|| port("/udp"))
 }
 
 /// The addresses of a host, IPv4 before IPv6 as the C program prefers them,
@@ -166,41 +158,28 @@ pub fn any_like(to: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The parts of a server operand as written. Pure.
-#[derive(Debug, PartialEq, Eq)]
-struct Parts<'a> {
-    host: &'a str,
-    /// Behind the host: port, max, hard, weight, prio. Empty where left out.
-    rest: [&'a str; 5],
-}
-
-fn split(word: &str) -> Result<Parts<'_>, String> {
+/// Splits a server operand into the host and what is behind it: port, max, hard,
+/// weight and prio, each empty where it was left out.
+fn split(word: &str) -> Result<(&str, [&str; 5]), String> {
     const FORM: &str = "expected host[:port[:max[:hard[:weight[:prio]]]]]";
-    let (host, tail) = if let Some(inner) = word.strip_prefix('[') {
-        let (host, tail) = inner
+    let (host, tail) = match word.strip_prefix('[') {
+        Some(inner) => inner
             .split_once(']')
-            .ok_or_else(|| format!("{word}: no ] behind [, expected [address]:port"))?;
-        (host, tail)
-    } else {
-        word.split_at(word.find(':').unwrap_or(word.len()))
+            .ok_or_else(|| format!("{word}: no ] behind [, expected [address]:port"))?,
+        None => word.split_at(word.find(':').unwrap_or(word.len())),
     };
     if host.is_empty() {
         return Err(format!("{word}: no host, {FORM}"));
     }
-    let tail = match tail.strip_prefix(':') {
-        Some(tail) => tail,
-        None if tail.is_empty() => "",
-        None => return Err(format!("{word}: {tail} behind the address, {FORM}")),
-    };
-    let mut rest = [""; 5];
-    let mut words = tail.split(':');
-    for (to, from) in rest.iter_mut().zip(words.by_ref()) {
-        *to = from;
+    if !tail.is_empty() && !tail.starts_with(':') {
+        return Err(format!("{word}: {tail} behind the address, {FORM}"));
     }
-    if words.next().is_some() {
-        return Err(format!("{word}: too many parts, {FORM}"));
+    let mut parts = tail.split(':').skip(1);
+    let rest = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    match parts.next() {
+        None => Ok((host, rest)),
+        Some(_) => Err(format!("{word}: too many parts, {FORM}")),
     }
-    Ok(Parts { host, rest })
 }
 
 /// Whether an address word means a Unix socket.
@@ -214,9 +193,15 @@ pub fn server(word: &str, default_port: Option<u16>) -> Result<ServerSpec, Strin
 }
 
 fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
-    let parts = split(word)?;
-    let host = host(parts.host).map_err(|e| within(word, &e))?;
-    let [port_word, max, hard, weight, prio] = parts.rest;
+    /// A part that is a number, 0 if it was left out.
+    fn part<T: FromStr + Default>(word: &str, name: &str, text: &str) -> Result<T, String> {
+        match text {
+            "" => Ok(T::default()),
+            text => number(text).map_err(|e| format!("{word}: {name} {e}")),
+        }
+    }
+    let (name, [port_word, max, hard, weight, prio]) = split(word)?;
+    let host = host(name).map_err(|e| within(word, &e))?;
     let port = match (&host, port_word) {
         // pen quirk: a Unix-socket server is listed with port 1.
         (Host::Unix(_), _) => 1,
@@ -224,28 +209,20 @@ fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec
             .ok_or_else(|| format!("{word}: no port, and no listening port to take instead"))?,
         (_, port_word) => port(port_word).map_err(|e| within(word, &e))?,
     };
-    let number = |name: &str, text: &str| match text {
-        "" => Ok(0),
-        text => number::<u32>(text).map_err(|e| format!("{word}: {name} {e}")),
-    };
     let share = Share {
-        max: number("max", max)?,
-        hard: number("hard", hard)?,
-        weight: number("weight", weight)?,
-        prio: match prio {
-            "" => 0,
-            prio => self::number(prio).map_err(|e| format!("{word}: prio {e}"))?,
-        },
+        max: part(word, "max", max)?,
+        hard: part(word, "hard", hard)?,
+        weight: part(word, "weight", weight)?,
+        prio: part(word, "prio", prio)?,
     };
-    Ok(ServerSpec { name: bare(parts.host).to_owned(), host, port, share })
+    Ok(ServerSpec { name: bare(name).to_owned(), host, port, share })
 }
 
 /// Puts a word before a complaint, unless it begins with it already.
 pub fn within(word: &str, complaint: &str) -> String {
-    if complaint.starts_with(&format!("{word}:")) {
-        complaint.to_owned()
-    } else {
-        format!("{word}: {complaint}")
+    match complaint.strip_prefix(word) {
+        Some(rest) if rest.starts_with(':') => complaint.to_owned(),
+        _ => format!("{word}: {complaint}"),
     }
 }
 
@@ -273,7 +250,7 @@ fn host_as_written(word: &str) -> Result<Host, String> {
 }
 
 /// A number, or a complaint that names the word.
-pub fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("{word}: expected a number in range"))
 }
 
