@@ -16,6 +16,7 @@ pub(crate) mod date;
 pub(crate) mod files;
 pub mod message;
 pub(crate) mod process;
+pub mod text;
 pub mod users;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};

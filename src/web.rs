@@ -13,6 +13,7 @@ use crate::control::service::{self, Service, Session};
 use crate::pool::clients::Client;
 use crate::proxy::shared::Pen;
 use crate::sys::message;
+use crate::sys::text;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -220,7 +221,7 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
     };
     message::say(format_args!("{client}: web: {user}: {line}"));
     let reply = match commands::line(pen, line) {
-        Ok(reply) => Reply::text(200, &message::printable_lines(reply)),
+        Ok(reply) => Reply::text(200, &text::printable_lines(reply)),
         Err(why) => Reply::text(422, &commands::complaint(&why)),
     };
     CACHE.empty();
