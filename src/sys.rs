@@ -181,10 +181,7 @@ pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> 
 
 /// Lifts the soft limit to the hard one and returns what is in force.
 pub fn raise_limit(resource: Resource) -> io::Result<u64> {
-    let which = match resource {
-        Resource::Core => RLIMIT_CORE,
-        Resource::Files => RLIMIT_NOFILE,
-    };
+    let which = resource as c_int;
     let mut limit = Rlimit { cur: 0, max: 0 };
     // SAFETY: `limit` is a valid rlimit to write to.
     check(unsafe { getrlimit(which, &mut limit) })?;
@@ -226,29 +223,25 @@ pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -
         work();
         std::ptr::null_mut()
     }
+    let work: Box<Work> = Box::new(Box::new(work));
     let mut attr = ThreadAttr([0; 128]);
-    let mut thread = 0;
     // SAFETY: `attr` is at least as large and aligned as pthread_attr_t.
     check_error(unsafe { pthread_attr_init(&mut attr) })?;
-    let stack = allowed_stack(stack);
-    // SAFETY: initialised above; a size below the system's least is refused.
-    let mut result = check_error(unsafe { pthread_attr_setstacksize(&mut attr, stack) });
-    if result.is_ok() {
+    let start = |attr: &mut ThreadAttr| {
+        let detached = PTHREAD_CREATE_DETACHED;
+        // SAFETY: initialised above; a size below the system's least is refused.
+        check_error(unsafe { pthread_attr_setstacksize(attr, allowed_stack(stack)) })?;
         // SAFETY: initialised above, and one of the states there are.
-        result =
-            check_error(unsafe { pthread_attr_setdetachstate(&mut attr, PTHREAD_CREATE_DETACHED) });
-    }
-    if result.is_ok() {
-        let work: Work = Box::new(work);
-        let arg = Box::into_raw(Box::new(work));
+        check_error(unsafe { pthread_attr_setdetachstate(attr, detached) })?;
+        let (mut thread, arg) = (0, Box::into_raw(work));
         // SAFETY: `attr` is initialised, `thread` has room for the handle, and
         // `run` takes what `arg` points to.
-        result = check_error(unsafe { pthread_create(&mut thread, &attr, run, arg.cast()) });
-        if result.is_err() {
+        check_error(unsafe { pthread_create(&mut thread, attr, run, arg.cast()) }).inspect_err(
             // SAFETY: no thread has it; it goes, with all that it holds.
-            drop(unsafe { Box::from_raw(arg) });
-        }
-    }
+            |_| drop(unsafe { Box::from_raw(arg) }),
+        )
+    };
+    let result = start(&mut attr);
     // SAFETY: initialised above, and not used any more.
     unsafe { pthread_attr_destroy(&mut attr) };
     result
@@ -322,21 +315,15 @@ pub(crate) fn write_syslog(level: u8, text: &str) {
 
 /// A new socket that suits `address`.
 pub fn socket_for(address: &Address, kind: Kind) -> io::Result<OwnedFd> {
-    let kind = match kind {
-        Kind::Stream => SOCK_STREAM,
-        Kind::Datagram => SOCK_DGRAM,
-    };
-    let fd = check(socket(address.family(), kind, 0))?;
+    let fd = check(socket(address.family(), kind as c_int, 0))?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Binds `socket` to an address of this host or to a path.
+/// Binds `socket` to an address of this host or to a path. On Linux the system
+/// chooses a name for a Unix socket that is bound to an empty path.
 pub fn bind_to(socket: impl AsFd, address: &Address) -> io::Result<()> {
-    bind_raw(socket, &address.raw()?)
-}
-
-fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
+    let raw = address.raw()?;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
     check(unsafe { bind(fd, raw.bytes.as_ptr().cast(), raw.len) }).map(drop)

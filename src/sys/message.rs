@@ -163,23 +163,17 @@ static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom { second: None, said: 0, u
 /// A line that a flood of connections could repeat without end: only some a
 /// second are said, and then how many were not.
 pub(crate) fn say_seldom(text: impl fmt::Display) {
-    let unsaid = {
-        let mut seldom = crate::lock(&SELDOM_SAID);
-        let now = Instant::now();
-        let fresh = seldom
-            .second
-            .is_none_or(|start| now.saturating_duration_since(start) >= Duration::from_secs(1));
-        if fresh {
-            seldom.second = Some(now);
-            seldom.said = 0;
-        }
-        if seldom.said >= SELDOM {
-            seldom.unsaid += 1;
-            return;
-        }
-        seldom.said += 1;
-        std::mem::take(&mut seldom.unsaid)
-    };
+    let mut seldom = crate::lock(&SELDOM_SAID);
+    if seldom.second.is_none_or(|start| start.elapsed() >= Duration::from_secs(1)) {
+        *seldom = Seldom { second: Some(Instant::now()), said: 0, unsaid: seldom.unsaid };
+    }
+    if seldom.said >= SELDOM {
+        seldom.unsaid += 1;
+        return;
+    }
+    seldom.said += 1;
+    let unsaid = std::mem::take(&mut seldom.unsaid);
+    drop(seldom);
     if unsaid > 0 {
         warn(format_args!("{unsaid} more messages like these were left out"));
     }

@@ -15,7 +15,7 @@ pub enum Address {
     /// An IPv4 or IPv6 address and port, IPv4-mapped ones as they are.
     Inet(SocketAddr),
     /// A Unix socket's path. A sender may also have an abstract name (Linux), which
-    /// begins with a 0, or no name: then it cannot be answered.
+    /// begins with a 0, or none, which is an empty path: it cannot be answered.
     Unix(PathBuf),
 }
 
@@ -47,7 +47,7 @@ impl Address {
                 raw.push(&address.scope_id().to_ne_bytes());
             }
             Address::Unix(path) => match path.as_os_str().as_bytes() {
-                [] => return Err(io::ErrorKind::AddrNotAvailable.into()),
+                [] => {}
                 name @ [0, ..] => raw.push(name),
                 path if path.len() > LONGEST_PATH || path.contains(&0) => {
                     return Err(io::Error::new(
@@ -156,13 +156,11 @@ mod tests {
             let address = Address::Inet(addr.parse().unwrap());
             assert_eq!(address.raw().unwrap().read().unwrap(), address);
         }
-        for name in ["/run/x", "\0abc\0d"] {
+        for name in ["/run/x", "\0abc\0d", ""] {
             let address = Address::Unix(name.into());
             assert_eq!(address.raw().unwrap().read().unwrap(), address);
         }
-        let nobody = Address::Unix(PathBuf::new());
-        assert_eq!(RawAddr::unnamed().read().unwrap(), nobody);
-        for bad in ["", "/a\0b", &"x".repeat(LONGEST_PATH + 1)] {
+        for bad in ["/a\0b", &"x".repeat(LONGEST_PATH + 1)] {
             assert!(Address::Unix(bad.into()).raw().is_err(), "{bad:?}");
         }
     }

@@ -5,15 +5,15 @@ use super::number::{
     IPPROTO_IPV6, IPPROTO_TCP, IPV6_RECVPKTINFO, KEEP_ALIVE, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR,
     SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
 };
-use super::sockaddr::{Address, RawAddr};
+use super::sockaddr::Address;
 use super::{
-    Kind, bind_raw, bind_to, check, get_number, listen, set_number, set_numbers, shutdown,
-    socket_for,
+    Kind, bind_to, check, get_number, listen, set_number, set_numbers, shutdown, socket_for,
 };
 use std::ffi::c_int;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Most seconds that [`keep_alive`] takes (Linux: MAX_TCP_KEEPIDLE).
@@ -109,7 +109,7 @@ pub(crate) fn tell_destination(socket: impl AsFd, bound: SocketAddr) -> io::Resu
 /// it. Linux only; elsewhere it stays without a name.
 pub(crate) fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
     match cfg!(target_os = "linux") {
-        true => bind_raw(socket, &RawAddr::unnamed()),
+        true => bind_to(socket, &Address::Unix(PathBuf::new())),
         false => Ok(()),
     }
 }
