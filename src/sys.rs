@@ -17,7 +17,7 @@ pub(crate) mod files;
 pub mod message;
 pub(crate) mod process;
 pub mod text;
-pub mod users;
+pub(crate) mod users;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
@@ -31,7 +31,7 @@ mod socket;
 mod this_process;
 mod wait;
 use datagram::*;
-pub use datagram::{Here, Received};
+pub(crate) use datagram::{Here, Received};
 use date::DateTime;
 use layout::*;
 pub use layout::{Kind, Resource};

@@ -239,7 +239,7 @@ impl Listener {
 
     /// Receives the next datagram, and says through which socket; fails with
     /// `WouldBlock` if there is none.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
         match &self.socket {
             Listening::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
             Listening::Tcp(_) | Listening::Unix(_) => Err(ErrorKind::Unsupported.into()),

@@ -26,7 +26,7 @@ pub enum Host {
 
 impl Host {
     /// As a word that [`host`] reads back: the first address, with its scope.
-    pub fn word(&self) -> String {
+    pub(crate) fn word(&self) -> String {
         match self {
             Host::Inet(all) => match all.first() {
                 Some(SocketAddr::V6(first)) if first.scope_id() != 0 => {
@@ -82,7 +82,7 @@ pub struct Share {
 impl Share {
     /// The numbers in the order of the operand, with the words that the command
     /// `server` and the reports have for them.
-    pub fn rows(self) -> [(&'static str, i64); 4] {
+    pub(crate) fn rows(self) -> [(&'static str, i64); 4] {
         let (max, hard, weight) = (self.max.into(), self.hard.into(), self.weight.into());
         [("max", max), ("hard", hard), ("weight", weight), ("prio", self.prio.into())]
     }
@@ -99,7 +99,7 @@ pub enum Endpoint {
 }
 
 /// A port by number or by its name in the services database. 0 is a number.
-pub fn port(word: &str) -> Result<u16, String> {
+pub(crate) fn port(word: &str) -> Result<u16, String> {
     if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() {
         return word.parse().map_err(|_| format!("{word}: port out of range, expected 0 to 65535"));
     }
@@ -126,7 +126,7 @@ fn service(text: &str, name: &str) -> Option<u16> {
 
 /// The addresses of a host, IPv4 before IPv6 as the C program prefers them,
 /// each once, an IPv4-mapped one as that IPv4 address.
-pub fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
+pub(crate) fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
     let found =
         (host, 0).to_socket_addrs().map_err(|e| format!("{host}: cannot find this host: {e}"))?;
     let mut all: Vec<SocketAddr> = Vec::new();
@@ -143,7 +143,7 @@ pub fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// `::ffff:a.b.c.d` is `a.b.c.d` everywhere.
-pub fn canonical(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
         IpAddr::V6(_) => addr, // with its scope
@@ -151,7 +151,7 @@ pub fn canonical(addr: SocketAddr) -> SocketAddr {
 }
 
 /// Any address and port of the family that `to` is of, to send to it from.
-pub fn any_like(to: SocketAddr) -> SocketAddr {
+pub(crate) fn any_like(to: SocketAddr) -> SocketAddr {
     match to {
         SocketAddr::V4(_) => ([0; 4], 0).into(),
         SocketAddr::V6(_) => ([0; 16], 0).into(),
@@ -219,7 +219,7 @@ fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec
 }
 
 /// Puts a word before a complaint, unless it begins with it already.
-pub fn within(word: &str, complaint: &str) -> String {
+pub(crate) fn within(word: &str, complaint: &str) -> String {
     match complaint.strip_prefix(word) {
         Some(rest) if rest.starts_with(':') => complaint.to_owned(),
         _ => format!("{word}: {complaint}"),
@@ -227,14 +227,14 @@ pub fn within(word: &str, complaint: &str) -> String {
 }
 
 /// An address without the brackets that it may stand in.
-pub fn bare(host: &str) -> &str {
+pub(crate) fn bare(host: &str) -> &str {
     let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     inner.unwrap_or(host)
 }
 
 /// What the host part of a server operand stands for. `0` and `0.0.0.0` empty
 /// the slot: that is how scripts delete a server.
-pub fn host(word: &str) -> Result<Host, String> {
+pub(crate) fn host(word: &str) -> Result<Host, String> {
     habits::read(word, Role::Host, || host_as_written(word))
 }
 

@@ -27,18 +27,18 @@ impl MsgHdr {
 
 /// A datagram that was taken.
 #[derive(Debug)]
-pub struct Received {
+pub(crate) struct Received {
     /// Its bytes.
-    pub len: usize,
+    pub(crate) len: usize,
     /// Who sent it.
-    pub from: Address,
+    pub(crate) from: Address,
     /// Where it came to, if that was asked for.
-    pub to: Option<Here>,
+    pub(crate) to: Option<Here>,
 }
 
 /// An address of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Here {
+pub(crate) struct Here {
     ip: IpAddr,
     /// Of an IPv6 link-local address; else 0.
     interface: u32,

@@ -8,13 +8,13 @@ const GROUP: &str = "/etc/group";
 
 /// Who to become.
 #[derive(Debug, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     /// User number.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Primary group.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// All groups, the primary one first.
-    pub groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
 }
 
 /// Finds a user by name or number. A number that has no entry stands for
