@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a wrong password takes, of whomever.
+/// How long after a wrong password the next one is looked at, whoever sends it.
 pub(crate) const PENALTY: Duration = Duration::from_secs(1);
 
 /// Who may control pen from the web interface.
 pub struct Access {
-    /// What pen's own page shows with an action. Read when pen is made, as the
-    /// random numbers may be out of sight after chroot.
+    /// The token that pen's own page sends with an action. It is made at the start,
+    /// as the random numbers may be out of sight after chroot.
     pub(crate) token: Option<String>,
     secret: Mutex<Option<Arc<Secret>>>,
     /// When the next password is looked at.
@@ -24,7 +24,7 @@ pub struct Access {
 }
 
 impl Default for Access {
-    /// Nobody.
+    /// Nobody may.
     fn default() -> Access {
         let next_guess = Mutex::new(Instant::now());
         Access { token: token().ok(), secret: Mutex::default(), next_guess }
@@ -43,7 +43,7 @@ impl Access {
         Secret::read(file).map(Arc::new)
     }
 
-    /// Allows control to who has this password, or to nobody.
+    /// Allows control with this password alone, or not at all.
     pub(crate) fn protect(&self, secret: Option<Arc<Secret>>) {
         *crate::lock(&self.secret) = secret;
     }
@@ -53,9 +53,9 @@ impl Access {
         crate::lock(&self.secret).clone()
     }
 
-    /// Whether a password is right, or when it can be looked at: a wrong one is
-    /// the only one for a second, whoever they come from, so that many at once
-    /// find it no sooner.
+    /// Whether a password is right, or the time when it can be looked at. After a
+    /// wrong one no other is looked at for a second, so that many guesses at once
+    /// find the password no sooner.
     pub(crate) fn judge(&self, is_right: impl FnOnce() -> bool) -> Result<bool, Instant> {
         let now = Instant::now();
         let mut next = crate::lock(&self.next_guess);
@@ -76,11 +76,12 @@ const FILE: usize = 1024;
 /// A user and the password.
 #[derive(Debug)]
 pub(crate) struct Secret {
-    /// Who that is.
+    /// The user's name.
     pub(crate) user: String,
     /// `user:password` in base64, as browsers send it (RFC 7617).
     encoded: String,
-    /// The file it is from, and when that was changed: seconds, nanoseconds.
+    /// The file that it was read from, and when that was changed, in seconds and
+    /// nanoseconds.
     file: PathBuf,
     changed: (i64, i64),
 }
@@ -115,8 +116,8 @@ impl Secret {
         is_whole.then(|| (user.to_owned(), base64(line.as_bytes())))
     }
 
-    /// Whether it is what is in this file, as far as can be seen without the
-    /// right to read it, which pen may have had at its start alone.
+    /// Whether this file cannot be read any more, as pen may have had the right to
+    /// only at its start, but has not changed since this password was read from it.
     pub(crate) fn is_still_in(&self, path: &Path) -> bool {
         let is_denied = |e: io::Error| e.kind() == io::ErrorKind::PermissionDenied;
         let changed = |meta: Metadata| (meta.ctime(), meta.ctime_nsec()) != self.changed;
@@ -125,7 +126,7 @@ impl Secret {
             && !fs::metadata(path).is_ok_and(changed)
     }
 
-    /// Whether a header field Authorization has it.
+    /// Whether the value of a header field Authorization has this password.
     pub(crate) fn is_in(&self, field: &str) -> bool {
         let (scheme, given) = field.split_once(' ').unwrap_or_default();
         scheme.eq_ignore_ascii_case("basic") && same(given.trim_ascii(), &self.encoded)

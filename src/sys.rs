@@ -2,8 +2,8 @@
 //! code of the package.
 //!
 //! Every foreign function sits behind a safe one that turns -1 into an
-//! [`io::Error`]. Nothing here knows what pen is; nothing here keeps state but
-//! what the C library keeps. The C library is the one that std links already,
+//! [`io::Error`]. Nothing in this file knows what pen is or keeps state, except
+//! for what the C library keeps. The C library is the one that std links already,
 //! so its functions are declared here instead of taking a package for them.
 //! Sources: POSIX.1-2017, the Linux and BSD manual pages, and the C headers
 //! for numbers that differ between systems.
@@ -46,8 +46,8 @@ pub(crate) use this_process::*;
 pub use wait::wait_readable;
 pub(crate) use wait::{has_hung_up, wait_either, wait_writable};
 
-// `safe` are those that take no pointers: whatever numbers they are given, the
-// kernel checks them, and no memory of this program is touched.
+// Those that take no pointers are `safe`: the kernel checks the numbers that they
+// are given, and no memory of this program is touched.
 unsafe extern "C" {
     fn fork() -> c_int;
     safe fn setsid() -> c_int;
@@ -127,10 +127,10 @@ fn check_size(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// Calls again for as long as the call is cut short (EINTR). That takes no
-/// signal handler: on Linux a stop that ends (SIGCONT, the cgroup freezer) or a
-/// tracer that comes does it to every wait on a socket that has a time limit
-/// (signal(7)), and says nothing about the peer.
+/// Repeats a call that was cut short (EINTR). This happens without a signal
+/// handler, too: on Linux every wait on a socket that has a time limit is cut short
+/// when the process goes on after a stop (SIGCONT, the cgroup freezer) or a tracer
+/// attaches (signal(7)). It says nothing about the peer.
 fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -140,7 +140,7 @@ fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// The pthread functions return their error.
+/// Checks the result of a pthread function, which is the error's number or 0.
 fn check_error(error: c_int) -> io::Result<()> {
     match error {
         0 => Ok(()),
@@ -171,7 +171,8 @@ pub(crate) fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes another user for good: groups first, while that is still allowed.
+/// Becomes another user for good. The groups are set first, while that is still
+/// allowed.
 pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and count describe `groups`, which is only read.
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
@@ -249,7 +250,8 @@ pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -
 
 // --- signals ---------------------------------------------------------------
 
-/// The signals that pen waits for, blocked in every thread started later.
+/// The signals that pen waits for. They are blocked in every thread that is started
+/// later.
 pub(crate) struct Signals(SigSet);
 
 impl Signals {
@@ -295,7 +297,8 @@ pub(crate) fn local_time(unix: u64) -> DateTime {
     DateTime { year: year + 1900, month: month + 1, day, hour, minute, second }
 }
 
-/// Connects to the system log under this name, facility daemon. Before chroot.
+/// Connects to the system log under this name, with the facility daemon. The log's
+/// socket may be out of sight after chroot.
 pub(crate) fn open_syslog(name: &'static CStr) {
     // SAFETY: the name is static, as openlog keeps the pointer.
     unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_DAEMON) }
@@ -372,8 +375,8 @@ fn get_number(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<c_int>
     check(done).map(|_| value)
 }
 
-/// Whether `socket` still has a peer. A TCP connection that was reset, or that
-/// has ended both ways, has none; one whose peer sends no more has.
+/// Whether `socket` still has a peer. A TCP connection that was reset, or that has
+/// ended both ways, has none. One whose peer only sends no more still has one.
 pub(crate) fn has_peer(socket: impl AsFd) -> bool {
     let mut name = RawAddr::unnamed();
     name.len = name.bytes.len() as c_uint;
@@ -383,8 +386,8 @@ pub(crate) fn has_peer(socket: impl AsFd) -> bool {
     check(done).is_ok()
 }
 
-/// Takes the next datagram, without waiting for it; with the address that it came
-/// to, if the socket tells that ([`tell_destination`]).
+/// Takes the next datagram without waiting for it. The result has the address that
+/// it came to, if the socket tells that ([`tell_destination`]).
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
@@ -449,8 +452,8 @@ fn send_message(
     again(|| check_size(unsafe { sendmsg(fd, &header, flags) }))
 }
 
-/// One poll(2): whether any of the sockets is ready. Waits so many
-/// milliseconds, -1 for ever.
+/// Calls poll(2) once: whether one of the sockets is ready within this number of
+/// milliseconds; -1 waits for ever.
 fn poll_once(entries: &mut [PollFd], timeout_ms: c_int) -> io::Result<bool> {
     // SAFETY: pointer and count describe `entries`.
     check(unsafe { poll(entries.as_mut_ptr(), entries.len() as NfdsT, timeout_ms) })

@@ -1,5 +1,5 @@
-//! The C library's types, as far as they cross the border, and what they are
-//! called outside. No unsafe code.
+//! The C library's types that system calls take, and the enums that stand for its
+//! numbers outside of `sys`. No unsafe code.
 
 use super::number::{RLIMIT_CORE, RLIMIT_NOFILE, SOCK_DGRAM, SOCK_STREAM};
 #[cfg(any(target_os = "linux", all(target_env = "gnu", target_pointer_width = "32")))]
@@ -82,7 +82,7 @@ pub enum Kind {
     Datagram = SOCK_DGRAM,
 }
 
-/// Which of the two processes a [`super::fork_process`] returned in.
+/// Which of the two processes this is after [`super::fork_process`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The process that called.

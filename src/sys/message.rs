@@ -65,7 +65,7 @@ pub(crate) enum Level {
     Debug = 7,
 }
 
-/// One line, or several that belong together.
+/// One line, or several lines that stay together.
 struct Message {
     level: Level,
     /// Seconds since 1970.
@@ -116,13 +116,12 @@ pub(crate) fn journal_prefix(level: Level) -> Option<String> {
     is_journal.then(|| format!("<{}>", level as u8))
 }
 
-/// One line to the operator, at this level. Control characters come out
-/// escaped.
+/// Sends one line to the operator, with control characters escaped.
 pub(crate) fn at(level: Level, text: impl fmt::Display) {
     queue::put(Message::new(level, text::printable(&text.to_string())));
 }
 
-/// One line that says that all is well, or what was asked.
+/// Sends one line that says that all is well, or what was asked for.
 pub(crate) fn say(text: impl fmt::Display) {
     at(Level::Notice, text);
 }
@@ -132,17 +131,17 @@ pub(crate) fn say_lines(text: String) {
     queue::put(Message::new(Level::Notice, text::printable_lines(text)));
 }
 
-/// One line about a server or a connection that has failed.
+/// Sends one line about a server or a connection that has failed.
 pub(crate) fn warn(text: impl fmt::Display) {
     at(Level::Warning, text);
 }
 
-/// One line about what pen itself cannot do.
+/// Sends one line about what pen itself cannot do.
 pub(crate) fn error(text: impl fmt::Display) {
     at(Level::Error, text);
 }
 
-/// A line for those who asked for it with `-d`; made only if wanted.
+/// Sends one line of the detail that `-d` asks for. Its text is made only then.
 pub(crate) fn debug(level: u32, text: impl FnOnce() -> String) {
     if debugging(level) {
         at(if level > 1 { Level::Debug } else { Level::Info }, text());
@@ -160,8 +159,8 @@ struct Seldom {
 
 static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom { second: None, said: 0, unsaid: 0 });
 
-/// A line that a flood of connections could repeat without end: only some a
-/// second are said, and then how many were not.
+/// Sends a line that a flood of connections could repeat without end: at most
+/// [`SELDOM`] a second, and then one that tells how many were left out.
 pub(crate) fn say_seldom(text: impl fmt::Display) {
     let mut seldom = crate::lock(&SELDOM_SAID);
     if seldom.second.is_none_or(|start| start.elapsed() >= Duration::from_secs(1)) {
@@ -180,20 +179,20 @@ pub(crate) fn say_seldom(text: impl fmt::Display) {
     warn(text);
 }
 
-/// How often something that goes on is said.
+/// How often a problem that lasts is reported.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// Something that goes on: it is said when it begins, and then once a minute.
+/// A problem that lasts: it is reported when it begins, and then once a minute.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble(Option<Instant>);
 
 impl Trouble {
-    /// Whether it would be said now.
+    /// Whether a report is due.
     pub(crate) fn is_due(&self) -> bool {
         self.0.is_none_or(|said| said.elapsed() >= MINUTE)
     }
 
-    /// It goes on.
+    /// Reports that it is still there, if that is due.
     pub(crate) fn say(&mut self, text: impl fmt::Display) {
         if self.is_due() {
             self.0 = Some(Instant::now());
@@ -202,7 +201,7 @@ impl Trouble {
     }
 }
 
-/// One connection is lost, and why.
+/// Sends one line that says why a connection was lost, as [`say_seldom`] does.
 pub(crate) fn drop_line(text: impl fmt::Display) {
     say_seldom(format_args!("drop: {text}"));
 }

@@ -62,7 +62,7 @@ pub(crate) fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     value
 }
 
-/// To standard output. A reader that left early is no error.
+/// Writes to standard output. A reader that has left early is no error.
 pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
@@ -140,7 +140,7 @@ impl Parent {
     }
 }
 
-/// The root is changed while that is still allowed.
+/// Changes the root directory, while that is still allowed, and then the user.
 pub(crate) fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
     files::know_root();
     if let Some(jail) = jail {

@@ -103,7 +103,7 @@ impl RawAddr {
         }
     }
 
-    /// Whose address this is, as the kernel wrote it.
+    /// Reads the address that the kernel has written here.
     pub(super) fn read(&self) -> io::Result<Address> {
         self.parse().ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
@@ -124,7 +124,7 @@ impl RawAddr {
                 Address::Inet(SocketAddrV6::new(ip.into(), port()?, 0, scope).into())
             }
             _ => {
-                // A path ends with a 0, a name that begins with one does not.
+                // A path ends with a 0; a name that begins with a 0 does not.
                 let is_path = rest.first() != Some(&0);
                 let end = rest.iter().position(|byte| is_path && *byte == 0);
                 let name = rest.get(..end.unwrap_or(rest.len()))?;

@@ -67,21 +67,19 @@ pub(crate) fn allow_any_source(socket: impl AsFd, address: SocketAddr) -> io::Re
     set_number(socket, level, name, 1)
 }
 
-/// Lets a bind of `socket` to port 0 choose the address alone: the port is
-/// chosen by the connect, which can share it among all the peers there are. Else
-/// each port is good for one connection, to whomever. Linux only (since 4.2);
-/// without it there are fewer ports.
+/// Makes a bind of `socket` to port 0 choose only the address. Its connect chooses
+/// the port then, and can choose one that connections to other peers have, too.
+/// Otherwise each port serves one connection. Linux alone has this (since 4.2).
 pub(crate) fn share_ports(socket: impl AsFd) {
     if let Some((level, name)) = BIND_WITHOUT_PORT {
         let _ = set_number(socket, level, name, 1);
     }
 }
 
-/// Lets a connected socket be reset when it is closed, as soon as the peer has
-/// what was sent and its end (TCP_LINGER2 below 0). Linux only, and needed
-/// there only: a socket that has no room left and is closed when it was read to
-/// its end keeps saying so for a minute. A socket that refuses this (Unix) has
-/// no such trouble.
+/// Makes the close of a connected socket end in a reset, as soon as the peer has
+/// what was sent and knows of the end (TCP_LINGER2 below 0). Only Linux has this and
+/// needs it: there a socket without room that is closed goes on telling its peer so
+/// for a minute. A Unix socket refuses this and does not need it.
 pub(crate) fn reset_in_the_end(socket: impl AsFd) {
     if let Some((level, name)) = LINGER2 {
         let _ = set_number(socket, level, name, -1);
@@ -105,8 +103,8 @@ pub(crate) fn tell_destination(socket: impl AsFd, bound: SocketAddr) -> io::Resu
     set_number(socket, level, name, 1)
 }
 
-/// Binds a Unix socket to a name that the system chooses, so that answers find
-/// it. Linux only; elsewhere it stays without a name.
+/// Binds a Unix socket to a name that the system chooses, so that its peer can
+/// answer. Only Linux can; elsewhere the socket stays without a name.
 pub(crate) fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
     match cfg!(target_os = "linux") {
         true => bind_to(socket, &Address::Unix(PathBuf::new())),
@@ -140,11 +138,11 @@ pub(crate) fn is_starved(error: &io::Error) -> bool {
         || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// A bound socket, which may share its port with others of the same user if it
-/// `is_shared` (SO_REUSEPORT), as the C pen's always do. That a connection of
-/// before has not been forgotten yet is no reason for a stream socket to fail
-/// (SO_REUSEADDR); on datagram sockets, which wait for nothing, that would let
-/// any user have the port, too.
+/// Opens a bound socket. If it `is_shared`, other sockets of the same user may have
+/// the same port (SO_REUSEPORT), which the C pen always allows. A stream socket is
+/// bound even if the system still remembers connections of an earlier one
+/// (SO_REUSEADDR). A datagram socket has no use for that, and any user could have
+/// its port, too.
 pub(crate) fn bound_socket(address: &Address, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
     let socket = socket_for(address, kind)?;
     if let Address::Inet(_) = address {

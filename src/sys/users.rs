@@ -6,7 +6,7 @@ use std::fs;
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
-/// Who to become.
+/// A user and the groups to become.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct User {
     /// User number.
