@@ -39,6 +39,7 @@
 //! | [`logs`] | The programs `penlog`, `penlogd` and `mergelogs`. |
 //! | [`pool`] | Which server: access lists, the client table, the server table, the choice. No I/O. |
 //! | [`settings`] | What can be set, with defaults and units. |
+//! | [`access`] | Who may control pen from the web interface: password and token. |
 //! | [`http`] | X-Forwarded-For in a stream of requests. No I/O. |
 //! | [`proxy`], [`udp`] | Connections from accept to close; datagrams. |
 //! | [`report`] | What is known at a moment, and the texts that scripts read. |
@@ -67,6 +68,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub mod access;
 pub mod control;
 pub mod getopt;
 pub mod http;

@@ -1,7 +1,7 @@
 //! The control client: sends one command line to a pen and shows the reply.
 
 use crate::sys::addr::{self, Endpoint};
-use crate::sys::message;
+use crate::sys::text;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -90,7 +90,7 @@ impl Output {
         };
         let (text, rest) = text.split_at_checked(whole).unwrap_or((&text, &[]));
         self.rest = rest.to_vec();
-        message::printable_lines(String::from_utf8_lossy(text).into_owned())
+        text::printable_lines(String::from_utf8_lossy(text).into_owned())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::proxy::shared::Pen;
 use crate::report::snapshot::ServerRow;
 use crate::sys::addr::Share;
 use crate::sys::message;
+use crate::sys::text;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -195,7 +196,7 @@ pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
 /// Writes text as HTML. A path or a host name may hold anything that can be typed.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in message::printable(text).chars() {
+    for c in text::printable(text).chars() {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

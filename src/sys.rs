@@ -2,22 +2,22 @@
 //! code of the package.
 //!
 //! Every foreign function sits behind a safe one that turns -1 into an
-//! [`io::Error`]. Nothing here knows what pen is; nothing here keeps state but
-//! what the C library keeps. The C library is the one that std links already,
+//! [`io::Error`]. Nothing in this file knows what pen is or keeps state, except
+//! for what the C library keeps. The C library is the one that std links already,
 //! so its functions are declared here instead of taking a package for them.
 //! Sources: POSIX.1-2017, the Linux and BSD manual pages, and the C headers
 //! for numbers that differ between systems.
 
 #![allow(unsafe_code)]
 
-pub mod access;
 pub mod addr;
 pub(crate) mod cgroup;
 pub(crate) mod date;
 pub(crate) mod files;
 pub mod message;
 pub(crate) mod process;
-pub mod users;
+pub mod text;
+pub(crate) mod users;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
@@ -26,28 +26,28 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 mod datagram;
 mod layout;
 mod number;
-mod place;
+mod sockaddr;
 mod socket;
 mod this_process;
 mod wait;
 use datagram::*;
-pub use datagram::{Here, Received};
+pub(crate) use datagram::{Here, Received};
 use date::DateTime;
 use layout::*;
 pub use layout::{Kind, Resource};
 pub(crate) use layout::{Side, Signal};
 use number::*;
 pub(crate) use number::{EMFILE, ENXIO, O_NOFOLLOW, O_NONBLOCK};
-use place::RawAddr;
-pub use place::{Peer, Place};
+pub use sockaddr::Address;
+use sockaddr::RawAddr;
 pub use socket::receive_room;
 pub(crate) use socket::*;
 pub(crate) use this_process::*;
 pub use wait::wait_readable;
 pub(crate) use wait::{has_hung_up, wait_either, wait_writable};
 
-// `safe` are those that take no pointers: whatever numbers they are given, the
-// kernel checks them, and no memory of this program is touched.
+// Those that take no pointers are `safe`: the kernel checks the numbers that they
+// are given, and no memory of this program is touched.
 unsafe extern "C" {
     fn fork() -> c_int;
     safe fn setsid() -> c_int;
@@ -127,10 +127,10 @@ fn check_size(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// Calls again for as long as the call is cut short (EINTR). That takes no
-/// signal handler: on Linux a stop that ends (SIGCONT, the cgroup freezer) or a
-/// tracer that comes does it to every wait on a socket that has a time limit
-/// (signal(7)), and says nothing about the peer.
+/// Repeats a call that was cut short (EINTR). This happens without a signal
+/// handler, too: on Linux every wait on a socket that has a time limit is cut short
+/// when the process goes on after a stop (SIGCONT, the cgroup freezer) or a tracer
+/// attaches (signal(7)). It says nothing about the peer.
 fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -140,7 +140,7 @@ fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// The pthread functions return their error.
+/// Checks the result of a pthread function, which is the error's number or 0.
 fn check_error(error: c_int) -> io::Result<()> {
     match error {
         0 => Ok(()),
@@ -171,7 +171,8 @@ pub(crate) fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes another user for good: groups first, while that is still allowed.
+/// Becomes another user for good. The groups are set first, while that is still
+/// allowed.
 pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and count describe `groups`, which is only read.
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
@@ -181,10 +182,7 @@ pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> 
 
 /// Lifts the soft limit to the hard one and returns what is in force.
 pub fn raise_limit(resource: Resource) -> io::Result<u64> {
-    let which = match resource {
-        Resource::Core => RLIMIT_CORE,
-        Resource::Files => RLIMIT_NOFILE,
-    };
+    let which = resource as c_int;
     let mut limit = Rlimit { cur: 0, max: 0 };
     // SAFETY: `limit` is a valid rlimit to write to.
     check(unsafe { getrlimit(which, &mut limit) })?;
@@ -226,29 +224,25 @@ pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -
         work();
         std::ptr::null_mut()
     }
+    let work: Box<Work> = Box::new(Box::new(work));
     let mut attr = ThreadAttr([0; 128]);
-    let mut thread = 0;
     // SAFETY: `attr` is at least as large and aligned as pthread_attr_t.
     check_error(unsafe { pthread_attr_init(&mut attr) })?;
-    let stack = allowed_stack(stack);
-    // SAFETY: initialised above; a size below the system's least is refused.
-    let mut result = check_error(unsafe { pthread_attr_setstacksize(&mut attr, stack) });
-    if result.is_ok() {
+    let start = |attr: &mut ThreadAttr| {
+        let detached = PTHREAD_CREATE_DETACHED;
+        // SAFETY: initialised above; a size below the system's least is refused.
+        check_error(unsafe { pthread_attr_setstacksize(attr, allowed_stack(stack)) })?;
         // SAFETY: initialised above, and one of the states there are.
-        result =
-            check_error(unsafe { pthread_attr_setdetachstate(&mut attr, PTHREAD_CREATE_DETACHED) });
-    }
-    if result.is_ok() {
-        let work: Work = Box::new(work);
-        let arg = Box::into_raw(Box::new(work));
+        check_error(unsafe { pthread_attr_setdetachstate(attr, detached) })?;
+        let (mut thread, arg) = (0, Box::into_raw(work));
         // SAFETY: `attr` is initialised, `thread` has room for the handle, and
         // `run` takes what `arg` points to.
-        result = check_error(unsafe { pthread_create(&mut thread, &attr, run, arg.cast()) });
-        if result.is_err() {
+        check_error(unsafe { pthread_create(&mut thread, attr, run, arg.cast()) }).inspect_err(
             // SAFETY: no thread has it; it goes, with all that it holds.
-            drop(unsafe { Box::from_raw(arg) });
-        }
-    }
+            |_| drop(unsafe { Box::from_raw(arg) }),
+        )
+    };
+    let result = start(&mut attr);
     // SAFETY: initialised above, and not used any more.
     unsafe { pthread_attr_destroy(&mut attr) };
     result
@@ -256,7 +250,8 @@ pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -
 
 // --- signals ---------------------------------------------------------------
 
-/// The signals that pen waits for, blocked in every thread started later.
+/// The signals that pen waits for. They are blocked in every thread that is started
+/// later.
 pub(crate) struct Signals(SigSet);
 
 impl Signals {
@@ -302,7 +297,8 @@ pub(crate) fn local_time(unix: u64) -> DateTime {
     DateTime { year: year + 1900, month: month + 1, day, hour, minute, second }
 }
 
-/// Connects to the system log under this name, facility daemon. Before chroot.
+/// Connects to the system log under this name, with the facility daemon. The log's
+/// socket may be out of sight after chroot.
 pub(crate) fn open_syslog(name: &'static CStr) {
     // SAFETY: the name is static, as openlog keeps the pointer.
     unsafe { openlog(name.as_ptr(), LOG_PID | LOG_NDELAY, LOG_DAEMON) }
@@ -320,23 +316,17 @@ pub(crate) fn write_syslog(level: u8, text: &str) {
 
 // --- sockets ---------------------------------------------------------------
 
-/// A new socket that suits `place`.
-pub fn socket_for(place: Place, kind: Kind) -> io::Result<OwnedFd> {
-    let kind = match kind {
-        Kind::Stream => SOCK_STREAM,
-        Kind::Datagram => SOCK_DGRAM,
-    };
-    let fd = check(socket(place.family(), kind, 0))?;
+/// A new socket that suits `address`.
+pub fn socket_for(address: &Address, kind: Kind) -> io::Result<OwnedFd> {
+    let fd = check(socket(address.family(), kind as c_int, 0))?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Binds `socket` to an address of this host or to a path.
-pub fn bind_to(socket: impl AsFd, place: Place) -> io::Result<()> {
-    bind_raw(socket, &place.raw()?)
-}
-
-fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
+/// Binds `socket` to an address of this host or to a path. On Linux the system
+/// chooses a name for a Unix socket that is bound to an empty path.
+pub fn bind_to(socket: impl AsFd, address: &Address) -> io::Result<()> {
+    let raw = address.raw()?;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
     check(unsafe { bind(fd, raw.bytes.as_ptr().cast(), raw.len) }).map(drop)
@@ -346,8 +336,8 @@ fn bind_raw(socket: impl AsFd, raw: &RawAddr) -> io::Result<()> {
 /// is non-blocking, its time limit has passed, or the wait was cut short (see
 /// [`again`]). That of TCP goes on by itself, see [`wait_writable`]; that of a
 /// Unix socket does not.
-pub fn connect_to(socket: impl AsFd, place: Place) -> io::Result<bool> {
-    let raw = place.raw()?;
+pub fn connect_to(socket: impl AsFd, address: &Address) -> io::Result<bool> {
+    let raw = address.raw()?;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `raw` holds at least `len` bytes of a valid address.
     let done = unsafe { connect(fd, raw.bytes.as_ptr().cast(), raw.len) };
@@ -385,8 +375,8 @@ fn get_number(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<c_int>
     check(done).map(|_| value)
 }
 
-/// Whether `socket` still has a peer. A TCP connection that was reset, or that
-/// has ended both ways, has none; one whose peer sends no more has.
+/// Whether `socket` still has a peer. A TCP connection that was reset, or that has
+/// ended both ways, has none. One whose peer only sends no more still has one.
 pub(crate) fn has_peer(socket: impl AsFd) -> bool {
     let mut name = RawAddr::unnamed();
     name.len = name.bytes.len() as c_uint;
@@ -396,8 +386,8 @@ pub(crate) fn has_peer(socket: impl AsFd) -> bool {
     check(done).is_ok()
 }
 
-/// Takes the next datagram, without waiting for it; with the address that it came
-/// to, if the socket tells that ([`tell_destination`]).
+/// Takes the next datagram without waiting for it. The result has the address that
+/// it came to, if the socket tells that ([`tell_destination`]).
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
@@ -412,7 +402,7 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receiv
     // their lengths.
     let len = again(|| check_size(unsafe { recvmsg(fd, &mut header, MSG_DONTWAIT) }))?;
     name.len = header.namelen;
-    let from = name.peer()?;
+    let from = name.read()?;
     let to = control.destination(header.controllen);
     Ok(Received { len, from, to })
 }
@@ -427,13 +417,13 @@ pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
 pub(crate) fn send_to(
     socket: impl AsFd,
     data: &[u8],
-    to: &Peer,
+    to: &Address,
     from: Option<Here>,
 ) -> io::Result<()> {
     // A peer that does not read from its Unix socket must not make pen wait.
     let flags = match to {
-        Peer::Unix(_) => MSG_DONTWAIT,
-        Peer::Inet(_) => 0,
+        Address::Unix(_) => MSG_DONTWAIT,
+        Address::Inet(_) => 0,
     };
     send_message(socket, data, Some(&to.raw()?), from.map(Control::source), flags).map(drop)
 }
@@ -462,8 +452,8 @@ fn send_message(
     again(|| check_size(unsafe { sendmsg(fd, &header, flags) }))
 }
 
-/// One poll(2): whether any of the sockets is ready. Waits so many
-/// milliseconds, -1 for ever.
+/// Calls poll(2) once: whether one of the sockets is ready within this number of
+/// milliseconds; -1 waits for ever.
 fn poll_once(entries: &mut [PollFd], timeout_ms: c_int) -> io::Result<bool> {
     // SAFETY: pointer and count describe `entries`.
     check(unsafe { poll(entries.as_mut_ptr(), entries.len() as NfdsT, timeout_ms) })

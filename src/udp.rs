@@ -28,7 +28,7 @@ use crate::proxy::socket::Stream;
 use crate::proxy::workers::{BUFFER, Buffer, Worker};
 use crate::sys::addr::Host;
 use crate::sys::message::{self, Trouble};
-use crate::sys::{self, Peer};
+use crate::sys::{self, Address};
 use flows::{Flow, Flows, Key};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
@@ -156,8 +156,8 @@ impl Udp {
             }
         }
         let accepted = match &datagram.key.peer {
-            Peer::Inet(addr) => Accepted::from_inet(*addr),
-            Peer::Unix(_) => Accepted::from_unix(),
+            Address::Inet(addr) => Accepted::from_inet(*addr),
+            Address::Unix(_) => Accepted::from_unix(),
         };
         let client = accepted.client;
         // A client without a flow will need a slot, unless it is denied and gets no

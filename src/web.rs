@@ -6,13 +6,14 @@
 //! from a snapshot ([`cache`]), so that many of them take only a small part of the
 //! processor from the traffic.
 
+use crate::access::{self, PENALTY, Secret};
 use crate::control::commands;
 use crate::control::config;
 use crate::control::service::{self, Service, Session};
 use crate::pool::clients::Client;
 use crate::proxy::shared::Pen;
-use crate::sys::access::{self, PENALTY, Secret};
 use crate::sys::message;
+use crate::sys::text;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -220,7 +221,7 @@ fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) ->
     };
     message::say(format_args!("{client}: web: {user}: {line}"));
     let reply = match commands::line(pen, line) {
-        Ok(reply) => Reply::text(200, &message::printable_lines(reply)),
+        Ok(reply) => Reply::text(200, &text::printable_lines(reply)),
         Err(why) => Reply::text(422, &commands::complaint(&why)),
     };
     CACHE.empty();

@@ -15,7 +15,8 @@ use crate::report;
 use crate::settings::Settings;
 use crate::sys::files;
 use crate::sys::message;
-use crate::sys::{self, Kind, Place};
+use crate::sys::text;
+use crate::sys::{self, Address, Kind};
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -108,14 +109,14 @@ pub fn reply(pen: &Pen, text: &str) -> String {
 fn answer(pen: &Pen, text: &str) -> Outcome {
     match line(pen, text) {
         // A path in it may have any characters.
-        Ok(reply) => Ok(message::printable_lines(reply)),
+        Ok(reply) => Ok(text::printable_lines(reply)),
         Err(why) => Err(complaint(&parse::ignored(text).unwrap_or(why))),
     }
 }
 
 /// A complaint as it is sent, on one line. pen quirk: one of them has no newline.
 pub fn complaint(why: &str) -> String {
-    let why = message::printable(&why.replace('\n', "; "));
+    let why = text::printable(&why.replace('\n', "; "));
     match why.starts_with("unable to set source address") {
         true => why,
         false => why + "\n",
@@ -195,8 +196,9 @@ fn last_resort(server: Option<&Server>) -> String {
 /// Complains if the system does not let this process connect from addresses that
 /// are not this host's.
 pub(crate) fn check_transparent() -> Result<(), String> {
-    let any = Place::Inet(([0; 4], 0).into());
-    let tried = sys::socket_for(any, Kind::Stream).and_then(|s| sys::allow_any_source(s, any));
+    let any = ([0; 4], 0).into();
+    let tried = sys::socket_for(&Address::Inet(any), Kind::Stream)
+        .and_then(|s| sys::allow_any_source(s, any));
     tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }
 

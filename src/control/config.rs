@@ -12,6 +12,7 @@ use crate::settings::{self, Settings};
 use crate::sys::Kind;
 use crate::sys::files;
 use crate::sys::message;
+use crate::sys::text;
 use std::fmt::{self, Display, Write as _};
 use std::fs;
 use std::io;
@@ -287,7 +288,7 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         }
     }
     // A path may have a newline in it, which would end the comment.
-    message::printable(&line)
+    text::printable(&line)
 }
 
 /// A word in quotes for a shell.

@@ -11,6 +11,7 @@
 
 use super::edit::Edit;
 use super::row::Value;
+use crate::access::Secret;
 use crate::control::commands;
 use crate::control::parse::Command;
 use crate::control::service;
@@ -25,7 +26,6 @@ use crate::proxy::loops;
 use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::settings::{ConnTarget, LogTarget, Settings};
-use crate::sys::access::Secret;
 use crate::sys::addr::{self, Host};
 use crate::sys::message;
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ mod peer;
 mod window;
 
 use crate::getopt::Invocation;
-use crate::sys::message;
+use crate::sys::text;
 use input::Input;
 use line::Positions;
 use options::{Operand, Options};
@@ -90,12 +90,12 @@ fn write(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
 
 /// Writes a part of a log, with dots for control characters.
 fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
-    write(out, &message::harmless(bytes))
+    write(out, &text::harmless(bytes))
 }
 
 /// Writes one line to standard error.
 fn say(text: &str) {
-    let line = format!("mergelogs: {}\n", message::printable(text));
+    let line = format!("mergelogs: {}\n", text::printable(text));
     // If this fails, there is nobody to tell.
     let _ = io::stderr().write_all(line.as_bytes());
 }

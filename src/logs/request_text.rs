@@ -5,14 +5,6 @@
 //! web server writes `\xe9`, `\t`, `\"` or `\\`. To be compared, both are
 //! brought to the form with dots.
 
-/// Replaces a byte that is not printable ASCII by a dot, as pen's log does.
-pub(crate) fn dotted(byte: u8) -> u8 {
-    match byte {
-        b' '..=b'~' => byte,
-        _ => b'.',
-    }
-}
-
 /// Finds the first quoted text. It ends before the next quote without a
 /// backslash, or where a line was cut; `true` if that quote is there.
 pub(crate) fn quoted(text: &[u8]) -> Option<(&[u8], bool)> {

@@ -9,7 +9,7 @@ use crate::proxy::loops;
 use crate::proxy::socket::{Socket, Stream};
 use crate::settings::Settings;
 use crate::sys::addr::{Endpoint, Host};
-use crate::sys::{self, Kind, Place};
+use crate::sys::{self, Address, Kind};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -118,12 +118,12 @@ impl Source {
             Source::Ours(ip) | Source::Clients(ip) if ip.is_ipv4() == to.is_ipv4() => ip,
             _ => return Ok(()),
         };
-        let place = Place::Inet(SocketAddr::new(ip, 0));
+        let address = SocketAddr::new(ip, 0);
         if let Source::Clients(_) = self {
-            sys::allow_any_source(socket, place)?;
+            sys::allow_any_source(socket, address)?;
         }
         sys::share_ports(socket);
-        sys::bind_to(socket, place)
+        sys::bind_to(socket, &Address::Inet(address))
     }
 }
 
@@ -153,10 +153,10 @@ pub fn is_refusal(error: &io::Error) -> bool {
 }
 
 fn udp(addr: SocketAddr, from: Source) -> io::Result<Socket> {
-    let place = Place::Inet(addr);
-    let socket = Socket::new(place, Kind::Datagram)?;
+    let address = Address::Inet(addr);
+    let socket = Socket::new(&address, Kind::Datagram)?;
     from.bind(&socket, addr)?;
-    match sys::connect_to(&socket, place) {
+    match sys::connect_to(&socket, &address) {
         Ok(_) => Ok(socket),
         // It waits for nobody: this is how Linux says that no port is free.
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -169,18 +169,18 @@ fn udp(addr: SocketAddr, from: Source) -> io::Result<Socket> {
 /// A server that does not read its Unix datagrams holds up their sender, here only
 /// for [`UNIX_PATIENCE`].
 fn unix_datagram(path: &Path) -> io::Result<Socket> {
-    let place = Place::Unix(path);
-    let socket = Socket::new(place, Kind::Datagram)?;
+    let address = Address::Unix(path.into());
+    let socket = Socket::new(&address, Kind::Datagram)?;
     socket.set_write_timeout(UNIX_PATIENCE)?;
     sys::bind_unnamed(&socket)?;
-    sys::connect_to(&socket, place)?;
+    sys::connect_to(&socket, &address)?;
     Ok(socket)
 }
 
 fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
     let end = Instant::now() + limit;
-    let place = Place::Inet(addr);
-    let socket = Socket::new(place, Kind::Stream)?;
+    let address = Address::Inet(addr);
+    let socket = Socket::new(&address, Kind::Stream)?;
     from.bind(&socket, addr)?;
     // On Linux the send timeout bounds a blocking connect, too, which takes half
     // the system calls of a non-blocking one. It stays: whoever writes tries again.
@@ -189,7 +189,7 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
         true => socket.set_write_timeout(limit)?,
         false => socket.set_nonblocking(true)?,
     }
-    if !sys::connect_to(&socket, place)? {
+    if !sys::connect_to(&socket, &address)? {
         if !sys::wait_writable(&socket, end.saturating_duration_since(Instant::now()))? {
             return Err(late(limit));
         }
@@ -213,12 +213,12 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
 /// begins anew when that is cut short.
 fn unix(path: &Path, limit: Duration) -> io::Result<Socket> {
     let end = Instant::now() + limit;
-    let place = Place::Unix(path);
-    let socket = Socket::new(place, Kind::Stream)?;
+    let address = Address::Unix(path.into());
+    let socket = Socket::new(&address, Kind::Stream)?;
     loop {
         let left = end.saturating_duration_since(Instant::now());
         socket.set_write_timeout(left.max(Duration::from_millis(1)))?;
-        match sys::connect_to(&socket, place) {
+        match sys::connect_to(&socket, &address) {
             Ok(true) => return Ok(socket),
             Ok(false) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(late(limit)),

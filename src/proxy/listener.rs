@@ -6,7 +6,7 @@ use crate::proxy::socket::{Socket, Stream};
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
 use crate::sys::files;
-use crate::sys::{self, Kind, Place, Received};
+use crate::sys::{self, Address, Kind, Received};
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -153,8 +153,8 @@ impl Listener {
     }
 
     fn inet(at: SocketAddr, how: &How) -> io::Result<Listener> {
-        let place = Place::Inet(at);
-        let socket = Socket::from(sys::bound_socket(place, how.kind, how.is_shared)?);
+        let address = Address::Inet(at);
+        let socket = Socket::from(sys::bound_socket(&address, how.kind, how.is_shared)?);
         let bound = Endpoint::Inet(vec![socket.address()?]);
         let socket = match how.kind {
             Kind::Stream => {
@@ -171,7 +171,7 @@ impl Listener {
                 let _ = sys::receive_room(&socket, DATAGRAM_ROOM);
                 if at.ip().is_unspecified() {
                     // Answers leave from the address that the client sent to.
-                    sys::tell_destination(&socket, place)?;
+                    sys::tell_destination(&socket, at)?;
                 }
                 Listening::Datagram(socket.into_stream())
             }
@@ -193,7 +193,8 @@ impl Listener {
             }
             Err(_) => {}
         }
-        let socket = || sys::bound_socket(Place::Unix(path), how.kind, how.is_shared);
+        let address = Address::Unix(path.into());
+        let socket = || sys::bound_socket(&address, how.kind, how.is_shared);
         let socket = Socket::from(match how.is_shared {
             true => socket()?,
             // Nothing else in there: the mask is the whole process's.
@@ -238,7 +239,7 @@ impl Listener {
 
     /// Receives the next datagram, and says through which socket; fails with
     /// `WouldBlock` if there is none.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
         match &self.socket {
             Listening::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
             Listening::Tcp(_) | Listening::Unix(_) => Err(ErrorKind::Unsupported.into()),
@@ -262,10 +263,10 @@ fn accept_on(socket: &Socket, how: &How) -> io::Result<()> {
 /// Whether a process listens at a Unix socket's path. One that has ended may have
 /// left the file behind.
 fn is_in_use(path: &Path) -> bool {
-    let place = Place::Unix(path);
-    let asked = Socket::new(place, Kind::Stream).and_then(|socket| {
+    let address = Address::Unix(path.into());
+    let asked = Socket::new(&address, Kind::Stream).and_then(|socket| {
         socket.set_nonblocking(true)?;
-        sys::connect_to(&socket, place)
+        sys::connect_to(&socket, &address)
     });
     // It would block where the queue is full.
     asked.is_ok() || asked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)

@@ -5,12 +5,12 @@
 //! wait: they must be at penlogd before the web server's line about the same
 //! request.
 
-use crate::logs::request_text::dotted;
 use crate::pool::clients::Client;
 use crate::pool::counter::Counter;
 use crate::settings::LogTarget;
 use crate::sys::addr::{self, Host};
 use crate::sys::message;
+use crate::sys::text::dotted;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};

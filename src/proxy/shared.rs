@@ -1,6 +1,7 @@
 //! The one shared state: everything that threads have in common.
 
 use super::servers::Servers;
+use crate::access::Access;
 use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::changes::Events;
@@ -14,7 +15,6 @@ use crate::proxy::log::{Log, Logs};
 use crate::proxy::slots::Connections;
 use crate::proxy::workers::Workers;
 use crate::settings::Settings;
-use crate::sys::access::Access;
 use crate::sys::message;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};

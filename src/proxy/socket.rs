@@ -1,6 +1,6 @@
 //! One type for all sockets that pen opens.
 
-use crate::sys::{self, Kind, Place};
+use crate::sys::{self, Address, Kind};
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -19,9 +19,9 @@ pub struct Socket(TcpStream);
 pub type Stream = Arc<File>;
 
 impl Socket {
-    /// Opens a socket that can reach `place`.
-    pub fn new(place: Place, kind: Kind) -> io::Result<Socket> {
-        sys::socket_for(place, kind).map(Socket::from)
+    /// Opens a socket that can reach `address`.
+    pub fn new(address: &Address, kind: Kind) -> io::Result<Socket> {
+        sys::socket_for(address, kind).map(Socket::from)
     }
 
     /// Whether calls return instead of waiting.

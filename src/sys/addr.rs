@@ -7,6 +7,7 @@ use habits::Role;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 mod habits;
 
@@ -25,7 +26,7 @@ pub enum Host {
 
 impl Host {
     /// As a word that [`host`] reads back: the first address, with its scope.
-    pub fn word(&self) -> String {
+    pub(crate) fn word(&self) -> String {
         match self {
             Host::Inet(all) => match all.first() {
                 Some(SocketAddr::V6(first)) if first.scope_id() != 0 => {
@@ -81,7 +82,7 @@ pub struct Share {
 impl Share {
     /// The numbers in the order of the operand, with the words that the command
     /// `server` and the reports have for them.
-    pub fn rows(self) -> [(&'static str, i64); 4] {
+    pub(crate) fn rows(self) -> [(&'static str, i64); 4] {
         let (max, hard, weight) = (self.max.into(), self.hard.into(), self.weight.into());
         [("max", max), ("hard", hard), ("weight", weight), ("prio", self.prio.into())]
     }
@@ -98,7 +99,7 @@ pub enum Endpoint {
 }
 
 /// A port by number or by its name in the services database. 0 is a number.
-pub fn port(word: &str) -> Result<u16, String> {
+pub(crate) fn port(word: &str) -> Result<u16, String> {
     if word.bytes().all(|b| b.is_ascii_digit()) && !word.is_empty() {
         return word.parse().map_err(|_| format!("{word}: port out of range, expected 0 to 65535"));
     }
@@ -109,32 +110,23 @@ pub fn port(word: &str) -> Result<u16, String> {
         .ok_or_else(|| format!("{word}: expected a port number or a service name of {path}"))
 }
 
-/// Looks `name` up in the text of a services(5) file; TCP goes before UDP.
+/// Looks `name` up in the text of a services(5) file, for TCP or else for UDP.
 fn service(text: &str, name: &str) -> Option<u16> {
-    let mut found = None;
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default();
-        let mut words = line.split_whitespace();
-        let (Some(first), Some(target)) = (words.next(), words.next()) else {
-            continue;
-        };
-        if first != name && !words.any(|alias| alias == name) {
-            continue;
-        }
-        let Some((number, protocol)) = target.split_once('/') else {
-            continue;
-        };
-        match (number.parse().ok(), protocol) {
-            (Some(port), "tcp") => return Some(port),
-            (port, _) => found = found.or(port),
-        }
-    }
-    found
+    let port = |protocol| {
+        text.lines().find_map(|line| {
+            let mut words = line.split('#').next()?.split_whitespace();
+            let (first, target) = (words.next()?, words.next()?);
+            let number = target.strip_suffix(protocol)?;
+            let is_it = first == name || words.any(|alias| alias == name);
+            number.parse().ok().filter(|_| is_it)
+        })
+    };
+    port("/tcp").or_else(|| port("/udp"))
 }
 
 /// The addresses of a host, IPv4 before IPv6 as the C program prefers them,
 /// each once, an IPv4-mapped one as that IPv4 address.
-pub fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
+pub(crate) fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
     let found =
         (host, 0).to_socket_addrs().map_err(|e| format!("{host}: cannot find this host: {e}"))?;
     let mut all: Vec<SocketAddr> = Vec::new();
@@ -151,7 +143,7 @@ pub fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// `::ffff:a.b.c.d` is `a.b.c.d` everywhere.
-pub fn canonical(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
         IpAddr::V6(_) => addr, // with its scope
@@ -159,48 +151,35 @@ pub fn canonical(addr: SocketAddr) -> SocketAddr {
 }
 
 /// Any address and port of the family that `to` is of, to send to it from.
-pub fn any_like(to: SocketAddr) -> SocketAddr {
+pub(crate) fn any_like(to: SocketAddr) -> SocketAddr {
     match to {
         SocketAddr::V4(_) => ([0; 4], 0).into(),
         SocketAddr::V6(_) => ([0; 16], 0).into(),
     }
 }
 
-/// The parts of a server operand as written. Pure.
-#[derive(Debug, PartialEq, Eq)]
-struct Parts<'a> {
-    host: &'a str,
-    /// Behind the host: port, max, hard, weight, prio. Empty where left out.
-    rest: [&'a str; 5],
-}
-
-fn split(word: &str) -> Result<Parts<'_>, String> {
+/// Splits a server operand into the host and what is behind it: port, max, hard,
+/// weight and prio, each empty where it was left out.
+fn split(word: &str) -> Result<(&str, [&str; 5]), String> {
     const FORM: &str = "expected host[:port[:max[:hard[:weight[:prio]]]]]";
-    let (host, tail) = if let Some(inner) = word.strip_prefix('[') {
-        let (host, tail) = inner
+    let (host, tail) = match word.strip_prefix('[') {
+        Some(inner) => inner
             .split_once(']')
-            .ok_or_else(|| format!("{word}: no ] behind [, expected [address]:port"))?;
-        (host, tail)
-    } else {
-        word.split_at(word.find(':').unwrap_or(word.len()))
+            .ok_or_else(|| format!("{word}: no ] behind [, expected [address]:port"))?,
+        None => word.split_at(word.find(':').unwrap_or(word.len())),
     };
     if host.is_empty() {
         return Err(format!("{word}: no host, {FORM}"));
     }
-    let tail = match tail.strip_prefix(':') {
-        Some(tail) => tail,
-        None if tail.is_empty() => "",
-        None => return Err(format!("{word}: {tail} behind the address, {FORM}")),
-    };
-    let mut rest = [""; 5];
-    let mut words = tail.split(':');
-    for (to, from) in rest.iter_mut().zip(words.by_ref()) {
-        *to = from;
+    if !tail.is_empty() && !tail.starts_with(':') {
+        return Err(format!("{word}: {tail} behind the address, {FORM}"));
     }
-    if words.next().is_some() {
-        return Err(format!("{word}: too many parts, {FORM}"));
+    let mut parts = tail.split(':').skip(1);
+    let rest = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    match parts.next() {
+        None => Ok((host, rest)),
+        Some(_) => Err(format!("{word}: too many parts, {FORM}")),
     }
-    Ok(Parts { host, rest })
 }
 
 /// Whether an address word means a Unix socket.
@@ -214,9 +193,15 @@ pub fn server(word: &str, default_port: Option<u16>) -> Result<ServerSpec, Strin
 }
 
 fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
-    let parts = split(word)?;
-    let host = host(parts.host).map_err(|e| within(word, &e))?;
-    let [port_word, max, hard, weight, prio] = parts.rest;
+    /// A part that is a number, 0 if it was left out.
+    fn part<T: FromStr + Default>(word: &str, name: &str, text: &str) -> Result<T, String> {
+        match text {
+            "" => Ok(T::default()),
+            text => number(text).map_err(|e| format!("{word}: {name} {e}")),
+        }
+    }
+    let (name, [port_word, max, hard, weight, prio]) = split(word)?;
+    let host = host(name).map_err(|e| within(word, &e))?;
     let port = match (&host, port_word) {
         // pen quirk: a Unix-socket server is listed with port 1.
         (Host::Unix(_), _) => 1,
@@ -224,40 +209,32 @@ fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec
             .ok_or_else(|| format!("{word}: no port, and no listening port to take instead"))?,
         (_, port_word) => port(port_word).map_err(|e| within(word, &e))?,
     };
-    let number = |name: &str, text: &str| match text {
-        "" => Ok(0),
-        text => number::<u32>(text).map_err(|e| format!("{word}: {name} {e}")),
-    };
     let share = Share {
-        max: number("max", max)?,
-        hard: number("hard", hard)?,
-        weight: number("weight", weight)?,
-        prio: match prio {
-            "" => 0,
-            prio => self::number(prio).map_err(|e| format!("{word}: prio {e}"))?,
-        },
+        max: part(word, "max", max)?,
+        hard: part(word, "hard", hard)?,
+        weight: part(word, "weight", weight)?,
+        prio: part(word, "prio", prio)?,
     };
-    Ok(ServerSpec { name: bare(parts.host).to_owned(), host, port, share })
+    Ok(ServerSpec { name: bare(name).to_owned(), host, port, share })
 }
 
 /// Puts a word before a complaint, unless it begins with it already.
-pub fn within(word: &str, complaint: &str) -> String {
-    if complaint.starts_with(&format!("{word}:")) {
-        complaint.to_owned()
-    } else {
-        format!("{word}: {complaint}")
+pub(crate) fn within(word: &str, complaint: &str) -> String {
+    match complaint.strip_prefix(word) {
+        Some(rest) if rest.starts_with(':') => complaint.to_owned(),
+        _ => format!("{word}: {complaint}"),
     }
 }
 
 /// An address without the brackets that it may stand in.
-pub fn bare(host: &str) -> &str {
+pub(crate) fn bare(host: &str) -> &str {
     let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     inner.unwrap_or(host)
 }
 
 /// What the host part of a server operand stands for. `0` and `0.0.0.0` empty
 /// the slot: that is how scripts delete a server.
-pub fn host(word: &str) -> Result<Host, String> {
+pub(crate) fn host(word: &str) -> Result<Host, String> {
     habits::read(word, Role::Host, || host_as_written(word))
 }
 
@@ -273,7 +250,7 @@ fn host_as_written(word: &str) -> Result<Host, String> {
 }
 
 /// A number, or a complaint that names the word.
-pub fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("{word}: expected a number in range"))
 }
 

@@ -5,14 +5,14 @@
 use std::fs;
 use std::path::Path;
 
-/// Bytes; nothing if there is no limit, or nothing that says so.
+/// The limit in bytes; `None` if there is none, or if no file tells it.
 pub(crate) fn memory_limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     least(Path::new("/sys/fs/cgroup"), &groups)
 }
 
-/// The least of all that holds: the limits of the groups above count, too. In
-/// a container the path may be the host's, and then only the top is there.
+/// Finds the lowest limit among the group's own and those of the groups above it. In
+/// a container the path may be the host's; only the topmost group is there then.
 fn least(root: &Path, groups: &str) -> Option<u64> {
     let limits = groups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);

@@ -5,10 +5,10 @@
 //! Sources: RFC 3542 (IPv6), ip(7) on Linux, ip(4) on the BSDs.
 
 use super::layout::{ControlLen, IoVec, MsgHdr};
-use super::number::{IP_DESTINATION, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO, IPV6_RECVPKTINFO};
-use super::place::{Peer, Place, chunk, put};
+use super::number::{IP_DESTINATION, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO};
+use super::sockaddr::{Address, chunk, put};
 use std::ffi::c_int;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl MsgHdr {
     /// Without addresses.
@@ -27,18 +27,18 @@ impl MsgHdr {
 
 /// A datagram that was taken.
 #[derive(Debug)]
-pub struct Received {
+pub(crate) struct Received {
     /// Its bytes.
-    pub len: usize,
+    pub(crate) len: usize,
     /// Who sent it.
-    pub from: Peer,
+    pub(crate) from: Address,
     /// Where it came to, if that was asked for.
-    pub to: Option<Here>,
+    pub(crate) to: Option<Here>,
 }
 
 /// An address of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Here {
+pub(crate) struct Here {
     ip: IpAddr,
     /// Of an IPv6 link-local address; else 0.
     interface: u32,
@@ -60,15 +60,6 @@ impl Default for Control {
     fn default() -> Control {
         let bytes = [0; 64];
         Control { bytes, len: 0 }
-    }
-}
-
-/// The option that makes a socket tell destinations.
-pub(super) fn destination_option(place: Place) -> Option<(c_int, c_int)> {
-    match place {
-        Place::Inet(SocketAddr::V4(_)) => Some((IPPROTO_IP, IP_DESTINATION)),
-        Place::Inet(SocketAddr::V6(_)) => Some((IPPROTO_IPV6, IPV6_RECVPKTINFO)),
-        Place::Unix(_) => None,
     }
 }
 

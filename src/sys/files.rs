@@ -7,7 +7,7 @@
 //! (`O_NOFOLLOW`), and looks at what it has opened before it writes.
 
 use crate::sys;
-use resolved::{Resolved, Writers, is_trusted};
+use resolved::{Resolved, Writers, denied, is_trusted};
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
@@ -24,14 +24,19 @@ pub(crate) use resolved::{is_fixed, know_root};
 /// How long the reader of a pipe may take for a whole report.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Reads a file of at most `most` bytes. If it has to be `regular`, a pipe is an
-/// error, and its writer is not waited for.
-pub(crate) fn read(path: &Path, regular: bool, most: u64) -> io::Result<Vec<u8>> {
-    let flags = if regular { sys::O_NONBLOCK } else { 0 };
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    if regular && !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
+/// Opens a file to read it. A pipe is an error, and its writer is not waited for.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
     }
+}
+
+/// Reads a file of at most `most` bytes. If it has to be `regular`, see
+/// [`open_regular`].
+pub(crate) fn read(path: &Path, regular: bool, most: u64) -> io::Result<Vec<u8>> {
+    let file = if regular { open_regular(path)? } else { File::open(path)? };
     let mut text = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut text)?;
     if text.len() as u64 > most {
@@ -61,7 +66,7 @@ pub(crate) fn append(path: &Path, may_wait: bool) -> io::Result<File> {
     if let Some(file) = already {
         return file.map(File::from);
     }
-    let file = open_or_make(&Resolved::new(path)?, true, LOG_MODE, may_wait)?;
+    let file = open_or_make(&Resolved::new(path, false)?, true, LOG_MODE, may_wait)?;
     // Opened without waiting; written to like any file.
     let socket = UnixStream::from(OwnedFd::from(file));
     let _ = socket.set_nonblocking(false);
@@ -71,7 +76,7 @@ pub(crate) fn append(path: &Path, may_wait: bool) -> io::Result<File> {
 /// Opens a file to be written from its start, makes it if need be, and returns
 /// its path without links, too.
 pub(crate) fn in_place(path: &Path) -> io::Result<(PathBuf, File)> {
-    let resolved = Resolved::new(path)?;
+    let resolved = Resolved::new(path, false)?;
     let file = open_or_make(&resolved, false, MODE, true)?;
     if file.metadata()?.is_file() {
         file.set_len(0)?;
@@ -82,7 +87,6 @@ pub(crate) fn in_place(path: &Path) -> io::Result<(PathBuf, File)> {
 /// Opens it without waiting, except for the reader of a pipe that nobody but root
 /// and pen's user can have made, if it `may_wait`.
 fn open_or_make(at: &Resolved, append: bool, mode: u32, may_wait: bool) -> io::Result<File> {
-    at.refuse_link()?;
     let open = |create: bool, flags: i32| {
         let flags = if at.is_in_proc() { flags } else { flags | sys::O_NOFOLLOW };
         let mut options = OpenOptions::new();
@@ -113,15 +117,14 @@ fn check(at: &Resolved, meta: &Metadata) -> io::Result<()> {
     } else {
         return Ok(());
     };
-    let why = format!("{what}, in a directory that others can write to");
-    Err(io::Error::new(ErrorKind::PermissionDenied, why))
+    Err(denied(&(what + ","), ""))
 }
 
 /// Writes a whole file or leaves the old one: a temporary file beside it takes
 /// its name, whatever others have put there. Where that is not permitted, or
 /// the name is a device or a pipe, it is written in place.
 pub(crate) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
-    let at = Resolved::new(path)?;
+    let at = Resolved::new(path, true)?;
     // Of what another user has put there nothing is kept.
     let is_ours = |uid| at.writers == Writers::Trusted || is_trusted(uid);
     let old = fs::symlink_metadata(&at.path).ok();
@@ -148,7 +151,7 @@ pub(crate) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
 /// Writes a new file, under a name that nobody can guess and take, and renames it.
 fn write_beside(at: &Resolved, mode: Option<u32>, data: &[u8]) -> io::Result<()> {
     let number = RandomState::new().build_hasher().finish();
-    let temporary = at.dir.join(format!(".pen-{number:016x}.tmp"));
+    let temporary = at.path.with_file_name(format!(".pen-{number:016x}.tmp"));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&temporary)?;
     let mode = mode.map(|mode| PermissionsExt::from_mode(mode & 0o777));
     let result = file
@@ -178,7 +181,7 @@ fn write_within(limit: Duration, mut file: File, mut data: &[u8]) -> io::Result<
 
 /// Removes a file, unless another user can have exchanged a directory on the way.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    resolved::check_way(resolved::parent(path))?;
+    Resolved::new(path, true)?;
     fs::remove_file(path)
 }
 

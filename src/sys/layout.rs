@@ -1,6 +1,7 @@
-//! The C library's types, as far as they cross the border, and what they are
-//! called outside. No unsafe code.
+//! The C library's types that system calls take, and the enums that stand for its
+//! numbers outside of `sys`. No unsafe code.
 
+use super::number::{RLIMIT_CORE, RLIMIT_NOFILE, SOCK_DGRAM, SOCK_STREAM};
 #[cfg(any(target_os = "linux", all(target_env = "gnu", target_pointer_width = "32")))]
 use std::ffi::c_ulong;
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
@@ -73,14 +74,15 @@ pub(super) struct Rlimit {
 
 /// How a socket carries bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
 pub enum Kind {
     /// As a stream: TCP, or a Unix stream socket.
-    Stream,
+    Stream = SOCK_STREAM,
     /// In datagrams: UDP, or a Unix datagram socket.
-    Datagram,
+    Datagram = SOCK_DGRAM,
 }
 
-/// Which of the two processes a [`super::fork_process`] returned in.
+/// Which of the two processes this is after [`super::fork_process`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The process that called.
@@ -91,11 +93,12 @@ pub(crate) enum Side {
 
 /// A resource whose limit [`super::raise_limit`] lifts.
 #[derive(Clone, Copy, Debug)]
+#[repr(i32)]
 pub enum Resource {
     /// Size of a core file.
-    Core,
+    Core = RLIMIT_CORE,
     /// Number of open descriptors.
-    Files,
+    Files = RLIMIT_NOFILE,
 }
 
 /// What a signal asks of the daemon.

@@ -5,9 +5,8 @@
 //! `fatal:` lines come from [`crate::sys::process`] alone and only at the start;
 //! `drop:` lines say why one connection was lost, some a second at most.
 
-use crate::sys;
-use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use crate::sys::{self, text};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
@@ -66,7 +65,7 @@ pub(crate) enum Level {
     Debug = 7,
 }
 
-/// One line, or several that belong together.
+/// One line, or several lines that stay together.
 struct Message {
     level: Level,
     /// Seconds since 1970.
@@ -117,98 +116,36 @@ pub(crate) fn journal_prefix(level: Level) -> Option<String> {
     is_journal.then(|| format!("<{}>", level as u8))
 }
 
-/// One line to the operator, at this level. Control characters come out
-/// escaped.
+/// Sends one line to the operator, with control characters escaped.
 pub(crate) fn at(level: Level, text: impl fmt::Display) {
-    queue::put(Message::new(level, printable(&text.to_string())));
+    queue::put(Message::new(level, text::printable(&text.to_string())));
 }
 
-/// One line that says that all is well, or what was asked.
+/// Sends one line that says that all is well, or what was asked for.
 pub(crate) fn say(text: impl fmt::Display) {
     at(Level::Notice, text);
 }
 
 /// Sends several lines to the operator, which stay together.
 pub(crate) fn say_lines(text: String) {
-    queue::put(Message::new(Level::Notice, printable_lines(text)));
+    queue::put(Message::new(Level::Notice, text::printable_lines(text)));
 }
 
-/// One line about a server or a connection that has failed.
+/// Sends one line about a server or a connection that has failed.
 pub(crate) fn warn(text: impl fmt::Display) {
     at(Level::Warning, text);
 }
 
-/// One line about what pen itself cannot do.
+/// Sends one line about what pen itself cannot do.
 pub(crate) fn error(text: impl fmt::Display) {
     at(Level::Error, text);
 }
 
-/// A line for those who asked for it with `-d`; made only if wanted.
+/// Sends one line of the detail that `-d` asks for. Its text is made only then.
 pub(crate) fn debug(level: u32, text: impl FnOnce() -> String) {
     if debugging(level) {
         at(if level > 1 { Level::Debug } else { Level::Info }, text());
     }
-}
-
-/// Whether a character does something to what is shown around it: ends a line,
-/// moves or colours, or turns the direction of writing.
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
-        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Replaces control characters, as what a stranger sent may be in the text.
-pub fn printable(text: &str) -> String {
-    escaped(text, is_harmful)
-}
-
-/// Replaces control characters except the ends of lines.
-pub(crate) fn printable_lines(text: String) -> String {
-    let is_harmful = |c| c != '\n' && is_harmful(c);
-    match text.contains(is_harmful) {
-        true => escaped(&text, is_harmful),
-        false => text,
-    }
-}
-
-fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match u32::from(c) {
-            _ if !is_harmful(c) => out.push(c),
-            code @ ..=0xff => drop(write!(out, "\\x{code:02x}")),
-            code => drop(write!(out, "\\u{{{code:x}}}")),
-        }
-    }
-    out
-}
-
-/// A line of somebody else's log, with dots for what could make it look like
-/// another one. Tabs stay, and a CR at its end.
-pub fn harmless(line: &[u8]) -> Cow<'_, [u8]> {
-    let (text, end) = match line {
-        [text @ .., b'\r'] => (text, &b"\r"[..]),
-        text => (text, &b""[..]),
-    };
-    if text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-        return line.into();
-    }
-    let mut out = Vec::with_capacity(line.len());
-    for chunk in text.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            let c = if c != '\t' && is_harmful(c) { '.' } else { c };
-            out.extend(c.encode_utf8(&mut [0; 4]).bytes());
-        }
-        // In Latin-1 there are control characters, too.
-        let bytes = chunk.invalid().iter();
-        out.extend(bytes.map(|byte| match byte {
-            0x80..=0x9f => b'.',
-            byte => *byte,
-        }));
-    }
-    out.extend_from_slice(end);
-    out.into()
 }
 
 /// Most lines in a second of those that strangers can cause.
@@ -222,46 +159,40 @@ struct Seldom {
 
 static SELDOM_SAID: Mutex<Seldom> = Mutex::new(Seldom { second: None, said: 0, unsaid: 0 });
 
-/// A line that a flood of connections could repeat without end: only some a
-/// second are said, and then how many were not.
+/// Sends a line that a flood of connections could repeat without end: at most
+/// [`SELDOM`] a second, and then one that tells how many were left out.
 pub(crate) fn say_seldom(text: impl fmt::Display) {
-    let unsaid = {
-        let mut seldom = crate::lock(&SELDOM_SAID);
-        let now = Instant::now();
-        let fresh = seldom
-            .second
-            .is_none_or(|start| now.saturating_duration_since(start) >= Duration::from_secs(1));
-        if fresh {
-            seldom.second = Some(now);
-            seldom.said = 0;
-        }
-        if seldom.said >= SELDOM {
-            seldom.unsaid += 1;
-            return;
-        }
-        seldom.said += 1;
-        std::mem::take(&mut seldom.unsaid)
-    };
+    let mut seldom = crate::lock(&SELDOM_SAID);
+    if seldom.second.is_none_or(|start| start.elapsed() >= Duration::from_secs(1)) {
+        *seldom = Seldom { second: Some(Instant::now()), said: 0, unsaid: seldom.unsaid };
+    }
+    if seldom.said >= SELDOM {
+        seldom.unsaid += 1;
+        return;
+    }
+    seldom.said += 1;
+    let unsaid = std::mem::take(&mut seldom.unsaid);
+    drop(seldom);
     if unsaid > 0 {
         warn(format_args!("{unsaid} more messages like these were left out"));
     }
     warn(text);
 }
 
-/// How often something that goes on is said.
+/// How often a problem that lasts is reported.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// Something that goes on: it is said when it begins, and then once a minute.
+/// A problem that lasts: it is reported when it begins, and then once a minute.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble(Option<Instant>);
 
 impl Trouble {
-    /// Whether it would be said now.
+    /// Whether a report is due.
     pub(crate) fn is_due(&self) -> bool {
         self.0.is_none_or(|said| said.elapsed() >= MINUTE)
     }
 
-    /// It goes on.
+    /// Reports that it is still there, if that is due.
     pub(crate) fn say(&mut self, text: impl fmt::Display) {
         if self.is_due() {
             self.0 = Some(Instant::now());
@@ -270,7 +201,7 @@ impl Trouble {
     }
 }
 
-/// One connection is lost, and why.
+/// Sends one line that says why a connection was lost, as [`say_seldom`] does.
 pub(crate) fn drop_line(text: impl fmt::Display) {
     say_seldom(format_args!("drop: {text}"));
 }
@@ -278,32 +209,6 @@ pub(crate) fn drop_line(text: impl fmt::Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(printable("a\x1b[1m\nb\u{85}é"), "a\\x1b[1m\\x0ab\\x85é");
-    }
-
-    #[test]
-    fn what_turns_a_line_around_is_escaped() {
-        assert_eq!(printable("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
-        let lines = |text: &str| printable_lines(text.to_owned());
-        assert_eq!(lines("a\nb\n"), "a\nb\n");
-        assert_eq!(lines("a\x1b\nb\r\n"), "a\\x1b\nb\\x0d\n");
-    }
-
-    #[test]
-    fn lines_of_others_are_made_harmless() {
-        for (line, want) in [
-            (&b"a\tb c\r"[..], &b"a\tb c\r"[..]),
-            (b"a\rb\x1b[1m\0\x7f\r", b"a.b.[1m..\r"),
-            ("caf\u{e9} \u{85}\u{202e}x".as_bytes(), "caf\u{e9} ..x".as_bytes()),
-            (b"caf\xe9 \x9b1m", b"caf\xe9 .1m"),
-            (b"", b""),
-        ] {
-            assert_eq!(*harmless(line), *want);
-        }
-    }
 
     #[test]
     fn a_timestamp_has_its_form() {

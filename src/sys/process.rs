@@ -7,6 +7,7 @@
 
 use crate::sys::files;
 use crate::sys::message::{self, Level};
+use crate::sys::text;
 use crate::sys::users::User;
 use crate::sys::{self, EMFILE, Side};
 use std::ffi::CStr;
@@ -34,7 +35,7 @@ pub(crate) fn finish(program: &str, result: Result<(), String>) -> ExitCode {
     let out_of_files = io::Error::from_raw_os_error(EMFILE).to_string();
     for line in why.lines() {
         let remedy = if line.contains(&out_of_files) { "; see ulimit -n" } else { "" };
-        let line = message::printable(line) + remedy;
+        let line = text::printable(line) + remedy;
         let prefix = message::journal_prefix(Level::Error).unwrap_or_default();
         let _ = writeln!(std::io::stderr(), "{prefix}{program}: fatal: {line}");
     }
@@ -61,7 +62,7 @@ pub(crate) fn end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     value
 }
 
-/// To standard output. A reader that left early is no error.
+/// Writes to standard output. A reader that has left early is no error.
 pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
@@ -139,7 +140,7 @@ impl Parent {
     }
 }
 
-/// The root is changed while that is still allowed.
+/// Changes the root directory, while that is still allowed, and then the user.
 pub(crate) fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result<(), String> {
     files::know_root();
     if let Some(jail) = jail {

@@ -1,19 +1,19 @@
 //! Options and ends of sockets, and what went wrong with them. No unsafe code.
 
-use super::datagram::destination_option;
 use super::number::{
-    BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, IPPROTO_TCP, KEEP_ALIVE, LINGER2, SHUT_RD,
-    SHUT_RDWR, SHUT_WR, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT,
-    SOL_SOCKET,
+    ANY_SOURCE, BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, IP_DESTINATION, IPPROTO_IP,
+    IPPROTO_IPV6, IPPROTO_TCP, IPV6_RECVPKTINFO, KEEP_ALIVE, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR,
+    SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
 };
-use super::place::{Place, RawAddr, any_source_option};
+use super::sockaddr::Address;
 use super::{
-    Kind, bind_raw, bind_to, check, get_number, listen, set_number, set_numbers, shutdown,
-    socket_for,
+    Kind, bind_to, check, get_number, listen, set_number, set_numbers, shutdown, socket_for,
 };
 use std::ffi::c_int;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Most seconds that [`keep_alive`] takes (Linux: MAX_TCP_KEEPIDLE).
@@ -32,7 +32,7 @@ pub(crate) fn keep_alive(socket: impl AsFd, idle: Duration) -> io::Result<()> {
     };
     let values = match c_int::try_from(idle.as_secs()).unwrap_or(c_int::MAX) {
         0 => {
-            let fresh = socket_for(Place::Inet(([0; 4], 0).into()), Kind::Stream)?;
+            let fresh = socket_for(&Address::Inet(([0; 4], 0).into()), Kind::Stream)?;
             let [idle, interval, count] = names.map(|name| get_number(&fresh, IPPROTO_TCP, name));
             [idle?, interval?, count?]
         }
@@ -59,30 +59,27 @@ pub(crate) fn take_error(socket: impl AsFd) -> Option<io::Error> {
     }
 }
 
-/// Lets `socket`, which suits `place`, be bound to an address that is not this
-/// host's. Needs root, or CAP_NET_ADMIN on Linux.
-pub(crate) fn allow_any_source(socket: impl AsFd, place: Place) -> io::Result<()> {
-    match any_source_option(place) {
-        Some((level, name)) => set_number(socket, level, name, 1),
-        None => Err(io::ErrorKind::Unsupported.into()),
-    }
+/// Lets `socket` be bound to `address` although it is not this host's. Needs root,
+/// or CAP_NET_ADMIN on Linux. NetBSD has no such thing.
+pub(crate) fn allow_any_source(socket: impl AsFd, address: SocketAddr) -> io::Result<()> {
+    let (v4, v6) = ANY_SOURCE.ok_or(io::ErrorKind::Unsupported)?;
+    let (level, name) = if address.is_ipv4() { v4 } else { v6 };
+    set_number(socket, level, name, 1)
 }
 
-/// Lets a bind of `socket` to port 0 choose the address alone: the port is
-/// chosen by the connect, which can share it among all the peers there are. Else
-/// each port is good for one connection, to whomever. Linux only (since 4.2);
-/// without it there are fewer ports.
+/// Makes a bind of `socket` to port 0 choose only the address. Its connect chooses
+/// the port then, and can choose one that connections to other peers have, too.
+/// Otherwise each port serves one connection. Linux alone has this (since 4.2).
 pub(crate) fn share_ports(socket: impl AsFd) {
     if let Some((level, name)) = BIND_WITHOUT_PORT {
         let _ = set_number(socket, level, name, 1);
     }
 }
 
-/// Lets a connected socket be reset when it is closed, as soon as the peer has
-/// what was sent and its end (TCP_LINGER2 below 0). Linux only, and needed
-/// there only: a socket that has no room left and is closed when it was read to
-/// its end keeps saying so for a minute. A socket that refuses this (Unix) has
-/// no such trouble.
+/// Makes the close of a connected socket end in a reset, as soon as the peer has
+/// what was sent and knows of the end (TCP_LINGER2 below 0). Only Linux has this and
+/// needs it: there a socket without room that is closed goes on telling its peer so
+/// for a minute. A Unix socket refuses this and does not need it.
 pub(crate) fn reset_in_the_end(socket: impl AsFd) {
     if let Some((level, name)) = LINGER2 {
         let _ = set_number(socket, level, name, -1);
@@ -96,19 +93,21 @@ pub fn receive_room(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     set_number(socket, SOL_SOCKET, SO_RCVBUF, bytes)
 }
 
-/// Makes [`super::receive`] tell which address a datagram came to.
-pub(crate) fn tell_destination(socket: impl AsFd, place: Place) -> io::Result<()> {
-    match destination_option(place) {
-        Some((level, name)) => set_number(socket, level, name, 1),
-        None => Ok(()),
-    }
+/// Makes [`super::receive`] tell which address a datagram came to; `bound` is the
+/// one that `socket` is bound to.
+pub(crate) fn tell_destination(socket: impl AsFd, bound: SocketAddr) -> io::Result<()> {
+    let (level, name) = match bound {
+        SocketAddr::V4(_) => (IPPROTO_IP, IP_DESTINATION),
+        SocketAddr::V6(_) => (IPPROTO_IPV6, IPV6_RECVPKTINFO),
+    };
+    set_number(socket, level, name, 1)
 }
 
-/// Binds a Unix socket to a name that the system chooses, so that answers find
-/// it. Linux only; elsewhere it stays without a name.
+/// Binds a Unix socket to a name that the system chooses, so that its peer can
+/// answer. Only Linux can; elsewhere the socket stays without a name.
 pub(crate) fn bind_unnamed(socket: impl AsFd) -> io::Result<()> {
     match cfg!(target_os = "linux") {
-        true => bind_raw(socket, &RawAddr::unnamed()),
+        true => bind_to(socket, &Address::Unix(PathBuf::new())),
         false => Ok(()),
     }
 }
@@ -139,14 +138,14 @@ pub(crate) fn is_starved(error: &io::Error) -> bool {
         || error.kind() == io::ErrorKind::OutOfMemory
 }
 
-/// A bound socket, which may share its port with others of the same user if it
-/// `is_shared` (SO_REUSEPORT), as the C pen's always do. That a connection of
-/// before has not been forgotten yet is no reason for a stream socket to fail
-/// (SO_REUSEADDR); on datagram sockets, which wait for nothing, that would let
-/// any user have the port, too.
-pub(crate) fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
-    let socket = socket_for(place, kind)?;
-    if let Place::Inet(_) = place {
+/// Opens a bound socket. If it `is_shared`, other sockets of the same user may have
+/// the same port (SO_REUSEPORT), which the C pen always allows. A stream socket is
+/// bound even if the system still remembers connections of an earlier one
+/// (SO_REUSEADDR). A datagram socket has no use for that, and any user could have
+/// its port, too.
+pub(crate) fn bound_socket(address: &Address, kind: Kind, is_shared: bool) -> io::Result<OwnedFd> {
+    let socket = socket_for(address, kind)?;
+    if let Address::Inet(_) = address {
         if kind == Kind::Stream {
             set_number(&socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
         }
@@ -154,7 +153,7 @@ pub(crate) fn bound_socket(place: Place, kind: Kind, is_shared: bool) -> io::Res
             set_number(&socket, SOL_SOCKET, SO_REUSEPORT, 1)?;
         }
     }
-    bind_to(&socket, place)?;
+    bind_to(&socket, address)?;
     Ok(socket)
 }
 

@@ -1,4 +1,5 @@
-//! What a process says of itself and changes of itself. No unsafe code.
+//! What this process is, and what it can change: rights, umask, heap. No unsafe
+//! code.
 
 use super::layout::ModeT;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -16,7 +17,7 @@ use std::sync::{Mutex, OnceLock};
 /// the largest page there is (64 KiB on arm64).
 pub(super) fn allowed_stack(size: usize) -> usize {
     const PAGE: usize = 64 << 10;
-    const LEAST: usize = 128 << 10; // where nobody says
+    const LEAST: usize = 128 << 10; // if the system does not tell
     static ANSWER: OnceLock<usize> = OnceLock::new();
     let least = ANSWER.get_or_init(|| sysconf(SC_THREAD_STACK_MIN).try_into().unwrap_or(LEAST));
     size.max(*least).next_multiple_of(PAGE)

@@ -2,7 +2,7 @@
 
 use super::layout::PollFd;
 use super::number::{POLLERR, POLLHUP, POLLIN, POLLOUT};
-use super::poll_once;
+use super::{again, poll_once};
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -10,22 +10,12 @@ use std::time::{Duration, Instant};
 
 fn wait_for(entries: &mut [PollFd], limit: Option<Duration>) -> io::Result<bool> {
     let end = limit.map(|limit| Instant::now() + limit);
-    loop {
-        let timeout = match end {
-            None => -1,
-            // Rounded up, so that the limit has passed when poll says so.
-            Some(end) => end
-                .saturating_duration_since(Instant::now())
-                .as_micros()
-                .div_ceil(1000)
-                .try_into()
-                .unwrap_or(c_int::MAX),
-        };
-        match poll_once(entries, timeout) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
+    let timeout = |end: Instant| {
+        let left = end.saturating_duration_since(Instant::now());
+        // Rounded up, so that the limit has passed when poll says so.
+        left.as_micros().div_ceil(1000).try_into().unwrap_or(c_int::MAX)
+    };
+    again(|| poll_once(entries, end.map_or(-1, timeout)))
 }
 
 /// Waits until `socket` can be written or has failed, `false` after `limit`.

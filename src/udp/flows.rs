@@ -4,7 +4,7 @@
 use crate::pool::choice::Target;
 use crate::pool::counter::Counter;
 use crate::proxy::connection::Connection;
-use crate::sys::{Here, Peer};
+use crate::sys::{Address, Here};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     /// The client's address and port.
-    pub(super) peer: Peer,
+    pub(super) peer: Address,
     /// The address of this host that the client sent to, where there are several.
     pub(super) here: Option<Here>,
 }

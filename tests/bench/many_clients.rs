@@ -5,7 +5,7 @@ use crate::measure;
 use crate::peers::{Behind, Peer, Site, Who};
 use crate::rows::Row;
 use crate::work::Found;
-use pen::sys::{self, Place};
+use pen::sys::{self, Address};
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -86,10 +86,10 @@ pub(crate) fn connect(
 
 /// A connection from an address that std cannot choose.
 fn open(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
-    let place = Place::Inet(to);
-    let socket = sys::socket_for(place, sys::Kind::Stream)?;
-    sys::bind_to(&socket, Place::Inet(SocketAddr::from((from, 0))))?;
-    sys::connect_to(&socket, place)?;
+    let address = Address::Inet(to);
+    let socket = sys::socket_for(&address, sys::Kind::Stream)?;
+    sys::bind_to(&socket, &Address::Inet(SocketAddr::from((from, 0))))?;
+    sys::connect_to(&socket, &address)?;
     Ok(TcpStream::from(socket))
 }
 

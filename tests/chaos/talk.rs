@@ -3,7 +3,7 @@
 
 use crate::server::{DOOMED, ECHO, SEND};
 use crate::stand::{PATIENCE, pattern, same_pattern};
-use pen::sys::{self, Kind, Place};
+use pen::sys::{self, Address, Kind};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
@@ -94,9 +94,9 @@ pub(crate) static STARTING: Mutex<()> = Mutex::new(());
 
 fn socket() -> io::Result<OwnedFd> {
     let _held = STARTING.lock();
-    let at = Place::Inet((Ipv4Addr::LOCALHOST, 0).into());
+    let at = Address::Inet((Ipv4Addr::LOCALHOST, 0).into());
     // std's copy is not inherited.
-    sys::socket_for(at, Kind::Stream)?.try_clone()
+    sys::socket_for(&at, Kind::Stream)?.try_clone()
 }
 
 /// A socket that gives up after [`PATIENCE`], whatever it does.
@@ -105,8 +105,8 @@ pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     // On Linux it bounds the connect, too.
     stream.set_write_timeout(Some(PATIENCE))?;
-    sys::bind_to(&stream, Place::Inet((from, 0).into()))?;
-    if !sys::connect_to(&stream, Place::Inet(to))? {
+    sys::bind_to(&stream, &Address::Inet((from, 0).into()))?;
+    if !sys::connect_to(&stream, &Address::Inet(to))? {
         return Err(io::ErrorKind::TimedOut.into());
     }
     stream.set_nodelay(true)?;

@@ -4,7 +4,7 @@ use crate::ledger::{Count, Faults, Wire};
 use crate::plan::{Dice, Kind, Request};
 use crate::servers::LONGEST;
 use crate::stand::same_pattern;
-use pen::sys::{self, Place};
+use pen::sys::{self, Address};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::Ordering::Relaxed;
@@ -124,10 +124,10 @@ impl Call<'_> {
     }
 
     fn open(&self) -> io::Result<TcpStream> {
-        let place = Place::Inet(self.to);
-        let socket = sys::socket_for(place, sys::Kind::Stream)?;
-        sys::bind_to(&socket, Place::Inet((self.from, 0).into()))?;
-        sys::connect_to(&socket, place)?;
+        let address = Address::Inet(self.to);
+        let socket = sys::socket_for(&address, sys::Kind::Stream)?;
+        sys::bind_to(&socket, &Address::Inet((self.from, 0).into()))?;
+        sys::connect_to(&socket, &address)?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;

@@ -12,7 +12,7 @@ const ROOMS: &[&[&str]] = &[
     &["logs", "penctl"],
     &["pool"],
     &["settings"],
-    &["http"],
+    &["http", "access"],
     &["proxy", "udp"],
     &["report"],
     &["control"],

@@ -206,7 +206,7 @@ fn a_password_that_is_taken_away() {
     fs::remove_file(&stand.file).unwrap();
     assert!(Command::new("mkfifo").arg(&stand.file).status().unwrap().success());
     let reply = stand.pen.ask(&format!("web_password {}", stand.file.display()));
-    assert!(reply.contains("no regular file"), "{reply}");
+    assert!(reply.contains("not a regular file"), "{reply}");
     assert_eq!(curl(&["-u", "other:one", &stand.url("/")]).status, 200);
     assert_eq!(stand.pen.ask("no web_password"), "");
     let status = get(&stand.web, "/status.json");

@@ -2,7 +2,8 @@
 //! key under which its request is found in pen's log.
 
 use super::date;
-use crate::logs::request_text::{self, dotted};
+use crate::logs::request_text;
+use crate::sys::text::dotted;
 
 /// pen logs this many bytes of a request.
 pub(super) const REQUEST: usize = 100;

@@ -1,6 +1,6 @@
 //! The name of a client or server in a log.
 
-use crate::sys::message;
+use crate::sys::text;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -30,10 +30,10 @@ impl LogHost {
                 // `harmless` keeps a CR at the end of a line, but the line goes
                 // on here.
                 Some((b'\r', rest)) => {
-                    out.write_all(&message::harmless(rest))?;
+                    out.write_all(&text::harmless(rest))?;
                     out.write_all(b".")
                 }
-                _ => out.write_all(&message::harmless(text)),
+                _ => out.write_all(&text::harmless(text)),
             },
         }
     }

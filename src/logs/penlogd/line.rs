@@ -2,6 +2,7 @@
 //! log lines of web servers. Nothing here does I/O.
 
 use crate::logs::request_text;
+use crate::sys::text;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -89,7 +90,7 @@ fn has_version(text: &[u8]) -> bool {
 }
 
 fn dotted(text: &[u8]) -> Vec<u8> {
-    text.iter().map(|byte| request_text::dotted(*byte)).collect()
+    text.iter().map(|byte| text::dotted(*byte)).collect()
 }
 
 fn unescaped(mut text: &[u8]) -> Vec<u8> {

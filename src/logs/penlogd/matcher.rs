@@ -4,6 +4,7 @@
 use super::entries::RecentRequests;
 use super::line;
 use crate::sys::message;
+use crate::sys::text;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -84,7 +85,7 @@ impl Matcher {
                 line.into()
             }
         };
-        self.lines.extend(&*message::harmless(&line));
+        self.lines.extend(&*text::harmless(&line));
         self.lines.push(b'\n');
     }
 

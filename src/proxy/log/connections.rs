@@ -7,6 +7,7 @@ use crate::pool::counter::Counter;
 use crate::proxy::ending::Reason;
 use crate::settings::ConnTarget;
 use crate::sys::message;
+use crate::sys::text;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl fmt::Display for Entry {
         }
         // A path may have anything in it, and a field has no blank.
         let server = self.server.as_deref().unwrap_or("-");
-        let server = message::printable(server).replace(' ', "\\x20");
+        let server = text::printable(server).replace(' ', "\\x20");
         let (up, down, reason) = (self.up, self.down, self.reason.word());
         write!(f, " {server} {up} {down} {:.3} {reason}", self.time.as_secs_f64())
     }

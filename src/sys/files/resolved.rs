@@ -1,13 +1,14 @@
 //! Where a path leads, and who else can change that.
 
 use crate::sys;
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The most links that are followed at the end of a path, as in Linux.
+/// The most links that are followed on one way, as in Linux.
 const LINKS: usize = 40;
 
 /// Who can change which file a name in a directory stands for.
@@ -47,89 +48,90 @@ fn writers(dir: &Metadata) -> Writers {
     }
 }
 
-/// A path whose last name is no link, except for one that must not be followed.
+/// A path without links, except for one at its end that is to be replaced.
 pub(super) struct Resolved {
-    /// The directory, without links.
-    pub(super) dir: PathBuf,
     /// The directory and the name.
     pub(super) path: PathBuf,
+    /// Who can change the name.
     pub(super) writers: Writers,
     /// The directory's owner.
     pub(super) owner: u32,
+    is_fixed: bool,
 }
 
 impl Resolved {
-    /// Follows the links of `path`, of which the last name need not exist. Fails
-    /// if somebody else can exchange a directory on the way.
-    pub(super) fn new(path: &Path) -> io::Result<Resolved> {
-        let mut path = path.to_owned();
-        for _ in 0..LINKS {
-            let name = path.file_name().ok_or(ErrorKind::IsADirectory)?;
-            let way = parent(&path);
-            check_way(way)?;
-            let dir = fs::canonicalize(way)?;
-            // A link of root's may lead to where others can write.
-            check_way(&dir)?;
+    /// Walks along `path`, of which the last name need not exist, and follows its
+    /// links. Fails at a link that pen must not follow, except at the end of a path
+    /// that `is_replaced`; or where a directory of another user is in a sticky
+    /// directory, so that this user alone can exchange it. A directory that is in
+    /// one of another user's, or in one that all can write to without the sticky
+    /// bit, passes: those who name such a path trust those who can write there.
+    pub(super) fn new(path: &Path, is_replaced: bool) -> io::Result<Resolved> {
+        let mut dir = PathBuf::from("/");
+        let mut rest = names(&std::path::absolute(path)?);
+        let (mut links, mut is_fixed) = (0, true);
+        while let Some(name) = rest.pop() {
+            if name == ".." {
+                dir.pop();
+                continue;
+            }
             let meta = fs::metadata(&dir)?;
-            let path_now = dir.join(name);
-            let this = Resolved { dir, path: path_now, writers: writers(&meta), owner: meta.uid() };
-            // The link is judged before it is read: what passes cannot be exchanged.
-            let target = match this.link() {
-                Some(link) if may_follow(this.writers, &link) && !this.is_in_proc() => {
-                    fs::read_link(&this.path)?
-                }
-                _ => return Ok(this),
+            let (owner, writers) = (meta.uid(), writers(&meta));
+            is_fixed &= writers != Writers::Others;
+            let path = dir.join(name);
+            let is_last = rest.is_empty();
+            let part = match fs::symlink_metadata(&path) {
+                Err(e) if is_last && e.kind() == ErrorKind::NotFound => None,
+                part => Some(part?),
             };
-            path = this.dir.join(target);
+            // In /proc the kernel alone knows what a name is (`self/fd/1`).
+            let is_link =
+                |part: &Metadata| part.is_symlink() && !(is_last && dir.starts_with("/proc"));
+            match part {
+                // A link is judged before it is read: what passes cannot be exchanged.
+                Some(part) if is_link(&part) && may_follow(writers, &part) => {
+                    links += 1;
+                    if links > LINKS {
+                        return Err(io::Error::other("too many links"));
+                    }
+                    let target = fs::read_link(&path)?;
+                    if target.has_root() {
+                        dir = PathBuf::from("/");
+                    }
+                    rest.extend(names(&target));
+                }
+                Some(part) if is_link(&part) && !(is_last && is_replaced) => {
+                    return Err(refusal(&path, "link", &part));
+                }
+                _ if is_last => {
+                    is_fixed &= writers != Writers::Group;
+                    return Ok(Resolved { path, writers, owner, is_fixed });
+                }
+                Some(part) if writers == Writers::Sticky && !is_trusted(part.uid()) => {
+                    return Err(refusal(&path, "directory", &part));
+                }
+                _ => dir = path,
+            }
         }
-        Err(io::Error::other("too many links"))
-    }
-
-    /// What is known of the name if it is a link.
-    fn link(&self) -> Option<Metadata> {
-        fs::symlink_metadata(&self.path).ok().filter(Metadata::is_symlink)
+        Err(ErrorKind::IsADirectory.into())
     }
 
     /// Whether the kernel alone knows what the name is (`/proc/self/fd/1`).
     pub(super) fn is_in_proc(&self) -> bool {
-        self.dir.starts_with("/proc")
+        self.path.starts_with("/proc")
     }
+}
 
-    /// Fails if the name is a link that must not be followed.
-    pub(super) fn refuse_link(&self) -> io::Result<()> {
-        match self.link() {
-            Some(link) if !self.is_in_proc() => Err(refusal(&self.path, &link)),
-            _ => Ok(()),
-        }
-    }
+/// The names in a path, the last one first.
+fn names(path: &Path) -> Vec<OsString> {
+    let names = path.iter().filter(|name| *name != "/" && *name != ".");
+    names.rev().map(OsString::from).collect()
 }
 
 /// Whether nobody but root and pen's user can put another file in place of one
 /// of theirs at `path`, or another directory on the way to it.
 pub(crate) fn is_fixed(path: &Path) -> bool {
-    let is_changed =
-        |dir: &Path| fs::metadata(dir).map_or(true, |meta| writers(&meta) == Writers::Others);
-    Resolved::new(path).is_ok_and(|this| {
-        matches!(this.writers, Writers::Trusted | Writers::Sticky)
-            && !this.dir.ancestors().any(is_changed)
-    })
-}
-
-/// Fails if another user has put a link there, on the way to a file or
-/// as its directory; or a directory of another user is in a sticky directory, where
-/// that user alone can exchange it. A directory that is in one of another
-/// user's, or in one that all can write to without the sticky bit, passes: those
-/// who name such a path trust those who can write there.
-pub(super) fn check_way(dir: &Path) -> io::Result<()> {
-    for part in dir.ancestors().filter(|part| part.file_name().is_some()) {
-        let meta = fs::symlink_metadata(part)?;
-        let within = writers(&fs::metadata(parent(part))?);
-        let is_exchangeable = within == Writers::Sticky && !is_trusted(meta.uid());
-        if is_exchangeable || meta.is_symlink() && !may_follow(within, &meta) {
-            return Err(refusal(part, &meta));
-        }
-    }
-    Ok(())
+    Resolved::new(path, false).is_ok_and(|this| this.is_fixed)
 }
 
 /// Whether a link in such a directory is one of root or pen's user. A second
@@ -142,22 +144,13 @@ fn may_follow(within: Writers, link: &Metadata) -> bool {
     }
 }
 
-fn refusal(path: &Path, meta: &Metadata) -> io::Error {
-    let what = if meta.is_symlink() { "link" } else { "directory" };
+fn refusal(path: &Path, what: &str, meta: &Metadata) -> io::Error {
     let (path, uid) = (path.display(), meta.uid());
-    io::Error::new(
-        ErrorKind::PermissionDenied,
-        format!(
-            "{path} is a {what} of user {uid} in a directory that others can write to: not followed"
-        ),
-    )
+    denied(&format!("{path} is a {what} of user {uid}"), ": not followed")
 }
 
-/// The directory that a path's last name is in.
-pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(if path.has_root() {
-        Path::new("/")
-    } else {
-        Path::new(".")
-    })
+/// An error about what somebody else may have put there.
+pub(super) fn denied(what: &str, end: &str) -> io::Error {
+    let why = format!("{what} in a directory that others can write to{end}");
+    io::Error::new(ErrorKind::PermissionDenied, why)
 }

@@ -88,6 +88,10 @@ fn links_in_a_directory_of_all_are_not_followed() {
     replace(&dir.file("name"), b"page").unwrap();
     assert_eq!(dir.read("name"), "page");
     assert_eq!(own.read("victim"), "whole");
+    // Nor where a link leads to one.
+    symlink(dir.file("way"), own.file("there")).unwrap();
+    let why = append(&own.file("there/victim"), false).unwrap_err().to_string();
+    assert!(why.contains("way is a link of user") && why.contains(": not followed"), "{why}");
     // A directory that root trusts others with is no reason to refuse.
     fs::create_dir(dir.file("sub")).unwrap();
     symlink(own.file("victim"), dir.file("sub/name")).unwrap();

@@ -36,8 +36,8 @@ static QUEUE: Mutex<Queue> = Mutex::new(Queue {
 });
 static CHANGED: Condvar = Condvar::new();
 
-/// Starts the thread: from now on nobody who has something to say waits. After
-/// the fork.
+/// Starts the thread that writes; no other thread waits for a message to be written
+/// from now on. To be called after the fork.
 pub(crate) fn start_writer() -> Result<(), String> {
     sys::start_thread(STACK, write_all)
         .map_err(|e| format!("cannot start the messages thread: {e}"))?;
@@ -61,14 +61,14 @@ pub(super) fn put(message: Message) {
     }
 }
 
-/// Waits until all that was said so far is written, which may be for ever.
+/// Waits until all messages so far are written, which may take for ever.
 pub(crate) fn flush() {
     let queue = crate::lock(&QUEUE);
     let is_busy = |queue: &mut Queue| queue.is_writing || !queue.waiting.is_empty();
     drop(CHANGED.wait_while(queue, is_busy));
 }
 
-/// The thread's life.
+/// Writes messages until the process ends.
 fn write_all() {
     let mut lost = 0;
     loop {

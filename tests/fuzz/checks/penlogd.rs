@@ -12,7 +12,7 @@ use pen::logs::penlogd::matcher::Matcher;
 use pen::pool::clients::Client;
 use pen::proxy::log;
 use pen::sys::addr::Host;
-use pen::sys::message::harmless;
+use pen::sys::text::harmless;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -93,7 +93,7 @@ equal! {
     size_of::<NfdsT>() => size_of::<libc::nfds_t>();
     size_of::<ModeT>() => size_of::<libc::mode_t>();
     8 => size_of::<libc::linger>();
-    // What `place` and `datagram` build byte by byte.
+    // What `sockaddr` and `datagram` build byte by byte.
     2 => offset_of!(libc::sockaddr_in, sin_port);
     4 => offset_of!(libc::sockaddr_in, sin_addr);
     16 => size_of::<libc::sockaddr_in>();

@@ -57,10 +57,10 @@ fn serve(mut stream: &TcpStream, log: &Mutex<Vec<String>>) {
 
 /// A connection from an address of the test's choice.
 fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
-    let place = sys::Place::Inet(to);
-    let socket = sys::socket_for(place, sys::Kind::Stream).unwrap();
-    sys::bind_to(&socket, sys::Place::Inet((from, 0).into())).unwrap();
-    assert!(sys::connect_to(&socket, place).unwrap());
+    let address = sys::Address::Inet(to);
+    let socket = sys::socket_for(&address, sys::Kind::Stream).unwrap();
+    sys::bind_to(&socket, &sys::Address::Inet((from, 0).into())).unwrap();
+    assert!(sys::connect_to(&socket, &address).unwrap());
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream

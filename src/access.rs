@@ -2,22 +2,21 @@
 //! that its owner alone may read, and a token that shows that a request comes from
 //! pen's own page.
 
-use crate::sys;
-use std::fmt::Write as _;
+use crate::sys::files;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a wrong password takes, of whomever.
+/// How long after a wrong password the next one is looked at, whoever sends it.
 pub(crate) const PENALTY: Duration = Duration::from_secs(1);
 
 /// Who may control pen from the web interface.
 pub struct Access {
-    /// What pen's own page shows with an action. Read when pen is made, as the
-    /// random numbers may be out of sight after chroot.
+    /// The token that pen's own page sends with an action. It is made at the start,
+    /// as the random numbers may be out of sight after chroot.
     pub(crate) token: Option<String>,
     secret: Mutex<Option<Arc<Secret>>>,
     /// When the next password is looked at.
@@ -25,7 +24,7 @@ pub struct Access {
 }
 
 impl Default for Access {
-    /// Nobody.
+    /// Nobody may.
     fn default() -> Access {
         let next_guess = Mutex::new(Instant::now());
         Access { token: token().ok(), secret: Mutex::default(), next_guess }
@@ -44,7 +43,7 @@ impl Access {
         Secret::read(file).map(Arc::new)
     }
 
-    /// Allows control to who has this password, or to nobody.
+    /// Allows control with this password alone, or not at all.
     pub(crate) fn protect(&self, secret: Option<Arc<Secret>>) {
         *crate::lock(&self.secret) = secret;
     }
@@ -54,9 +53,9 @@ impl Access {
         crate::lock(&self.secret).clone()
     }
 
-    /// Whether a password is right, or when it can be looked at: a wrong one is
-    /// the only one for a second, whoever they come from, so that many at once
-    /// find it no sooner.
+    /// Whether a password is right, or the time when it can be looked at. After a
+    /// wrong one no other is looked at for a second, so that many guesses at once
+    /// find the password no sooner.
     pub(crate) fn judge(&self, is_right: impl FnOnce() -> bool) -> Result<bool, Instant> {
         let now = Instant::now();
         let mut next = crate::lock(&self.next_guess);
@@ -77,11 +76,12 @@ const FILE: usize = 1024;
 /// A user and the password.
 #[derive(Debug)]
 pub(crate) struct Secret {
-    /// Who that is.
+    /// The user's name.
     pub(crate) user: String,
     /// `user:password` in base64, as browsers send it (RFC 7617).
     encoded: String,
-    /// The file it is from, and when that was changed: seconds, nanoseconds.
+    /// The file that it was read from, and when that was changed, in seconds and
+    /// nanoseconds.
     file: PathBuf,
     changed: (i64, i64),
 }
@@ -91,23 +91,18 @@ impl Secret {
     /// read.
     pub(crate) fn read(path: &Path) -> Result<Secret, String> {
         let cannot = |e: io::Error| format!("{}: cannot read the password: {e}", path.display());
-        let mut file = open(path).map_err(cannot)?;
+        let mut file = files::open_regular(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
-        if !meta.is_file() {
-            return Err(format!("{}: cannot read the password: no regular file", path.display()));
-        }
-        let mode = meta.mode() & 0o7777;
+        let (mode, shown) = (meta.mode() & 0o7777, path.display());
         if mode & 0o077 != 0 {
-            let path = path.display();
-            return Err(format!("{path}: mode {mode:04o}, others may use it: chmod 600"));
+            return Err(format!("{shown}: mode {mode:04o}, others may use it: chmod 600"));
         }
         let mut text = [0; FILE];
         let count = file.read(&mut text).map_err(cannot)?;
         let text = text.get(..count).unwrap_or_default();
         let parsed = std::str::from_utf8(text).ok().and_then(Secret::parse);
         let (user, encoded) = parsed.ok_or_else(|| {
-            let path = path.display();
-            format!("{path}: expected one line, user:password, below {FILE} bytes")
+            format!("{shown}: expected one line, user:password, below {FILE} bytes")
         })?;
         let changed = (meta.ctime(), meta.ctime_nsec());
         Ok(Secret { user, encoded, file: path.to_owned(), changed })
@@ -121,26 +116,21 @@ impl Secret {
         is_whole.then(|| (user.to_owned(), base64(line.as_bytes())))
     }
 
-    /// Whether it is what is in this file, as far as can be seen without the
-    /// right to read it, which pen may have had at its start alone.
+    /// Whether this file cannot be read any more, as pen may have had the right to
+    /// only at its start, but has not changed since this password was read from it.
     pub(crate) fn is_still_in(&self, path: &Path) -> bool {
         let is_denied = |e: io::Error| e.kind() == io::ErrorKind::PermissionDenied;
         let changed = |meta: Metadata| (meta.ctime(), meta.ctime_nsec()) != self.changed;
         self.file == path
-            && open(path).is_err_and(is_denied)
+            && files::open_regular(path).is_err_and(is_denied)
             && !fs::metadata(path).is_ok_and(changed)
     }
 
-    /// Whether a header field Authorization has it.
+    /// Whether the value of a header field Authorization has this password.
     pub(crate) fn is_in(&self, field: &str) -> bool {
         let (scheme, given) = field.split_once(' ').unwrap_or_default();
         scheme.eq_ignore_ascii_case("basic") && same(given.trim_ascii(), &self.encoded)
     }
-}
-
-/// Opens a file. If it is a pipe, a writer is not waited for.
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)
 }
 
 /// Whether two texts are the same. The time it takes says nothing about
@@ -154,38 +144,27 @@ pub(crate) fn same(given: &str, secret: &str) -> bool {
     differ == 0
 }
 
-/// RFC 4648, 4.
-pub(crate) fn base64(data: &[u8]) -> String {
-    let digit = |group: u32, index: u32| {
-        let value = (group >> (18 - 6 * index) & 63) as u8;
-        char::from(match value {
-            0..=25 => b'A' + value,
-            26..=51 => b'a' + value - 26,
-            52..=61 => b'0' + value - 52,
-            62 => b'+',
-            _ => b'/',
-        })
-    };
+/// Encodes in base64 (RFC 4648, 4).
+fn base64(data: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in data.chunks(3) {
         let bytes = chunk.iter().copied().chain([0, 0]).take(3);
-        let group = bytes.fold(0, |sum, byte| sum << 8 | u32::from(byte));
-        let digits = chunk.len() as u32 + 1;
-        out.extend((0..digits).map(|index| digit(group, index)));
-        out.extend((digits..4).map(|_| '='));
+        let group = bytes.fold(0, |sum, byte| sum << 8 | usize::from(byte));
+        for index in 0..4 {
+            let digit = DIGITS.get(group >> (18 - 6 * index) & 63);
+            let digit = digit.filter(|_| index <= chunk.len());
+            out.push(digit.map_or('=', |digit| char::from(*digit)));
+        }
     }
     out
 }
 
 /// 128 random bits in hexadecimal.
-pub(crate) fn token() -> io::Result<String> {
+fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let mut token = String::new();
-    for byte in bytes {
-        let _ = write!(token, "{byte:02x}");
-    }
-    Ok(token)
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// A text that is one line, without its end.
