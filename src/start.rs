@@ -33,7 +33,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
-use std::thread;
 use std::time::Duration;
 
 /// The program: reads the command line, runs, and says why it could not.
@@ -77,7 +76,7 @@ fn check(pen: &Pen) -> Result<(), String> {
         service::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
     }
     match &settings.log {
-        Some(LogTarget::Network(word)) => log::network(word).map(drop)?,
+        Some(LogTarget::Network(word)) => log::socket_to(word).map(drop)?,
         Some(LogTarget::File(path)) => check_directory("-l ", path, start.jail.as_deref())?,
         None => {}
     }
@@ -240,17 +239,11 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     first.map_err(|e| format!("cannot start a thread for clients: {e}"))?;
     let spawn = |name: &str, work: fn(&Arc<Pen>)| {
         let pen = Arc::clone(pen);
-        let thread = thread::Builder::new().name(name.to_owned());
-        thread
-            .spawn(move || work(&pen))
-            .map(drop)
-            .map_err(|e| format!("cannot start the {name} thread: {e}"))
+        process::spawn(name, move || work(&pen))
     };
     match pen.settings().start.kind {
         Kind::Stream => spawn("accept", accept::accept_loop)?,
-        Kind::Datagram => {
-            udp::start(pen).map_err(|e| format!("cannot start the threads of UDP: {e}"))?;
-        }
+        Kind::Datagram => udp::start(pen)?,
     }
     spawn("control", port::accept_loop)?;
     spawn("web", web::accept_loop)?;
@@ -272,8 +265,7 @@ fn start_answering(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
             }
         }
     };
-    let spawned = thread::Builder::new().name("signals".to_owned()).spawn(answer);
-    spawned.map_err(|e| format!("cannot start the signals thread: {e}"))?;
+    process::spawn("signals", answer)?;
     Ok(queue)
 }
 

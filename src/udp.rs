@@ -28,6 +28,7 @@ use crate::proxy::socket::Stream;
 use crate::proxy::workers::{BUFFER, Buffer, Worker};
 use crate::sys::addr::Host;
 use crate::sys::message::{self, Trouble};
+use crate::sys::process;
 use crate::sys::{self, Peer};
 use flows::{Flow, Flows, Key};
 use std::borrow::Cow;
@@ -75,15 +76,13 @@ struct Udp {
 
 /// Starts the threads that receive and that make room for new flows. They run
 /// until the process ends.
-pub(crate) fn start(pen: &Arc<Pen>) -> io::Result<()> {
+pub(crate) fn start(pen: &Arc<Pen>) -> Result<(), String> {
     let (queue, pending) = mpsc::sync_channel(QUEUE);
     let (pen, flows) = (Arc::clone(pen), Flows::default());
     let udp = Arc::new(Udp { pen, flows, queue, pending: AtomicUsize::new(0) });
     let other = Arc::clone(&udp);
-    let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-    spawn("receive").spawn(move || udp.receive())?;
-    spawn("queue").spawn(move || other.serve_queue(pending))?;
-    Ok(())
+    process::spawn("receive", move || udp.receive())?;
+    process::spawn("queue", move || other.serve_queue(pending))
 }
 
 impl Udp {

@@ -13,12 +13,11 @@ use crate::proxy::listener::{Accepted, Acceptor};
 use crate::proxy::relay;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
-use crate::proxy::socket::Socket;
+use crate::proxy::socket::{Socket, Stream};
 use crate::proxy::workers::{Buffer, Worker};
 use crate::sys;
 use crate::sys::message::{self, Trouble};
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
@@ -95,7 +94,7 @@ fn serve(
     pen.outcomes.accepted.add(1);
     let mut settings = pen.settings();
     if settings.dummy {
-        return dummy(&socket.into_stream());
+        return dummy(socket.into_stream(), buffer);
     }
     let found = find::find_server(pen, &mut settings, &accepted, &[], &[]);
     let Some(Found::New(server)) = found else {
@@ -119,11 +118,10 @@ const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
 
 /// Answers a client without any server: reads what it asks first, so that the
 /// close does not reset the connection.
-// Kept apart, so that its scratch space is not in every thread's stack frame.
-#[inline(never)]
-fn dummy(mut stream: &File) {
-    if sys::wait_either(stream, stream).is_ok() && stream.read(&mut [0; 4096]).is_ok() {
-        let _ = stream.write_all(DUMMY_PAGE.as_bytes());
-        sys::shut(stream, Shutdown::Write);
+fn dummy(stream: Stream, buffer: &mut Buffer) {
+    let has_asked = sys::wait_either(&stream, &stream).is_ok();
+    if has_asked && buffer.lend(Arc::clone(&stream), |reader| reader.fill_buf().map(drop)).is_ok() {
+        let _ = (&*stream).write_all(DUMMY_PAGE.as_bytes());
+        sys::shut(&stream, Shutdown::Write);
     }
 }

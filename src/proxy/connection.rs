@@ -13,7 +13,7 @@ use crate::proxy::log::Logs;
 use crate::proxy::log::connections::{ConnLog, Entry};
 use crate::proxy::slots::{Connections, Slot};
 use crate::proxy::socket::Stream;
-use crate::settings::{Fastclose, Settings};
+use crate::settings::Settings;
 use crate::sys::message::{self, Level};
 use crate::sys::{self, Kind};
 use std::fmt::Write as _;
@@ -207,11 +207,6 @@ impl Connection {
         // A datagram may be empty.
         moved = moved.wrapping_add(self.touched.get());
         self.seen.quiet_for(moved, now)
-    }
-
-    /// Whether the end of one side alone ends it, as it is set now.
-    pub fn fastclose(&self) -> Fastclose {
-        self.lease.settings().fastclose
     }
 
     /// Sets the reason of its end, unless there is one already.

@@ -8,32 +8,25 @@ use crate::proxy::idlers;
 use crate::proxy::shared::Pen;
 use crate::sys::message::Trouble;
 use crate::sys::{self, Kind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// Between two looks: an eighth of the idle time, within these bounds.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Wakes the watching thread when the idle time was changed.
+/// Wakes the watching thread, once that runs.
 #[derive(Debug, Default)]
-pub struct IdleWatch {
-    changed: Mutex<bool>,
-    waker: Condvar,
-}
+pub struct IdleWatch(OnceLock<Thread>);
 
 impl IdleWatch {
-    /// Has the watching thread look again.
+    /// Has the watching thread look again, as the idle time was changed or more idlers
+    /// are wanted.
     pub fn wake(&self) {
-        *crate::lock(&self.changed) = true;
-        self.waker.notify_all();
-    }
-
-    /// Waits for a change, `limit` at most.
-    fn wait(&self, limit: Duration) {
-        let guard = crate::lock(&self.changed);
-        let waited = self.waker.wait_timeout_while(guard, limit, |changed| !*changed);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+        if let Some(thread) = self.0.get() {
+            thread.unpark();
+        }
     }
 }
 
@@ -58,6 +51,7 @@ impl Seen {
 /// Watches until the process ends; starts idlers too, when more are wanted.
 pub fn watch(pen: &Arc<Pen>) {
     let mut trouble = Trouble::default();
+    let _ = pen.idle_watch.0.set(thread::current());
     loop {
         if let Err(e) = idlers::start(pen) {
             trouble.say(format_args!("idlers wait: cannot start a thread: {e}"));
@@ -65,7 +59,7 @@ pub fn watch(pen: &Arc<Pen>) {
         let settings = pen.settings();
         let (whole, half) = (settings.idle_limit(), settings.half_closed_limit());
         let limit = whole.into_iter().chain(half).min().unwrap_or(Duration::MAX);
-        pen.idle_watch.wait((limit / 8).clamp(SHORTEST, LONGEST));
+        thread::park_timeout((limit / 8).clamp(SHORTEST, LONGEST));
         let now = Instant::now();
         for (_, connection) in pen.connections.live() {
             let quiet = connection.quiet_for(now);

@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,7 +41,9 @@ fn hint(at: SocketAddr, e: &io::Error) -> String {
 /// A socket that clients come to.
 pub struct Listener {
     socket: Listening,
-    path: Mutex<Option<SocketPath>>,
+    /// A Unix socket's file: its device and inode. The inode is not used again while
+    /// the socket is open.
+    file: Option<(u64, u64)>,
     /// Where it is, with the port the kernel chose.
     pub at: Endpoint,
 }
@@ -77,28 +79,8 @@ impl Accepted {
     }
 }
 
-/// A Unix socket's file, removed when dropped if it is still the same one.
-struct SocketPath {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketPath {
-    fn new(path: &Path) -> io::Result<SocketPath> {
-        let meta = fs::symlink_metadata(path)?;
-        Ok(SocketPath { path: path.to_owned(), identity: (meta.dev(), meta.ino()) })
-    }
-}
-
-impl Drop for SocketPath {
-    fn drop(&mut self) {
-        let same = fs::symlink_metadata(&self.path)
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity);
-        if same {
-            // Not permitted after changing user: then it stays.
-            let _ = files::remove(&self.path);
-        }
-    }
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// How a socket listens.
@@ -176,7 +158,7 @@ impl Listener {
                 Listening::Datagram(socket.into_stream())
             }
         };
-        Ok(Listener { socket, path: Mutex::default(), at: bound })
+        Ok(Listener { socket, file: None, at: bound })
     }
 
     fn unix(path: &Path, how: &How) -> io::Result<Listener> {
@@ -207,7 +189,7 @@ impl Listener {
             Kind::Datagram => Listening::Datagram(socket.into_stream()),
         };
         let at = Endpoint::Unix(path.to_owned());
-        Ok(Listener { socket, path: Mutex::new(Some(SocketPath::new(path)?)), at })
+        Ok(Listener { socket, file: Some(file_at(path)?), at })
     }
 
     /// Accepts the next client; fails with `WouldBlock` if there is none.
@@ -245,10 +227,20 @@ impl Listener {
         }
     }
 
-    /// Removes a Unix socket's file.
-    fn remove_path(&self) {
-        let path = crate::lock(&self.path).take();
-        drop(path);
+    /// Removes a Unix socket's file, if it is still this socket's.
+    fn remove_file(&self) {
+        if let (Endpoint::Unix(path), Some(file)) = (&self.at, self.file) {
+            if file_at(path).is_ok_and(|found| found == file) {
+                // Not permitted after changing user: then it stays.
+                let _ = files::remove(path);
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.remove_file();
     }
 }
 
@@ -312,7 +304,7 @@ impl MovableListener {
     fn replace(&self, listener: Option<Arc<Listener>>) {
         let old = std::mem::replace(&mut *crate::lock(&self.current), listener);
         if let Some(old) = old {
-            old.remove_path();
+            old.remove_file();
         }
         self.has_moved.store(true, SeqCst);
         // If the pipe is full, the loop is awake.
@@ -334,7 +326,7 @@ impl MovableListener {
     /// Removes a Unix socket's file, at the end of the process.
     pub fn close(&self) {
         if let Some(current) = self.current() {
-            current.remove_path();
+            current.remove_file();
         }
     }
 

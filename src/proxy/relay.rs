@@ -14,8 +14,7 @@ use crate::proxy::workers::{BUFFER, Buffer, Worker};
 use crate::settings::Fastclose;
 use crate::sys;
 use crate::sys::message;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
@@ -49,8 +48,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     };
     let result = loop {
         match copy_all(Arc::clone(connection.source(direction)), &mut sink, buffer) {
-            // Nothing came for a while.
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock && !sink.failed => buffer.release(),
+            Err(e) if is_timeout(&e) && !sink.failed => buffer.release(),
             other => break other.and_then(|()| sink.finish()),
         }
     };
@@ -65,7 +63,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     match result {
         // Somebody else has ended it, and woken this thread.
         _ if connection.is_closed() => {}
-        Err(e) if failed => refused(connection, direction, &e),
+        Err(e) if failed => refused(connection, direction, &e, buffer),
         Err(e) => connection.reset(Reason::failed(direction, &e)),
         Ok(()) if was_reset(connection, direction) => connection.reset(Reason::reset(direction)),
         Ok(()) => {
@@ -75,7 +73,8 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
                 Direction::Up => Fastclose::Down,
                 Direction::Down => Fastclose::Up,
             };
-            let takes_both = [alone, Fastclose::Both].contains(&connection.fastclose());
+            let set = connection.lease.settings().fastclose;
+            let takes_both = [alone, Fastclose::Both].contains(&set);
             // Before the shutdown: the answer to that may be here at once. If
             // both have ended, closing says the same.
             connection.ended(direction);
@@ -103,7 +102,7 @@ fn was_reset(connection: &Connection, direction: Direction) -> bool {
 /// The receiver takes no more. A server that was reset may have answered before,
 /// and a client that closes its socket for reading (Unix) may still send. A
 /// client that was reset is gone: what it sent is no whole.
-fn refused(connection: &Connection, direction: Direction, error: &io::Error) {
+fn refused(connection: &Connection, direction: Direction, error: &io::Error, buffer: &mut Buffer) {
     let reason = Reason::failed(direction.other(), error);
     match (direction, was_reset(connection, direction.other())) {
         (Direction::Down, true) => return connection.reset(reason),
@@ -116,7 +115,7 @@ fn refused(connection: &Connection, direction: Direction, error: &io::Error) {
         (Direction::Up, true) => connection.set_reason(reason),
         (Direction::Up, false) => {}
     }
-    drain(connection, direction);
+    drain(connection, direction, buffer);
 }
 
 /// Copies until the sender ends.
@@ -131,25 +130,21 @@ fn copy_all(source: Stream, sink: &mut Sink, buffer: &mut Buffer) -> io::Result<
     })
 }
 
-/// Whether a write is to be tried again: the receiver has not made room within
-/// the time that a write has, see [`crate::proxy::connect::STALL`].
-fn is_passing(error: &io::Error) -> bool {
+/// Whether a read has brought nothing for the time [`crate::proxy::connect::QUIET`], or a write
+/// has found no room for the time [`crate::proxy::connect::STALL`].
+fn is_timeout(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Reads what the sender still sends and throws it away, so that neither end
 /// waits for the other, until the sender ends or the other direction is over.
 /// A client is listened to a little longer: closing a socket with unread data
-/// resets it, and a reset may destroy the answer on its way. What was closed is
-/// not read from: it would not say that it has room again, and who sends would
-/// wait for that for minutes; left unread, it becomes a reset.
-// Kept apart, so that its scratch space is not in every thread's stack frame.
-#[inline(never)]
-fn drain(connection: &Connection, direction: Direction) {
-    let mut source: &File = connection.source(direction);
+/// resets it, and a reset may destroy the answer on its way. pen does not read from
+/// a socket that a command has closed: the sender would not hear that there is room
+/// again, and would wait for minutes; left unread, the data becomes a reset.
+fn drain(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     let mut alone: Option<Instant> = None;
     let mut quiet = false;
-    let mut scratch = [0; 4096];
     while !connection.is_closed() {
         if connection.has_ended(direction.other()) {
             let since = *alone.get_or_insert_with(Instant::now);
@@ -157,9 +152,10 @@ fn drain(connection: &Connection, direction: Direction) {
                 return;
             }
         }
-        quiet = match sys::wait_readable(source, Duration::from_secs(1)) {
-            Ok(true) if matches!(source.read(&mut scratch), Ok(n) if n > 0) => false,
-            Ok(false) => true,
+        let source = Arc::clone(connection.source(direction));
+        quiet = match buffer.lend(source, |reader| reader.fill_buf().map(<[u8]>::len)) {
+            Ok(n) if n > 0 => false,
+            Err(e) if is_timeout(&e) => true,
             _ => return,
         };
     }
@@ -237,15 +233,17 @@ impl<'a> Sink<'a> {
     /// Writes all of it.
     fn pass(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
-            match self.write(data) {
-                Ok(0) => {
-                    self.failed = true;
-                    return Err(io::ErrorKind::WriteZero.into());
+            let error = match self.write(data) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(n) => {
+                    data = data.get(n..).unwrap_or_default();
+                    continue;
                 }
-                Ok(n) => data = data.get(n..).unwrap_or_default(),
-                Err(e) if is_passing(&e) && !self.connection.is_closed() => {}
-                Err(e) => return Err(e),
-            }
+                Err(e) if is_timeout(&e) && !self.connection.is_closed() => continue,
+                Err(e) => e,
+            };
+            self.failed = true;
+            return Err(error);
         }
         Ok(())
     }
@@ -255,19 +253,14 @@ impl Write for Sink<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         // Not a File's write(2), which takes the longer way through the kernel.
         let to = self.connection.source(self.direction.other());
-        let result = sys::send(&**to, data);
-        match &result {
-            Ok(n) => {
-                self.connection.moved(self.direction, *n);
-                self.burst += n;
-                if self.burst >= BURST {
-                    self.burst = 0;
-                    thread::yield_now();
-                }
-            }
-            Err(e) => self.failed = !is_passing(e),
+        let n = sys::send(&**to, data)?;
+        self.connection.moved(self.direction, n);
+        self.burst += n;
+        if self.burst >= BURST {
+            self.burst = 0;
+            thread::yield_now();
         }
-        result
+        Ok(n)
     }
 
     fn write_all(&mut self, data: &[u8]) -> io::Result<()> {

@@ -6,30 +6,21 @@ use crate::proxy::ending::Reason;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Room for more than so many slots is given back when none is used.
-const KEPT: usize = 1024;
-
 /// What a slot holds.
 #[derive(Clone, Debug, Default)]
-enum State {
-    /// Nothing.
-    #[default]
-    Free,
-    /// A client for which a server is sought. `doomed`: close it at once.
-    Connecting { client: Client, doomed: bool },
-    /// A connection.
-    Live(Weak<Connection>),
-}
-
-/// What a slot holds, for reports.
-#[derive(Debug)]
 pub enum Content {
     /// Nothing.
+    #[default]
     Unused,
     /// A client for which a server is sought.
-    Connecting(Client),
-    /// A connection.
-    Live(Arc<Connection>),
+    Connecting {
+        /// Who it is.
+        client: Client,
+        /// A command wants it closed as soon as it is connected.
+        doomed: bool,
+    },
+    /// A connection, until its last thread has dropped it.
+    Live(Weak<Connection>),
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +29,7 @@ struct Table {
     limit: usize,
     /// Slots that were taken for clients who have not come yet. They have no number.
     reserved: usize,
-    slots: Vec<State>,
+    slots: Vec<Content>,
     free: Vec<usize>,
     last: usize,
     waiting: bool,
@@ -162,13 +153,11 @@ impl Connections {
     /// The connections there are, with their slots.
     pub fn live(&self) -> Vec<(usize, Arc<Connection>)> {
         let table = crate::lock(&self.table);
-        // Large enough from the start, and of few sizes: whenever memory grows,
-        // glibc keeps the odd pieces beside it for the thread, and their pages.
-        let mut all = Vec::with_capacity(table.used().next_power_of_two());
+        let mut all = Vec::with_capacity(table.used());
         let slots = table.slots.iter().enumerate();
         // Only collected here: dropping the last reference needs the lock.
-        all.extend(slots.filter_map(|(index, state)| match state {
-            State::Live(connection) => connection.upgrade().map(|live| (index, live)),
+        all.extend(slots.filter_map(|(index, content)| match content {
+            Content::Live(connection) => connection.upgrade().map(|live| (index, live)),
             _ => None,
         }));
         all
@@ -180,13 +169,7 @@ impl Connections {
         if index >= table.max {
             return None;
         }
-        Some(match table.slots.get(index) {
-            Some(State::Live(connection)) => {
-                connection.upgrade().map_or(Content::Unused, Content::Live)
-            }
-            Some(State::Connecting { client, .. }) => Content::Connecting(*client),
-            _ => Content::Unused,
-        })
+        Some(table.slots.get(index).cloned().unwrap_or_default())
     }
 
     /// Closes what slot `index` holds, by command; `false` beyond the maximum.
@@ -197,11 +180,11 @@ impl Connections {
                 return false;
             }
             match table.slots.get_mut(index) {
-                Some(State::Connecting { doomed, .. }) => {
+                Some(Content::Connecting { doomed, .. }) => {
                     *doomed = true;
                     None
                 }
-                Some(State::Live(connection)) => connection.upgrade(),
+                Some(Content::Live(connection)) => connection.upgrade(),
                 _ => None,
             }
         };
@@ -221,9 +204,9 @@ impl Table {
         self.slots.len().saturating_sub(self.free.len())
     }
 
-    fn set(&mut self, index: usize, state: State) {
+    fn set(&mut self, index: usize, content: Content) {
         if let Some(slot) = self.slots.get_mut(index) {
-            *slot = state;
+            *slot = content;
         }
     }
 }
@@ -231,17 +214,15 @@ impl Table {
 impl Slot {
     /// A client has it, and it gets its number.
     pub fn enter(&mut self, client: Client) {
-        let doomed = false;
-        let state = State::Connecting { client, doomed };
         let mut table = crate::lock(&self.connections.table);
         let index = match self.index.or_else(|| table.free.pop()) {
             Some(index) => index,
             None => {
-                table.slots.push(State::Free);
+                table.slots.push(Content::Unused);
                 table.slots.len() - 1
             }
         };
-        table.set(index, state);
+        table.set(index, Content::Connecting { client, doomed: false });
         table.last = index;
         if self.index.replace(index).is_none() {
             table.reserved = table.reserved.saturating_sub(1);
@@ -253,11 +234,11 @@ impl Slot {
         let Some(index) = self.index else {
             return;
         };
-        let live = State::Live(Arc::downgrade(connection));
+        let live = Content::Live(Arc::downgrade(connection));
         let doomed = {
             let mut table = crate::lock(&self.connections.table);
-            let state = table.slots.get(index);
-            let doomed = matches!(state, Some(State::Connecting { doomed: true, .. }));
+            let before = table.slots.get(index);
+            let doomed = matches!(before, Some(Content::Connecting { doomed: true, .. }));
             table.set(index, live);
             doomed
         };
@@ -273,11 +254,8 @@ impl Drop for Slot {
         match self.index {
             None => table.reserved = table.reserved.saturating_sub(1),
             Some(index) => {
-                table.set(index, State::Free);
+                table.set(index, Content::Unused);
                 table.free.push(index);
-                if table.used() == 0 && table.slots.capacity() > KEPT {
-                    (table.slots, table.free) = Default::default();
-                }
             }
         }
         let waiting = std::mem::take(&mut table.waiting);
@@ -348,7 +326,7 @@ mod tests {
         assert!(matches!(connections.content(0), Some(Content::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
         slot.enter(Client::Unix);
-        assert!(matches!(connections.content(0), Some(Content::Connecting(_))));
+        assert!(matches!(connections.content(0), Some(Content::Connecting { .. })));
         assert!(connections.content(1).is_none());
         assert!(connections.close(0) && !connections.close(1));
         assert_eq!(connections.used_and_last(), (1, 0));
