@@ -93,7 +93,7 @@ impl Udp {
         let mut trouble = Trouble::default();
         loop {
             let next = acceptor.next(|open: &Listener| open.receive(&mut buffer));
-            if acceptor.has_left() {
+            if acceptor.old_was_closed() {
                 // Answers come from the old address. Its socket goes with the last
                 // of its flows.
                 for flow in self.flows.take_all() {
@@ -161,11 +161,11 @@ impl Udp {
         let client = accepted.client;
         // A client without a flow will need a slot, unless it is denied and gets no
         // server: then it must not take one from others.
-        let mut room = None;
+        let mut reserved = None;
         let is_lost = find::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
         if known.is_empty() && !is_lost {
-            room = self.room(behind);
-            if room.is_none() {
+            reserved = self.reserve(behind);
+            if reserved.is_none() {
                 return self.queue_up(client, datagram, behind);
             }
         }
@@ -183,7 +183,7 @@ impl Udp {
                 return flow.map_or_else(Vec::new, |flow| self.pass(flow, datagram));
             }
             Some(Found::Starved) => {
-                drop(room);
+                drop(reserved);
                 let Some(behind) = behind else {
                     return self.queue_up(client, datagram, None);
                 };
@@ -194,7 +194,7 @@ impl Udp {
             Some(Found::New(server)) => server,
         };
         drop(known);
-        let Some((mut slot, thread)) = room.or_else(|| self.room(behind)) else {
+        let Some((mut slot, thread)) = reserved.or_else(|| self.reserve(behind)) else {
             drop(server);
             return self.queue_up(client, datagram, behind);
         };
@@ -214,14 +214,14 @@ impl Udp {
     /// Takes a slot and a thread for a new flow: free ones, unless datagrams in the
     /// queue need those; for a datagram from the queue, if need be, those of the
     /// flows that have been idle for longest.
-    fn room(&self, behind: Option<usize>) -> Option<(Slot, Worker)> {
+    fn reserve(&self, behind: Option<usize>) -> Option<(Slot, Worker)> {
         let pen = &self.pen;
         let Some(behind) = behind else {
             let is_free = self.pending.load(SeqCst) == 0;
-            let slot = is_free.then(|| pen.connections.take_now()).flatten()?;
+            let slot = is_free.then(|| pen.connections.try_take()).flatten()?;
             return Some((slot, pen.workers.hire(Duration::ZERO).ok()?));
         };
-        let slot = pen.connections.take_now().or_else(|| {
+        let slot = pen.connections.try_take().or_else(|| {
             self.make_room(behind, 0);
             pen.connections.take(|| false, PATIENCE)
         })?;

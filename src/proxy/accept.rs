@@ -67,7 +67,7 @@ pub fn accept_loop(pen: &Arc<Pen>) {
 /// says so once a minute. `None` if the listener has moved meanwhile.
 fn find_slot(pen: &Arc<Pen>, acceptor: &Acceptor, full: &mut Trouble) -> Option<Slot> {
     let connections = &pen.connections;
-    if let Some(slot) = connections.take_now() {
+    if let Some(slot) = connections.try_take() {
         return Some(slot);
     }
     if full.is_due() && acceptor.wait().is_ok() && !pen.listener.has_moved() {

@@ -7,7 +7,7 @@ use crate::pool::clients::Client;
 use crate::pool::counter::{Counter, Traffic};
 use crate::proxy::ending::{Ending, Reason};
 use crate::proxy::find::Connected;
-use crate::proxy::idle::Seen;
+use crate::proxy::idle::Activity;
 use crate::proxy::listener::Accepted;
 use crate::proxy::log::Logs;
 use crate::proxy::log::connections::{ConnLog, Entry};
@@ -60,8 +60,8 @@ const CLOSED: u8 = 1;
 /// fields.
 #[derive(Debug)]
 pub struct Connection {
-    down: Stream,
-    up: Stream,
+    client_socket: Stream,
+    server_socket: Stream,
     /// Whose it is.
     pub client: Client,
     /// Whether it is a connection or, with UDP, a flow of datagrams.
@@ -77,7 +77,7 @@ pub struct Connection {
     sent_down: Counter,
     ended: AtomicU8,
     ending: Ending,
-    seen: Seen,
+    activity: Activity,
     since: Instant,
     /// The client's port, 0 for a Unix socket.
     port: u16,
@@ -97,13 +97,13 @@ impl Connection {
         logs: Logs,
         settings: &Settings,
         accepted: Accepted,
-        down: Stream,
+        client_socket: Stream,
         server: Connected,
         slot: Slot,
     ) -> Arc<Connection> {
         let connection = Arc::new(Connection {
-            down,
-            up: server.socket,
+            client_socket,
+            server_socket: server.socket,
             client: accepted.client,
             kind: settings.start.kind,
             touched: Counter::default(),
@@ -113,7 +113,7 @@ impl Connection {
             sent_down: Counter::default(),
             ended: AtomicU8::new(0),
             ending: Ending::default(),
-            seen: Seen::default(),
+            activity: Activity::default(),
             since: accepted.since,
             port: accepted.port,
             client_traffic: server.visit.traffic,
@@ -129,8 +129,8 @@ impl Connection {
     /// The socket that a direction's bytes come from.
     pub fn source(&self, direction: Direction) -> &Stream {
         match direction {
-            Direction::Up => &self.down,
-            Direction::Down => &self.up,
+            Direction::Up => &self.client_socket,
+            Direction::Down => &self.server_socket,
         }
     }
 
@@ -197,7 +197,7 @@ impl Connection {
 
     /// The client's and the server's descriptor.
     pub fn descriptors(&self) -> [i32; 2] {
-        [self.down.as_raw_fd(), self.up.as_raw_fd()]
+        [self.client_socket.as_raw_fd(), self.server_socket.as_raw_fd()]
     }
 
     /// How long nothing has moved and no side has ended.
@@ -206,7 +206,7 @@ impl Connection {
         let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get()).wrapping_add(ended);
         // A datagram may be empty.
         moved = moved.wrapping_add(self.touched.get());
-        self.seen.quiet_for(moved, now)
+        self.activity.quiet_for(moved, now)
     }
 
     /// Sets the reason of its end, unless there is one already.
@@ -225,9 +225,9 @@ impl Connection {
             self.ended(Direction::Up);
             self.ended(Direction::Down);
         } else {
-            sys::shut(&*self.down, Shutdown::Both);
+            sys::shut(&*self.client_socket, Shutdown::Both);
         }
-        sys::shut(&*self.up, Shutdown::Both);
+        sys::shut(&*self.server_socket, Shutdown::Both);
     }
 
     /// Ends both directions as a reset does: neither end takes what it has got for
@@ -237,7 +237,7 @@ impl Connection {
     pub fn reset(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
-        for socket in [&*self.down, &*self.up] {
+        for socket in [&*self.client_socket, &*self.server_socket] {
             sys::reset_on_close(socket);
             // Not for writing: that would be sent, and looks like a good end.
             sys::shut(socket, Shutdown::Read);
@@ -246,7 +246,7 @@ impl Connection {
 
     /// Its line for the connection log; `None` if that was written before.
     fn entry(&self) -> Option<Entry> {
-        let reason = self.ending.tell()?;
+        let reason = self.ending.take()?;
         Some(Entry {
             client: self.client,
             port: self.port,

@@ -78,8 +78,8 @@ impl Reason {
 #[derive(Debug, Default)]
 pub struct Ending(AtomicU8);
 
-/// In an [`Ending`]: it was told.
-const TOLD: u8 = 0x80;
+/// In an [`Ending`]: the log has it.
+const TAKEN: u8 = 0x80;
 
 impl Ending {
     /// It ends for this reason.
@@ -88,22 +88,22 @@ impl Ending {
         let _ = self.0.fetch_update(SeqCst, SeqCst, |now| {
             let is_news = match Reason::at(now) {
                 None => now == 0,
-                Some(before) => now & TOLD == 0 && is_close(before) && !is_close(reason),
+                Some(before) => now & TAKEN == 0 && is_close(before) && !is_close(reason),
             };
             is_news.then_some(reason as u8 + 1)
         });
     }
 
-    /// What it is, to be told; `None` if that was asked before.
-    pub fn tell(&self) -> Option<Reason> {
-        let now = self.0.fetch_or(TOLD, SeqCst);
-        Reason::at(now).filter(|_| now & TOLD == 0)
+    /// The reason, for the connection log; `None` if it was taken before.
+    pub fn take(&self) -> Option<Reason> {
+        let now = self.0.fetch_or(TAKEN, SeqCst);
+        Reason::at(now).filter(|_| now & TAKEN == 0)
     }
 }
 
 impl Reason {
     fn at(number: u8) -> Option<Reason> {
-        let index = usize::from(number & !TOLD).checked_sub(1)?;
+        let index = usize::from(number & !TAKEN).checked_sub(1)?;
         Reason::ALL.get(index).copied()
     }
 }
@@ -121,10 +121,10 @@ mod tests {
         ] {
             let ending = Ending::default();
             ends.iter().for_each(|end| ending.set(*end));
-            assert_eq!(ending.tell(), Some(wanted), "{ends:?}");
-            assert_eq!(ending.tell(), None);
+            assert_eq!(ending.take(), Some(wanted), "{ends:?}");
+            assert_eq!(ending.take(), None);
         }
-        assert_eq!(Ending::default().tell(), None);
+        assert_eq!(Ending::default().take(), None);
     }
 
     #[test]

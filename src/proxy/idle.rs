@@ -32,16 +32,16 @@ impl IdleWatch {
 
 /// A connection's byte count at the last look, and since when it has been that.
 #[derive(Debug, Default)]
-pub struct Seen(Mutex<Option<(u64, Instant)>>);
+pub struct Activity(Mutex<Option<(u64, Instant)>>);
 
-impl Seen {
+impl Activity {
     /// How long the count has not changed, as far as the looks can tell.
     pub fn quiet_for(&self, count: u64, now: Instant) -> Duration {
-        let mut seen = crate::lock(&self.0);
-        match *seen {
+        let mut last = crate::lock(&self.0);
+        match *last {
             Some((before, since)) if before == count => now.saturating_duration_since(since),
             _ => {
-                *seen = Some((count, now));
+                *last = Some((count, now));
                 Duration::ZERO
             }
         }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Bytes of datagrams not read yet that the system is asked to keep.
-const DATAGRAM_ROOM: u32 = 4 << 20;
+const RECEIVE_BUFFER: u32 = 4 << 20;
 
 /// What an address is that cannot be listened on.
 pub const NOT_HERE: &str =
@@ -84,7 +84,7 @@ fn file_at(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 /// How a socket listens.
-struct How {
+struct Options {
     kind: Kind,
     /// How many clients may wait to be accepted.
     backlog: u32,
@@ -99,31 +99,31 @@ impl Listener {
     /// Listens for clients, as the settings say. Another process may listen at the
     /// same port.
     pub fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
-        let how = How {
+        let options = Options {
             kind: settings.start.kind,
             backlog: settings.backlog,
             is_shared: true,
             keep_alive: settings.client_keepalive,
         };
-        Listener::open(word, &how)
+        Listener::open(word, &options)
     }
 
     /// Listens at a port that no other process has: two that shared it would answer
     /// in turn, and neither would know. A Unix socket is for its owner alone.
     pub fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
         let (kind, keep_alive) = (Kind::Stream, Duration::ZERO);
-        Listener::open(word, &How { kind, backlog, is_shared: false, keep_alive })
+        Listener::open(word, &Options { kind, backlog, is_shared: false, keep_alive })
     }
 
     /// Listens at an address as given on the command line.
-    fn open(word: &str, how: &How) -> Result<Listener, String> {
+    fn open(word: &str, options: &Options) -> Result<Listener, String> {
         match addr::endpoint(word)? {
-            Endpoint::Unix(path) => Listener::unix(&path, how)
+            Endpoint::Unix(path) => Listener::unix(&path, options)
                 .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
             Endpoint::Inet(all) => {
                 let mut result = Err(String::new());
                 for at in all {
-                    result = Listener::inet(at, how)
+                    result = Listener::inet(at, options)
                         .map_err(|e| format!("{word}: cannot listen on {at}: {e}{}", hint(at, &e)));
                     if result.is_ok() {
                         break;
@@ -134,23 +134,23 @@ impl Listener {
         }
     }
 
-    fn inet(at: SocketAddr, how: &How) -> io::Result<Listener> {
+    fn inet(at: SocketAddr, options: &Options) -> io::Result<Listener> {
         let place = Place::Inet(at);
-        let socket = Socket::from(sys::bound_socket(place, how.kind, how.is_shared)?);
+        let socket = Socket::from(sys::bound_socket(place, options.kind, options.is_shared)?);
         let bound = Endpoint::Inet(vec![socket.address()?]);
-        let socket = match how.kind {
+        let socket = match options.kind {
             Kind::Stream => {
                 // Accepted clients inherit these.
                 socket.set_nodelay(true);
                 let _ = socket.set_read_timeout(connect::QUIET);
                 let _ = socket.set_write_timeout(connect::STALL);
-                let _ = sys::keep_alive(&socket, how.keep_alive);
-                accept_on(&socket, how)?;
+                let _ = sys::keep_alive(&socket, options.keep_alive);
+                accept_on(&socket, options)?;
                 Listening::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {
                 // Whatever the system grants will do.
-                let _ = sys::receive_room(&socket, DATAGRAM_ROOM);
+                let _ = sys::receive_room(&socket, RECEIVE_BUFFER);
                 if at.ip().is_unspecified() {
                     // Answers leave from the address that the client sent to.
                     sys::tell_destination(&socket, place)?;
@@ -161,10 +161,10 @@ impl Listener {
         Ok(Listener { socket, file: None, at: bound })
     }
 
-    fn unix(path: &Path, how: &How) -> io::Result<Listener> {
+    fn unix(path: &Path, options: &Options) -> io::Result<Listener> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.file_type().is_socket() => {
-                if !how.is_shared && is_in_use(path) {
+                if !options.is_shared && is_in_use(path) {
                     return Err(ErrorKind::AddrInUse.into());
                 }
                 files::remove(path)?;
@@ -175,15 +175,15 @@ impl Listener {
             }
             Err(_) => {}
         }
-        let socket = || sys::bound_socket(Place::Unix(path), how.kind, how.is_shared);
-        let socket = Socket::from(match how.is_shared {
+        let socket = || sys::bound_socket(Place::Unix(path), options.kind, options.is_shared);
+        let socket = Socket::from(match options.is_shared {
             true => socket()?,
             // Nothing else in there: the mask is the whole process's.
             false => sys::with_umask(0o177, socket)?,
         });
-        let socket = match how.kind {
+        let socket = match options.kind {
             Kind::Stream => {
-                accept_on(&socket, how)?;
+                accept_on(&socket, options)?;
                 Listening::Unix(OwnedFd::from(socket).into())
             }
             Kind::Datagram => Listening::Datagram(socket.into_stream()),
@@ -246,9 +246,9 @@ impl Drop for Listener {
 
 /// Lets clients come. Accepting never blocks, so that a client that left again
 /// cannot hold the loop.
-fn accept_on(socket: &Socket, how: &How) -> io::Result<()> {
+fn accept_on(socket: &Socket, options: &Options) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    sys::accept_on(socket, how.backlog)
+    sys::accept_on(socket, options.backlog)
 }
 
 /// Whether a process listens at a Unix socket's path. One that has ended may have
@@ -337,7 +337,7 @@ impl MovableListener {
 
     /// What the loop accepts with. There is one loop for each listener.
     pub fn acceptor(&self) -> Acceptor<'_> {
-        Acceptor { listener: self, current: None, old: None, has_left: false }
+        Acceptor { listener: self, current: None, old: None, old_was_closed: false }
     }
 }
 
@@ -347,7 +347,7 @@ pub struct Acceptor<'a> {
     current: Option<Arc<Listener>>,
     /// The one before, until its queue is empty.
     old: Option<Arc<Listener>>,
-    has_left: bool,
+    old_was_closed: bool,
 }
 
 impl Acceptor<'_> {
@@ -365,7 +365,7 @@ impl Acceptor<'_> {
                     Ok(next) => return Ok(next),
                     Err(_) => {
                         self.old = None;
-                        self.has_left = true;
+                        self.old_was_closed = true;
                     }
                 }
             }
@@ -397,7 +397,7 @@ impl Acceptor<'_> {
     }
 
     /// Whether an old listener was closed, since this was asked last.
-    pub fn has_left(&mut self) -> bool {
-        std::mem::take(&mut self.has_left)
+    pub fn old_was_closed(&mut self) -> bool {
+        std::mem::take(&mut self.old_was_closed)
     }
 }

@@ -30,11 +30,11 @@ fn is_local(at: SocketAddr) -> bool {
         at.set_port(0);
         UdpSocket::bind(at).is_ok()
     };
-    let nobodys: IpAddr = match at {
+    let documentation: IpAddr = match at {
         SocketAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         SocketAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
     };
-    at.ip().is_loopback() || can_bind(at) && !can_bind(SocketAddr::new(nobodys, 0))
+    at.ip().is_loopback() || can_bind(at) && !can_bind(SocketAddr::new(documentation, 0))
 }
 
 /// Whether a server is pen itself. Of a name with several addresses it is enough

@@ -63,7 +63,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     match result {
         // Somebody else has ended it, and woken this thread.
         _ if connection.is_closed() => {}
-        Err(e) if failed => refused(connection, direction, &e, buffer),
+        Err(e) if failed => receiver_failed(connection, direction, &e, buffer),
         Err(e) => connection.reset(Reason::failed(direction, &e)),
         Ok(()) if was_reset(connection, direction) => connection.reset(Reason::reset(direction)),
         Ok(()) => {
@@ -102,7 +102,12 @@ fn was_reset(connection: &Connection, direction: Direction) -> bool {
 /// The receiver takes no more. A server that was reset may have answered before,
 /// and a client that closes its socket for reading (Unix) may still send. A
 /// client that was reset is gone: what it sent is no whole.
-fn refused(connection: &Connection, direction: Direction, error: &io::Error, buffer: &mut Buffer) {
+fn receiver_failed(
+    connection: &Connection,
+    direction: Direction,
+    error: &io::Error,
+    buffer: &mut Buffer,
+) {
     let reason = Reason::failed(direction.other(), error);
     match (direction, was_reset(connection, direction.other())) {
         (Direction::Down, true) => return connection.reset(reason),
@@ -206,7 +211,7 @@ impl<'a> Sink<'a> {
         let taken = data.len() + http.tracker.held();
         http.tracker.feed(data, &mut http.out);
         self.connection.rewrote(taken - http.tracker.held(), http.out.len());
-        let result = self.pass(&http.out);
+        let result = self.send_all(&http.out);
         match http.tracker.end() {
             None => self.http = Some(http),
             Some(End::Ambiguous) => message::say_seldom(format_args!(
@@ -227,11 +232,11 @@ impl<'a> Sink<'a> {
         };
         http.out.clear();
         http.tracker.finish(&mut http.out);
-        self.pass(&http.out)
+        self.send_all(&http.out)
     }
 
     /// Writes all of it.
-    fn pass(&mut self, mut data: &[u8]) -> io::Result<()> {
+    fn send_all(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             let error = match self.write(data) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
@@ -269,7 +274,7 @@ impl Write for Sink<'_> {
             self.answers = None;
         }
         match self.http.take() {
-            None => self.pass(data),
+            None => self.send_all(data),
             Some(http) => self.rewrite(http, data),
         }
     }

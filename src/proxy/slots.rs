@@ -17,7 +17,7 @@ pub enum Content {
         /// Who it is.
         client: Client,
         /// A command wants it closed as soon as it is connected.
-        doomed: bool,
+        to_be_closed: bool,
     },
     /// A connection, until its last thread has dropped it.
     Live(Weak<Connection>),
@@ -122,7 +122,7 @@ impl Connections {
     }
 
     /// A free slot, if there is one now.
-    pub fn take_now(self: &Arc<Connections>) -> Option<Slot> {
+    pub fn try_take(self: &Arc<Connections>) -> Option<Slot> {
         self.reserve(&mut crate::lock(&self.table))
     }
 
@@ -180,8 +180,8 @@ impl Connections {
                 return false;
             }
             match table.slots.get_mut(index) {
-                Some(Content::Connecting { doomed, .. }) => {
-                    *doomed = true;
+                Some(Content::Connecting { to_be_closed, .. }) => {
+                    *to_be_closed = true;
                     None
                 }
                 Some(Content::Live(connection)) => connection.upgrade(),
@@ -222,7 +222,7 @@ impl Slot {
                 table.slots.len() - 1
             }
         };
-        table.set(index, Content::Connecting { client, doomed: false });
+        table.set(index, Content::Connecting { client, to_be_closed: false });
         table.last = index;
         if self.index.replace(index).is_none() {
             table.reserved = table.reserved.saturating_sub(1);
@@ -235,14 +235,15 @@ impl Slot {
             return;
         };
         let live = Content::Live(Arc::downgrade(connection));
-        let doomed = {
+        let to_be_closed = {
             let mut table = crate::lock(&self.connections.table);
             let before = table.slots.get(index);
-            let doomed = matches!(before, Some(Content::Connecting { doomed: true, .. }));
+            let to_be_closed =
+                matches!(before, Some(Content::Connecting { to_be_closed: true, .. }));
             table.set(index, live);
-            doomed
+            to_be_closed
         };
-        if doomed {
+        if to_be_closed {
             connection.close(Reason::Command);
         }
     }
@@ -298,9 +299,9 @@ mod tests {
         connections.grow(1);
         assert_eq!(connections.max(), 3);
         connections.set_limit(1);
-        assert!(connections.take_now().is_none());
+        assert!(connections.try_take().is_none());
         drop(a);
-        assert!(connections.take_now().is_some());
+        assert!(connections.try_take().is_some());
     }
 
     #[test]
@@ -322,7 +323,7 @@ mod tests {
     #[test]
     fn reports_tell_reserved_from_connecting() {
         let connections = Connections::new(1);
-        let mut slot = connections.take_now().unwrap();
+        let mut slot = connections.try_take().unwrap();
         assert!(matches!(connections.content(0), Some(Content::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
         slot.enter(Client::Unix);

@@ -97,8 +97,8 @@ pub fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8
 /// `+ client-ip server-ip first-line`, as penlogd reads it.
 pub fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
     let mut line = names(format!("+ {client} {server} "));
-    let room = (DATAGRAM - 1).saturating_sub(line.len());
-    line.extend(first_line(data).take(room));
+    let space = (DATAGRAM - 1).saturating_sub(line.len());
+    line.extend(first_line(data).take(space));
     line.push(b'\n');
     line
 }
