@@ -198,7 +198,7 @@ impl Udp {
             drop(server);
             return self.queue_up(client, datagram, behind);
         };
-        slot.enter(client);
+        slot.enter();
         let down = Arc::clone(&datagram.socket);
         let connection = Connection::new(pen.logs(), &settings, accepted, down, server, slot);
         connection.touched.set(self.flows.tick());

@@ -24,10 +24,10 @@ use std::thread;
 use std::time::Duration;
 
 /// How long accept rests when the system is out of something.
-pub const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts clients until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>) {
+pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     let mut acceptor = pen.listener.acceptor();
     let mut kept = None;
     let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
@@ -90,7 +90,7 @@ fn serve(
     down: Worker,
     buffer: &mut Buffer,
 ) {
-    slot.enter(accepted.client);
+    slot.enter();
     pen.outcomes.accepted.add(1);
     let mut settings = pen.settings();
     if settings.dummy {

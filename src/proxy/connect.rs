@@ -21,15 +21,15 @@ const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 
 /// After this time without data a read of a stream socket ends with `WouldBlock`,
 /// and the reader can let its buffer go.
-pub const QUIET: Duration = Duration::from_secs(1);
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
 
 /// If its peer makes no room for this time, a write to a stream socket ends with
 /// `WouldBlock`, and the writer can see whether the connection has ended meanwhile.
-pub const STALL: Duration = Duration::from_secs(3);
+pub(crate) const STALL: Duration = Duration::from_secs(3);
 
 /// Connects to the server that `lease` is for, on behalf of `client`. The error
 /// is that of the last address tried.
-pub fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+pub(crate) fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
     let kind = settings.start.kind;
     let socket = match (&*lease.host, kind) {
         (Host::Unix(path), Kind::Stream) => unix(path, settings.timeout)?,
@@ -118,14 +118,14 @@ impl Source {
 
 /// Whether a failure says something about the server, and not about this host:
 /// out of descriptors, ports or memory, or not permitted.
-pub fn blames_server(error: &io::Error) -> bool {
+pub(crate) fn blames_server(error: &io::Error) -> bool {
     !sys::is_exhausted(error) && error.kind() != io::ErrorKind::PermissionDenied
 }
 
 /// Whether a datagram's failure says that the server is not there: refused, no
 /// way there, a Unix socket that is gone or not read from. Anything else (too
 /// long a datagram) is about that datagram alone.
-pub fn is_refusal(error: &io::Error) -> bool {
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         error.kind(),

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// From the client to the server.
     Up,
     /// From the server to the client.
@@ -35,7 +35,7 @@ pub enum Direction {
 impl Direction {
     /// Its bit in [`Connection`]'s record of what has ended, as the command
     /// `connection` shows it: 4 the server's side, 8 the client's.
-    pub fn bit(self) -> u8 {
+    pub(crate) fn bit(self) -> u8 {
         match self {
             Direction::Up => 8,
             Direction::Down => 4,
@@ -43,7 +43,7 @@ impl Direction {
     }
 
     /// The way back.
-    pub fn other(self) -> Direction {
+    pub(crate) fn other(self) -> Direction {
         match self {
             Direction::Up => Direction::Down,
             Direction::Down => Direction::Up,
@@ -59,17 +59,17 @@ const CLOSED: u8 = 1;
 /// the sockets, then the place on the server, then the slot, in the order of the
 /// fields.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     client_socket: Stream,
     server_socket: Stream,
     /// Whose it is.
-    pub client: Client,
+    pub(crate) client: Client,
     /// Whether it is a connection or, with UDP, a flow of datagrams.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// With UDP, when a datagram came or went last, by a clock that counts them.
-    pub touched: Counter,
+    pub(crate) touched: Counter,
     /// What is known of its requests, if these get X-Forwarded-For.
-    pub http: Option<Box<Exchange>>,
+    pub(crate) http: Option<Box<Exchange>>,
     /// Bytes that the server got and the client had not sent, less those that the
     /// server was not to see. Wraps below 0.
     added: Counter,
@@ -83,17 +83,17 @@ pub struct Connection {
     port: u16,
     client_traffic: Arc<Traffic>,
     /// The client's slot in the client table when it came.
-    pub client_slot: usize,
+    pub(crate) client_slot: usize,
     logs: Logs,
     /// The place on the server.
-    pub lease: Lease,
+    pub(crate) lease: Lease,
     slot: Slot,
 }
 
 impl Connection {
     /// Joins a client and the server that was found for it. The slot knows the
     /// connection from now on.
-    pub fn new(
+    pub(crate) fn new(
         logs: Logs,
         settings: &Settings,
         accepted: Accepted,
@@ -127,7 +127,7 @@ impl Connection {
     }
 
     /// The socket that a direction's bytes come from.
-    pub fn source(&self, direction: Direction) -> &Stream {
+    pub(crate) fn source(&self, direction: Direction) -> &Stream {
         match direction {
             Direction::Up => &self.client_socket,
             Direction::Down => &self.server_socket,
@@ -135,17 +135,17 @@ impl Connection {
     }
 
     /// Counts bytes that went their way.
-    pub fn moved(&self, direction: Direction, n: usize) {
+    pub(crate) fn moved(&self, direction: Direction, n: usize) {
         self.sent(direction).add(n as u64);
     }
 
     /// On the way up, `client` bytes are about to be sent as `server` bytes.
-    pub fn rewrote(&self, client: usize, server: usize) {
+    pub(crate) fn rewrote(&self, client: usize, server: usize) {
         self.added.add((server as u64).wrapping_sub(client as u64));
     }
 
     /// Bytes that came from the sender of this direction so far.
-    pub fn received(&self, direction: Direction) -> u64 {
+    pub(crate) fn received(&self, direction: Direction) -> u64 {
         let sent = self.sent(direction).get();
         match direction {
             // Below 0: what was put in has not been sent yet.
@@ -158,7 +158,7 @@ impl Connection {
     }
 
     /// Bytes that went this way so far.
-    pub fn sent(&self, direction: Direction) -> &Counter {
+    pub(crate) fn sent(&self, direction: Direction) -> &Counter {
         match direction {
             Direction::Up => &self.sent_up,
             Direction::Down => &self.sent_down,
@@ -166,7 +166,7 @@ impl Connection {
     }
 
     /// Takes note of what one read brought, before it is passed on.
-    pub fn note(&self, direction: Direction, data: &[u8]) {
+    pub(crate) fn note(&self, direction: Direction, data: &[u8]) {
         if direction == Direction::Up {
             self.logs.requests.request(self.client, &self.lease.host, data);
         }
@@ -176,32 +176,32 @@ impl Connection {
     }
 
     /// Takes note that a direction is over.
-    pub fn ended(&self, direction: Direction) {
+    pub(crate) fn ended(&self, direction: Direction) {
         self.ended.fetch_or(direction.bit(), SeqCst);
     }
 
     /// Whether a direction is over.
-    pub fn has_ended(&self, direction: Direction) -> bool {
+    pub(crate) fn has_ended(&self, direction: Direction) -> bool {
         self.ended.load(SeqCst) & direction.bit() != 0
     }
 
     /// What has ended, as the command `connection` shows it.
-    pub fn ended_bits(&self) -> u8 {
+    pub(crate) fn ended_bits(&self) -> u8 {
         self.ended.load(SeqCst) & !CLOSED
     }
 
     /// Whether it was ended as a whole ([`Connection::close`]).
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.ended.load(SeqCst) & CLOSED != 0
     }
 
     /// The client's and the server's descriptor.
-    pub fn descriptors(&self) -> [i32; 2] {
+    pub(crate) fn descriptors(&self) -> [i32; 2] {
         [self.client_socket.as_raw_fd(), self.server_socket.as_raw_fd()]
     }
 
     /// How long nothing has moved and no side has ended.
-    pub fn quiet_for(&self, now: Instant) -> Duration {
+    pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
         let ended = u64::from(self.ended_bits());
         let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get()).wrapping_add(ended);
         // A datagram may be empty.
@@ -210,13 +210,13 @@ impl Connection {
     }
 
     /// Sets the reason of its end, unless there is one already.
-    pub fn set_reason(&self, reason: Reason) {
+    pub(crate) fn set_reason(&self, reason: Reason) {
         self.ending.set(reason);
     }
 
     /// Ends both directions, whatever they are doing: blocked reads and writes
     /// return. What was written before still goes out.
-    pub fn close(&self, reason: Reason) {
+    pub(crate) fn close(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
         if self.kind == Kind::Datagram {
@@ -234,7 +234,7 @@ impl Connection {
     /// all there is, and what was not sent yet is lost. Blocked reads return,
     /// blocked writes within [`crate::proxy::connect::STALL`]. A Unix socket, which knows no
     /// reset, just ends.
-    pub fn reset(&self, reason: Reason) {
+    pub(crate) fn reset(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
         for socket in [&*self.client_socket, &*self.server_socket] {
@@ -293,7 +293,7 @@ impl Drop for Connection {
 }
 
 /// Logs the connections that end with pen.
-pub fn log_the_rest(log: &ConnLog, connections: &Connections) {
+pub(crate) fn log_the_rest(log: &ConnLog, connections: &Connections) {
     if log.is_on() {
         let live = connections.live().into_iter();
         log.finish(live.filter_map(|(_, connection)| {

@@ -8,16 +8,16 @@ macro_rules! reasons {
     ($($name:ident $word:literal $doc:literal),* $(,)?) => {
         /// How a connection ended, or why there was none.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Reason {
+        pub(crate) enum Reason {
             $(#[doc = $doc] $name,)*
         }
 
         impl Reason {
             /// All of them, in the order of their numbers.
-            pub const ALL: &[Reason] = &[$(Reason::$name),*];
+            pub(crate) const ALL: &[Reason] = &[$(Reason::$name),*];
 
             /// The word for it in the connection log.
-            pub fn word(self) -> &'static str {
+            pub(crate) fn word(self) -> &'static str {
                 match self {
                     $(Reason::$name => $word,)*
                 }
@@ -46,7 +46,7 @@ reasons! {
 
 impl Reason {
     /// The sender of this direction ended as it should.
-    pub fn closed(direction: Direction) -> Reason {
+    pub(crate) fn closed(direction: Direction) -> Reason {
         match direction {
             Direction::Up => Reason::ClientClosed,
             Direction::Down => Reason::ServerClosed,
@@ -54,7 +54,7 @@ impl Reason {
     }
 
     /// The sender of this direction sent a reset.
-    pub fn reset(direction: Direction) -> Reason {
+    pub(crate) fn reset(direction: Direction) -> Reason {
         match direction {
             Direction::Up => Reason::ClientReset,
             Direction::Down => Reason::ServerReset,
@@ -62,7 +62,7 @@ impl Reason {
     }
 
     /// What the error of its socket says of the sender of this direction.
-    pub fn failed(direction: Direction, error: &io::Error) -> Reason {
+    pub(crate) fn failed(direction: Direction, error: &io::Error) -> Reason {
         use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, OutOfMemory};
         match (error.kind(), direction) {
             (BrokenPipe | ConnectionRefused | ConnectionReset, _) => Reason::reset(direction),
@@ -76,14 +76,14 @@ impl Reason {
 /// A connection's end, once it is known: the first one counts, but for one side
 /// that has closed, after which something may still go wrong.
 #[derive(Debug, Default)]
-pub struct Ending(AtomicU8);
+pub(crate) struct Ending(AtomicU8);
 
 /// In an [`Ending`]: the log has it.
 const TAKEN: u8 = 0x80;
 
 impl Ending {
     /// It ends for this reason.
-    pub fn set(&self, reason: Reason) {
+    pub(crate) fn set(&self, reason: Reason) {
         let is_close = |reason| matches!(reason, Reason::ClientClosed | Reason::ServerClosed);
         let _ = self.0.fetch_update(SeqCst, SeqCst, |now| {
             let is_news = match Reason::at(now) {
@@ -95,7 +95,7 @@ impl Ending {
     }
 
     /// The reason, for the connection log; `None` if it was taken before.
-    pub fn take(&self) -> Option<Reason> {
+    pub(crate) fn take(&self) -> Option<Reason> {
         let now = self.0.fetch_or(TAKEN, SeqCst);
         Reason::at(now).filter(|_| now & TAKEN == 0)
     }

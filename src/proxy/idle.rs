@@ -23,7 +23,7 @@ pub struct IdleWatch(OnceLock<Thread>);
 impl IdleWatch {
     /// Has the watching thread look again, as the idle time was changed or more idlers
     /// are wanted.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(thread) = self.0.get() {
             thread.unpark();
         }
@@ -32,11 +32,11 @@ impl IdleWatch {
 
 /// A connection's byte count at the last look, and since when it has been that.
 #[derive(Debug, Default)]
-pub struct Activity(Mutex<Option<(u64, Instant)>>);
+pub(crate) struct Activity(Mutex<Option<(u64, Instant)>>);
 
 impl Activity {
     /// How long the count has not changed, as far as the looks can tell.
-    pub fn quiet_for(&self, count: u64, now: Instant) -> Duration {
+    pub(crate) fn quiet_for(&self, count: u64, now: Instant) -> Duration {
         let mut last = crate::lock(&self.0);
         match *last {
             Some((before, since)) if before == count => now.saturating_duration_since(since),
@@ -49,7 +49,7 @@ impl Activity {
 }
 
 /// Watches until the process ends; starts idlers too, when more are wanted.
-pub fn watch(pen: &Arc<Pen>) {
+pub(crate) fn watch(pen: &Arc<Pen>) {
     let mut trouble = Trouble::default();
     let _ = pen.idle_watch.0.set(thread::current());
     loop {

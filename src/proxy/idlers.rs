@@ -36,14 +36,14 @@ pub struct Idlers {
 
 impl Idlers {
     /// How many connections are open, and how many are wanted.
-    pub fn count(&self) -> (usize, usize) {
+    pub(crate) fn count(&self) -> (usize, usize) {
         let table = crate::lock(&self.table);
         (table.open.len(), table.wanted)
     }
 
     /// Sets how many are wanted, and how many of these are allowed. [`start`] starts
     /// the threads.
-    pub fn want(&self, wanted: usize, allowed: usize) {
+    pub(crate) fn want(&self, wanted: usize, allowed: usize) {
         let surplus = {
             let mut table = crate::lock(&self.table);
             (table.wanted, table.allowed) = (wanted, allowed);
@@ -89,7 +89,7 @@ impl Idlers {
 
 /// Starts the threads that are missing; fails if one cannot be started. UDP has
 /// nothing that could be kept open.
-pub fn start(pen: &Arc<Pen>) -> io::Result<()> {
+pub(crate) fn start(pen: &Arc<Pen>) -> io::Result<()> {
     if pen.settings().start.kind == Kind::Datagram {
         return Ok(());
     }

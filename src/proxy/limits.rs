@@ -24,12 +24,12 @@ pub struct Limits {
     /// Descriptors that each connection takes.
     per_connection: usize,
     /// Connections at once at the control port, and as many at the web interface.
-    pub admin_connections: usize,
+    pub(crate) admin_connections: usize,
 }
 
 impl Limits {
     /// Shares out this many descriptors.
-    pub fn new(files: u64, kind: Kind) -> Limits {
+    pub(crate) fn new(files: u64, kind: Kind) -> Limits {
         let files = usize::try_from(files).unwrap_or(usize::MAX);
         let free = files.saturating_sub(OWN);
         let admin_connections = (free / 8 / ADMIN_PORTS).clamp(1, MOST_ADMIN);
@@ -44,14 +44,14 @@ impl Limits {
     }
 
     /// Clients' connections at once, beside this many idlers; at least one.
-    pub fn connections(&self, idlers: usize) -> usize {
+    pub(crate) fn connections(&self, idlers: usize) -> usize {
         let available = self.available.saturating_sub(self.idlers(idlers));
         (available / self.per_connection).max(1)
     }
 
     /// How many of the wanted idlers there may be. They get a quarter of the
     /// descriptors at most.
-    pub fn idlers(&self, wanted: usize) -> usize {
+    pub(crate) fn idlers(&self, wanted: usize) -> usize {
         wanted.min(self.available / 4)
     }
 }

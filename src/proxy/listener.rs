@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const RECEIVE_BUFFER: u32 = 4 << 20;
 
 /// What an address is that cannot be listened on.
-pub const NOT_HERE: &str =
+pub(crate) const NOT_HERE: &str =
     "no address of this host; pen listens on the first operand, servers come behind it";
 
 /// What to do about an error, if that is known.
@@ -45,7 +45,7 @@ pub struct Listener {
     /// the socket is open.
     file: Option<(u64, u64)>,
     /// Where it is, with the port the kernel chose.
-    pub at: Endpoint,
+    pub(crate) at: Endpoint,
 }
 
 enum Listening {
@@ -59,22 +59,22 @@ enum Listening {
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
     /// Who it is, for the tables.
-    pub client: Client,
+    pub(crate) client: Client,
     /// Its port, 0 for a Unix socket.
-    pub port: u16,
+    pub(crate) port: u16,
     /// When it came.
-    pub since: Instant,
+    pub(crate) since: Instant,
 }
 
 impl Accepted {
     /// A client at this address has come now.
-    pub fn from_inet(addr: SocketAddr) -> Accepted {
+    pub(crate) fn from_inet(addr: SocketAddr) -> Accepted {
         let addr = addr::canonical(addr);
         Accepted { client: Client::Inet(addr.ip()), port: addr.port(), since: Instant::now() }
     }
 
     /// A client of a Unix socket has come now.
-    pub fn from_unix() -> Accepted {
+    pub(crate) fn from_unix() -> Accepted {
         Accepted { client: Client::Unix, port: 0, since: Instant::now() }
     }
 }
@@ -98,7 +98,7 @@ struct Options {
 impl Listener {
     /// Listens for clients, as the settings say. Another process may listen at the
     /// same port.
-    pub fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
+    pub(crate) fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
         let options = Options {
             kind: settings.start.kind,
             backlog: settings.backlog,
@@ -110,7 +110,7 @@ impl Listener {
 
     /// Listens at a port that no other process has: two that shared it would answer
     /// in turn, and neither would know. A Unix socket is for its owner alone.
-    pub fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
+    pub(crate) fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
         let (kind, keep_alive) = (Kind::Stream, Duration::ZERO);
         Listener::open(word, &Options { kind, backlog, is_shared: false, keep_alive })
     }
@@ -193,7 +193,7 @@ impl Listener {
     }
 
     /// Accepts the next client; fails with `WouldBlock` if there is none.
-    pub fn accept(&self) -> io::Result<(Socket, Accepted)> {
+    pub(crate) fn accept(&self) -> io::Result<(Socket, Accepted)> {
         let (socket, accepted) = match &self.socket {
             Listening::Tcp(listener) => {
                 let (socket, addr) = listener.accept()?;
@@ -220,7 +220,7 @@ impl Listener {
 
     /// Receives the next datagram, and says through which socket; fails with
     /// `WouldBlock` if there is none.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
         match &self.socket {
             Listening::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
             Listening::Tcp(_) | Listening::Unix(_) => Err(ErrorKind::Unsupported.into()),
@@ -283,7 +283,7 @@ pub struct MovableListener {
 
 impl MovableListener {
     /// Makes one that does not listen yet.
-    pub fn new() -> io::Result<MovableListener> {
+    pub(crate) fn new() -> io::Result<MovableListener> {
         let waker = UnixStream::pair()?;
         waker.0.set_nonblocking(true)?;
         waker.1.set_nonblocking(true)?;
@@ -292,12 +292,12 @@ impl MovableListener {
 
     /// Listens here from now on. Clients that wait at the old listener are still
     /// accepted.
-    pub fn open(&self, listener: Listener) {
+    pub(crate) fn open(&self, listener: Listener) {
         self.replace(Some(Arc::new(listener)));
     }
 
     /// Stops listening.
-    pub fn shut(&self) {
+    pub(crate) fn shut(&self) {
         self.replace(None);
     }
 
@@ -317,32 +317,32 @@ impl MovableListener {
 
     /// Changes the time of silence after which the system asks TCP clients that
     /// come from now on whether they are still there.
-    pub fn keep_alive(&self, idle: Duration) {
+    pub(crate) fn keep_alive(&self, idle: Duration) {
         if let Some(Listening::Tcp(listener)) = self.current().as_deref().map(|open| &open.socket) {
             let _ = sys::keep_alive(listener, idle);
         }
     }
 
     /// Removes a Unix socket's file, at the end of the process.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         if let Some(current) = self.current() {
             current.remove_file();
         }
     }
 
     /// Whether the loop has a change to take notice of.
-    pub fn has_moved(&self) -> bool {
+    pub(crate) fn has_moved(&self) -> bool {
         self.has_moved.load(SeqCst)
     }
 
     /// What the loop accepts with. There is one loop for each listener.
-    pub fn acceptor(&self) -> Acceptor<'_> {
+    pub(crate) fn acceptor(&self) -> Acceptor<'_> {
         Acceptor { listener: self, current: None, old: None, old_was_closed: false }
     }
 }
 
 /// Takes clients from a listener wherever it moves.
-pub struct Acceptor<'a> {
+pub(crate) struct Acceptor<'a> {
     listener: &'a MovableListener,
     current: Option<Arc<Listener>>,
     /// The one before, until its queue is empty.
@@ -352,12 +352,15 @@ pub struct Acceptor<'a> {
 
 impl Acceptor<'_> {
     /// Accepts the next client, however long it takes.
-    pub fn accept(&mut self) -> io::Result<(Socket, Accepted)> {
+    pub(crate) fn accept(&mut self) -> io::Result<(Socket, Accepted)> {
         self.next(Listener::accept)
     }
 
     /// Waits for the next that `take` gets from the listener.
-    pub fn next<T>(&mut self, mut take: impl FnMut(&Listener) -> io::Result<T>) -> io::Result<T> {
+    pub(crate) fn next<T>(
+        &mut self,
+        mut take: impl FnMut(&Listener) -> io::Result<T>,
+    ) -> io::Result<T> {
         loop {
             self.refresh();
             if let Some(old) = &self.old {
@@ -378,7 +381,7 @@ impl Acceptor<'_> {
     }
 
     /// Goes on with the new listener, if there is one.
-    pub fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         if self.listener.has_moved.swap(false, SeqCst) {
             let mut scratch = [0; 64];
             while matches!((&self.listener.waker.1).read(&mut scratch), Ok(n) if n > 0) {}
@@ -387,7 +390,7 @@ impl Acceptor<'_> {
     }
 
     /// Waits until there may be a client, or another listener.
-    pub fn wait(&self) -> io::Result<()> {
+    pub(crate) fn wait(&self) -> io::Result<()> {
         let waker = &self.listener.waker.1;
         match &self.current {
             _ if self.old.is_some() => Ok(()),
@@ -397,7 +400,7 @@ impl Acceptor<'_> {
     }
 
     /// Whether an old listener was closed, since this was asked last.
-    pub fn old_was_closed(&mut self) -> bool {
+    pub(crate) fn old_was_closed(&mut self) -> bool {
         std::mem::take(&mut self.old_was_closed)
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use writer::Destination;
 #[derive(Clone, Debug)]
 pub struct Logs {
     /// What clients ask.
-    pub requests: Arc<Log>,
+    pub(crate) requests: Arc<Log>,
     /// How connections end.
-    pub ends: Arc<connections::ConnLog>,
+    pub(crate) ends: Arc<connections::ConnLog>,
 }

@@ -10,10 +10,10 @@ use crate::sys::addr::{Endpoint, Host, canonical};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Why a server cannot be had. Behind its words.
-pub const WHY: &str = "this is where pen itself listens";
+pub(crate) const WHY: &str = "this is where pen itself listens";
 
 /// Whether what is sent to `to` comes in where pen listens.
-pub fn is_own(own: SocketAddr, to: SocketAddr) -> bool {
+pub(crate) fn is_own(own: SocketAddr, to: SocketAddr) -> bool {
     let (own, to) = (canonical(own), canonical(to));
     let same_port = own.port() == to.port() && to.port() != 0;
     // On Linux `::` listens for both families.
@@ -57,12 +57,12 @@ fn is_server_own(own: &Endpoint, host: &Host, port: u16) -> bool {
 
 /// Refuses a server at this host and port, if it is pen itself, which listens at
 /// `own`.
-pub fn refuse(own: &Endpoint, host: &Host, port: u16) -> Result<(), String> {
+pub(crate) fn refuse(own: &Endpoint, host: &Host, port: u16) -> Result<(), String> {
     if is_server_own(own, host, port) { Err(WHY.to_owned()) } else { Ok(()) }
 }
 
 /// Refuses to listen at `own`, if one of the servers that stay is there.
-pub fn refuse_listening(
+pub(crate) fn refuse_listening(
     pen: &Pen,
     own: &Endpoint,
     stays: impl Fn(Target) -> bool,

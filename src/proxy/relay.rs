@@ -31,7 +31,7 @@ const BURST: usize = BUFFER;
 
 /// Copies both ways until both have ended. The caller's thread takes the
 /// client's bytes, the other one the server's.
-pub fn run(connection: Arc<Connection>, other: Worker, buffer: &mut Buffer) {
+pub(crate) fn run(connection: Arc<Connection>, other: Worker, buffer: &mut Buffer) {
     let shared = Arc::clone(&connection);
     other.run(move |buffer| copy(&shared, Direction::Down, buffer));
     copy(&connection, Direction::Up, buffer);

@@ -1,6 +1,5 @@
 //! The table of connections: how many there may be, and which there are.
 
-use crate::pool::clients::Client;
 use crate::proxy::connection::Connection;
 use crate::proxy::ending::Reason;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -8,14 +7,12 @@ use std::time::{Duration, Instant};
 
 /// What a slot holds.
 #[derive(Clone, Debug, Default)]
-pub enum Content {
+pub(crate) enum Content {
     /// Nothing.
     #[default]
     Unused,
     /// A client for which a server is sought.
     Connecting {
-        /// Who it is.
-        client: Client,
         /// A command wants it closed as soon as it is connected.
         to_be_closed: bool,
     },
@@ -44,15 +41,15 @@ pub struct Connections {
 
 /// A place in the table of connections, free again when it is dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     connections: Arc<Connections>,
     /// Its number in the reports, once a client has it.
-    pub index: Option<usize>,
+    pub(crate) index: Option<usize>,
 }
 
 impl Connections {
     /// A table of at most `max` connections.
-    pub fn new(max: usize) -> Arc<Connections> {
+    pub(crate) fn new(max: usize) -> Arc<Connections> {
         Arc::new(Connections {
             table: Mutex::new(Table { max, limit: usize::MAX, ..Table::default() }),
             freed: Condvar::new(),
@@ -60,17 +57,17 @@ impl Connections {
     }
 
     /// Most connections at once.
-    pub fn max(&self) -> usize {
+    pub(crate) fn max(&self) -> usize {
         crate::lock(&self.table).max
     }
 
     /// Sets that number before there are any.
-    pub fn set_max(&self, max: usize) {
+    pub(crate) fn set_max(&self, max: usize) {
         crate::lock(&self.table).max = max;
     }
 
     /// Allows more; once connections are taken it never shrinks.
-    pub fn grow(&self, max: usize) {
+    pub(crate) fn grow(&self, max: usize) {
         let mut table = crate::lock(&self.table);
         table.max = table.max.max(max);
         drop(table);
@@ -79,14 +76,14 @@ impl Connections {
 
     /// Never takes more than `limit`, whatever the maximum is: what the
     /// descriptors suffice for.
-    pub fn set_limit(&self, limit: usize) {
+    pub(crate) fn set_limit(&self, limit: usize) {
         crate::lock(&self.table).limit = limit;
         self.wake();
     }
 
     /// Takes a free slot. It waits for one up to `limit`; after each
     /// [`Connections::wake`] it gives up if it is `interrupted`.
-    pub fn take(
+    pub(crate) fn take(
         self: &Arc<Connections>,
         interrupted: impl Fn() -> bool,
         limit: Duration,
@@ -110,19 +107,19 @@ impl Connections {
     }
 
     /// Slots that are not free.
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         crate::lock(&self.table).taken()
     }
 
     /// How many clients there may be, if all slots are in use.
-    pub fn full(&self) -> Option<usize> {
+    pub(crate) fn full(&self) -> Option<usize> {
         let table = crate::lock(&self.table);
         let most = table.max.min(table.limit);
         (table.used() >= most).then_some(most)
     }
 
     /// A free slot, if there is one now.
-    pub fn try_take(self: &Arc<Connections>) -> Option<Slot> {
+    pub(crate) fn try_take(self: &Arc<Connections>) -> Option<Slot> {
         self.reserve(&mut crate::lock(&self.table))
     }
 
@@ -138,20 +135,20 @@ impl Connections {
     }
 
     /// Has those who wait for a slot look again.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         // With the lock, so that nobody is between looking and waiting.
         let _table = crate::lock(&self.table);
         self.freed.notify_all();
     }
 
     /// Slots with a client, and the slot taken last.
-    pub fn used_and_last(&self) -> (usize, usize) {
+    pub(crate) fn used_and_last(&self) -> (usize, usize) {
         let table = crate::lock(&self.table);
         (table.used(), table.last)
     }
 
     /// The connections there are, with their slots.
-    pub fn live(&self) -> Vec<(usize, Arc<Connection>)> {
+    pub(crate) fn live(&self) -> Vec<(usize, Arc<Connection>)> {
         let table = crate::lock(&self.table);
         let mut all = Vec::with_capacity(table.used());
         let slots = table.slots.iter().enumerate();
@@ -164,7 +161,7 @@ impl Connections {
     }
 
     /// What slot `index` holds now; `None` beyond the maximum.
-    pub fn content(&self, index: usize) -> Option<Content> {
+    pub(crate) fn content(&self, index: usize) -> Option<Content> {
         let table = crate::lock(&self.table);
         if index >= table.max {
             return None;
@@ -173,14 +170,14 @@ impl Connections {
     }
 
     /// Closes what slot `index` holds, by command; `false` beyond the maximum.
-    pub fn close(&self, index: usize) -> bool {
+    pub(crate) fn close(&self, index: usize) -> bool {
         let live = {
             let mut table = crate::lock(&self.table);
             if index >= table.max {
                 return false;
             }
             match table.slots.get_mut(index) {
-                Some(Content::Connecting { to_be_closed, .. }) => {
+                Some(Content::Connecting { to_be_closed }) => {
                     *to_be_closed = true;
                     None
                 }
@@ -213,7 +210,7 @@ impl Table {
 
 impl Slot {
     /// A client has it, and it gets its number.
-    pub fn enter(&mut self, client: Client) {
+    pub(crate) fn enter(&mut self) {
         let mut table = crate::lock(&self.connections.table);
         let index = match self.index.or_else(|| table.free.pop()) {
             Some(index) => index,
@@ -222,7 +219,7 @@ impl Slot {
                 table.slots.len() - 1
             }
         };
-        table.set(index, Content::Connecting { client, to_be_closed: false });
+        table.set(index, Content::Connecting { to_be_closed: false });
         table.last = index;
         if self.index.replace(index).is_none() {
             table.reserved = table.reserved.saturating_sub(1);
@@ -230,7 +227,7 @@ impl Slot {
     }
 
     /// Its client has a server.
-    pub fn attach(&self, connection: &Arc<Connection>) {
+    pub(crate) fn attach(&self, connection: &Arc<Connection>) {
         let Some(index) = self.index else {
             return;
         };
@@ -279,7 +276,7 @@ mod tests {
         let connections = Connections::new(2);
         let take = || {
             let mut slot = connections.take(|| false, LONG).unwrap();
-            slot.enter(Client::Unix);
+            slot.enter();
             slot
         };
         let (a, b) = (take(), take());
@@ -326,7 +323,7 @@ mod tests {
         let mut slot = connections.try_take().unwrap();
         assert!(matches!(connections.content(0), Some(Content::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
-        slot.enter(Client::Unix);
+        slot.enter();
         assert!(matches!(connections.content(0), Some(Content::Connecting { .. })));
         assert!(connections.content(1).is_none());
         assert!(connections.close(0) && !connections.close(1));

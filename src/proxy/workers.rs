@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes that one read may bring. Bulk speed grows up to here (measured); only
 /// pages that data reached cost memory.
-pub const BUFFER: usize = 256 * 1024;
+pub(crate) const BUFFER: usize = 256 * 1024;
 
 /// A thread's stack; the deepest call uses about a tenth of it.
 const STACK: usize = 64 * 1024;
@@ -40,7 +40,7 @@ type Job = Box<dyn FnOnce(&mut Buffer) + Send>;
 /// shared descriptor type whose reads fill a fresh buffer without zeroing it
 /// first: pages that data never reached cost nothing. A thread gets its buffer
 /// when the first data is there, so that an idle connection has none.
-pub struct Buffer {
+pub(crate) struct Buffer {
     reader: Option<BufReader<Arc<File>>>,
     nothing: Arc<File>,
 }
@@ -51,7 +51,7 @@ impl Buffer {
     }
 
     /// Gives its memory back, until the next data.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.reader = None;
     }
 
@@ -59,7 +59,7 @@ impl Buffer {
     /// waits for the first data; if the system has none to give, that is an
     /// error. What is left in the buffer afterwards (its receiver has gone) is
     /// thrown away, and the source let go.
-    pub fn lend<R>(
+    pub(crate) fn lend<R>(
         &mut self,
         source: Arc<File>,
         work: impl FnOnce(&mut BufReader<Arc<File>>) -> io::Result<R>,
@@ -101,14 +101,14 @@ struct Inbox {
 
 /// A waiting thread, hired for one job. If it is dropped without, the thread
 /// waits on the list again.
-pub struct Worker {
+pub(crate) struct Worker {
     workers: Arc<Workers>,
     inbox: Option<Arc<Inbox>>,
 }
 
 impl Worker {
     /// Has the thread do something; it goes back on the list by itself.
-    pub fn run(mut self, job: impl FnOnce(&mut Buffer) + Send + 'static) {
+    pub(crate) fn run(mut self, job: impl FnOnce(&mut Buffer) + Send + 'static) {
         if let Some(inbox) = self.inbox.take() {
             *crate::lock(&inbox.job) = Some(Box::new(job));
             // A thread that does not run yet looks for a job before it sleeps.
@@ -144,7 +144,7 @@ struct Idle {
 
 impl Workers {
     /// Makes a list without threads.
-    pub fn new() -> io::Result<Arc<Workers>> {
+    pub(crate) fn new() -> io::Result<Arc<Workers>> {
         // At its end, as /dev/null would be, which a bare root does not have.
         let (nothing, _) = UnixStream::pair()?;
         let nothing = Arc::new(File::from(OwnedFd::from(nothing)));
@@ -153,7 +153,7 @@ impl Workers {
 
     /// Hires a waiting thread, or a new one. If none can be started it waits up
     /// to `limit` for one that is done with its work.
-    pub fn hire(self: &Arc<Workers>, limit: Duration) -> io::Result<Worker> {
+    pub(crate) fn hire(self: &Arc<Workers>, limit: Duration) -> io::Result<Worker> {
         let waiting = crate::lock(&self.idle).list.pop();
         let inbox = match waiting {
             Some(inbox) => inbox,

@@ -14,19 +14,19 @@ use std::time::Duration;
 /// What is told of a connection.
 pub struct Entry {
     /// Whose it was.
-    pub client: Client,
+    pub(crate) client: Client,
     /// The client's port; without meaning for a Unix socket.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Where its server is, if it had one.
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
     /// Bytes from the client.
-    pub up: u64,
+    pub(crate) up: u64,
     /// Bytes to the client.
-    pub down: u64,
+    pub(crate) down: u64,
     /// From accept to close.
-    pub time: Duration,
+    pub(crate) time: Duration,
     /// How it ended.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
 }
 
 impl fmt::Display for Entry {
@@ -49,7 +49,7 @@ pub struct ConnLog(Writer);
 
 impl ConnLog {
     /// Makes a log that is off. It counts the lines that get lost in `lost`.
-    pub fn new(lost: &Arc<Counter>) -> ConnLog {
+    pub(crate) fn new(lost: &Arc<Counter>) -> ConnLog {
         ConnLog(Writer::new(lost))
     }
 
@@ -59,18 +59,18 @@ impl ConnLog {
     }
 
     /// Whether connections are logged.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         !self.0.is(Kind::Off)
     }
 
     /// Logs a connection, unless the queue has no place for its line.
-    pub fn put(&self, entry: &Entry) {
+    pub(crate) fn put(&self, entry: &Entry) {
         self.0.line(self.text(entry));
     }
 
     /// Logs the connections that end with pen, however many they are, and waits
     /// until all is written, a moment at most.
-    pub fn finish(&self, entries: impl Iterator<Item = Entry>) {
+    pub(crate) fn finish(&self, entries: impl Iterator<Item = Entry>) {
         self.0.finish(entries.map(|entry| self.text(&entry)));
     }
 

@@ -30,7 +30,7 @@ pub struct Log {
 
 impl Log {
     /// Makes a log that is off. It counts the lines that get lost in `lost`.
-    pub fn new(lost: &Arc<Counter>) -> Log {
+    pub(crate) fn new(lost: &Arc<Counter>) -> Log {
         Log { writer: Writer::new(lost), penlogd: RwLock::default() }
     }
 
@@ -44,12 +44,12 @@ impl Log {
     }
 
     /// Waits until what was logged so far is written, a moment at most.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.writer.finish(iter::empty());
     }
 
     /// Logs the first line of what a client sent.
-    pub fn request(&self, client: Client, server: &Host, data: &[u8]) {
+    pub(crate) fn request(&self, client: Client, server: &Host, data: &[u8]) {
         if self.writer.is(Kind::File) {
             self.writer.line(file_line(client, message::unix_time(), server, data));
         } else if self.writer.is(Kind::Penlogd) && !self.send(&datagram(client, server, data)) {
