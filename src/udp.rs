@@ -42,8 +42,8 @@ use std::time::{Duration, Instant};
 /// Datagrams that may wait in the queue. What comes while it is full is lost.
 const QUEUE: usize = 256;
 
-/// How long a new flow waits for one that makes room: the thread of that must have
-/// its turn.
+/// How long a new flow waits for an old one to end: the old one's thread must run for
+/// that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A datagram from a client.
@@ -69,8 +69,8 @@ struct Udp {
     pen: Arc<Pen>,
     flows: Flows,
     queue: SyncSender<Datagram<'static>>,
-    /// Datagrams in the queue, and the one that was taken from it last until it is
-    /// dealt with.
+    /// How many datagrams are in the queue or were taken from it and are not yet
+    /// delivered.
     pending: AtomicUsize,
 }
 
@@ -94,8 +94,8 @@ impl Udp {
         loop {
             let next = acceptor.next(|open: &Listener| open.receive(&mut buffer));
             if acceptor.old_was_closed() {
-                // Answers come from the old address. Its socket goes with the last
-                // of its flows.
+                // Their answers come from the old address, whose socket is closed when
+                // the last of them is dropped.
                 for flow in self.flows.take_all() {
                     flow.connection.close(Reason::Command);
                 }
@@ -124,8 +124,8 @@ impl Udp {
         }
     }
 
-    /// Brings a datagram to a server, and what is refused to another one. `behind`
-    /// says how many wait behind it, if it has waited in the queue.
+    /// Sends a datagram to a server, and to another one when it is refused. `behind` is
+    /// how many datagrams wait behind it, if it has waited in the queue.
     fn deliver(self: &Arc<Udp>, datagram: Datagram, behind: Option<usize>) {
         let mut left = self.attempt(datagram, behind);
         while !left.is_empty() {
@@ -159,8 +159,8 @@ impl Udp {
             Peer::Unix(_) => Accepted::from_unix(),
         };
         let client = accepted.client;
-        // A client without a flow will need a slot, unless it is denied and gets no
-        // server: then it must not take one from others.
+        // A client without a flow needs a slot, unless it is denied and gets no server:
+        // then it must not take one from others.
         let mut reserved = None;
         let is_lost = find::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
         if known.is_empty() && !is_lost {
@@ -296,7 +296,7 @@ impl Udp {
                     connection.rewrote(0, data.len());
                 }
             }
-            // The flow had to make room at this very moment.
+            // The flow has just been ended for a new one.
             Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
             Err(e) if connect::is_refusal(&e) => return self.fail_over(flow, &e),
             Err(e) => message::debug(1, || {

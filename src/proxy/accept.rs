@@ -100,7 +100,7 @@ fn serve(
     let Some(Found::New(server)) = found else {
         return;
     };
-    // Linux hands on what the listening socket has.
+    // On Linux an accepted socket inherits the option from the listening one.
     let has_nodelay = cfg!(target_os = "linux");
     if settings.nodelay != has_nodelay && accepted.client != Client::Unix {
         socket.set_nodelay(settings.nodelay);
@@ -111,13 +111,13 @@ fn serve(
     relay::run(connection, down, buffer);
 }
 
-/// What `dummy` answers every client.
+/// The answer to every client, if `dummy` is set.
 const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
     Content-Length: 45\r\nConnection: close\r\n\r\n\
     <html><body><h1>It works!</h1></body></html>\n";
 
-/// Answers a client without any server: reads what it asks first, so that the
-/// close does not reset the connection.
+/// Answers a client without any server. What it asks is read first, so that the close
+/// does not reset the connection.
 fn dummy(stream: Stream, buffer: &mut Buffer) {
     let has_asked = sys::wait_either(&stream, &stream).is_ok();
     if has_asked && buffer.lend(Arc::clone(&stream), |reader| reader.fill_buf().map(drop)).is_ok() {

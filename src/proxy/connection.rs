@@ -33,8 +33,8 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    /// Its bit in [`Connection`]'s record of what has ended, as the command
-    /// `connection` shows it: 4 the server's side, 8 the client's.
+    /// Its bit in `Connection::ended`. The command `connection` shows these: 4 for the
+    /// server's side, 8 for the client's.
     pub(crate) fn bit(self) -> u8 {
         match self {
             Direction::Up => 8,
@@ -51,30 +51,29 @@ impl Direction {
     }
 }
 
-/// In [`Connection`]'s record of what has ended, beside the bits of the
-/// directions: all of it.
+/// In `Connection::ended`, beside the bits of the directions: it was closed as a whole.
 const CLOSED: u8 = 1;
 
-/// A client and a server, connected. The thread that drops it last closes it: first
-/// the sockets, then the place on the server, then the slot, in the order of the
-/// fields.
+/// A client and a server, connected. When the last thread drops it, what it holds is
+/// given back in the order of the fields: the sockets, the server's lease, the slot.
 #[derive(Debug)]
 pub(crate) struct Connection {
     client_socket: Stream,
     server_socket: Stream,
-    /// Whose it is.
+    /// The client, without its port.
     pub(crate) client: Client,
     /// Whether it is a connection or, with UDP, a flow of datagrams.
     pub(crate) kind: Kind,
-    /// With UDP, when a datagram came or went last, by a clock that counts them.
+    /// With UDP, when a datagram came or went last. The time is a count of datagrams.
     pub(crate) touched: Counter,
-    /// What is known of its requests, if these get X-Forwarded-For.
+    /// What is known of its HTTP requests, if these get X-Forwarded-For.
     pub(crate) http: Option<Box<Exchange>>,
-    /// Bytes that the server got and the client had not sent, less those that the
-    /// server was not to see. Wraps below 0.
+    /// Bytes of headers that pen put in on the way up, less those that it took out.
+    /// Wraps below 0.
     added: Counter,
     sent_up: Counter,
     sent_down: Counter,
+    /// Bits: see [`Direction::bit`] and [`CLOSED`].
     ended: AtomicU8,
     ending: Ending,
     activity: Activity,
@@ -82,17 +81,17 @@ pub(crate) struct Connection {
     /// The client's port, 0 for a Unix socket.
     port: u16,
     client_traffic: Arc<Traffic>,
-    /// The client's slot in the client table when it came.
+    /// The number of the client's entry in the client table, when it came.
     pub(crate) client_slot: usize,
     logs: Logs,
-    /// The place on the server.
+    /// The server, and that it has one connection more.
     pub(crate) lease: Lease,
     slot: Slot,
 }
 
 impl Connection {
-    /// Joins a client and the server that was found for it. The slot knows the
-    /// connection from now on.
+    /// Joins a client and the server that was found for it, and shows the connection in
+    /// the table.
     pub(crate) fn new(
         logs: Logs,
         settings: &Settings,
@@ -134,21 +133,22 @@ impl Connection {
         }
     }
 
-    /// Counts bytes that went their way.
+    /// Counts bytes that were sent.
     pub(crate) fn moved(&self, direction: Direction, n: usize) {
         self.sent(direction).add(n as u64);
     }
 
-    /// On the way up, `client` bytes are about to be sent as `server` bytes.
+    /// Counts that `client` bytes from the client are about to be sent to the server as
+    /// `server` bytes.
     pub(crate) fn rewrote(&self, client: usize, server: usize) {
         self.added.add((server as u64).wrapping_sub(client as u64));
     }
 
-    /// Bytes that came from the sender of this direction so far.
+    /// How many bytes have come from the sender of this direction.
     pub(crate) fn received(&self, direction: Direction) -> u64 {
         let sent = self.sent(direction).get();
         match direction {
-            // Below 0: what was put in has not been sent yet.
+            // Below 0: a header that pen put in has not been sent yet.
             Direction::Up => match sent.wrapping_sub(self.added.get()) {
                 count if count > u64::MAX / 2 => 0,
                 count => count,
@@ -157,7 +157,7 @@ impl Connection {
         }
     }
 
-    /// Bytes that went this way so far.
+    /// How many bytes were sent this way.
     pub(crate) fn sent(&self, direction: Direction) -> &Counter {
         match direction {
             Direction::Up => &self.sent_up,
@@ -165,7 +165,7 @@ impl Connection {
         }
     }
 
-    /// Takes note of what one read brought, before it is passed on.
+    /// Logs what one read has brought, before it is passed on.
     pub(crate) fn note(&self, direction: Direction, data: &[u8]) {
         if direction == Direction::Up {
             self.logs.requests.request(self.client, &self.lease.host, data);
@@ -175,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// Takes note that a direction is over.
+    /// Notes that a direction is over.
     pub(crate) fn ended(&self, direction: Direction) {
         self.ended.fetch_or(direction.bit(), SeqCst);
     }
@@ -185,7 +185,7 @@ impl Connection {
         self.ended.load(SeqCst) & direction.bit() != 0
     }
 
-    /// What has ended, as the command `connection` shows it.
+    /// The bits of the directions that are over.
     pub(crate) fn ended_bits(&self) -> u8 {
         self.ended.load(SeqCst) & !CLOSED
     }
@@ -200,28 +200,28 @@ impl Connection {
         [self.client_socket.as_raw_fd(), self.server_socket.as_raw_fd()]
     }
 
-    /// How long nothing has moved and no side has ended.
+    /// How long no byte has moved and no side has ended.
     pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
         let ended = u64::from(self.ended_bits());
         let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get()).wrapping_add(ended);
-        // A datagram may be empty.
+        // For datagrams without any byte.
         moved = moved.wrapping_add(self.touched.get());
         self.activity.quiet_for(moved, now)
     }
 
-    /// Sets the reason of its end, unless there is one already.
+    /// Sets why the connection ends, unless a reason is known ([`Ending::set`]).
     pub(crate) fn set_reason(&self, reason: Reason) {
         self.ending.set(reason);
     }
 
-    /// Ends both directions, whatever they are doing: blocked reads and writes
-    /// return. What was written before still goes out.
+    /// Ends both directions at once: blocked reads and writes return. What was written
+    /// before still goes out.
     pub(crate) fn close(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
         if self.kind == Kind::Datagram {
-            // The client's side is everybody's. The other must know, as the
-            // end of a datagram socket looks like an empty datagram.
+            // All flows share the client's side. The thread that reads the server's
+            // must know, as the end of a datagram socket looks like an empty datagram.
             self.ended(Direction::Up);
             self.ended(Direction::Down);
         } else {
@@ -230,21 +230,21 @@ impl Connection {
         sys::shut(&*self.server_socket, Shutdown::Both);
     }
 
-    /// Ends both directions as a reset does: neither end takes what it has got for
-    /// all there is, and what was not sent yet is lost. Blocked reads return,
-    /// blocked writes within [`crate::proxy::connect::STALL`]. A Unix socket, which knows no
-    /// reset, just ends.
+    /// Ends both directions by a reset, so that neither side takes what it has got for
+    /// all there is. What was not sent yet is lost. Blocked reads return at once, blocked
+    /// writes within [`crate::proxy::connect::STALL`]. A Unix socket has no reset and
+    /// just ends.
     pub(crate) fn reset(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
         for socket in [&*self.client_socket, &*self.server_socket] {
             sys::reset_on_close(socket);
-            // Not for writing: that would be sent, and looks like a good end.
+            // Not for writing: the other side would see a regular end.
             sys::shut(socket, Shutdown::Read);
         }
     }
 
-    /// Its line for the connection log; `None` if that was written before.
+    /// What the connection log says of it; `None` if that was asked before.
     fn entry(&self) -> Option<Entry> {
         let reason = self.ending.take()?;
         Some(Entry {
@@ -292,7 +292,7 @@ impl Drop for Connection {
     }
 }
 
-/// Logs the connections that end with pen.
+/// Logs the connections that are still open when pen ends.
 pub(crate) fn log_the_rest(log: &ConnLog, connections: &Connections) {
     if log.is_on() {
         let live = connections.live().into_iter();

@@ -1,4 +1,4 @@
-//! Why connections end.
+//! Why a connection ended, as the connection log says it.
 
 use crate::proxy::connection::Direction;
 use std::io;
@@ -13,7 +13,7 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// All of them, in the order of their numbers.
+            /// All reasons. Each has its place in the list as its number.
             pub(crate) const ALL: &[Reason] = &[$(Reason::$name),*];
 
             /// The word for it in the connection log.
@@ -73,8 +73,9 @@ impl Reason {
     }
 }
 
-/// A connection's end, once it is known: the first one counts, but for one side
-/// that has closed, after which something may still go wrong.
+/// Why a connection ends, once that is known. The first reason counts, except that a
+/// failure replaces a regular close: after one side has closed, the other may still
+/// fail.
 #[derive(Debug, Default)]
 pub(crate) struct Ending(AtomicU8);
 
@@ -82,7 +83,7 @@ pub(crate) struct Ending(AtomicU8);
 const TAKEN: u8 = 0x80;
 
 impl Ending {
-    /// It ends for this reason.
+    /// Sets the reason, unless one that counts is known.
     pub(crate) fn set(&self, reason: Reason) {
         let is_close = |reason| matches!(reason, Reason::ClientClosed | Reason::ServerClosed);
         let _ = self.0.fetch_update(SeqCst, SeqCst, |now| {

@@ -1,6 +1,6 @@
 //! Ends connections on which nothing has moved for the idle time, and those
-//! whose client has gone while nobody reads from it. The copying threads know
-//! nothing of it: this one looks at their byte counts now and then.
+//! whose client has gone while no thread reads from it. The copying threads know
+//! nothing of that: one thread looks at all connections' byte counts now and then.
 
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Between two looks: an eighth of the idle time, within these bounds.
+/// The time between two looks is an eighth of the idle time, within these bounds.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -35,7 +35,7 @@ impl IdleWatch {
 pub(crate) struct Activity(Mutex<Option<(u64, Instant)>>);
 
 impl Activity {
-    /// How long the count has not changed, as far as the looks can tell.
+    /// How long the count has not changed, as far as is known from the looks.
     pub(crate) fn quiet_for(&self, count: u64, now: Instant) -> Duration {
         let mut last = crate::lock(&self.0);
         match *last {
@@ -48,7 +48,7 @@ impl Activity {
     }
 }
 
-/// Watches until the process ends; starts idlers too, when more are wanted.
+/// Watches until the process ends. It also starts the idlers that are missing.
 pub(crate) fn watch(pen: &Arc<Pen>) {
     let mut trouble = Trouble::default();
     let _ = pen.idle_watch.0.set(thread::current());
@@ -74,9 +74,9 @@ pub(crate) fn watch(pen: &Arc<Pen>) {
     }
 }
 
-/// Ends a connection whose client has gone, if nobody reads from it: it had ended
-/// its side (the kernel of one who has closed for good answers keep-alive with a
-/// reset), or the server does not take what it sent.
+/// Ends a connection whose client has gone, when no thread reads from it: the client
+/// had ended its side before (once it has closed the socket, its kernel answers
+/// keep-alive with a reset), or the server does not take what it sent.
 fn end_if_gone(connection: &Connection) {
     let client = &**connection.source(Direction::Up);
     if !sys::has_hung_up(client) {
@@ -85,7 +85,7 @@ fn end_if_gone(connection: &Connection) {
     match sys::take_error(client) {
         _ if connection.has_ended(Direction::Up) => connection.close(Reason::ClientClosed),
         Some(e) => connection.reset(Reason::failed(Direction::Up, &e)),
-        // A Unix socket that was closed: what it sent is still to be read.
+        // A Unix socket that was closed. What the client sent is still read.
         None => {}
     }
 }

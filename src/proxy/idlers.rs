@@ -1,5 +1,5 @@
-//! Connections kept open to the servers without a client (`idlers N`), so that
-//! a server which starts slowly is awake when somebody comes. Each is a thread
+//! Connections to servers without a client (`idlers N`), so that a server that starts
+//! slowly, as from inetd, is already running when a client comes. Each has a thread
 //! that connects, waits for the server to close, and connects again.
 
 use super::search::Search;
@@ -15,7 +15,7 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a server that closed or refused is left alone.
+/// How long a thread waits before it connects again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Idlers {
         crate::lock(&self.table).open.retain(|other| !Arc::ptr_eq(other, stream));
     }
 
-    /// Waits a while, or until something has changed.
+    /// Waits for [`PAUSE`], or until another number is wanted.
     fn rest(&self) {
         let table = crate::lock(&self.table);
         let waited = self.changed.wait_timeout(table, PAUSE);

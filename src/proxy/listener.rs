@@ -18,14 +18,14 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Bytes of datagrams not read yet that the system is asked to keep.
+/// How many bytes of unread datagrams the system is asked to keep.
 const RECEIVE_BUFFER: u32 = 4 << 20;
 
-/// What an address is that cannot be listened on.
+/// What the message says of an address that is not this host's.
 pub(crate) const NOT_HERE: &str =
     "no address of this host; pen listens on the first operand, servers come behind it";
 
-/// What to do about an error, if that is known.
+/// What the operator may do about an error, to be added to its message.
 fn hint(at: SocketAddr, e: &io::Error) -> String {
     match e.kind() {
         ErrorKind::AddrNotAvailable => format!(": {NOT_HERE}"),
@@ -55,25 +55,25 @@ enum Listening {
     Datagram(Stream),
 }
 
-/// A client that has come.
+/// A client that was accepted, or has sent a datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
-    /// Who it is, for the tables.
+    /// The client, without its port.
     pub(crate) client: Client,
     /// Its port, 0 for a Unix socket.
     pub(crate) port: u16,
-    /// When it came.
+    /// When it was accepted.
     pub(crate) since: Instant,
 }
 
 impl Accepted {
-    /// A client at this address has come now.
+    /// Describes a client at this address that has come now.
     pub(crate) fn from_inet(addr: SocketAddr) -> Accepted {
         let addr = addr::canonical(addr);
         Accepted { client: Client::Inet(addr.ip()), port: addr.port(), since: Instant::now() }
     }
 
-    /// A client of a Unix socket has come now.
+    /// Describes a client of a Unix socket that has come now.
     pub(crate) fn from_unix() -> Accepted {
         Accepted { client: Client::Unix, port: 0, since: Instant::now() }
     }
@@ -108,8 +108,9 @@ impl Listener {
         Listener::open(word, &options)
     }
 
-    /// Listens at a port that no other process has: two that shared it would answer
-    /// in turn, and neither would know. A Unix socket is for its owner alone.
+    /// Listens at a port that no other process shares: the clients would be spread over
+    /// both processes, and neither would know. Only the owner may connect to a Unix
+    /// socket.
     pub(crate) fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
         let (kind, keep_alive) = (Kind::Stream, Duration::ZERO);
         Listener::open(word, &Options { kind, backlog, is_shared: false, keep_alive })
@@ -140,7 +141,7 @@ impl Listener {
         let bound = Endpoint::Inet(vec![socket.address()?]);
         let socket = match options.kind {
             Kind::Stream => {
-                // Accepted clients inherit these.
+                // Accepted sockets inherit these.
                 socket.set_nodelay(true);
                 let _ = socket.set_read_timeout(connect::QUIET);
                 let _ = socket.set_write_timeout(connect::STALL);
@@ -178,7 +179,7 @@ impl Listener {
         let socket = || sys::bound_socket(Place::Unix(path), options.kind, options.is_shared);
         let socket = Socket::from(match options.is_shared {
             true => socket()?,
-            // Nothing else in there: the mask is the whole process's.
+            // The mask is the whole process's, so it is changed for this call alone.
             false => sys::with_umask(0o177, socket)?,
         });
         let socket = match options.kind {
@@ -202,7 +203,7 @@ impl Listener {
             Listening::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
                 let socket = Socket::from(OwnedFd::from(socket));
-                // Not inherited.
+                // Linux does not let a Unix socket inherit them.
                 let _ = socket.set_read_timeout(connect::QUIET);
                 let _ = socket.set_write_timeout(connect::STALL);
                 (socket, Accepted::from_unix())
@@ -244,22 +245,22 @@ impl Drop for Listener {
     }
 }
 
-/// Lets clients come. Accepting never blocks, so that a client that left again
-/// cannot hold the loop.
+/// Lets clients connect. Accepting never blocks, so that a client that has left
+/// meanwhile cannot stop the loop.
 fn accept_on(socket: &Socket, options: &Options) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     sys::accept_on(socket, options.backlog)
 }
 
-/// Whether a process listens at a Unix socket's path. One that has ended may have
-/// left the file behind.
+/// Whether a process listens at a Unix socket's path. A process that was killed leaves
+/// the file behind.
 fn is_in_use(path: &Path) -> bool {
     let place = Place::Unix(path);
     let asked = Socket::new(place, Kind::Stream).and_then(|socket| {
         socket.set_nonblocking(true)?;
         sys::connect_to(&socket, place)
     });
-    // It would block where the queue is full.
+    // It would block if the process's queue is full.
     asked.is_ok() || asked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
 }
 
@@ -277,12 +278,12 @@ impl AsFd for Listener {
 pub struct MovableListener {
     current: Mutex<Option<Arc<Listener>>>,
     has_moved: AtomicBool,
-    /// What is written to the first wakes the loop, which waits on the second.
+    /// The loop waits on the second, and a byte written to the first wakes it.
     waker: (UnixStream, UnixStream),
 }
 
 impl MovableListener {
-    /// Makes one that does not listen yet.
+    /// Makes a listener that does not listen yet.
     pub(crate) fn new() -> io::Result<MovableListener> {
         let waker = UnixStream::pair()?;
         waker.0.set_nonblocking(true)?;
@@ -290,7 +291,7 @@ impl MovableListener {
         Ok(MovableListener { current: Mutex::default(), has_moved: AtomicBool::new(false), waker })
     }
 
-    /// Listens here from now on. Clients that wait at the old listener are still
+    /// Listens there from now on. Clients that wait at the old listener are still
     /// accepted.
     pub(crate) fn open(&self, listener: Listener) {
         self.replace(Some(Arc::new(listener)));
@@ -307,7 +308,7 @@ impl MovableListener {
             old.remove_file();
         }
         self.has_moved.store(true, SeqCst);
-        // If the pipe is full, the loop is awake.
+        // If the waker is full, the loop is awake.
         let _ = (&self.waker.0).write(&[1]);
     }
 
@@ -315,8 +316,7 @@ impl MovableListener {
         crate::lock(&self.current).clone()
     }
 
-    /// Changes the time of silence after which the system asks TCP clients that
-    /// come from now on whether they are still there.
+    /// Changes the keep-alive time of TCP clients that are accepted from now on.
     pub(crate) fn keep_alive(&self, idle: Duration) {
         if let Some(Listening::Tcp(listener)) = self.current().as_deref().map(|open| &open.socket) {
             let _ = sys::keep_alive(listener, idle);
@@ -330,12 +330,12 @@ impl MovableListener {
         }
     }
 
-    /// Whether the loop has a change to take notice of.
+    /// Whether the listener was replaced since the last [`Acceptor::refresh`].
     pub(crate) fn has_moved(&self) -> bool {
         self.has_moved.load(SeqCst)
     }
 
-    /// What the loop accepts with. There is one loop for each listener.
+    /// Makes what a loop accepts with. Only one loop may use a listener.
     pub(crate) fn acceptor(&self) -> Acceptor<'_> {
         Acceptor { listener: self, current: None, old: None, old_was_closed: false }
     }
@@ -345,18 +345,18 @@ impl MovableListener {
 pub(crate) struct Acceptor<'a> {
     listener: &'a MovableListener,
     current: Option<Arc<Listener>>,
-    /// The one before, until its queue is empty.
+    /// The listener before, until its queue is empty.
     old: Option<Arc<Listener>>,
     old_was_closed: bool,
 }
 
 impl Acceptor<'_> {
-    /// Accepts the next client, however long it takes.
+    /// Waits for the next client and accepts it.
     pub(crate) fn accept(&mut self) -> io::Result<(Socket, Accepted)> {
         self.next(Listener::accept)
     }
 
-    /// Waits for the next that `take` gets from the listener.
+    /// Waits until `take` gets something from the listener.
     pub(crate) fn next<T>(
         &mut self,
         mut take: impl FnMut(&Listener) -> io::Result<T>,
@@ -380,7 +380,7 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Goes on with the new listener, if there is one.
+    /// Uses the new listener, if it was replaced.
     pub(crate) fn refresh(&mut self) {
         if self.listener.has_moved.swap(false, SeqCst) {
             let mut scratch = [0; 64];
@@ -399,7 +399,7 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Whether an old listener was closed, since this was asked last.
+    /// Whether an old listener was closed since the last call.
     pub(crate) fn old_was_closed(&mut self) -> bool {
         std::mem::take(&mut self.old_was_closed)
     }

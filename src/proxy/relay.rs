@@ -20,17 +20,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a client that still sends is listened to after its server is
-/// done, so that a reset does not overtake the answer.
+/// How long pen reads from a client that still sends after its server is done, so
+/// that a reset does not overtake the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// After so many bytes a thread lets others run. Beside 8 streams a small request
-/// takes 0.2 ms and no longer 3 to 6, and they carry as much (measured); where
-/// other programs use up the processors they carry half.
+/// A thread that has copied this many bytes lets others run. Measured beside 8
+/// streams: a small request takes 0.2 ms instead of 3 to 6 ms, and the streams are as
+/// fast. Where other programs use up the processors they are half as fast.
 const BURST: usize = BUFFER;
 
-/// Copies both ways until both have ended. The caller's thread takes the
-/// client's bytes, the other one the server's.
+/// Copies both ways until both have ended. The caller's thread copies what the
+/// client sends, the other thread what the server sends.
 pub(crate) fn run(connection: Arc<Connection>, other: Worker, buffer: &mut Buffer) {
     let shared = Arc::clone(&connection);
     other.run(move |buffer| copy(&shared, Direction::Down, buffer));
@@ -61,7 +61,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
         });
     }
     match result {
-        // Somebody else has ended it, and woken this thread.
+        // Another thread has closed the connection, which woke this one.
         _ if connection.is_closed() => {}
         Err(e) if failed => receiver_failed(connection, direction, &e, buffer),
         Err(e) => connection.reset(Reason::failed(direction, &e)),
@@ -75,8 +75,8 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
             };
             let set = connection.lease.settings().fastclose;
             let takes_both = [alone, Fastclose::Both].contains(&set);
-            // Before the shutdown: the answer to that may be here at once. If
-            // both have ended, closing says the same.
+            // Noted before the shutdown, which may be answered at once. Once both
+            // directions have ended, closing the sockets says the same.
             connection.ended(direction);
             if !connection.has_ended(direction.other()) {
                 sys::shut(&**connection.source(direction.other()), Shutdown::Write);
@@ -89,19 +89,20 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     connection.ended(direction);
 }
 
-/// Whether a sender that seems to have ended was reset. The error that says so
-/// goes to one thread alone: here, to the one that was writing to it. That must
-/// be asked before it is said that the other direction has not ended: then a
-/// connection without a peer was not ended by both sides.
+/// Whether a sender that seems to have ended was reset. The system reports the error
+/// once, and the thread that was writing to the sender may have got it. A socket has
+/// no peer after a reset, but also when both sides have ended as they should: so the
+/// other direction must not have ended, before that look and after it.
 fn was_reset(connection: &Connection, direction: Direction) -> bool {
     !connection.has_ended(direction.other())
         && !sys::has_peer(&**connection.source(direction))
         && !connection.has_ended(direction.other())
 }
 
-/// The receiver takes no more. A server that was reset may have answered before,
-/// and a client that closes its socket for reading (Unix) may still send. A
-/// client that was reset is gone: what it sent is no whole.
+/// The receiver takes nothing more. A server that sent a reset may have answered
+/// before, and a client that closes its socket for reading (Unix) may still send: then
+/// the other direction goes on. A client that sent a reset is gone, and the server
+/// must not take what it sent for all there is.
 fn receiver_failed(
     connection: &Connection,
     direction: Direction,
@@ -113,8 +114,8 @@ fn receiver_failed(
         (Direction::Down, true) => return connection.reset(reason),
         (Direction::Down, false) => {
             connection.set_reason(reason);
-            // What the server sent is lost: it is to hear so, and not to wait
-            // until there is room for more.
+            // What the server sent is lost. A reset tells it so; otherwise it would
+            // wait until there is room for more.
             sys::reset_in_the_end(&**connection.source(direction));
         }
         (Direction::Up, true) => connection.set_reason(reason),
@@ -126,8 +127,8 @@ fn receiver_failed(
 /// Copies until the sender ends.
 fn copy_all(source: Stream, sink: &mut Sink, buffer: &mut Buffer) -> io::Result<()> {
     buffer.lend(source, |reader| {
-        // Tells the compiler that io::copy will not need the 8 KiB it has on
-        // the stack for small readers: two pages less for every thread.
+        // Tells the compiler that io::copy will not use the 8 KiB of stack that it
+        // has for readers with small buffers: two pages less for every thread.
         if reader.capacity() < BUFFER {
             return Ok(());
         }
@@ -166,7 +167,7 @@ fn drain(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
     }
 }
 
-/// The receiving end of one direction. `io::copy` gives it what each read
+/// The receiving end of one direction. `io::copy` hands it what each read has
 /// brought, in one piece.
 struct Sink<'a> {
     connection: &'a Connection,
@@ -174,13 +175,13 @@ struct Sink<'a> {
     failed: bool,
     /// Bytes since this thread let others run.
     burst: usize,
-    /// Puts headers into HTTP requests, as long as it is HTTP.
+    /// Puts headers into HTTP requests, while the bytes are such.
     http: Option<Box<Rewriter<'a>>>,
-    /// Looks at the answers to these, as long as one may change the protocol.
+    /// Looks at the answers to these, while one may change the protocol.
     answers: Option<Box<Answers<'a>>>,
 }
 
-/// A tracker, and the room for what it makes of one read.
+/// A tracker, and the bytes that it makes of one read.
 struct Rewriter<'a> {
     tracker: Tracker<'a>,
     out: Vec<u8>,
@@ -204,8 +205,8 @@ fn answers(connection: &Connection, direction: Direction) -> Option<Box<Answers<
 }
 
 impl<'a> Sink<'a> {
-    /// Writes what the tracker has made of the data, and lets it go when there
-    /// is nothing left for it to do.
+    /// Writes what the tracker makes of the data. The tracker is dropped when it has
+    /// nothing left to do.
     fn rewrite(&mut self, mut http: Box<Rewriter<'a>>, data: &[u8]) -> io::Result<()> {
         http.out.clear();
         let taken = data.len() + http.tracker.held();
@@ -225,7 +226,7 @@ impl<'a> Sink<'a> {
         result
     }
 
-    /// The sender has ended.
+    /// Writes what the tracker has held back, as the sender has ended.
     fn finish(&mut self) -> io::Result<()> {
         let Some(mut http) = self.http.take() else {
             return Ok(());

@@ -22,24 +22,31 @@ pub(crate) enum Content {
 
 #[derive(Debug, Default)]
 struct Table {
+    /// How many connections there may be, as it was set.
     max: usize,
+    /// How many the descriptors suffice for.
     limit: usize,
-    /// Slots that were taken for clients who have not come yet. They have no number.
+    /// How many slots were taken for clients that have not come yet. Such a slot has no
+    /// number.
     reserved: usize,
+    /// What the slots hold, by number. It grows as they are used.
     slots: Vec<Content>,
+    /// The numbers of unused ones among them.
     free: Vec<usize>,
+    /// The number given out last.
     last: usize,
+    /// Whether a thread waits for a slot.
     waiting: bool,
 }
 
-/// The slots. One lock, held for moments.
+/// The slots.
 #[derive(Debug, Default)]
 pub struct Connections {
     table: Mutex<Table>,
     freed: Condvar,
 }
 
-/// A place in the table of connections, free again when it is dropped.
+/// One of the slots, free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     connections: Arc<Connections>,
@@ -61,12 +68,13 @@ impl Connections {
         crate::lock(&self.table).max
     }
 
-    /// Sets that number before there are any.
+    /// Sets the most connections at once, before there are any.
     pub(crate) fn set_max(&self, max: usize) {
         crate::lock(&self.table).max = max;
     }
 
-    /// Allows more; once connections are taken it never shrinks.
+    /// Allows more connections. The number never shrinks, as their slots have numbers
+    /// below it.
     pub(crate) fn grow(&self, max: usize) {
         let mut table = crate::lock(&self.table);
         table.max = table.max.max(max);
@@ -74,15 +82,15 @@ impl Connections {
         self.wake();
     }
 
-    /// Never takes more than `limit`, whatever the maximum is: what the
-    /// descriptors suffice for.
+    /// Sets for how many connections the descriptors suffice: there are never more than
+    /// `limit`, whatever the maximum is.
     pub(crate) fn set_limit(&self, limit: usize) {
         crate::lock(&self.table).limit = limit;
         self.wake();
     }
 
-    /// Takes a free slot. It waits for one up to `limit`; after each
-    /// [`Connections::wake`] it gives up if it is `interrupted`.
+    /// Takes a free slot, and waits for one up to `limit`. After each
+    /// [`Connections::wake`] it gives up if `interrupted` says so.
     pub(crate) fn take(
         self: &Arc<Connections>,
         interrupted: impl Fn() -> bool,
@@ -106,12 +114,12 @@ impl Connections {
         None
     }
 
-    /// Slots that are not free.
+    /// How many slots are taken, with or without a client.
     pub(crate) fn taken(&self) -> usize {
         crate::lock(&self.table).taken()
     }
 
-    /// How many clients there may be, if all slots are in use.
+    /// How many clients there may be, if there are that many.
     pub(crate) fn full(&self) -> Option<usize> {
         let table = crate::lock(&self.table);
         let most = table.max.min(table.limit);
@@ -134,25 +142,25 @@ impl Connections {
         Some(Slot { connections, index })
     }
 
-    /// Has those who wait for a slot look again.
+    /// Wakes the threads that wait for a slot.
     pub(crate) fn wake(&self) {
-        // With the lock, so that nobody is between looking and waiting.
+        // Under the lock, as a thread between its look and its wait would miss this.
         let _table = crate::lock(&self.table);
         self.freed.notify_all();
     }
 
-    /// Slots with a client, and the slot taken last.
+    /// How many slots have a client, and the number of the slot taken last.
     pub(crate) fn used_and_last(&self) -> (usize, usize) {
         let table = crate::lock(&self.table);
         (table.used(), table.last)
     }
 
-    /// The connections there are, with their slots.
+    /// All connections, each with the number of its slot.
     pub(crate) fn live(&self) -> Vec<(usize, Arc<Connection>)> {
         let table = crate::lock(&self.table);
         let mut all = Vec::with_capacity(table.used());
         let slots = table.slots.iter().enumerate();
-        // Only collected here: dropping the last reference needs the lock.
+        // They must not be dropped here: to drop the last reference takes the lock.
         all.extend(slots.filter_map(|(index, content)| match content {
             Content::Live(connection) => connection.upgrade().map(|live| (index, live)),
             _ => None,
@@ -209,7 +217,7 @@ impl Table {
 }
 
 impl Slot {
-    /// A client has it, and it gets its number.
+    /// A client has come, for which the slot gets a number.
     pub(crate) fn enter(&mut self) {
         let mut table = crate::lock(&self.connections.table);
         let index = match self.index.or_else(|| table.free.pop()) {
@@ -226,7 +234,7 @@ impl Slot {
         }
     }
 
-    /// Its client has a server.
+    /// The client has been connected to a server.
     pub(crate) fn attach(&self, connection: &Arc<Connection>) {
         let Some(index) = self.index else {
             return;
@@ -258,7 +266,7 @@ impl Drop for Slot {
         }
         let waiting = std::mem::take(&mut table.waiting);
         drop(table);
-        // Only when somebody waits: waking costs a system call.
+        // Waking costs a system call, even if no thread waits.
         if waiting {
             self.connections.freed.notify_all();
         }

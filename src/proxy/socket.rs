@@ -24,7 +24,7 @@ impl Socket {
         sys::socket_for(place, kind).map(Socket::from)
     }
 
-    /// Whether calls return instead of waiting.
+    /// Sets whether calls return instead of waiting.
     pub(crate) fn set_nonblocking(&self, on: bool) -> io::Result<()> {
         self.0.set_nonblocking(on)
     }
@@ -56,7 +56,7 @@ impl Socket {
         self.address().is_ok_and(|own| self.0.peer_addr().is_ok_and(|peer| own == peer))
     }
 
-    /// What several threads use from now on.
+    /// Makes it a socket that several threads can use.
     pub(crate) fn into_stream(self) -> Stream {
         Arc::new(File::from(OwnedFd::from(self)))
     }

@@ -1,9 +1,9 @@
 //! Threads that serve one connection after the other.
 //!
-//! A finished thread waits on a list for its next job; the one that waited
-//! shortest is taken first, as its stack and buffer are still in the cache. A
-//! thread is started only when the list is empty, and leaves after a quiet
-//! while, so that its memory comes back. Threads are hired before there is
+//! A finished thread waits on a list for its next job. The thread that has waited for
+//! the shortest time is taken first, as its stack and buffer are still in the cache.
+//! A thread is started only when the list is empty, and ends when it has waited for
+//! long, which gives its memory back. Threads are hired before there is
 //! something to do: a client is accepted only when both of its threads are
 //! there. A fresh thread for every connection costs two thirds of the connection
 //! rate (measured: its stack is mapped and unmapped each time, and the other
@@ -18,8 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Bytes that one read may bring. Bulk speed grows up to here (measured); only
-/// pages that data reached cost memory.
+/// Bytes that one read may bring. Larger reads are no faster (measured). Only pages
+/// that data has reached cost memory.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
 /// A thread's stack; the deepest call uses about a tenth of it.
@@ -28,7 +28,8 @@ const STACK: usize = 64 * 1024;
 /// How long a thread waits for its next job.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the last thread to leave waits for those who leave with it.
+/// How long the last waiting thread to end gives the others to end, too, before it
+/// returns their memory.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// What a thread is given to do, with the thread's copy buffer.
@@ -50,7 +51,7 @@ impl Buffer {
         Buffer { reader: None, nothing }
     }
 
-    /// Gives its memory back, until the next data.
+    /// Gives its memory back until data comes.
     pub(crate) fn release(&mut self) {
         self.reader = None;
     }
@@ -107,7 +108,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Has the thread do something; it goes back on the list by itself.
+    /// Gives the thread its job. It goes back on the list by itself.
     pub(crate) fn run(mut self, job: impl FnOnce(&mut Buffer) + Send + 'static) {
         if let Some(inbox) = self.inbox.take() {
             *crate::lock(&inbox.job) = Some(Box::new(job));
@@ -216,7 +217,7 @@ impl Workers {
             if self.leave(inbox) {
                 return None;
             }
-            // It is hired for a client that may still come.
+            // It is hired, and its job may still come.
             end = Instant::now() + PATIENCE;
         }
     }

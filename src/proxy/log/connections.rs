@@ -11,21 +11,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is told of a connection.
+/// What a line says of a connection.
 pub struct Entry {
-    /// Whose it was.
+    /// The client, without its port.
     pub(crate) client: Client,
     /// The client's port; without meaning for a Unix socket.
     pub(crate) port: u16,
-    /// Where its server is, if it had one.
+    /// The address of its server, if it had one.
     pub(crate) server: Option<String>,
     /// Bytes from the client.
     pub(crate) up: u64,
     /// Bytes to the client.
     pub(crate) down: u64,
-    /// From accept to close.
+    /// The time from accept to close.
     pub(crate) time: Duration,
-    /// How it ended.
+    /// Why it ended.
     pub(crate) reason: Reason,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Entry {
             Client::Inet(ip) => SocketAddr::new(ip, self.port).fmt(f)?,
             Client::Unix => f.write_str("unix")?,
         }
-        // A path may have anything in it, and a field has no blank.
+        // A path may contain anything, and a field contains no blank.
         let server = self.server.as_deref().unwrap_or("-");
         let server = message::printable(server).replace(' ', "\\x20");
         let (up, down, reason) = (self.up, self.down, self.reason.word());

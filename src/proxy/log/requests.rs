@@ -16,8 +16,9 @@ use std::iter;
 use std::net::UdpSocket;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Most bytes of a request's first line in the log.
+/// Most bytes of a request's first line in a file.
 const LINE: usize = 100;
+
 /// Most bytes of a datagram to penlogd.
 const DATAGRAM: usize = 1024;
 
@@ -67,7 +68,7 @@ impl Log {
     }
 }
 
-/// A socket that sends to the penlogd at `host:port`; nothing is sent yet.
+/// Opens a socket that sends to the penlogd at `host:port`. Nothing is sent yet.
 pub(crate) fn socket_to(word: &str) -> Result<UdpSocket, String> {
     let addr::Endpoint::Inet(all) = addr::endpoint(word)? else {
         return Err(format!("{word}: expected host:port"));
@@ -86,7 +87,7 @@ pub(crate) fn socket_to(word: &str) -> Result<UdpSocket, String> {
     result.map_err(|e| format!("{word}: cannot log to this address: {e}"))
 }
 
-/// `client-ip unix-time server-ip first-line`, as mergelogs reads it.
+/// The line `client-ip unix-time server-ip first-line`, as mergelogs reads it.
 pub fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8> {
     let mut line = names(format!("{client} {now} {server} "));
     line.extend(first_line(data).take(LINE));
@@ -94,7 +95,7 @@ pub fn file_line(client: Client, now: u64, server: &Host, data: &[u8]) -> Vec<u8
     line
 }
 
-/// `+ client-ip server-ip first-line`, as penlogd reads it.
+/// The line `+ client-ip server-ip first-line`, as penlogd reads it.
 pub fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
     let mut line = names(format!("+ {client} {server} "));
     let space = (DATAGRAM - 1).saturating_sub(line.len());
@@ -103,14 +104,14 @@ pub fn datagram(client: Client, server: &Host, data: &[u8]) -> Vec<u8> {
     line
 }
 
-/// The words before the request, of which a Unix socket's path may be anything.
+/// The words before the request. The path of a Unix socket may contain any byte.
 fn names(words: String) -> Vec<u8> {
     let mut words = words.into_bytes();
     words.iter_mut().for_each(|byte| *byte = dotted(*byte));
     words
 }
 
-/// Up to CR or LF; what is not printable ASCII becomes a dot.
+/// The bytes before CR or LF. A byte that is not printable ASCII becomes a dot.
 fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
     data.iter().take_while(|byte| !matches!(byte, b'\r' | b'\n')).map(|byte| dotted(*byte))
 }
