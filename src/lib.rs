@@ -81,7 +81,7 @@ pub mod report;
 pub mod settings;
 pub mod start;
 pub mod sys;
-pub mod udp;
+pub(crate) mod udp;
 pub mod web;
 
 /// Locks. A thread that panicked while it held the lock ends the process in

@@ -1,24 +1,24 @@
 //! One TCP connection from accept to close.
 
-pub mod accept;
-pub mod changes;
-pub mod checks;
-pub mod connect;
-pub mod connection;
-pub mod ending;
+pub(crate) mod accept;
+pub(crate) mod changes;
+pub(crate) mod checks;
+pub(crate) mod connect;
+pub(crate) mod connection;
+pub(crate) mod ending;
 pub mod find;
-pub mod idle;
-pub mod idlers;
-pub mod limits;
-pub mod listener;
+pub(crate) mod idle;
+pub(crate) mod idlers;
+pub(crate) mod limits;
+pub(crate) mod listener;
 pub mod log;
-pub mod loops;
-pub mod relay;
+pub(crate) mod loops;
+pub(crate) mod relay;
 pub mod search;
 pub mod servers;
 pub mod shared;
-pub mod slots;
-pub mod socket;
+pub(crate) mod slots;
+pub(crate) mod socket;
 #[cfg(test)]
 mod stress;
-pub mod workers;
+pub(crate) mod workers;

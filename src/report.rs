@@ -50,7 +50,7 @@ pub(crate) fn servers(pen: &Pen) -> String {
             let _ = write!(text, " since {}", since.as_secs());
         }
         if !row.state.is_up() && !row.reason.is_empty() {
-            let _ = write!(text, " reason {}", message::printable(&row.reason));
+            let _ = write!(text, " reason {}", text::printable(&row.reason));
         }
         text.push('\n');
     }

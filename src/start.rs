@@ -34,12 +34,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
-use std::thread;
 use std::time::Duration;
 
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
-    let say_doubts = |pen: &Pen| options::doubts(pen, words).iter().for_each(message::warn);
+    let warn_of_doubts = |pen: &Pen| options::doubts(pen, words).iter().for_each(message::warn);
     let result = match options::read(words, process::print) {
         Ok(Task::Print(text)) => {
             process::print(&text);
@@ -49,10 +48,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
             let _ = io::stderr().write_all(options::usage().as_bytes());
             Err("no address to listen on".to_owned())
         }
-        Ok(Task::Checked(pen)) => check(&pen).map(|()| say_doubts(&pen)),
+        Ok(Task::Checked(pen)) => check(&pen).map(|()| warn_of_doubts(&pen)),
         Ok(Task::Run(pen)) => {
             let foreground = pen.settings().start.foreground;
-            process::start(foreground, |parent| run(pen, parent, say_doubts))
+            process::start(foreground, |parent| run(pen, parent, warn_of_doubts))
         }
         Err(why) => Err(why),
     };
@@ -72,13 +71,13 @@ fn check(pen: &Pen) -> Result<(), String> {
     }
     let listen = settings.listen.as_deref().unwrap_or_default();
     loops::refuse_listening(pen, &addr::endpoint(listen)?, |_| true)?;
-    check_place("", listen)?;
-    for (what, word, _) in side_doors(pen, &settings) {
-        check_place(what, word)?;
+    check_address("", listen)?;
+    for (what, word, _) in admin_ports(pen, &settings) {
+        check_address(what, word)?;
         service::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
     }
     match &settings.log {
-        Some(LogTarget::Network(word)) => log::network(word).map(drop)?,
+        Some(LogTarget::Network(word)) => log::socket_to(word).map(drop)?,
         Some(LogTarget::File(path)) => check_directory("-l ", path, start.jail.as_deref())?,
         None => {}
     }
@@ -89,7 +88,7 @@ fn check(pen: &Pen) -> Result<(), String> {
 }
 
 /// Whether pen could listen there, as far as can be seen without doing so.
-fn check_place(what: &str, word: &str) -> Result<(), String> {
+fn check_address(what: &str, word: &str) -> Result<(), String> {
     match addr::endpoint(word)? {
         Endpoint::Unix(path) => check_directory(&format!("{what} "), &path, None),
         Endpoint::Inet(all) => {
@@ -115,16 +114,17 @@ fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), S
     }
 }
 
-/// The control port and the web interface: the option, its word, what opens.
-fn side_doors<'a>(
+/// The control port and the web interface, if they are wanted: the option, the address
+/// as it was given, and the listener.
+fn admin_ports<'a>(
     pen: &'a Pen,
     settings: &'a Settings,
 ) -> impl Iterator<Item = (&'static str, &'a str, &'a MovableListener)> {
-    let doors = [
+    let ports = [
         ("-C", &settings.control, &pen.control_listener),
         ("web", &settings.web, &pen.web_listener),
     ];
-    doors.into_iter().filter_map(|(what, word, door)| Some((what, word.as_deref()?, door)))
+    ports.into_iter().filter_map(|(what, word, listener)| Some((what, word.as_deref()?, listener)))
 }
 
 fn not_opened(what: &str, word: &str, why: &str) {
@@ -134,22 +134,22 @@ fn not_opened(what: &str, word: &str, why: &str) {
 /// Opens everything, in the order that pen always had, and runs until told to
 /// stop. `parent` waits to hear that the start went well; what was hardly meant
 /// is said only then.
-fn run(pen: Pen, parent: Parent, say_doubts: impl Fn(&Pen)) -> Result<(), String> {
+fn run(pen: Pen, parent: Parent, warn_of_doubts: impl Fn(&Pen)) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     prepare(&pen);
     let pen = Arc::new(pen);
-    let mut left = Leftovers { pen: Arc::clone(&pen), pid_file: None };
+    let mut cleanup = Cleanup { pen: Arc::clone(&pen), pid_file: None };
     let user = start.user.as_deref().map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
     commands::open_listener(&pen)?;
     if let Some(own) = &pen.settings().own {
         loops::refuse_listening(&pen, own, |_| true)?;
     }
-    for (what, word, door) in side_doors(&pen, &settings) {
+    for (what, word, listener) in admin_ports(&pen, &settings) {
         match service::check(&settings) {
-            Ok(()) => door.open(service::listen(what, word, user.as_ref())?),
+            Ok(()) => listener.open(service::listen(what, word, user.as_ref())?),
             Err(why) => not_opened(what, word, why),
         }
     }
@@ -161,21 +161,21 @@ fn run(pen: Pen, parent: Parent, say_doubts: impl Fn(&Pen)) -> Result<(), String
     commands::open_log(&pen)?;
     commands::open_conn_log(&pen)?;
     if let Some(path) = &start.pid_file {
-        left.pid_file = Some(PidFile::write(path)?);
+        cleanup.pid_file = Some(PidFile::write(path)?);
     }
     message::start_writer()?;
     start_threads(&pen)?;
-    let answers = start_answering(&pen)?;
+    let tasks = start_signal_thread(&pen)?;
     pen.enter(Phase::Running);
-    say_doubts(&pen);
+    warn_of_doubts(&pen);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
-    serve_signals(&answers, &signals);
+    serve_signals(&tasks, &signals);
     message::say("pen is stopping");
     process::end(move || {
         pen.log.flush();
         connection::log_the_rest(&pen.conn_log, &pen.connections);
-        drop(left);
+        drop(cleanup);
     });
     Ok(())
 }
@@ -241,17 +241,11 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     first.map_err(|e| format!("cannot start a thread for clients: {e}"))?;
     let spawn = |name: &str, work: fn(&Arc<Pen>)| {
         let pen = Arc::clone(pen);
-        let thread = thread::Builder::new().name(name.to_owned());
-        thread
-            .spawn(move || work(&pen))
-            .map(drop)
-            .map_err(|e| format!("cannot start the {name} thread: {e}"))
+        process::spawn(name, move || work(&pen))
     };
     match pen.settings().start.kind {
         Kind::Stream => spawn("accept", accept::accept_loop)?,
-        Kind::Datagram => {
-            udp::start(pen).map_err(|e| format!("cannot start the threads of UDP: {e}"))?;
-        }
+        Kind::Datagram => udp::start(pen)?,
     }
     spawn("control", port::accept_loop)?;
     spawn("web", web::accept_loop)?;
@@ -262,10 +256,10 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
 /// Starts the thread that does what signals ask for, as that takes its time (name
 /// look-ups, a report of a million clients). Clients that come at once may leave
 /// no thread for it later.
-fn start_answering(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
+fn start_signal_thread(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
     let (queue, work) = mpsc::sync_channel(2);
     let pen = Arc::clone(pen);
-    let answer = move || {
+    let carry_out = move || {
         for signal in work {
             match signal {
                 Signal::Reload => reload(&pen),
@@ -274,18 +268,17 @@ fn start_answering(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
             }
         }
     };
-    let spawned = thread::Builder::new().name("signals".to_owned()).spawn(answer);
-    spawned.map_err(|e| format!("cannot start the signals thread: {e}"))?;
+    process::spawn("signals", carry_out)?;
     Ok(queue)
 }
 
 /// Passes signals on until one says stop. Those that come faster than they are
 /// answered count once.
-fn serve_signals(answers: &SyncSender<Signal>, signals: &Signals) {
+fn serve_signals(tasks: &SyncSender<Signal>, signals: &Signals) {
     loop {
         match signals.wait() {
             Ok(Signal::Stop) => return,
-            Ok(signal) => drop(answers.try_send(signal)),
+            Ok(signal) => drop(tasks.try_send(signal)),
             Err(e) => {
                 message::error(format_args!("cannot wait for signals: {e}"));
                 return;
@@ -317,12 +310,12 @@ fn report(pen: &Pen) {
 }
 
 /// What must not be left behind, however the end comes.
-struct Leftovers {
+struct Cleanup {
     pen: Arc<Pen>,
     pid_file: Option<PidFile>,
 }
 
-impl Drop for Leftovers {
+impl Drop for Cleanup {
     fn drop(&mut self) {
         self.pen.listener.close();
         self.pen.control_listener.close();

@@ -28,6 +28,7 @@ use crate::proxy::socket::Stream;
 use crate::proxy::workers::{BUFFER, Buffer, Worker};
 use crate::sys::addr::Host;
 use crate::sys::message::{self, Trouble};
+use crate::sys::process;
 use crate::sys::{self, Address};
 use flows::{Flow, Flows, Key};
 use std::borrow::Cow;
@@ -41,8 +42,8 @@ use std::time::{Duration, Instant};
 /// Datagrams that may wait in the queue. What comes while it is full is lost.
 const QUEUE: usize = 256;
 
-/// How long a new flow waits for one that makes room: the thread of that must have
-/// its turn.
+/// How long a new flow waits for an old one to end: the old one's thread must run for
+/// that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A datagram from a client.
@@ -68,22 +69,20 @@ struct Udp {
     pen: Arc<Pen>,
     flows: Flows,
     queue: SyncSender<Datagram<'static>>,
-    /// Datagrams in the queue, and the one that was taken from it last until it is
-    /// dealt with.
+    /// How many datagrams are in the queue or were taken from it and are not yet
+    /// delivered.
     pending: AtomicUsize,
 }
 
 /// Starts the threads that receive and that make room for new flows. They run
 /// until the process ends.
-pub(crate) fn start(pen: &Arc<Pen>) -> io::Result<()> {
+pub(crate) fn start(pen: &Arc<Pen>) -> Result<(), String> {
     let (queue, pending) = mpsc::sync_channel(QUEUE);
     let (pen, flows) = (Arc::clone(pen), Flows::default());
     let udp = Arc::new(Udp { pen, flows, queue, pending: AtomicUsize::new(0) });
     let other = Arc::clone(&udp);
-    let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-    spawn("receive").spawn(move || udp.receive())?;
-    spawn("queue").spawn(move || other.serve_queue(pending))?;
-    Ok(())
+    process::spawn("receive", move || udp.receive())?;
+    process::spawn("queue", move || other.serve_queue(pending))
 }
 
 impl Udp {
@@ -94,9 +93,9 @@ impl Udp {
         let mut trouble = Trouble::default();
         loop {
             let next = acceptor.next(|open: &Listener| open.receive(&mut buffer));
-            if acceptor.has_left() {
-                // Answers come from the old address. Its socket goes with the last
-                // of its flows.
+            if acceptor.old_was_closed() {
+                // Their answers come from the old address, whose socket is closed when
+                // the last of them is dropped.
                 for flow in self.flows.take_all() {
                     flow.connection.close(Reason::Command);
                 }
@@ -125,8 +124,8 @@ impl Udp {
         }
     }
 
-    /// Brings a datagram to a server, and what is refused to another one. `behind`
-    /// says how many wait behind it, if it has waited in the queue.
+    /// Sends a datagram to a server, and to another one when it is refused. `behind` is
+    /// how many datagrams wait behind it, if it has waited in the queue.
     fn deliver(self: &Arc<Udp>, datagram: Datagram, behind: Option<usize>) {
         let mut left = self.attempt(datagram, behind);
         while !left.is_empty() {
@@ -160,13 +159,13 @@ impl Udp {
             Address::Unix(_) => Accepted::from_unix(),
         };
         let client = accepted.client;
-        // A client without a flow will need a slot, unless it is denied and gets no
-        // server: then it must not take one from others.
-        let mut room = None;
+        // A client without a flow needs a slot, unless it is denied and gets no server:
+        // then it must not take one from others.
+        let mut reserved = None;
         let is_lost = find::is_denied(&settings, client) && pen.servers.table().abuse.is_none();
         if known.is_empty() && !is_lost {
-            room = self.room(behind);
-            if room.is_none() {
+            reserved = self.reserve(behind);
+            if reserved.is_none() {
                 return self.queue_up(client, datagram, behind);
             }
         }
@@ -184,7 +183,7 @@ impl Udp {
                 return flow.map_or_else(Vec::new, |flow| self.pass(flow, datagram));
             }
             Some(Found::Starved) => {
-                drop(room);
+                drop(reserved);
                 let Some(behind) = behind else {
                     return self.queue_up(client, datagram, None);
                 };
@@ -195,11 +194,11 @@ impl Udp {
             Some(Found::New(server)) => server,
         };
         drop(known);
-        let Some((mut slot, thread)) = room.or_else(|| self.room(behind)) else {
+        let Some((mut slot, thread)) = reserved.or_else(|| self.reserve(behind)) else {
             drop(server);
             return self.queue_up(client, datagram, behind);
         };
-        slot.enter(client);
+        slot.enter();
         let down = Arc::clone(&datagram.socket);
         let connection = Connection::new(pen.logs(), &settings, accepted, down, server, slot);
         connection.touched.set(self.flows.tick());
@@ -215,14 +214,14 @@ impl Udp {
     /// Takes a slot and a thread for a new flow: free ones, unless datagrams in the
     /// queue need those; for a datagram from the queue, if need be, those of the
     /// flows that have been idle for longest.
-    fn room(&self, behind: Option<usize>) -> Option<(Slot, Worker)> {
+    fn reserve(&self, behind: Option<usize>) -> Option<(Slot, Worker)> {
         let pen = &self.pen;
         let Some(behind) = behind else {
             let is_free = self.pending.load(SeqCst) == 0;
-            let slot = is_free.then(|| pen.connections.take_now()).flatten()?;
+            let slot = is_free.then(|| pen.connections.try_take()).flatten()?;
             return Some((slot, pen.workers.hire(Duration::ZERO).ok()?));
         };
-        let slot = pen.connections.take_now().or_else(|| {
+        let slot = pen.connections.try_take().or_else(|| {
             self.make_room(behind, 0);
             pen.connections.take(|| false, PATIENCE)
         })?;
@@ -297,7 +296,7 @@ impl Udp {
                     connection.rewrote(0, data.len());
                 }
             }
-            // The flow had to make room at this very moment.
+            // The flow has just been ended for a new one.
             Err(_) if connection.has_ended(Direction::Down) => return vec![datagram],
             Err(e) if connect::is_refusal(&e) => return self.fail_over(flow, &e),
             Err(e) => message::debug(1, || {

@@ -7,8 +7,7 @@ use crate::control::transaction::Transaction;
 use crate::pool::choice::Modes;
 use crate::pool::server::Server;
 use crate::proxy::listener::Listener;
-use crate::proxy::log::Output;
-use crate::proxy::log::connections::ConnLog;
+use crate::proxy::log::Destination;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Content;
 use crate::report;
@@ -239,14 +238,17 @@ fn out_of_range(index: usize) -> String {
 }
 
 fn connection(pen: &Pen, index: usize) -> Outcome {
-    let look = pen.connections.content(index);
-    let look = look.ok_or_else(|| out_of_range(index))?;
-    let (state, fds, client, server) = match &look {
-        Content::Unused => (0, [-1, -1], 0, 0),
-        Content::Connecting(_) => (1, [-1, -1], 0, 0),
-        Content::Live(live) => {
+    let content = pen.connections.content(index);
+    let (state, live) = match content.ok_or_else(|| out_of_range(index))? {
+        Content::Unused => (0, None),
+        Content::Connecting { .. } => (1, None),
+        Content::Live(live) => (2, live.upgrade()),
+    };
+    let (state, fds, client, server) = match live {
+        Some(live) => {
             (2 + live.ended_bits(), live.descriptors(), live.client_slot, live.lease.number())
         }
+        None => (state % 2, [-1, -1], 0, 0),
     };
     let [down, up] = fds;
     Ok(format!(
@@ -283,7 +285,7 @@ pub(crate) fn write_page(path: &Path, page: &str) -> Result<(), String> {
 /// Opens the request log, at start or after HUP.
 pub(crate) fn open_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().log {
-        Some(target) => pen.log.switch(Output::open(target, !pen.is_running())?),
+        Some(target) => pen.log.switch(Destination::for_requests(target, !pen.is_running())?),
         None => Ok(()),
     }
 }
@@ -291,7 +293,9 @@ pub(crate) fn open_log(pen: &Pen) -> Result<(), String> {
 /// Opens the connection log, at start or after HUP.
 pub(crate) fn open_conn_log(pen: &Pen) -> Result<(), String> {
     match &pen.settings().conn_log {
-        Some(target) => pen.conn_log.switch(ConnLog::open(target, !pen.is_running())?),
+        Some(target) => {
+            pen.conn_log.switch(Destination::for_connections(target, !pen.is_running())?)
+        }
         None => Ok(()),
     }
 }

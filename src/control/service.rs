@@ -171,7 +171,7 @@ fn admit(
         message::drop_line(format_args!("{client}: {name} connection denied"));
         return false;
     }
-    let session = Arc::new(sessions.add(socket, client, pen.limits().visitors));
+    let session = Arc::new(sessions.add(socket, client, pen.limits().admin_connections));
     let work = {
         let (pen, session) = (Arc::clone(pen), Arc::clone(&session));
         move || {

@@ -20,8 +20,7 @@ use crate::pool::choice::Target;
 use crate::pool::server::Server;
 use crate::proxy::changes;
 use crate::proxy::listener::Listener;
-use crate::proxy::log::connections::ConnLog;
-use crate::proxy::log::{Destination, Output};
+use crate::proxy::log::Destination;
 use crate::proxy::loops;
 use crate::proxy::search;
 use crate::proxy::shared::Pen;
@@ -55,7 +54,7 @@ struct Asked {
 /// What has been opened before the exchange, to be used after it.
 #[derive(Default)]
 struct Opened {
-    log: Option<Output>,
+    log: Option<Destination>,
     conn_log: Option<Destination>,
     web: Option<Listener>,
     listener: Option<Listener>,
@@ -196,11 +195,13 @@ impl<'a> Transaction<'a> {
         }
         let settings = self.pen.settings();
         if let Some((word, place)) = self.asked("log") {
-            let output = Output::open(&LogTarget::parse(word), false);
-            opened.log = Some(output.map_err(|why| format!("{place}{why}"))?);
+            let to = Destination::for_requests(&LogTarget::parse(word), false);
+            opened.log = Some(to.map_err(|why| format!("{place}{why}"))?);
+        } else if self.is_taken_away("log") {
+            opened.log = Some(Destination::None);
         }
         if let Some((word, place)) = self.asked("conn_log") {
-            let to = ConnLog::open(&ConnTarget::parse(word), false);
+            let to = Destination::for_connections(&ConnTarget::parse(word), false);
             opened.conn_log = Some(to.map_err(|why| format!("{place}{why}"))?);
         } else if self.is_taken_away("conn_log") {
             opened.conn_log = Some(Destination::None);
@@ -316,10 +317,8 @@ impl<'a> Transaction<'a> {
         if let Some(secret) = self.secret.take() {
             pen.access.protect(secret);
         }
-        match opened.log {
-            Some(output) => complaints.extend(pen.log.switch(output).err()),
-            None if self.is_taken_away("log") => pen.log.close(),
-            None => {}
+        if let Some(to) = opened.log {
+            complaints.extend(pen.log.switch(to).err());
         }
         match opened.web {
             Some(listener) => pen.web_listener.open(listener),

@@ -15,15 +15,14 @@
 //! the log.
 
 use crate::getopt::Invocation;
+use crate::logs::output::{PATIENCE, put};
 use crate::sys::message;
 use crate::sys::process::{self, Parent, PidFile};
 use crate::sys::users;
 use crate::sys::{Signal, Signals};
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, SyncSender, TrySendError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{self, SyncSender};
 
 pub mod args;
 mod desk;
@@ -38,9 +37,6 @@ use desk::{Collector, Event};
 /// Datagrams that may wait for the collector. The kernel's own queue holds only
 /// a few hundred log lines on Linux.
 const QUEUE: usize = 4096;
-
-/// How long the main thread waits for a collector that is busy.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs penlogd with the arguments `words`. Returns success after TERM or INT,
 /// failure if penlogd could not start or the reader of its output has gone.
@@ -71,10 +67,7 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
     let mut collector = Collector::open(plan.requests, plan.log.as_deref())?;
     let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (queue, events) = mpsc::sync_channel(QUEUE);
-    thread::Builder::new()
-        .name("collect".to_owned())
-        .spawn(move || collector.work(&events))
-        .map_err(|e| format!("cannot start the collector thread: {e}"))?;
+    process::spawn("collector", move || collector.work(&events))?;
     message::start_writer()?;
     sockets::start(sockets, &queue)?;
     parent.release()?;
@@ -83,7 +76,7 @@ fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
     message::say("penlogd is stopping");
     let well = process::end(move || {
         let (done, answer) = mpsc::sync_channel(1);
-        put(&queue, Event::Stop(done));
+        put(&queue, Event::Stop(done)).unwrap_or_else(message::error);
         let well = answer.recv_timeout(PATIENCE).unwrap_or(false);
         drop(pid_file);
         well
@@ -101,20 +94,6 @@ fn serve_signals(queue: &SyncSender<Event>, signals: &Signals) {
             Ok(Signal::Report) => Event::Report,
             Err(e) => return message::error(format_args!("cannot wait for signals: {e}")),
         };
-        put(queue, event);
-    }
-}
-
-/// Queues an event other than a datagram. It does not wait for ever: a disk
-/// that hangs must not keep the main thread from seeing signals.
-fn put(queue: &SyncSender<Event>, mut event: Event) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match queue.try_send(event) {
-            Ok(()) => return,
-            Err(TrySendError::Full(back)) if Instant::now() < end => event = back,
-            Err(_) => return message::error("the collector thread does not respond"),
-        }
-        thread::sleep(Duration::from_millis(10));
+        put(queue, event).unwrap_or_else(message::error);
     }
 }

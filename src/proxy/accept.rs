@@ -13,22 +13,21 @@ use crate::proxy::listener::{Accepted, Acceptor};
 use crate::proxy::relay;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
-use crate::proxy::socket::Socket;
+use crate::proxy::socket::{Socket, Stream};
 use crate::proxy::workers::{Buffer, Worker};
 use crate::sys;
 use crate::sys::message::{self, Trouble};
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 /// How long accept rests when the system is out of something.
-pub const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts clients until the process ends.
-pub fn accept_loop(pen: &Arc<Pen>) {
+pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     let mut acceptor = pen.listener.acceptor();
     let mut kept = None;
     let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
@@ -68,7 +67,7 @@ pub fn accept_loop(pen: &Arc<Pen>) {
 /// says so once a minute. `None` if the listener has moved meanwhile.
 fn find_slot(pen: &Arc<Pen>, acceptor: &Acceptor, full: &mut Trouble) -> Option<Slot> {
     let connections = &pen.connections;
-    if let Some(slot) = connections.take_now() {
+    if let Some(slot) = connections.try_take() {
         return Some(slot);
     }
     if full.is_due() && acceptor.wait().is_ok() && !pen.listener.has_moved() {
@@ -91,17 +90,17 @@ fn serve(
     down: Worker,
     buffer: &mut Buffer,
 ) {
-    slot.enter(accepted.client);
+    slot.enter();
     pen.outcomes.accepted.add(1);
     let mut settings = pen.settings();
     if settings.dummy {
-        return dummy(&socket.into_stream());
+        return dummy(socket.into_stream(), buffer);
     }
     let found = find::find_server(pen, &mut settings, &accepted, &[], &[]);
     let Some(Found::New(server)) = found else {
         return;
     };
-    // Linux hands on what the listening socket has.
+    // On Linux an accepted socket inherits the option from the listening one.
     let has_nodelay = cfg!(target_os = "linux");
     if settings.nodelay != has_nodelay && accepted.client != Client::Unix {
         socket.set_nodelay(settings.nodelay);
@@ -112,18 +111,17 @@ fn serve(
     relay::run(connection, down, buffer);
 }
 
-/// What `dummy` answers every client.
+/// The answer to every client, if `dummy` is set.
 const DUMMY_PAGE: &str = "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\
     Content-Length: 45\r\nConnection: close\r\n\r\n\
     <html><body><h1>It works!</h1></body></html>\n";
 
-/// Answers a client without any server: reads what it asks first, so that the
-/// close does not reset the connection.
-// Kept apart, so that its scratch space is not in every thread's stack frame.
-#[inline(never)]
-fn dummy(mut stream: &File) {
-    if sys::wait_either(stream, stream).is_ok() && stream.read(&mut [0; 4096]).is_ok() {
-        let _ = stream.write_all(DUMMY_PAGE.as_bytes());
-        sys::shut(stream, Shutdown::Write);
+/// Answers a client without any server. What it asks is read first, so that the close
+/// does not reset the connection.
+fn dummy(stream: Stream, buffer: &mut Buffer) {
+    let has_asked = sys::wait_either(&stream, &stream).is_ok();
+    if has_asked && buffer.lend(Arc::clone(&stream), |reader| reader.fill_buf().map(drop)).is_ok() {
+        let _ = (&*stream).write_all(DUMMY_PAGE.as_bytes());
+        sys::shut(&stream, Shutdown::Write);
     }
 }

@@ -13,19 +13,19 @@ const MOST: usize = 100;
 
 /// A change of a server's state, as reports show it.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     /// When it was, in seconds since 1970.
-    pub at: u64,
+    pub(crate) at: u64,
     /// Which server.
-    pub target: Target,
+    pub(crate) target: Target,
     /// Its name in messages.
-    pub name: String,
+    pub(crate) name: String,
     /// Its state before that.
-    pub from: State,
+    pub(crate) from: State,
     /// Its state after that.
-    pub to: State,
+    pub(crate) to: State,
     /// Why.
-    pub reason: Arc<str>,
+    pub(crate) reason: Arc<str>,
 }
 
 /// The last events, the oldest first.
@@ -49,7 +49,7 @@ impl Events {
 
 /// Says that the state of a server has changed, and does what is set for that. The
 /// caller holds no lock.
-pub fn announce(pen: &Pen, target: Target, name: String, change: Change) {
+pub(crate) fn announce(pen: &Pen, target: Target, name: String, change: Change) {
     let Change { from, to, reason } = change;
     if !pen.is_running() {
         return;

@@ -15,13 +15,14 @@ mod kinds;
 use crate::pool::choice::Target;
 use crate::pool::health::{Admin, Checked, Rules};
 use crate::proxy::changes;
-use crate::proxy::idle::IdleWatch;
+use crate::proxy::idle::Waker;
 use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the thread that looks for due checks sleeps at most.
@@ -37,14 +38,14 @@ const SHORTEST: Duration = Duration::from_millis(250);
 /// What the thread that looks for due checks shares with others.
 #[derive(Debug, Default)]
 pub struct Checks {
-    watch: IdleWatch,
+    waker: Waker,
     running: AtomicUsize,
 }
 
 impl Checks {
     /// Has the thread look again, as settings or servers have changed.
     pub fn wake(&self) {
-        self.watch.wake();
+        self.waker.wake();
     }
 }
 
@@ -66,7 +67,8 @@ impl Drop for Running {
 }
 
 /// Checks servers until the process ends.
-pub fn watch(pen: &Arc<Pen>) {
+pub(crate) fn watch(pen: &Arc<Pen>) {
+    pen.checks.waker.wakes_this();
     let mut check = Duration::ZERO;
     loop {
         let settings = pen.settings();
@@ -76,7 +78,7 @@ pub fn watch(pen: &Arc<Pen>) {
             table.servers.iter_mut().for_each(|server| server.health.restart_checks(check));
         }
         let wait = if check.is_zero() { LONGEST } else { start_due(pen, &settings) };
-        pen.checks.watch.wait(wait);
+        thread::park_timeout(wait);
     }
 }
 

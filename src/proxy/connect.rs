@@ -1,8 +1,8 @@
 //! Connects to a server: every address it has, within the time limit, from
 //! the address that was asked for.
 //!
-//! A UDP socket connects at once and says nothing about the server; it makes
-//! the kernel deliver that server's datagrams and refusals, and no others.
+//! A UDP socket connects at once, and that says nothing about the server: from then
+//! on the kernel delivers that server's datagrams and refusals, and no others.
 
 use crate::pool::clients::Client;
 use crate::proxy::loops;
@@ -15,21 +15,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a Unix datagram server may take to make room for a datagram.
+/// How long a datagram to a server's Unix socket waits for room in its queue.
 const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 
 /// After this time without data a read of a stream socket ends with `WouldBlock`,
-/// and the reader can let its buffer go.
-pub const QUIET: Duration = Duration::from_secs(1);
+/// and the reader can give the memory of its buffer back.
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
 
 /// If its peer makes no room for this time, a write to a stream socket ends with
 /// `WouldBlock`, and the writer can see whether the connection has ended meanwhile.
-pub const STALL: Duration = Duration::from_secs(3);
+pub(crate) const STALL: Duration = Duration::from_secs(3);
 
 /// Connects to the server at this host and port, on behalf of `client`, or for pen
 /// itself. Each address may take up to `limit`. The error is that of the last one
 /// tried.
-pub fn open(
+pub(crate) fn open(
     host: &Host,
     port: u16,
     settings: &Settings,
@@ -111,8 +111,8 @@ impl Source {
         }
     }
 
-    /// Binds a socket that is to be connected to `to`. An address of the other
-    /// family cannot be used.
+    /// Binds a socket that will be connected to `to`, unless the local address is of
+    /// the other family.
     fn bind(self, socket: &Socket, to: SocketAddr) -> io::Result<()> {
         let ip = match self {
             Source::Ours(ip) | Source::Clients(ip) if ip.is_ipv4() == to.is_ipv4() => ip,
@@ -129,14 +129,14 @@ impl Source {
 
 /// Whether a failure says something about the server, and not about this host:
 /// out of descriptors, ports or memory, or not permitted.
-pub fn blames_server(error: &io::Error) -> bool {
+pub(crate) fn blames_server(error: &io::Error) -> bool {
     !sys::is_exhausted(error) && error.kind() != io::ErrorKind::PermissionDenied
 }
 
 /// Whether a datagram's failure says that the server is not there: refused, no
 /// way there, a Unix socket that is gone or not read from. Anything else (too
 /// long a datagram) is about that datagram alone.
-pub fn is_refusal(error: &io::Error) -> bool {
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         error.kind(),
@@ -158,7 +158,7 @@ fn udp(addr: SocketAddr, from: Source) -> io::Result<Socket> {
     from.bind(&socket, addr)?;
     match sys::connect_to(&socket, &address) {
         Ok(_) => Ok(socket),
-        // It waits for nobody: this is how Linux says that no port is free.
+        // No connect of UDP waits: this is how Linux says that no port is free.
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
             Err(io::ErrorKind::AddrNotAvailable.into())
         }
@@ -166,8 +166,8 @@ fn udp(addr: SocketAddr, from: Source) -> io::Result<Socket> {
     }
 }
 
-/// A server that does not read its Unix datagrams holds up their sender, here only
-/// for [`UNIX_PATIENCE`].
+/// A Unix datagram waits until the server has read others; here no longer than
+/// [`UNIX_PATIENCE`].
 fn unix_datagram(path: &Path) -> io::Result<Socket> {
     let address = Address::Unix(path.into());
     let socket = Socket::new(&address, Kind::Datagram)?;
@@ -182,8 +182,8 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
     let address = Address::Inet(addr);
     let socket = Socket::new(&address, Kind::Stream)?;
     from.bind(&socket, addr)?;
-    // On Linux the send timeout bounds a blocking connect, too, which takes half
-    // the system calls of a non-blocking one. It stays: whoever writes tries again.
+    // On Linux the write timeout bounds a blocking connect, too, which takes half the
+    // system calls of a non-blocking one. It stays: the relay repeats such a write.
     const BLOCKS: bool = cfg!(target_os = "linux");
     match BLOCKS {
         true => socket.set_write_timeout(limit)?,
@@ -200,8 +200,8 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
     if !BLOCKS {
         socket.set_nonblocking(false)?;
     }
-    // A port that nobody listens on may be given to this very socket, which
-    // then is connected to itself.
+    // If no program listens on the port, the system may give it to this very socket,
+    // which then is connected to itself.
     let has_its_port = socket.address().is_ok_and(|own| own.port() == addr.port());
     if has_its_port && socket.is_own_peer() {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -209,8 +209,8 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A Unix socket's connect waits only for room in the server's queue, and
-/// begins anew when that is cut short.
+/// The connect of a Unix socket waits for a place in the server's queue alone. When
+/// that is interrupted, it begins again.
 fn unix(path: &Path, limit: Duration) -> io::Result<Socket> {
     let end = Instant::now() + limit;
     let address = Address::Unix(path.into());

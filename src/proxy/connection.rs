@@ -7,13 +7,13 @@ use crate::pool::clients::Client;
 use crate::pool::counter::{Counter, Traffic};
 use crate::proxy::ending::{Ending, Reason};
 use crate::proxy::find::Connected;
-use crate::proxy::idle::Seen;
+use crate::proxy::idle::Activity;
 use crate::proxy::listener::Accepted;
 use crate::proxy::log::Logs;
 use crate::proxy::log::connections::{ConnLog, Entry};
 use crate::proxy::slots::{Connections, Slot};
 use crate::proxy::socket::Stream;
-use crate::settings::{Fastclose, Settings};
+use crate::settings::Settings;
 use crate::sys::message::{self, Level};
 use crate::sys::{self, Kind};
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// From the client to the server.
     Up,
     /// From the server to the client.
@@ -33,9 +33,9 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Its bit in [`Connection`]'s record of what has ended, as the command
-    /// `connection` shows it: 4 the server's side, 8 the client's.
-    pub fn bit(self) -> u8 {
+    /// Its bit in `Connection::ended`. The command `connection` shows these: 4 for the
+    /// server's side, 8 for the client's.
+    pub(crate) fn bit(self) -> u8 {
         match self {
             Direction::Up => 8,
             Direction::Down => 4,
@@ -43,7 +43,7 @@ impl Direction {
     }
 
     /// The way back.
-    pub fn other(self) -> Direction {
+    pub(crate) fn other(self) -> Direction {
         match self {
             Direction::Up => Direction::Down,
             Direction::Down => Direction::Up,
@@ -51,59 +51,58 @@ impl Direction {
     }
 }
 
-/// In [`Connection`]'s record of what has ended, beside the bits of the
-/// directions: all of it.
+/// In `Connection::ended`, beside the bits of the directions: it was closed as a whole.
 const CLOSED: u8 = 1;
 
-/// A client and a server, connected. The thread that drops it last closes it: first
-/// the sockets, then the place on the server, then the slot, in the order of the
-/// fields.
+/// A client and a server, connected. When the last thread drops it, what it holds is
+/// given back in the order of the fields: the sockets, the server's lease, the slot.
 #[derive(Debug)]
-pub struct Connection {
-    down: Stream,
-    up: Stream,
-    /// Whose it is.
-    pub client: Client,
+pub(crate) struct Connection {
+    client_socket: Stream,
+    server_socket: Stream,
+    /// The client, without its port.
+    pub(crate) client: Client,
     /// Whether it is a connection or, with UDP, a flow of datagrams.
-    pub kind: Kind,
-    /// With UDP, when a datagram came or went last, by a clock that counts them.
-    pub touched: Counter,
-    /// What is known of its requests, if these get X-Forwarded-For.
-    pub http: Option<Box<Exchange>>,
-    /// Bytes that the server got and the client had not sent, less those that the
-    /// server was not to see. Wraps below 0.
+    pub(crate) kind: Kind,
+    /// With UDP, when a datagram came or went last. The time is a count of datagrams.
+    pub(crate) touched: Counter,
+    /// What is known of its HTTP requests, if these get X-Forwarded-For.
+    pub(crate) http: Option<Box<Exchange>>,
+    /// Bytes of headers that pen put in on the way up, less those that it took out.
+    /// Wraps below 0.
     added: Counter,
     sent_up: Counter,
     sent_down: Counter,
+    /// Bits: see [`Direction::bit`] and [`CLOSED`].
     ended: AtomicU8,
     ending: Ending,
-    seen: Seen,
+    activity: Activity,
     since: Instant,
     /// The client's port, 0 for a Unix socket.
     port: u16,
     client_traffic: Arc<Traffic>,
-    /// The client's slot in the client table when it came.
-    pub client_slot: usize,
+    /// The number of the client's entry in the client table, when it came.
+    pub(crate) client_slot: usize,
     logs: Logs,
-    /// The place on the server.
-    pub lease: Lease,
+    /// The server, and that it has one connection more.
+    pub(crate) lease: Lease,
     slot: Slot,
 }
 
 impl Connection {
-    /// Joins a client and the server that was found for it. The slot knows the
-    /// connection from now on.
-    pub fn new(
+    /// Joins a client and the server that was found for it, and shows the connection in
+    /// the table.
+    pub(crate) fn new(
         logs: Logs,
         settings: &Settings,
         accepted: Accepted,
-        down: Stream,
+        client_socket: Stream,
         server: Connected,
         slot: Slot,
     ) -> Arc<Connection> {
         let connection = Arc::new(Connection {
-            down,
-            up: server.socket,
+            client_socket,
+            server_socket: server.socket,
             client: accepted.client,
             kind: settings.start.kind,
             touched: Counter::default(),
@@ -113,7 +112,7 @@ impl Connection {
             sent_down: Counter::default(),
             ended: AtomicU8::new(0),
             ending: Ending::default(),
-            seen: Seen::default(),
+            activity: Activity::default(),
             since: accepted.since,
             port: accepted.port,
             client_traffic: server.visit.traffic,
@@ -127,28 +126,29 @@ impl Connection {
     }
 
     /// The socket that a direction's bytes come from.
-    pub fn source(&self, direction: Direction) -> &Stream {
+    pub(crate) fn source(&self, direction: Direction) -> &Stream {
         match direction {
-            Direction::Up => &self.down,
-            Direction::Down => &self.up,
+            Direction::Up => &self.client_socket,
+            Direction::Down => &self.server_socket,
         }
     }
 
-    /// Counts bytes that went their way.
-    pub fn moved(&self, direction: Direction, n: usize) {
+    /// Counts bytes that were sent.
+    pub(crate) fn moved(&self, direction: Direction, n: usize) {
         self.sent(direction).add(n as u64);
     }
 
-    /// On the way up, `client` bytes are about to be sent as `server` bytes.
-    pub fn rewrote(&self, client: usize, server: usize) {
+    /// Counts that `client` bytes from the client are about to be sent to the server as
+    /// `server` bytes.
+    pub(crate) fn rewrote(&self, client: usize, server: usize) {
         self.added.add((server as u64).wrapping_sub(client as u64));
     }
 
-    /// Bytes that came from the sender of this direction so far.
-    pub fn received(&self, direction: Direction) -> u64 {
+    /// How many bytes have come from the sender of this direction.
+    pub(crate) fn received(&self, direction: Direction) -> u64 {
         let sent = self.sent(direction).get();
         match direction {
-            // Below 0: what was put in has not been sent yet.
+            // Below 0: a header that pen put in has not been sent yet.
             Direction::Up => match sent.wrapping_sub(self.added.get()) {
                 count if count > u64::MAX / 2 => 0,
                 count => count,
@@ -157,16 +157,16 @@ impl Connection {
         }
     }
 
-    /// Bytes that went this way so far.
-    pub fn sent(&self, direction: Direction) -> &Counter {
+    /// How many bytes were sent this way.
+    pub(crate) fn sent(&self, direction: Direction) -> &Counter {
         match direction {
             Direction::Up => &self.sent_up,
             Direction::Down => &self.sent_down,
         }
     }
 
-    /// Takes note of what one read brought, before it is passed on.
-    pub fn note(&self, direction: Direction, data: &[u8]) {
+    /// Logs what one read has brought, before it is passed on.
+    pub(crate) fn note(&self, direction: Direction, data: &[u8]) {
         if direction == Direction::Up {
             self.logs.requests.request(self.client, &self.lease.host, data);
         }
@@ -175,83 +175,78 @@ impl Connection {
         }
     }
 
-    /// Takes note that a direction is over.
-    pub fn ended(&self, direction: Direction) {
+    /// Notes that a direction is over.
+    pub(crate) fn ended(&self, direction: Direction) {
         self.ended.fetch_or(direction.bit(), SeqCst);
     }
 
     /// Whether a direction is over.
-    pub fn has_ended(&self, direction: Direction) -> bool {
+    pub(crate) fn has_ended(&self, direction: Direction) -> bool {
         self.ended.load(SeqCst) & direction.bit() != 0
     }
 
-    /// What has ended, as the command `connection` shows it.
-    pub fn ended_bits(&self) -> u8 {
+    /// The bits of the directions that are over.
+    pub(crate) fn ended_bits(&self) -> u8 {
         self.ended.load(SeqCst) & !CLOSED
     }
 
     /// Whether it was ended as a whole ([`Connection::close`]).
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.ended.load(SeqCst) & CLOSED != 0
     }
 
     /// The client's and the server's descriptor.
-    pub fn descriptors(&self) -> [i32; 2] {
-        [self.down.as_raw_fd(), self.up.as_raw_fd()]
+    pub(crate) fn descriptors(&self) -> [i32; 2] {
+        [self.client_socket.as_raw_fd(), self.server_socket.as_raw_fd()]
     }
 
-    /// How long nothing has moved and no side has ended.
-    pub fn quiet_for(&self, now: Instant) -> Duration {
+    /// How long no byte has moved and no side has ended.
+    pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
         let ended = u64::from(self.ended_bits());
         let mut moved = self.sent_up.get().wrapping_add(self.sent_down.get()).wrapping_add(ended);
-        // A datagram may be empty.
+        // For datagrams without any byte.
         moved = moved.wrapping_add(self.touched.get());
-        self.seen.quiet_for(moved, now)
+        self.activity.quiet_for(moved, now)
     }
 
-    /// Whether the end of one side alone ends it, as it is set now.
-    pub fn fastclose(&self) -> Fastclose {
-        self.lease.settings().fastclose
-    }
-
-    /// Sets the reason of its end, unless there is one already.
-    pub fn set_reason(&self, reason: Reason) {
+    /// Sets why the connection ends, unless a reason is known ([`Ending::set`]).
+    pub(crate) fn set_reason(&self, reason: Reason) {
         self.ending.set(reason);
     }
 
-    /// Ends both directions, whatever they are doing: blocked reads and writes
-    /// return. What was written before still goes out.
-    pub fn close(&self, reason: Reason) {
+    /// Ends both directions at once: blocked reads and writes return. What was written
+    /// before still goes out.
+    pub(crate) fn close(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
         if self.kind == Kind::Datagram {
-            // The client's side is everybody's. The other must know, as the
-            // end of a datagram socket looks like an empty datagram.
+            // All flows share the client's side. The thread that reads the server's
+            // must know, as the end of a datagram socket looks like an empty datagram.
             self.ended(Direction::Up);
             self.ended(Direction::Down);
         } else {
-            sys::shut(&*self.down, Shutdown::Both);
+            sys::shut(&*self.client_socket, Shutdown::Both);
         }
-        sys::shut(&*self.up, Shutdown::Both);
+        sys::shut(&*self.server_socket, Shutdown::Both);
     }
 
-    /// Ends both directions as a reset does: neither end takes what it has got for
-    /// all there is, and what was not sent yet is lost. Blocked reads return,
-    /// blocked writes within [`crate::proxy::connect::STALL`]. A Unix socket, which knows no
-    /// reset, just ends.
-    pub fn reset(&self, reason: Reason) {
+    /// Ends both directions by a reset, so that neither side takes what it has got for
+    /// all there is. What was not sent yet is lost. Blocked reads return at once, blocked
+    /// writes within [`crate::proxy::connect::STALL`]. A Unix socket has no reset and
+    /// just ends.
+    pub(crate) fn reset(&self, reason: Reason) {
         self.set_reason(reason);
         self.ended.fetch_or(CLOSED, SeqCst);
-        for socket in [&*self.down, &*self.up] {
+        for socket in [&*self.client_socket, &*self.server_socket] {
             sys::reset_on_close(socket);
-            // Not for writing: that would be sent, and looks like a good end.
+            // Not for writing: the other side would see a regular end.
             sys::shut(socket, Shutdown::Read);
         }
     }
 
-    /// Its line for the connection log; `None` if that was written before.
+    /// What the connection log says of it; `None` if that was asked before.
     fn entry(&self) -> Option<Entry> {
-        let reason = self.ending.tell()?;
+        let reason = self.ending.take()?;
         Some(Entry {
             client: self.client,
             port: self.port,
@@ -297,8 +292,8 @@ impl Drop for Connection {
     }
 }
 
-/// Logs the connections that end with pen.
-pub fn log_the_rest(log: &ConnLog, connections: &Connections) {
+/// Logs the connections that are still open when pen ends.
+pub(crate) fn log_the_rest(log: &ConnLog, connections: &Connections) {
     if log.is_on() {
         let live = connections.live().into_iter();
         log.finish(live.filter_map(|(_, connection)| {

@@ -1,4 +1,4 @@
-//! Why connections end.
+//! Why a connection ended, as the connection log says it.
 
 use crate::proxy::connection::Direction;
 use std::io;
@@ -8,16 +8,16 @@ macro_rules! reasons {
     ($($name:ident $word:literal $doc:literal),* $(,)?) => {
         /// How a connection ended, or why there was none.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Reason {
+        pub(crate) enum Reason {
             $(#[doc = $doc] $name,)*
         }
 
         impl Reason {
-            /// All of them, in the order of their numbers.
-            pub const ALL: &[Reason] = &[$(Reason::$name),*];
+            /// All reasons. Each has its place in the list as its number.
+            pub(crate) const ALL: &[Reason] = &[$(Reason::$name),*];
 
             /// The word for it in the connection log.
-            pub fn word(self) -> &'static str {
+            pub(crate) fn word(self) -> &'static str {
                 match self {
                     $(Reason::$name => $word,)*
                 }
@@ -46,7 +46,7 @@ reasons! {
 
 impl Reason {
     /// The sender of this direction ended as it should.
-    pub fn closed(direction: Direction) -> Reason {
+    pub(crate) fn closed(direction: Direction) -> Reason {
         match direction {
             Direction::Up => Reason::ClientClosed,
             Direction::Down => Reason::ServerClosed,
@@ -54,7 +54,7 @@ impl Reason {
     }
 
     /// The sender of this direction sent a reset.
-    pub fn reset(direction: Direction) -> Reason {
+    pub(crate) fn reset(direction: Direction) -> Reason {
         match direction {
             Direction::Up => Reason::ClientReset,
             Direction::Down => Reason::ServerReset,
@@ -62,7 +62,7 @@ impl Reason {
     }
 
     /// What the error of its socket says of the sender of this direction.
-    pub fn failed(direction: Direction, error: &io::Error) -> Reason {
+    pub(crate) fn failed(direction: Direction, error: &io::Error) -> Reason {
         use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, OutOfMemory};
         match (error.kind(), direction) {
             (BrokenPipe | ConnectionRefused | ConnectionReset, _) => Reason::reset(direction),
@@ -73,37 +73,38 @@ impl Reason {
     }
 }
 
-/// A connection's end, once it is known: the first one counts, but for one side
-/// that has closed, after which something may still go wrong.
+/// Why a connection ends, once that is known. The first reason counts, except that a
+/// failure replaces a regular close: after one side has closed, the other may still
+/// fail.
 #[derive(Debug, Default)]
-pub struct Ending(AtomicU8);
+pub(crate) struct Ending(AtomicU8);
 
-/// In an [`Ending`]: it was told.
-const TOLD: u8 = 0x80;
+/// In an [`Ending`]: the log has it.
+const TAKEN: u8 = 0x80;
 
 impl Ending {
-    /// It ends for this reason.
-    pub fn set(&self, reason: Reason) {
+    /// Sets the reason, unless one that counts is known.
+    pub(crate) fn set(&self, reason: Reason) {
         let is_close = |reason| matches!(reason, Reason::ClientClosed | Reason::ServerClosed);
         let _ = self.0.fetch_update(SeqCst, SeqCst, |now| {
             let is_news = match Reason::at(now) {
                 None => now == 0,
-                Some(before) => now & TOLD == 0 && is_close(before) && !is_close(reason),
+                Some(before) => now & TAKEN == 0 && is_close(before) && !is_close(reason),
             };
             is_news.then_some(reason as u8 + 1)
         });
     }
 
-    /// What it is, to be told; `None` if that was asked before.
-    pub fn tell(&self) -> Option<Reason> {
-        let now = self.0.fetch_or(TOLD, SeqCst);
-        Reason::at(now).filter(|_| now & TOLD == 0)
+    /// The reason, for the connection log; `None` if it was taken before.
+    pub(crate) fn take(&self) -> Option<Reason> {
+        let now = self.0.fetch_or(TAKEN, SeqCst);
+        Reason::at(now).filter(|_| now & TAKEN == 0)
     }
 }
 
 impl Reason {
     fn at(number: u8) -> Option<Reason> {
-        let index = usize::from(number & !TOLD).checked_sub(1)?;
+        let index = usize::from(number & !TAKEN).checked_sub(1)?;
         Reason::ALL.get(index).copied()
     }
 }
@@ -121,10 +122,10 @@ mod tests {
         ] {
             let ending = Ending::default();
             ends.iter().for_each(|end| ending.set(*end));
-            assert_eq!(ending.tell(), Some(wanted), "{ends:?}");
-            assert_eq!(ending.tell(), None);
+            assert_eq!(ending.take(), Some(wanted), "{ends:?}");
+            assert_eq!(ending.take(), None);
         }
-        assert_eq!(Ending::default().tell(), None);
+        assert_eq!(Ending::default().take(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Ends connections on which nothing has moved for the idle time, and those
-//! whose client has gone while nobody reads from it. The copying threads know
-//! nothing of it: this one looks at their byte counts now and then.
+//! whose client has gone while no thread reads from it. The copying threads know
+//! nothing of that: one thread looks at all connections' byte counts now and then.
 
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
@@ -8,56 +8,55 @@ use crate::proxy::idlers;
 use crate::proxy::shared::Pen;
 use crate::sys::message::Trouble;
 use crate::sys::{self, Kind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Between two looks: an eighth of the idle time, within these bounds.
+/// The time between two looks is an eighth of the idle time, within these bounds.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Wakes the watching thread when the idle time was changed.
+/// Wakes a thread that looks at something now and then, to have it look again. One
+/// that has not begun yet will look in any case.
 #[derive(Debug, Default)]
-pub struct IdleWatch {
-    changed: Mutex<bool>,
-    waker: Condvar,
-}
+pub struct Waker(OnceLock<Thread>);
 
-impl IdleWatch {
-    /// Has the watching thread look again.
-    pub fn wake(&self) {
-        *crate::lock(&self.changed) = true;
-        self.waker.notify_all();
+impl Waker {
+    /// The calling thread is the one that is woken. It says so before its first look.
+    pub(super) fn wakes_this(&self) {
+        let _ = self.0.set(thread::current());
     }
 
-    /// Waits for a change, `limit` at most.
-    pub(super) fn wait(&self, limit: Duration) {
-        let guard = crate::lock(&self.changed);
-        let waited = self.waker.wait_timeout_while(guard, limit, |changed| !*changed);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    /// Wakes it.
+    pub(crate) fn wake(&self) {
+        if let Some(thread) = self.0.get() {
+            thread.unpark();
+        }
     }
 }
 
 /// A connection's byte count at the last look, and since when it has been that.
 #[derive(Debug, Default)]
-pub struct Seen(Mutex<Option<(u64, Instant)>>);
+pub(crate) struct Activity(Mutex<Option<(u64, Instant)>>);
 
-impl Seen {
-    /// How long the count has not changed, as far as the looks can tell.
-    pub fn quiet_for(&self, count: u64, now: Instant) -> Duration {
-        let mut seen = crate::lock(&self.0);
-        match *seen {
+impl Activity {
+    /// How long the count has not changed, as far as is known from the looks.
+    pub(crate) fn quiet_for(&self, count: u64, now: Instant) -> Duration {
+        let mut last = crate::lock(&self.0);
+        match *last {
             Some((before, since)) if before == count => now.saturating_duration_since(since),
             _ => {
-                *seen = Some((count, now));
+                *last = Some((count, now));
                 Duration::ZERO
             }
         }
     }
 }
 
-/// Watches until the process ends; starts idlers too, when more are wanted.
-pub fn watch(pen: &Arc<Pen>) {
+/// Watches until the process ends. It also starts the idlers that are missing.
+pub(crate) fn watch(pen: &Arc<Pen>) {
     let mut trouble = Trouble::default();
+    pen.idle_watch.wakes_this();
     loop {
         if let Err(e) = idlers::start(pen) {
             trouble.say(format_args!("idlers wait: cannot start a thread: {e}"));
@@ -65,7 +64,7 @@ pub fn watch(pen: &Arc<Pen>) {
         let settings = pen.settings();
         let (whole, half) = (settings.idle_limit(), settings.half_closed_limit());
         let limit = whole.into_iter().chain(half).min().unwrap_or(Duration::MAX);
-        pen.idle_watch.wait((limit / 8).clamp(SHORTEST, LONGEST));
+        thread::park_timeout((limit / 8).clamp(SHORTEST, LONGEST));
         let now = Instant::now();
         for (_, connection) in pen.connections.live() {
             let quiet = connection.quiet_for(now);
@@ -80,9 +79,9 @@ pub fn watch(pen: &Arc<Pen>) {
     }
 }
 
-/// Ends a connection whose client has gone, if nobody reads from it: it had ended
-/// its side (the kernel of one who has closed for good answers keep-alive with a
-/// reset), or the server does not take what it sent.
+/// Ends a connection whose client has gone, when no thread reads from it: the client
+/// had ended its side before (once it has closed the socket, its kernel answers
+/// keep-alive with a reset), or the server does not take what it sent.
 fn end_if_gone(connection: &Connection) {
     let client = &**connection.source(Direction::Up);
     if !sys::has_hung_up(client) {
@@ -91,7 +90,7 @@ fn end_if_gone(connection: &Connection) {
     match sys::take_error(client) {
         _ if connection.has_ended(Direction::Up) => connection.close(Reason::ClientClosed),
         Some(e) => connection.reset(Reason::failed(Direction::Up, &e)),
-        // A Unix socket that was closed: what it sent is still to be read.
+        // A Unix socket that was closed. What the client sent is still read.
         None => {}
     }
 }

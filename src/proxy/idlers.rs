@@ -1,5 +1,5 @@
-//! Connections kept open to the servers without a client (`idlers N`), so that
-//! a server which starts slowly is awake when somebody comes. Each is a thread
+//! Connections to servers without a client (`idlers N`), so that a server that starts
+//! slowly, as from inetd, is already running when a client comes. Each has a thread
 //! that connects, waits for the server to close, and connects again.
 
 use super::search::Search;
@@ -15,16 +15,16 @@ use std::net::Shutdown;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a server that closed or refused is left alone.
+/// How long a thread waits before it connects again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Table {
     wanted: usize,
-    /// As many of them as may be.
+    /// How many of the wanted ones the descriptors suffice for.
     allowed: usize,
-    /// One for each thread: its connection, while it has one.
-    threads: Vec<Option<Stream>>,
+    threads: usize,
+    open: Vec<Stream>,
 }
 
 /// The idle connections.
@@ -35,21 +35,20 @@ pub struct Idlers {
 }
 
 impl Idlers {
-    /// Connections now and wanted.
-    pub fn count(&self) -> (usize, usize) {
+    /// How many connections are open, and how many are wanted.
+    pub(crate) fn count(&self) -> (usize, usize) {
         let table = crate::lock(&self.table);
-        (table.threads.iter().flatten().count(), table.wanted)
+        (table.open.len(), table.wanted)
     }
 
-    /// Wants so many from now on, of which so many are allowed; the threads are
-    /// started by [`start`].
-    pub fn want(&self, wanted: usize, allowed: usize) {
-        let surplus: Vec<Stream> = {
+    /// Sets how many are wanted, and how many of these are allowed. [`start`] starts
+    /// the threads.
+    pub(crate) fn want(&self, wanted: usize, allowed: usize) {
+        let surplus = {
             let mut table = crate::lock(&self.table);
-            table.wanted = wanted;
-            table.allowed = allowed;
-            let kept = allowed.min(table.threads.len());
-            table.threads.iter().skip(kept).flatten().cloned().collect()
+            (table.wanted, table.allowed) = (wanted, allowed);
+            let kept = allowed.min(table.open.len());
+            table.open.split_off(kept)
         };
         for stream in surplus {
             sys::shut(&*stream, Shutdown::Both);
@@ -57,27 +56,30 @@ impl Idlers {
         self.changed.notify_all();
     }
 
-    /// Whether thread `index` is still wanted; it is forgotten if not.
-    fn is_wanted(&self, index: usize) -> bool {
+    /// Whether the thread that asks goes on. If there are too many, it is no longer
+    /// counted.
+    fn goes_on(&self) -> bool {
         let mut table = crate::lock(&self.table);
-        // The last one goes first, so that the numbers have no holes.
-        let is_last = index + 1 == table.threads.len();
-        if index >= table.allowed && is_last {
-            table.threads.pop();
-            self.changed.notify_all();
-            return false;
-        }
-        true
+        let goes_on = table.threads <= table.allowed;
+        table.threads -= usize::from(!goes_on);
+        goes_on
     }
 
-    fn set(&self, index: usize, stream: Option<Stream>) {
+    /// Adds a connection, unless there are enough by now.
+    fn add(&self, stream: &Stream) -> bool {
         let mut table = crate::lock(&self.table);
-        if let Some(place) = table.threads.get_mut(index) {
-            *place = stream;
+        let is_wanted = table.open.len() < table.allowed;
+        if is_wanted {
+            table.open.push(Arc::clone(stream));
         }
+        is_wanted
     }
 
-    /// Waits a while, or until something has changed.
+    fn remove(&self, stream: &Stream) {
+        crate::lock(&self.table).open.retain(|other| !Arc::ptr_eq(other, stream));
+    }
+
+    /// Waits for [`PAUSE`], or until another number is wanted.
     fn rest(&self) {
         let table = crate::lock(&self.table);
         let waited = self.changed.wait_timeout(table, PAUSE);
@@ -85,36 +87,31 @@ impl Idlers {
     }
 }
 
-/// Starts the threads that are wanted and not there yet; fails if some cannot
-/// be had. UDP has nothing that could be kept open.
-pub fn start(pen: &Arc<Pen>) -> io::Result<()> {
+/// Starts the threads that are missing; fails if one cannot be started. UDP has
+/// nothing that could be kept open.
+pub(crate) fn start(pen: &Arc<Pen>) -> io::Result<()> {
     if pen.settings().start.kind == Kind::Datagram {
         return Ok(());
     }
     loop {
-        let index = {
+        {
             let mut table = crate::lock(&pen.idlers.table);
-            if table.threads.len() >= table.allowed {
+            if table.threads >= table.allowed {
                 return Ok(());
             }
-            table.threads.push(None);
-            table.threads.len() - 1
-        };
-        let worker = match pen.workers.hire(Duration::ZERO) {
-            Ok(worker) => worker,
-            Err(e) => {
-                crate::lock(&pen.idlers.table).threads.pop();
-                return Err(e);
-            }
-        };
+            table.threads += 1;
+        }
+        let worker = pen.workers.hire(Duration::ZERO).inspect_err(|_| {
+            crate::lock(&pen.idlers.table).threads -= 1;
+        })?;
         let pen = Arc::clone(pen);
-        worker.run(move |_| keep_open(&pen, index));
+        worker.run(move |_| keep_open(&pen));
     }
 }
 
-fn keep_open(pen: &Pen, index: usize) {
+fn keep_open(pen: &Pen) {
     let modes = Modes { roundrobin: true, stubborn: true, ..Modes::default() };
-    while pen.idlers.is_wanted(index) {
+    while pen.idlers.goes_on() {
         let settings = pen.settings();
         let request = Request {
             client: Client::Unix, // permitted by every list
@@ -126,19 +123,15 @@ fn keep_open(pen: &Pen, index: usize) {
             on: &[],
             not: &[],
         };
-        let lease = Search::new(&pen.servers).next(&request);
-        let stream = lease.as_ref().and_then(|lease| {
-            connect::open(&lease.host, lease.port, &settings, None, settings.timeout).ok()
-        });
-        if let Some(stream) = stream {
-            pen.idlers.set(index, Some(Arc::clone(&stream)));
-            // `want` may have looked before it was there.
-            if index < crate::lock(&pen.idlers.table).allowed {
-                wait_for_end(&stream);
+        if let Some(lease) = Search::new(&pen.servers).next(&request) {
+            let (host, port) = (&lease.host, lease.port);
+            if let Ok(stream) = connect::open(host, port, &settings, None, settings.timeout) {
+                if pen.idlers.add(&stream) {
+                    wait_for_end(&stream);
+                    pen.idlers.remove(&stream);
+                }
             }
-            pen.idlers.set(index, None);
         }
-        drop(lease);
         pen.idlers.rest();
     }
 }

@@ -1,20 +1,20 @@
-//! How many descriptors everybody may have. A client is accepted only when there is
+//! How many descriptors each use may take. A client is accepted only when there is
 //! one for it and one for its server, whatever else pen has open: what pen itself,
-//! visitors and idlers need is set aside.
+//! the control port, the web interface and idlers need is set aside.
 
 use crate::sys::Kind;
 
 /// For pen itself: standard input, output and error, the system log, three
-/// listeners and one that takes the place of another, what wakes the threads
+/// listeners and a fourth that replaces one of them, what wakes the threads
 /// that accept, the request log (twice while it is opened again), name
 /// look-ups, files that are read or written, and some to spare.
 const OWN: usize = 26;
 
 /// The control port and the web interface.
-const PORTS: usize = 2;
+const ADMIN_PORTS: usize = 2;
 
-/// Most visitors at once at each of these ports.
-const VISITORS: usize = 24;
+/// Most connections at once at each of these ports.
+const MOST_ADMIN: usize = 24;
 
 /// Most checks at once, and the descriptors that each of them takes: a program has a
 /// pipe for what it says, and std another one to say that it was started.
@@ -25,49 +25,49 @@ const EACH_CHECK: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Descriptors for clients and idlers.
-    room: usize,
+    available: usize,
     /// Descriptors that each connection takes.
-    each: usize,
-    /// Visitors at once at the control port, and at the web interface.
-    pub visitors: usize,
+    per_connection: usize,
+    /// Connections at once at the control port, and as many at the web interface.
+    pub(crate) admin_connections: usize,
 }
 
 impl Limits {
-    /// Shares out so many descriptors.
-    pub fn new(files: u64, kind: Kind) -> Limits {
+    /// Shares out this many descriptors.
+    pub(crate) fn new(files: u64, kind: Kind) -> Limits {
         let files = usize::try_from(files).unwrap_or(usize::MAX);
         let free = files.saturating_sub(OWN);
-        let visitors = (free / 8 / PORTS).clamp(1, VISITORS);
+        let admin_connections = (free / 8 / ADMIN_PORTS).clamp(1, MOST_ADMIN);
         Limits {
-            room: free.saturating_sub(PORTS * visitors),
-            each: match kind {
+            available: free.saturating_sub(ADMIN_PORTS * admin_connections),
+            per_connection: match kind {
                 Kind::Stream => 2,
                 Kind::Datagram => 1,
             },
-            visitors,
+            admin_connections,
         }
     }
 
-    /// Connections at once, beside so many idlers and checks. One at least.
-    pub fn connections(&self, idlers: usize, checks: usize) -> usize {
-        let room =
-            self.room.saturating_sub(self.idlers(idlers)).saturating_sub(checks * EACH_CHECK);
-        (room / self.each).max(1)
+    /// Clients' connections at once, beside this many idlers and checks; at least one.
+    pub(crate) fn connections(&self, idlers: usize, checks: usize) -> usize {
+        let others = self.idlers(idlers) + checks * EACH_CHECK;
+        (self.available.saturating_sub(others) / self.per_connection).max(1)
     }
 
     /// How many checks of servers there may be at once, if there are any.
-    pub fn checks(&self) -> usize {
-        (self.room / 16 / EACH_CHECK).clamp(1, CHECKS)
+    pub(crate) fn checks(&self) -> usize {
+        (self.available / 16 / EACH_CHECK).clamp(1, CHECKS)
     }
 
-    /// How many of these idlers there may be: a quarter of what there is.
-    pub fn idlers(&self, wanted: usize) -> usize {
-        wanted.min(self.room / 4)
+    /// How many of the wanted idlers there may be. They get a quarter of the
+    /// descriptors at most.
+    pub(crate) fn idlers(&self, wanted: usize) -> usize {
+        wanted.min(self.available / 4)
     }
 }
 
 impl Default for Limits {
-    /// Limits that nobody reaches.
+    /// Limits that are never reached.
     fn default() -> Limits {
         Limits::new(u64::MAX, Kind::Stream)
     }
@@ -78,10 +78,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_has_a_share() {
+    fn each_use_has_a_share() {
         let shares = |files, kind| {
             let limits = Limits::new(files, kind);
-            (limits.connections(0, 0), limits.visitors)
+            (limits.connections(0, 0), limits.admin_connections)
         };
         assert_eq!(shares(10, Kind::Stream), (1, 1));
         assert_eq!(shares(60, Kind::Stream), (15, 2));

@@ -13,19 +13,19 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Bytes of datagrams not read yet that the system is asked to keep.
-const DATAGRAM_ROOM: u32 = 4 << 20;
+/// How many bytes of unread datagrams the system is asked to keep.
+const RECEIVE_BUFFER: u32 = 4 << 20;
 
-/// What an address is that cannot be listened on.
-pub const NOT_HERE: &str =
+/// What the message says of an address that is not this host's.
+pub(crate) const NOT_HERE: &str =
     "no address of this host; pen listens on the first operand, servers come behind it";
 
-/// What to do about an error, if that is known.
+/// What the operator may do about an error, to be added to its message.
 fn hint(at: SocketAddr, e: &io::Error) -> String {
     match e.kind() {
         ErrorKind::AddrNotAvailable => format!(": {NOT_HERE}"),
@@ -41,9 +41,11 @@ fn hint(at: SocketAddr, e: &io::Error) -> String {
 /// A socket that clients come to.
 pub struct Listener {
     socket: Listening,
-    path: Mutex<Option<SocketPath>>,
+    /// A Unix socket's file: its device and inode. The inode is not used again while
+    /// the socket is open.
+    file: Option<(u64, u64)>,
     /// Where it is, with the port the kernel chose.
-    pub at: Endpoint,
+    pub(crate) at: Endpoint,
 }
 
 enum Listening {
@@ -53,56 +55,36 @@ enum Listening {
     Datagram(Stream),
 }
 
-/// A client that has come.
+/// A client that was accepted, or has sent a datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
-    /// Who it is, for the tables.
-    pub client: Client,
+    /// The client, without its port.
+    pub(crate) client: Client,
     /// Its port, 0 for a Unix socket.
-    pub port: u16,
-    /// When it came.
-    pub since: Instant,
+    pub(crate) port: u16,
+    /// When it was accepted.
+    pub(crate) since: Instant,
 }
 
 impl Accepted {
-    /// A client at this address has come now.
-    pub fn from_inet(addr: SocketAddr) -> Accepted {
+    /// Describes a client at this address that has come now.
+    pub(crate) fn from_inet(addr: SocketAddr) -> Accepted {
         let addr = addr::canonical(addr);
         Accepted { client: Client::Inet(addr.ip()), port: addr.port(), since: Instant::now() }
     }
 
-    /// A client of a Unix socket has come now.
-    pub fn from_unix() -> Accepted {
+    /// Describes a client of a Unix socket that has come now.
+    pub(crate) fn from_unix() -> Accepted {
         Accepted { client: Client::Unix, port: 0, since: Instant::now() }
     }
 }
 
-/// A Unix socket's file, removed when dropped if it is still the same one.
-struct SocketPath {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketPath {
-    fn new(path: &Path) -> io::Result<SocketPath> {
-        let meta = fs::symlink_metadata(path)?;
-        Ok(SocketPath { path: path.to_owned(), identity: (meta.dev(), meta.ino()) })
-    }
-}
-
-impl Drop for SocketPath {
-    fn drop(&mut self) {
-        let same = fs::symlink_metadata(&self.path)
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity);
-        if same {
-            // Not permitted after changing user: then it stays.
-            let _ = files::remove(&self.path);
-        }
-    }
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// How a socket listens.
-struct How {
+struct Options {
     kind: Kind,
     /// How many clients may wait to be accepted.
     backlog: u32,
@@ -116,32 +98,33 @@ struct How {
 impl Listener {
     /// Listens for clients, as the settings say. Another process may listen at the
     /// same port.
-    pub fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
-        let how = How {
+    pub(crate) fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
+        let options = Options {
             kind: settings.start.kind,
             backlog: settings.backlog,
             is_shared: true,
             keep_alive: settings.client_keepalive,
         };
-        Listener::open(word, &how)
+        Listener::open(word, &options)
     }
 
-    /// Listens at a port that no other process has: two that shared it would answer
-    /// in turn, and neither would know. A Unix socket is for its owner alone.
-    pub fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
+    /// Listens at a port that no other process shares: the clients would be spread over
+    /// both processes, and neither would know. Only the owner may connect to a Unix
+    /// socket.
+    pub(crate) fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
         let (kind, keep_alive) = (Kind::Stream, Duration::ZERO);
-        Listener::open(word, &How { kind, backlog, is_shared: false, keep_alive })
+        Listener::open(word, &Options { kind, backlog, is_shared: false, keep_alive })
     }
 
     /// Listens at an address as given on the command line.
-    fn open(word: &str, how: &How) -> Result<Listener, String> {
+    fn open(word: &str, options: &Options) -> Result<Listener, String> {
         match addr::endpoint(word)? {
-            Endpoint::Unix(path) => Listener::unix(&path, how)
+            Endpoint::Unix(path) => Listener::unix(&path, options)
                 .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
             Endpoint::Inet(all) => {
                 let mut result = Err(String::new());
                 for at in all {
-                    result = Listener::inet(at, how)
+                    result = Listener::inet(at, options)
                         .map_err(|e| format!("{word}: cannot listen on {at}: {e}{}", hint(at, &e)));
                     if result.is_ok() {
                         break;
@@ -152,23 +135,23 @@ impl Listener {
         }
     }
 
-    fn inet(at: SocketAddr, how: &How) -> io::Result<Listener> {
+    fn inet(at: SocketAddr, options: &Options) -> io::Result<Listener> {
         let address = Address::Inet(at);
-        let socket = Socket::from(sys::bound_socket(&address, how.kind, how.is_shared)?);
+        let socket = Socket::from(sys::bound_socket(&address, options.kind, options.is_shared)?);
         let bound = Endpoint::Inet(vec![socket.address()?]);
-        let socket = match how.kind {
+        let socket = match options.kind {
             Kind::Stream => {
-                // Accepted clients inherit these.
+                // Accepted sockets inherit these.
                 socket.set_nodelay(true);
                 let _ = socket.set_read_timeout(connect::QUIET);
                 let _ = socket.set_write_timeout(connect::STALL);
-                let _ = sys::keep_alive(&socket, how.keep_alive);
-                accept_on(&socket, how)?;
+                let _ = sys::keep_alive(&socket, options.keep_alive);
+                accept_on(&socket, options)?;
                 Listening::Tcp(OwnedFd::from(socket).into())
             }
             Kind::Datagram => {
                 // Whatever the system grants will do.
-                let _ = sys::receive_room(&socket, DATAGRAM_ROOM);
+                let _ = sys::receive_room(&socket, RECEIVE_BUFFER);
                 if at.ip().is_unspecified() {
                     // Answers leave from the address that the client sent to.
                     sys::tell_destination(&socket, at)?;
@@ -176,13 +159,13 @@ impl Listener {
                 Listening::Datagram(socket.into_stream())
             }
         };
-        Ok(Listener { socket, path: Mutex::default(), at: bound })
+        Ok(Listener { socket, file: None, at: bound })
     }
 
-    fn unix(path: &Path, how: &How) -> io::Result<Listener> {
+    fn unix(path: &Path, options: &Options) -> io::Result<Listener> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.file_type().is_socket() => {
-                if !how.is_shared && is_in_use(path) {
+                if !options.is_shared && is_in_use(path) {
                     return Err(ErrorKind::AddrInUse.into());
                 }
                 files::remove(path)?;
@@ -194,25 +177,25 @@ impl Listener {
             Err(_) => {}
         }
         let address = Address::Unix(path.into());
-        let socket = || sys::bound_socket(&address, how.kind, how.is_shared);
-        let socket = Socket::from(match how.is_shared {
+        let socket = || sys::bound_socket(&address, options.kind, options.is_shared);
+        let socket = Socket::from(match options.is_shared {
             true => socket()?,
-            // Nothing else in there: the mask is the whole process's.
+            // The mask is the whole process's, so it is changed for this call alone.
             false => sys::with_umask(0o177, socket)?,
         });
-        let socket = match how.kind {
+        let socket = match options.kind {
             Kind::Stream => {
-                accept_on(&socket, how)?;
+                accept_on(&socket, options)?;
                 Listening::Unix(OwnedFd::from(socket).into())
             }
             Kind::Datagram => Listening::Datagram(socket.into_stream()),
         };
         let at = Endpoint::Unix(path.to_owned());
-        Ok(Listener { socket, path: Mutex::new(Some(SocketPath::new(path)?)), at })
+        Ok(Listener { socket, file: Some(file_at(path)?), at })
     }
 
     /// Accepts the next client; fails with `WouldBlock` if there is none.
-    pub fn accept(&self) -> io::Result<(Socket, Accepted)> {
+    pub(crate) fn accept(&self) -> io::Result<(Socket, Accepted)> {
         let (socket, accepted) = match &self.socket {
             Listening::Tcp(listener) => {
                 let (socket, addr) = listener.accept()?;
@@ -221,7 +204,7 @@ impl Listener {
             Listening::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
                 let socket = Socket::from(OwnedFd::from(socket));
-                // Not inherited.
+                // Linux does not let a Unix socket inherit them.
                 let _ = socket.set_read_timeout(connect::QUIET);
                 let _ = socket.set_write_timeout(connect::STALL);
                 (socket, Accepted::from_unix())
@@ -246,29 +229,39 @@ impl Listener {
         }
     }
 
-    /// Removes a Unix socket's file.
-    fn remove_path(&self) {
-        let path = crate::lock(&self.path).take();
-        drop(path);
+    /// Removes a Unix socket's file, if it is still this socket's.
+    fn remove_file(&self) {
+        if let (Endpoint::Unix(path), Some(file)) = (&self.at, self.file) {
+            if file_at(path).is_ok_and(|found| found == file) {
+                // Not permitted after changing user: then it stays.
+                let _ = files::remove(path);
+            }
+        }
     }
 }
 
-/// Lets clients come. Accepting never blocks, so that a client that left again
-/// cannot hold the loop.
-fn accept_on(socket: &Socket, how: &How) -> io::Result<()> {
-    socket.set_nonblocking(true)?;
-    sys::accept_on(socket, how.backlog)
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.remove_file();
+    }
 }
 
-/// Whether a process listens at a Unix socket's path. One that has ended may have
-/// left the file behind.
+/// Lets clients connect. Accepting never blocks, so that a client that has left
+/// meanwhile cannot stop the loop.
+fn accept_on(socket: &Socket, options: &Options) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    sys::accept_on(socket, options.backlog)
+}
+
+/// Whether a process listens at a Unix socket's path. A process that was killed leaves
+/// the file behind.
 fn is_in_use(path: &Path) -> bool {
     let address = Address::Unix(path.into());
     let asked = Socket::new(&address, Kind::Stream).and_then(|socket| {
         socket.set_nonblocking(true)?;
         sys::connect_to(&socket, &address)
     });
-    // It would block where the queue is full.
+    // It would block if the process's queue is full.
     asked.is_ok() || asked.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
 }
 
@@ -286,37 +279,37 @@ impl AsFd for Listener {
 pub struct MovableListener {
     current: Mutex<Option<Arc<Listener>>>,
     has_moved: AtomicBool,
-    /// What is written to the first wakes the loop, which waits on the second.
+    /// The loop waits on the second, and a byte written to the first wakes it.
     waker: (UnixStream, UnixStream),
 }
 
 impl MovableListener {
-    /// Makes one that does not listen yet.
-    pub fn new() -> io::Result<MovableListener> {
+    /// Makes a listener that does not listen yet.
+    pub(crate) fn new() -> io::Result<MovableListener> {
         let waker = UnixStream::pair()?;
         waker.0.set_nonblocking(true)?;
         waker.1.set_nonblocking(true)?;
         Ok(MovableListener { current: Mutex::default(), has_moved: AtomicBool::new(false), waker })
     }
 
-    /// Listens here from now on. Clients that wait at the old listener are still
+    /// Listens there from now on. Clients that wait at the old listener are still
     /// accepted.
-    pub fn open(&self, listener: Listener) {
+    pub(crate) fn open(&self, listener: Listener) {
         self.replace(Some(Arc::new(listener)));
     }
 
     /// Stops listening.
-    pub fn shut(&self) {
+    pub(crate) fn shut(&self) {
         self.replace(None);
     }
 
     fn replace(&self, listener: Option<Arc<Listener>>) {
         let old = std::mem::replace(&mut *crate::lock(&self.current), listener);
         if let Some(old) = old {
-            old.remove_path();
+            old.remove_file();
         }
         self.has_moved.store(true, SeqCst);
-        // If the pipe is full, the loop is awake.
+        // If the waker is full, the loop is awake.
         let _ = (&self.waker.0).write(&[1]);
     }
 
@@ -324,49 +317,51 @@ impl MovableListener {
         crate::lock(&self.current).clone()
     }
 
-    /// Changes the time of silence after which the system asks TCP clients that
-    /// come from now on whether they are still there.
-    pub fn keep_alive(&self, idle: Duration) {
+    /// Changes the keep-alive time of TCP clients that are accepted from now on.
+    pub(crate) fn keep_alive(&self, idle: Duration) {
         if let Some(Listening::Tcp(listener)) = self.current().as_deref().map(|open| &open.socket) {
             let _ = sys::keep_alive(listener, idle);
         }
     }
 
     /// Removes a Unix socket's file, at the end of the process.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         if let Some(current) = self.current() {
-            current.remove_path();
+            current.remove_file();
         }
     }
 
-    /// Whether the loop has a change to take notice of.
-    pub fn has_moved(&self) -> bool {
+    /// Whether the listener was replaced since the last [`Acceptor::refresh`].
+    pub(crate) fn has_moved(&self) -> bool {
         self.has_moved.load(SeqCst)
     }
 
-    /// What the loop accepts with. There is one loop for each listener.
-    pub fn acceptor(&self) -> Acceptor<'_> {
-        Acceptor { listener: self, current: None, old: None, has_left: false }
+    /// Makes what a loop accepts with. Only one loop may use a listener.
+    pub(crate) fn acceptor(&self) -> Acceptor<'_> {
+        Acceptor { listener: self, current: None, old: None, old_was_closed: false }
     }
 }
 
 /// Takes clients from a listener wherever it moves.
-pub struct Acceptor<'a> {
+pub(crate) struct Acceptor<'a> {
     listener: &'a MovableListener,
     current: Option<Arc<Listener>>,
-    /// The one before, until its queue is empty.
+    /// The listener before, until its queue is empty.
     old: Option<Arc<Listener>>,
-    has_left: bool,
+    old_was_closed: bool,
 }
 
 impl Acceptor<'_> {
-    /// Accepts the next client, however long it takes.
-    pub fn accept(&mut self) -> io::Result<(Socket, Accepted)> {
+    /// Waits for the next client and accepts it.
+    pub(crate) fn accept(&mut self) -> io::Result<(Socket, Accepted)> {
         self.next(Listener::accept)
     }
 
-    /// Waits for the next that `take` gets from the listener.
-    pub fn next<T>(&mut self, mut take: impl FnMut(&Listener) -> io::Result<T>) -> io::Result<T> {
+    /// Waits until `take` gets something from the listener.
+    pub(crate) fn next<T>(
+        &mut self,
+        mut take: impl FnMut(&Listener) -> io::Result<T>,
+    ) -> io::Result<T> {
         loop {
             self.refresh();
             if let Some(old) = &self.old {
@@ -374,7 +369,7 @@ impl Acceptor<'_> {
                     Ok(next) => return Ok(next),
                     Err(_) => {
                         self.old = None;
-                        self.has_left = true;
+                        self.old_was_closed = true;
                     }
                 }
             }
@@ -386,8 +381,8 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Goes on with the new listener, if there is one.
-    pub fn refresh(&mut self) {
+    /// Uses the new listener, if it was replaced.
+    pub(crate) fn refresh(&mut self) {
         if self.listener.has_moved.swap(false, SeqCst) {
             let mut scratch = [0; 64];
             while matches!((&self.listener.waker.1).read(&mut scratch), Ok(n) if n > 0) {}
@@ -396,7 +391,7 @@ impl Acceptor<'_> {
     }
 
     /// Waits until there may be a client, or another listener.
-    pub fn wait(&self) -> io::Result<()> {
+    pub(crate) fn wait(&self) -> io::Result<()> {
         let waker = &self.listener.waker.1;
         match &self.current {
             _ if self.old.is_some() => Ok(()),
@@ -405,8 +400,8 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Whether an old listener was closed, since this was asked last.
-    pub fn has_left(&mut self) -> bool {
-        std::mem::take(&mut self.has_left)
+    /// Whether an old listener was closed since the last call.
+    pub(crate) fn old_was_closed(&mut self) -> bool {
+        std::mem::take(&mut self.old_was_closed)
     }
 }

@@ -9,11 +9,11 @@ use crate::proxy::shared::Pen;
 use crate::sys::addr::{Endpoint, Host, canonical};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Why a server cannot be had. Behind its words.
-pub const WHY: &str = "this is where pen itself listens";
+/// Why such a server is refused. The text stands behind the server's address.
+pub(crate) const WHY: &str = "this is where pen itself listens";
 
-/// Whether what is sent to `to` comes in where pen listens.
-pub fn is_own(own: SocketAddr, to: SocketAddr) -> bool {
+/// Whether a connection to `to` comes in at `own`, where pen listens.
+pub(crate) fn is_own(own: SocketAddr, to: SocketAddr) -> bool {
     let (own, to) = (canonical(own), canonical(to));
     let same_port = own.port() == to.port() && to.port() != 0;
     // On Linux `::` listens for both families.
@@ -22,23 +22,24 @@ pub fn is_own(own: SocketAddr, to: SocketAddr) -> bool {
     same_port && (own.ip() == to.ip() || takes && is_local(to))
 }
 
-/// Whether an address is this host's: it can be bound. Where every address can
-/// (Linux: `ip_nonlocal_bind`) so can those that are reserved for documents (RFC
-/// 5737 and 3849), and only loopback is known to be. 1.6 µs of processor time (measured).
+/// Whether an address is this host's, which it is if a socket can be bound to it. Where
+/// the system lets programs bind any address (Linux: `ip_nonlocal_bind`), even one that
+/// is reserved for documentation (RFC 5737 and 3849), only loopback counts. It takes
+/// 1.6 µs of processor time (measured).
 fn is_local(at: SocketAddr) -> bool {
     let can_bind = |mut at: SocketAddr| {
         at.set_port(0);
         UdpSocket::bind(at).is_ok()
     };
-    let nobodys: IpAddr = match at {
+    let documentation: IpAddr = match at {
         SocketAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         SocketAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
     };
-    at.ip().is_loopback() || can_bind(at) && !can_bind(SocketAddr::new(nobodys, 0))
+    at.ip().is_loopback() || can_bind(at) && !can_bind(SocketAddr::new(documentation, 0))
 }
 
-/// Whether a server is pen itself. Of a name with several addresses it is enough
-/// that another host has one: the others are passed over.
+/// Whether a server is pen itself. A name with several addresses is a server if one of
+/// them is another host's: pen passes over the others.
 fn is_server_own(own: &Endpoint, host: &Host, port: u16) -> bool {
     match (own, host) {
         (Endpoint::Unix(own), Host::Unix(path)) => own == path,
@@ -57,17 +58,17 @@ fn is_server_own(own: &Endpoint, host: &Host, port: u16) -> bool {
 
 /// Refuses a server at this host and port, if it is pen itself, which listens at
 /// `own`.
-pub fn refuse(own: &Endpoint, host: &Host, port: u16) -> Result<(), String> {
+pub(crate) fn refuse(own: &Endpoint, host: &Host, port: u16) -> Result<(), String> {
     if is_server_own(own, host, port) { Err(WHY.to_owned()) } else { Ok(()) }
 }
 
-/// Refuses to listen at `own`, if one of the servers that stay is there.
-pub fn refuse_listening(
+/// Refuses to listen at `own`, if a server is there for which `stays` holds.
+pub(crate) fn refuse_listening(
     pen: &Pen,
     own: &Endpoint,
     stays: impl Fn(Target) -> bool,
 ) -> Result<(), String> {
-    // Looked at without the lock, as binding is a system call.
+    // Checked without the lock, as binding is a system call.
     let known: Vec<_> = {
         let table = pen.servers.table();
         let all = table.all().filter(|(target, _)| stays(*target));

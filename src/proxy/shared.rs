@@ -6,7 +6,7 @@ use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::changes::Events;
 use crate::proxy::checks::Checks;
-use crate::proxy::idle::IdleWatch;
+use crate::proxy::idle::Waker;
 use crate::proxy::idlers::Idlers;
 use crate::proxy::limits::Limits;
 use crate::proxy::listener::{Listener, MovableListener};
@@ -62,7 +62,7 @@ pub struct Pen {
     /// The same in seconds since 1970, by the clock of then.
     pub start_time: u64,
     /// Who ends quiet connections.
-    pub idle_watch: IdleWatch,
+    pub idle_watch: Waker,
     /// The checks of servers.
     pub checks: Checks,
     /// What has happened to servers.
@@ -105,7 +105,7 @@ impl Pen {
             access: Access::default(),
             started: Instant::now(),
             start_time: message::unix_time(),
-            idle_watch: IdleWatch::default(),
+            idle_watch: Waker::default(),
             checks: Checks::default(),
             events: Events::default(),
             idlers: Idlers::default(),

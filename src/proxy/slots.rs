@@ -1,67 +1,62 @@
 //! The table of connections: how many there may be, and which there are.
 
-use crate::pool::clients::Client;
 use crate::proxy::connection::Connection;
 use crate::proxy::ending::Reason;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Room for more than so many slots is given back when none is used.
-const KEPT: usize = 1024;
-
 /// What a slot holds.
 #[derive(Clone, Debug, Default)]
-enum State {
+pub(crate) enum Content {
     /// Nothing.
     #[default]
-    Free,
-    /// A client for which a server is sought. `doomed`: close it at once.
-    Connecting { client: Client, doomed: bool },
-    /// A connection.
-    Live(Weak<Connection>),
-}
-
-/// What a slot holds, for reports.
-#[derive(Debug)]
-pub enum Content {
-    /// Nothing.
     Unused,
     /// A client for which a server is sought.
-    Connecting(Client),
-    /// A connection.
-    Live(Arc<Connection>),
+    Connecting {
+        /// A command wants it closed as soon as it is connected.
+        to_be_closed: bool,
+    },
+    /// A connection, until its last thread has dropped it.
+    Live(Weak<Connection>),
 }
 
 #[derive(Debug, Default)]
 struct Table {
+    /// How many connections there may be, as it was set.
     max: usize,
+    /// How many the descriptors suffice for.
     limit: usize,
-    /// Slots that were taken for clients who have not come yet. They have no number.
+    /// How many slots were taken for clients that have not come yet. Such a slot has no
+    /// number.
     reserved: usize,
-    slots: Vec<State>,
+    /// What the slots hold, by number. It grows as they are used.
+    slots: Vec<Content>,
+    /// The numbers of unused ones among them.
     free: Vec<usize>,
+    /// The number given out last.
     last: usize,
+    /// Whether a thread waits for a slot.
     waiting: bool,
 }
 
-/// The slots. One lock, held for moments.
+/// The slots.
 #[derive(Debug, Default)]
 pub struct Connections {
     table: Mutex<Table>,
     freed: Condvar,
 }
 
-/// A place in the table of connections, free again when it is dropped.
+/// One of the slots, free again when this is dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     connections: Arc<Connections>,
     /// Its number in the reports, once a client has it.
-    pub index: Option<usize>,
+    pub(crate) index: Option<usize>,
 }
 
 impl Connections {
     /// A table of at most `max` connections.
-    pub fn new(max: usize) -> Arc<Connections> {
+    pub(crate) fn new(max: usize) -> Arc<Connections> {
         Arc::new(Connections {
             table: Mutex::new(Table { max, limit: usize::MAX, ..Table::default() }),
             freed: Condvar::new(),
@@ -69,33 +64,34 @@ impl Connections {
     }
 
     /// Most connections at once.
-    pub fn max(&self) -> usize {
+    pub(crate) fn max(&self) -> usize {
         crate::lock(&self.table).max
     }
 
-    /// Sets that number before there are any.
-    pub fn set_max(&self, max: usize) {
+    /// Sets the most connections at once, before there are any.
+    pub(crate) fn set_max(&self, max: usize) {
         crate::lock(&self.table).max = max;
     }
 
-    /// Allows more; once connections are taken it never shrinks.
-    pub fn grow(&self, max: usize) {
+    /// Allows more connections. The number never shrinks, as their slots have numbers
+    /// below it.
+    pub(crate) fn grow(&self, max: usize) {
         let mut table = crate::lock(&self.table);
         table.max = table.max.max(max);
         drop(table);
         self.wake();
     }
 
-    /// Never takes more than `limit`, whatever the maximum is: what the
-    /// descriptors suffice for.
-    pub fn set_limit(&self, limit: usize) {
+    /// Sets for how many connections the descriptors suffice: there are never more than
+    /// `limit`, whatever the maximum is.
+    pub(crate) fn set_limit(&self, limit: usize) {
         crate::lock(&self.table).limit = limit;
         self.wake();
     }
 
-    /// Takes a free slot. It waits for one up to `limit`; after each
-    /// [`Connections::wake`] it gives up if it is `interrupted`.
-    pub fn take(
+    /// Takes a free slot, and waits for one up to `limit`. After each
+    /// [`Connections::wake`] it gives up if `interrupted` says so.
+    pub(crate) fn take(
         self: &Arc<Connections>,
         interrupted: impl Fn() -> bool,
         limit: Duration,
@@ -118,20 +114,20 @@ impl Connections {
         None
     }
 
-    /// Slots that are not free.
-    pub fn taken(&self) -> usize {
+    /// How many slots are taken, with or without a client.
+    pub(crate) fn taken(&self) -> usize {
         crate::lock(&self.table).taken()
     }
 
-    /// How many clients there may be, if all slots are in use.
-    pub fn full(&self) -> Option<usize> {
+    /// How many clients there may be, if there are that many.
+    pub(crate) fn full(&self) -> Option<usize> {
         let table = crate::lock(&self.table);
         let most = table.max.min(table.limit);
         (table.used() >= most).then_some(most)
     }
 
     /// A free slot, if there is one now.
-    pub fn take_now(self: &Arc<Connections>) -> Option<Slot> {
+    pub(crate) fn try_take(self: &Arc<Connections>) -> Option<Slot> {
         self.reserve(&mut crate::lock(&self.table))
     }
 
@@ -146,62 +142,54 @@ impl Connections {
         Some(Slot { connections, index })
     }
 
-    /// Has those who wait for a slot look again.
-    pub fn wake(&self) {
-        // With the lock, so that nobody is between looking and waiting.
+    /// Wakes the threads that wait for a slot.
+    pub(crate) fn wake(&self) {
+        // Under the lock, as a thread between its look and its wait would miss this.
         let _table = crate::lock(&self.table);
         self.freed.notify_all();
     }
 
-    /// Slots with a client, and the slot taken last.
-    pub fn used_and_last(&self) -> (usize, usize) {
+    /// How many slots have a client, and the number of the slot taken last.
+    pub(crate) fn used_and_last(&self) -> (usize, usize) {
         let table = crate::lock(&self.table);
         (table.used(), table.last)
     }
 
-    /// The connections there are, with their slots.
-    pub fn live(&self) -> Vec<(usize, Arc<Connection>)> {
+    /// All connections, each with the number of its slot.
+    pub(crate) fn live(&self) -> Vec<(usize, Arc<Connection>)> {
         let table = crate::lock(&self.table);
-        // Large enough from the start, and of few sizes: whenever memory grows,
-        // glibc keeps the odd pieces beside it for the thread, and their pages.
-        let mut all = Vec::with_capacity(table.used().next_power_of_two());
+        let mut all = Vec::with_capacity(table.used());
         let slots = table.slots.iter().enumerate();
-        // Only collected here: dropping the last reference needs the lock.
-        all.extend(slots.filter_map(|(index, state)| match state {
-            State::Live(connection) => connection.upgrade().map(|live| (index, live)),
+        // They must not be dropped here: to drop the last reference takes the lock.
+        all.extend(slots.filter_map(|(index, content)| match content {
+            Content::Live(connection) => connection.upgrade().map(|live| (index, live)),
             _ => None,
         }));
         all
     }
 
     /// What slot `index` holds now; `None` beyond the maximum.
-    pub fn content(&self, index: usize) -> Option<Content> {
+    pub(crate) fn content(&self, index: usize) -> Option<Content> {
         let table = crate::lock(&self.table);
         if index >= table.max {
             return None;
         }
-        Some(match table.slots.get(index) {
-            Some(State::Live(connection)) => {
-                connection.upgrade().map_or(Content::Unused, Content::Live)
-            }
-            Some(State::Connecting { client, .. }) => Content::Connecting(*client),
-            _ => Content::Unused,
-        })
+        Some(table.slots.get(index).cloned().unwrap_or_default())
     }
 
     /// Closes what slot `index` holds, by command; `false` beyond the maximum.
-    pub fn close(&self, index: usize) -> bool {
+    pub(crate) fn close(&self, index: usize) -> bool {
         let live = {
             let mut table = crate::lock(&self.table);
             if index >= table.max {
                 return false;
             }
             match table.slots.get_mut(index) {
-                Some(State::Connecting { doomed, .. }) => {
-                    *doomed = true;
+                Some(Content::Connecting { to_be_closed }) => {
+                    *to_be_closed = true;
                     None
                 }
-                Some(State::Live(connection)) => connection.upgrade(),
+                Some(Content::Live(connection)) => connection.upgrade(),
                 _ => None,
             }
         };
@@ -221,47 +209,46 @@ impl Table {
         self.slots.len().saturating_sub(self.free.len())
     }
 
-    fn set(&mut self, index: usize, state: State) {
+    fn set(&mut self, index: usize, content: Content) {
         if let Some(slot) = self.slots.get_mut(index) {
-            *slot = state;
+            *slot = content;
         }
     }
 }
 
 impl Slot {
-    /// A client has it, and it gets its number.
-    pub fn enter(&mut self, client: Client) {
-        let doomed = false;
-        let state = State::Connecting { client, doomed };
+    /// A client has come, for which the slot gets a number.
+    pub(crate) fn enter(&mut self) {
         let mut table = crate::lock(&self.connections.table);
         let index = match self.index.or_else(|| table.free.pop()) {
             Some(index) => index,
             None => {
-                table.slots.push(State::Free);
+                table.slots.push(Content::Unused);
                 table.slots.len() - 1
             }
         };
-        table.set(index, state);
+        table.set(index, Content::Connecting { to_be_closed: false });
         table.last = index;
         if self.index.replace(index).is_none() {
             table.reserved = table.reserved.saturating_sub(1);
         }
     }
 
-    /// Its client has a server.
-    pub fn attach(&self, connection: &Arc<Connection>) {
+    /// The client has been connected to a server.
+    pub(crate) fn attach(&self, connection: &Arc<Connection>) {
         let Some(index) = self.index else {
             return;
         };
-        let live = State::Live(Arc::downgrade(connection));
-        let doomed = {
+        let live = Content::Live(Arc::downgrade(connection));
+        let to_be_closed = {
             let mut table = crate::lock(&self.connections.table);
-            let state = table.slots.get(index);
-            let doomed = matches!(state, Some(State::Connecting { doomed: true, .. }));
+            let before = table.slots.get(index);
+            let to_be_closed =
+                matches!(before, Some(Content::Connecting { to_be_closed: true, .. }));
             table.set(index, live);
-            doomed
+            to_be_closed
         };
-        if doomed {
+        if to_be_closed {
             connection.close(Reason::Command);
         }
     }
@@ -273,16 +260,13 @@ impl Drop for Slot {
         match self.index {
             None => table.reserved = table.reserved.saturating_sub(1),
             Some(index) => {
-                table.set(index, State::Free);
+                table.set(index, Content::Unused);
                 table.free.push(index);
-                if table.used() == 0 && table.slots.capacity() > KEPT {
-                    (table.slots, table.free) = Default::default();
-                }
             }
         }
         let waiting = std::mem::take(&mut table.waiting);
         drop(table);
-        // Only when somebody waits: waking costs a system call.
+        // Waking costs a system call, even if no thread waits.
         if waiting {
             self.connections.freed.notify_all();
         }
@@ -300,7 +284,7 @@ mod tests {
         let connections = Connections::new(2);
         let take = || {
             let mut slot = connections.take(|| false, LONG).unwrap();
-            slot.enter(Client::Unix);
+            slot.enter();
             slot
         };
         let (a, b) = (take(), take());
@@ -320,9 +304,9 @@ mod tests {
         connections.grow(1);
         assert_eq!(connections.max(), 3);
         connections.set_limit(1);
-        assert!(connections.take_now().is_none());
+        assert!(connections.try_take().is_none());
         drop(a);
-        assert!(connections.take_now().is_some());
+        assert!(connections.try_take().is_some());
     }
 
     #[test]
@@ -344,11 +328,11 @@ mod tests {
     #[test]
     fn reports_tell_reserved_from_connecting() {
         let connections = Connections::new(1);
-        let mut slot = connections.take_now().unwrap();
+        let mut slot = connections.try_take().unwrap();
         assert!(matches!(connections.content(0), Some(Content::Unused)));
         assert_eq!(connections.used_and_last().0, 0);
-        slot.enter(Client::Unix);
-        assert!(matches!(connections.content(0), Some(Content::Connecting(_))));
+        slot.enter();
+        assert!(matches!(connections.content(0), Some(Content::Connecting { .. })));
         assert!(connections.content(1).is_none());
         assert!(connections.close(0) && !connections.close(1));
         assert_eq!(connections.used_and_last(), (1, 0));

@@ -16,48 +16,48 @@ pub struct Socket(TcpStream);
 
 /// A connected socket that several threads use. See
 /// [`crate::proxy::workers::Buffer`] for why it is a `File`.
-pub type Stream = Arc<File>;
+pub(crate) type Stream = Arc<File>;
 
 impl Socket {
     /// Opens a socket that can reach `address`.
-    pub fn new(address: &Address, kind: Kind) -> io::Result<Socket> {
+    pub(crate) fn new(address: &Address, kind: Kind) -> io::Result<Socket> {
         sys::socket_for(address, kind).map(Socket::from)
     }
 
-    /// Whether calls return instead of waiting.
-    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+    /// Sets whether calls return instead of waiting.
+    pub(crate) fn set_nonblocking(&self, on: bool) -> io::Result<()> {
         self.0.set_nonblocking(on)
     }
 
     /// Sends small pieces at once (TCP). A socket that refuses this still carries
     /// data.
-    pub fn set_nodelay(&self, on: bool) {
+    pub(crate) fn set_nodelay(&self, on: bool) {
         let _ = self.0.set_nodelay(on);
     }
 
     /// Ends a read with `WouldBlock` when it has brought nothing for this time.
-    pub fn set_read_timeout(&self, limit: Duration) -> io::Result<()> {
+    pub(crate) fn set_read_timeout(&self, limit: Duration) -> io::Result<()> {
         self.0.set_read_timeout(Some(limit))
     }
 
     /// Ends a write with `WouldBlock` when there was no room for this time; on
     /// Linux a connect, too.
-    pub fn set_write_timeout(&self, limit: Duration) -> io::Result<()> {
+    pub(crate) fn set_write_timeout(&self, limit: Duration) -> io::Result<()> {
         self.0.set_write_timeout(Some(limit))
     }
 
     /// The address that it is bound to.
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
 
     /// Whether it is connected to itself.
-    pub fn is_own_peer(&self) -> bool {
+    pub(crate) fn is_own_peer(&self) -> bool {
         self.address().is_ok_and(|own| self.0.peer_addr().is_ok_and(|peer| own == peer))
     }
 
-    /// What several threads use from now on.
-    pub fn into_stream(self) -> Stream {
+    /// Makes it a socket that several threads can use.
+    pub(crate) fn into_stream(self) -> Stream {
         Arc::new(File::from(OwnedFd::from(self)))
     }
 }

@@ -58,7 +58,7 @@ impl Hall {
         let client = Client::Inet([127, 1, 0, (dice % (2 * CLIENTS)) as u8].into());
         let slot = self.connections.take(|| false, Duration::from_secs(20));
         let mut slot = slot.expect("a slot gets free");
-        slot.enter(client);
+        slot.enter();
         let number = slot.index.expect("it has a number now");
         assert!(!self.in_slot[number].swap(true, SeqCst), "given twice");
         let visit = crate::lock(&self.clients).visit(client, Instant::now(), Duration::ZERO);

@@ -1,9 +1,9 @@
 //! Threads that serve one connection after the other.
 //!
-//! A finished thread waits on a list for its next job; the one that waited
-//! shortest is taken first, as its stack and buffer are still in the cache. A
-//! thread is started only when the list is empty, and leaves after a quiet
-//! while, so that its memory comes back. Threads are hired before there is
+//! A finished thread waits on a list for its next job. The thread that has waited for
+//! the shortest time is taken first, as its stack and buffer are still in the cache.
+//! A thread is started only when the list is empty, and ends when it has waited for
+//! long, which gives its memory back. Threads are hired before there is
 //! something to do: a client is accepted only when both of its threads are
 //! there. A fresh thread for every connection costs two thirds of the connection
 //! rate (measured: its stack is mapped and unmapped each time, and the other
@@ -18,9 +18,9 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Bytes that one read may bring. Bulk speed grows up to here (measured); only
-/// pages that data reached cost memory.
-pub const BUFFER: usize = 256 * 1024;
+/// Bytes that one read may bring. Larger reads are no faster (measured). Only pages
+/// that data has reached cost memory.
+pub(crate) const BUFFER: usize = 256 * 1024;
 
 /// A thread's stack; the deepest call uses about a tenth of it.
 const STACK: usize = 64 * 1024;
@@ -28,7 +28,8 @@ const STACK: usize = 64 * 1024;
 /// How long a thread waits for its next job.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the last thread to leave waits for those who leave with it.
+/// How long the last waiting thread to end gives the others to end, too, before it
+/// returns their memory.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// What a thread is given to do, with the thread's copy buffer.
@@ -40,7 +41,7 @@ type Job = Box<dyn FnOnce(&mut Buffer) + Send>;
 /// shared descriptor type whose reads fill a fresh buffer without zeroing it
 /// first: pages that data never reached cost nothing. A thread gets its buffer
 /// when the first data is there, so that an idle connection has none.
-pub struct Buffer {
+pub(crate) struct Buffer {
     reader: Option<BufReader<Arc<File>>>,
     nothing: Arc<File>,
 }
@@ -50,8 +51,8 @@ impl Buffer {
         Buffer { reader: None, nothing }
     }
 
-    /// Gives its memory back, until the next data.
-    pub fn release(&mut self) {
+    /// Gives its memory back until data comes.
+    pub(crate) fn release(&mut self) {
         self.reader = None;
     }
 
@@ -59,7 +60,7 @@ impl Buffer {
     /// waits for the first data; if the system has none to give, that is an
     /// error. What is left in the buffer afterwards (its receiver has gone) is
     /// thrown away, and the source let go.
-    pub fn lend<R>(
+    pub(crate) fn lend<R>(
         &mut self,
         source: Arc<File>,
         work: impl FnOnce(&mut BufReader<Arc<File>>) -> io::Result<R>,
@@ -101,14 +102,14 @@ struct Inbox {
 
 /// A waiting thread, hired for one job. If it is dropped without, the thread
 /// waits on the list again.
-pub struct Worker {
+pub(crate) struct Worker {
     workers: Arc<Workers>,
     inbox: Option<Arc<Inbox>>,
 }
 
 impl Worker {
-    /// Has the thread do something; it goes back on the list by itself.
-    pub fn run(mut self, job: impl FnOnce(&mut Buffer) + Send + 'static) {
+    /// Gives the thread its job. It goes back on the list by itself.
+    pub(crate) fn run(mut self, job: impl FnOnce(&mut Buffer) + Send + 'static) {
         if let Some(inbox) = self.inbox.take() {
             *crate::lock(&inbox.job) = Some(Box::new(job));
             // A thread that does not run yet looks for a job before it sleeps.
@@ -144,7 +145,7 @@ struct Idle {
 
 impl Workers {
     /// Makes a list without threads.
-    pub fn new() -> io::Result<Arc<Workers>> {
+    pub(crate) fn new() -> io::Result<Arc<Workers>> {
         // At its end, as /dev/null would be, which a bare root does not have.
         let (nothing, _) = UnixStream::pair()?;
         let nothing = Arc::new(File::from(OwnedFd::from(nothing)));
@@ -153,7 +154,7 @@ impl Workers {
 
     /// Hires a waiting thread, or a new one. If none can be started it waits up
     /// to `limit` for one that is done with its work.
-    pub fn hire(self: &Arc<Workers>, limit: Duration) -> io::Result<Worker> {
+    pub(crate) fn hire(self: &Arc<Workers>, limit: Duration) -> io::Result<Worker> {
         let waiting = crate::lock(&self.idle).list.pop();
         let inbox = match waiting {
             Some(inbox) => inbox,
@@ -216,7 +217,7 @@ impl Workers {
             if self.leave(inbox) {
                 return None;
             }
-            // It is hired for a client that may still come.
+            // It is hired, and its job may still come.
             end = Instant::now() + PATIENCE;
         }
     }

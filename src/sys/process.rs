@@ -18,6 +18,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the end may take: a request log on a disk that hangs has 2 seconds
@@ -25,6 +26,16 @@ use std::time::{Duration, Instant};
 const ENDING: Duration = Duration::from_secs(3);
 /// The stack of the thread that ends.
 const STACK: usize = 128 * 1024;
+
+/// Starts a thread that runs until the process ends.
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    // In a box, so that std's part is not compiled for each kind of work.
+    let work: Box<dyn FnOnce() + Send> = Box::new(work);
+    match thread::Builder::new().name(name.to_owned()).spawn(work) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(format!("cannot start the {name} thread: {e}")),
+    }
+}
 
 /// The end of `main`: what went wrong, on standard error, and the status. An
 /// empty text has been said before.

@@ -18,7 +18,7 @@ pub(super) struct Key {
     pub(super) here: Option<Here>,
 }
 
-/// How long the way to a server and its refusal's way back may take.
+/// How long a datagram may take to the server and the refusal back to pen.
 const YOUNG: Duration = Duration::from_millis(50);
 
 /// Datagrams that are kept for a flow, and their bytes (one may have more).
@@ -101,7 +101,7 @@ impl Flow {
     }
 }
 
-/// All flows. One lock, held for moments; no flow is dropped under it.
+/// All flows. No flow is dropped under the lock.
 #[derive(Default)]
 pub(super) struct Flows {
     /// The flows of a key, one for each server that it is on.
@@ -110,7 +110,7 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    /// The time, counted in datagrams: each call gives a later one.
+    /// The time as a count of datagrams. Each call gives a later one.
     pub(super) fn tick(&self) -> u64 {
         self.clock.add(1).wrapping_add(1)
     }

@@ -399,7 +399,7 @@ fn it_ends_when_nobody_reads_its_output() {
         daemon.child.try_wait().unwrap().is_some()
     });
     assert_eq!(daemon.wait().code(), Some(1));
-    assert!(daemon.has_said("standard output: cannot write: "));
+    assert!(daemon.has_said("standard output: cannot write"));
     assert!(!pid_file.exists());
 }
 

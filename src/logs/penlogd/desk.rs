@@ -5,14 +5,12 @@
 //! No other thread uses the requests or the log, so neither needs a lock.
 
 use super::matcher::Matcher;
+use crate::logs::output::LogFile;
 use crate::sys;
-use crate::sys::files;
 use crate::sys::message;
-use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::iter;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender};
 
@@ -37,11 +35,11 @@ pub(super) enum Event {
 pub(super) struct Collector {
     matcher: Matcher,
     /// The log or standard output.
-    file: File,
+    file: LogFile,
     /// The log's path; standard output has none.
     path: Option<PathBuf>,
-    /// Why the last write failed, if it did.
-    failure: Option<ErrorKind>,
+    /// The reader of standard output has gone.
+    reader_has_gone: bool,
 }
 
 impl Collector {
@@ -50,14 +48,11 @@ impl Collector {
     /// file and the OS error.
     pub(super) fn open(requests: usize, path: Option<&Path>) -> Result<Collector, String> {
         let file = match path {
-            Some(path) => append(path, true).map_err(|why| format!("-l {why}"))?,
-            None => {
-                let fd = io::stdout().as_fd().try_clone_to_owned();
-                File::from(fd.map_err(|e| format!("standard output: {e}"))?)
-            }
+            Some(path) => LogFile::append(path, true).map_err(|why| format!("-l {why}"))?,
+            None => LogFile::stdout()?,
         };
         let (matcher, path) = (Matcher::new(requests), path.map(Path::to_owned));
-        Ok(Collector { matcher, file, path, failure: None })
+        Ok(Collector { matcher, file, path, reader_has_gone: false })
     }
 
     /// Handles events until all senders of the queue have gone.
@@ -73,7 +68,7 @@ impl Collector {
                     }
                     Event::Stop(done) => {
                         self.write();
-                        let _ = done.try_send(!self.reader_has_gone());
+                        let _ = done.try_send(!self.reader_has_gone);
                     }
                 }
                 if self.matcher.lines().len() >= BATCH {
@@ -91,44 +86,27 @@ impl Collector {
             return;
         };
         message::say("opening the log again on HUP");
-        match append(path, false) {
-            Ok(file) => (self.file, self.failure) = (file, None),
+        match LogFile::append(path, false) {
+            Ok(file) => self.file = file,
             Err(why) => message::error(why),
         }
     }
 
-    /// Writes the gathered lines; they are lost if that fails. A failure is
-    /// reported when it is not the same as the last write's. When the reader of
-    /// standard output has gone, penlogd ends, and its exit status tells
-    /// whoever started it.
+    /// Writes the gathered lines; they are lost if that fails. When the reader of
+    /// standard output has gone, penlogd ends, and its exit status tells the
+    /// process that started it.
     fn write(&mut self) {
-        if self.matcher.lines().is_empty() {
+        let lines = self.matcher.lines();
+        if lines.is_empty() {
             return;
         }
-        let result = self.file.write_all(self.matcher.lines());
+        let result = self.file.write(lines);
         self.matcher.clear();
-        let Err(e) = result else {
-            self.failure = None;
-            return;
-        };
-        if self.failure.replace(e.kind()) != Some(e.kind()) {
-            let path = self.path.as_ref().map(|path| path.display().to_string());
-            let name = path.unwrap_or_else(|| "standard output".to_owned());
-            message::error(format_args!("{name}: cannot write: {e}"));
-            if self.reader_has_gone() {
-                sys::ask_to_stop();
-            }
+        if result == Err(ErrorKind::BrokenPipe) && self.path.is_none() && !self.reader_has_gone {
+            self.reader_has_gone = true;
+            sys::ask_to_stop();
         }
     }
-
-    fn reader_has_gone(&self) -> bool {
-        self.path.is_none() && self.failure == Some(ErrorKind::BrokenPipe)
-    }
-}
-
-fn append(path: &Path, may_wait: bool) -> Result<File, String> {
-    let file = files::append(path, may_wait);
-    file.map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
 }
 
 #[cfg(test)]

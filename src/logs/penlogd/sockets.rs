@@ -5,6 +5,7 @@ use super::args::Listen;
 use super::desk::Event;
 use crate::logs::penlog::MAX_DATAGRAM;
 use crate::sys::message;
+use crate::sys::process;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::SyncSender;
@@ -66,10 +67,7 @@ fn everywhere(port: u16) -> Result<Vec<UdpSocket>, String> {
 pub(super) fn start(sockets: Vec<UdpSocket>, queue: &SyncSender<Event>) -> Result<(), String> {
     for socket in sockets {
         let queue = queue.clone();
-        thread::Builder::new()
-            .name("receive".to_owned())
-            .spawn(move || receive(&socket, &queue))
-            .map_err(|e| format!("cannot start a receiving thread: {e}"))?;
+        process::spawn("receive", move || receive(&socket, &queue))?;
     }
     Ok(())
 }

@@ -1,35 +1,33 @@
 //! The connection log: a line for each connection at its end, to a file or to
 //! the system log.
 
-use super::writer::{Destination, Writer};
+use super::writer::{Destination, Kind, Writer};
 use crate::pool::clients::Client;
 use crate::pool::counter::Counter;
 use crate::proxy::ending::Reason;
-use crate::settings::ConnTarget;
 use crate::sys::message;
 use crate::sys::text;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What is told of a connection.
+/// What a line says of a connection.
 pub struct Entry {
-    /// Whose it was.
-    pub client: Client,
+    /// The client, without its port.
+    pub(crate) client: Client,
     /// The client's port; without meaning for a Unix socket.
-    pub port: u16,
-    /// Where its server is, if it had one.
-    pub server: Option<String>,
+    pub(crate) port: u16,
+    /// The address of its server, if it had one.
+    pub(crate) server: Option<String>,
     /// Bytes from the client.
-    pub up: u64,
+    pub(crate) up: u64,
     /// Bytes to the client.
-    pub down: u64,
-    /// From accept to close.
-    pub time: Duration,
-    /// How it ended.
-    pub reason: Reason,
+    pub(crate) down: u64,
+    /// The time from accept to close.
+    pub(crate) time: Duration,
+    /// Why it ended.
+    pub(crate) reason: Reason,
 }
 
 impl fmt::Display for Entry {
@@ -38,7 +36,7 @@ impl fmt::Display for Entry {
             Client::Inet(ip) => SocketAddr::new(ip, self.port).fmt(f)?,
             Client::Unix => f.write_str("unix")?,
         }
-        // A path may have anything in it, and a field has no blank.
+        // A path may contain anything, and a field contains no blank.
         let server = self.server.as_deref().unwrap_or("-");
         let server = text::printable(server).replace(' ', "\\x20");
         let (up, down, reason) = (self.up, self.down, self.reason.word());
@@ -46,69 +44,42 @@ impl fmt::Display for Entry {
     }
 }
 
-const OFF: u8 = 0;
-const TO_FILE: u8 = 1;
-const TO_SYSLOG: u8 = 2;
-
 /// The connection log; off until [`ConnLog::switch`].
 #[derive(Debug)]
-pub struct ConnLog {
-    kind: AtomicU8,
-    writer: Writer,
-}
+pub struct ConnLog(Writer);
 
 impl ConnLog {
-    /// Off; it counts the lines that get lost here.
-    pub fn new(lost: &Arc<Counter>) -> ConnLog {
-        ConnLog { kind: AtomicU8::new(OFF), writer: Writer::new(lost) }
-    }
-
-    /// Opens a log, or opens it again after rotation.
-    pub fn open(target: &ConnTarget, may_wait: bool) -> Result<Destination, String> {
-        match target {
-            ConnTarget::Syslog => Ok(Destination::Syslog),
-            ConnTarget::File(path) => Destination::file(path, may_wait),
-        }
+    /// Makes a log that is off. It counts the lines that get lost in `lost`.
+    pub(crate) fn new(lost: &Arc<Counter>) -> ConnLog {
+        ConnLog(Writer::new(lost))
     }
 
     /// Logs there from now on. If that fails, what was open stays.
-    pub fn switch(&self, to: Destination) -> Result<(), String> {
-        let kind = match to {
-            Destination::None => OFF,
-            Destination::File(_) => TO_FILE,
-            Destination::Syslog => TO_SYSLOG,
-        };
-        self.writer.switch(to)?;
-        self.kind.store(kind, Relaxed);
-        Ok(())
+    pub(crate) fn switch(&self, to: Destination) -> Result<(), String> {
+        self.0.switch(to)
     }
 
-    /// Whether connections are to be told.
-    pub fn is_on(&self) -> bool {
-        self.kind.load(Relaxed) != OFF
+    /// Whether connections are logged.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.0.is(Kind::Off)
     }
 
-    /// Logs a connection, unless there is no room for its line.
-    pub fn put(&self, entry: &Entry) {
-        self.writer.line(self.text(entry));
+    /// Logs a connection, unless the queue has no place for its line.
+    pub(crate) fn put(&self, entry: &Entry) {
+        self.0.line(self.text(entry));
     }
 
-    /// Logs those that end with pen, however many they are, and waits until all
-    /// is written, a moment at most.
-    pub fn finish(&self, entries: impl Iterator<Item = Entry>) {
-        for entry in entries {
-            if self.writer.line_for_sure(self.text(&entry)).is_err() {
-                return;
-            }
-        }
-        self.writer.flush();
+    /// Logs the connections that end with pen, however many they are, and waits
+    /// until all is written, a moment at most.
+    pub(crate) fn finish(&self, entries: impl Iterator<Item = Entry>) {
+        self.0.finish(entries.map(|entry| self.text(&entry)));
     }
 
-    /// The system log has the time itself.
     fn text(&self, entry: &Entry) -> Vec<u8> {
-        let line = match self.kind.load(Relaxed) {
-            TO_FILE => format!("{} {entry}\n", message::timestamp(message::unix_time())),
-            _ => format!("{entry}\n"),
+        let line = match self.0.is(Kind::Syslog) {
+            // The system log has the time itself.
+            true => format!("{entry}\n"),
+            false => format!("{} {entry}\n", message::timestamp(message::unix_time())),
         };
         line.into_bytes()
     }

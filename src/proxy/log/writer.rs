@@ -1,69 +1,101 @@
 //! Lines go through a queue to a thread that writes them to a file or to the
-//! system log, so that a slow disk or reader slows down nobody. What does not fit
-//! in the queue or cannot be written is lost and counted.
+//! system log, so that a slow disk or reader slows down no connection. A line for
+//! which the queue has no place, or which cannot be written, is lost and counted.
 
+use crate::logs::output::{self, LogFile, PATIENCE};
 use crate::pool::counter::Counter;
+use crate::settings::{ConnTarget, LogTarget};
 use crate::sys;
-use crate::sys::files;
-use crate::sys::message::{self, Level};
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use crate::sys::message::Level;
+use std::io::ErrorKind;
+use std::iter;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 8192;
 
-/// Lines are gathered up to so many bytes for one write.
+/// Lines are gathered up to this many bytes for one write.
 const BATCH: usize = 64 * 1024;
-
-/// How long the writing thread may be busy when it is wanted.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The writing thread's stack.
 const STACK: usize = 128 * 1024;
 
-/// Where lines go.
+/// Where lines go: a log that is open.
 #[derive(Debug)]
-pub enum Destination {
+pub(crate) enum Destination {
     /// Nowhere.
     None,
     /// To the end of a file.
-    File(File),
+    File(LogFile),
     /// To the system log, each as a message.
     Syslog,
+    /// To a penlogd, by datagrams that the connections' threads send themselves.
+    Penlogd(Arc<UdpSocket>),
+}
+
+/// What a [`Destination`] is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Off,
+    File,
+    Syslog,
+    Penlogd,
 }
 
 impl Destination {
-    /// Opens a log file, made if need be. A pipe is waited for if it `may_wait`
-    /// ([`files::append`]).
-    pub fn file(path: &Path, may_wait: bool) -> Result<Destination, String> {
-        let file = files::append(path, may_wait);
-        file.map(Destination::File)
-            .map_err(|e| format!("{}: cannot open the log: {e}", path.display()))
+    /// Opens the request log, or opens it again after rotation. Names may be looked
+    /// up; a pipe is waited for if it `may_wait` ([`crate::sys::files::append`]).
+    pub(crate) fn for_requests(target: &LogTarget, may_wait: bool) -> Result<Destination, String> {
+        match target {
+            LogTarget::Network(word) => {
+                super::socket_to(word).map(|socket| Destination::Penlogd(Arc::new(socket)))
+            }
+            LogTarget::File(path) => LogFile::append(path, may_wait).map(Destination::File),
+        }
     }
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    /// Opens the connection log, or opens it again after rotation.
+    pub(crate) fn for_connections(
+        target: &ConnTarget,
+        may_wait: bool,
+    ) -> Result<Destination, String> {
+        match target {
+            ConnTarget::Syslog => Ok(Destination::Syslog),
+            ConnTarget::File(path) => LogFile::append(path, may_wait).map(Destination::File),
+        }
+    }
+
+    fn kind(&self) -> Kind {
         match self {
-            Destination::None => {}
-            Destination::File(file) => file.write_all(lines)?,
+            Destination::None => Kind::Off,
+            Destination::File(_) => Kind::File,
+            Destination::Syslog => Kind::Syslog,
+            Destination::Penlogd(_) => Kind::Penlogd,
+        }
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<(), ErrorKind> {
+        match self {
+            Destination::File(file) => file.write(lines)?,
             Destination::Syslog => {
                 let text = String::from_utf8_lossy(lines);
                 text.lines().for_each(|line| sys::write_syslog(Level::Info as u8, line));
             }
+            Destination::None | Destination::Penlogd(_) => {}
         }
         Ok(())
     }
 }
 
+/// What the writing thread is to do next.
 #[derive(Debug)]
-enum Note {
+enum Event {
     Line(Vec<u8>),
     Switch(Destination),
-    /// Answer when all before this is written.
+    /// Answer when all lines before this are written.
     Flush(SyncSender<()>),
 }
 
@@ -71,129 +103,99 @@ enum Note {
 /// quarter MiB.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: OnceLock<SyncSender<Note>>,
-    lost: Arc<Counter>,
+    /// What the lines' destination is, as a number of [`Kind`].
+    kind: AtomicU8,
+    queue: OnceLock<SyncSender<Event>>,
+    /// Lines that are lost are counted here.
+    pub(super) lost: Arc<Counter>,
 }
 
 impl Writer {
-    /// Without a destination; lines that are lost are counted there.
+    /// Makes a writer without a destination.
     pub(super) fn new(lost: &Arc<Counter>) -> Writer {
-        Writer { queue: OnceLock::new(), lost: Arc::clone(lost) }
+        let kind = AtomicU8::new(Kind::Off as u8);
+        Writer { kind, queue: OnceLock::new(), lost: Arc::clone(lost) }
     }
 
-    /// Lines that follow go there.
-    pub(super) fn switch(&self, destination: Destination) -> Result<(), String> {
-        if self.queue.get().is_none() {
+    /// Whether the lines' destination is of this kind.
+    pub(super) fn is(&self, kind: Kind) -> bool {
+        self.kind.load(Relaxed) == kind as u8
+    }
+
+    /// Lines that follow go there. If that fails, what was open stays.
+    pub(super) fn switch(&self, to: Destination) -> Result<(), String> {
+        let kind = to.kind();
+        if self.queue.get().is_none() && matches!(kind, Kind::File | Kind::Syslog) {
             let (queue, receiver) = mpsc::sync_channel(QUEUE);
             let lost = Arc::clone(&self.lost);
             sys::start_thread(STACK, move || write_lines(&receiver, &lost))
                 .map_err(|e| format!("cannot start the log's thread: {e}"))?;
-            // If somebody else was first, this thread finds nobody and leaves.
+            // If another thread was first, nothing sends to this one, and it ends.
             let _ = self.queue.set(queue);
         }
-        self.put(Note::Switch(destination))
+        if let Some(queue) = self.queue.get() {
+            output::put(queue, Event::Switch(to))?;
+        }
+        self.kind.store(kind as u8, Relaxed);
+        Ok(())
     }
 
-    /// Writes a line, if there is room for it.
+    /// Writes a line, if there is a place for it in the queue.
     pub(super) fn line(&self, line: Vec<u8>) {
-        if self.try_send(Note::Line(line)).is_err() {
+        if self.queue.get().is_none_or(|queue| queue.try_send(Event::Line(line)).is_err()) {
             self.lost.add(1);
         }
     }
 
-    /// Writes a line; waits a moment for room.
-    pub(super) fn line_for_sure(&self, line: Vec<u8>) -> Result<(), String> {
-        self.put(Note::Line(line)).inspect_err(|_| {
-            self.lost.add(1);
-        })
-    }
-
-    /// Waits until the lines so far are written, a moment at most.
-    pub(super) fn flush(&self) {
-        let (done, wait) = mpsc::sync_channel(1);
-        if self.try_send(Note::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(PATIENCE);
-        }
-    }
-
-    /// Queues a note, if there is room.
-    fn try_send(&self, note: Note) -> Result<(), TrySendError<Note>> {
-        match self.queue.get() {
-            Some(queue) => queue.try_send(note),
-            None => Err(TrySendError::Disconnected(note)),
-        }
-    }
-
-    /// Queues what must not be lost. A disk that hangs must not hang the caller,
-    /// who answers signals and commands.
-    fn put(&self, mut note: Note) -> Result<(), String> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self.try_send(note) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Full(back)) if Instant::now() < end => note = back,
-                Err(_) => return Err("the log's thread does not take anything".to_owned()),
+    /// Writes all these lines, however many they are, and waits until everything is
+    /// written. It gives up when the writing thread takes none for a moment.
+    pub(super) fn finish(&self, lines: impl Iterator<Item = Vec<u8>>) {
+        let Some(queue) = self.queue.get() else {
+            return;
+        };
+        for line in lines {
+            if output::put(queue, Event::Line(line)).is_err() {
+                self.lost.add(1);
+                return;
             }
-            thread::sleep(Duration::from_millis(10));
+        }
+        let (done, wait) = mpsc::sync_channel(1);
+        if queue.try_send(Event::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(PATIENCE);
         }
     }
 }
 
 /// The writing thread's life.
-fn write_lines(queue: &Receiver<Note>, lost: &Counter) {
+fn write_lines(queue: &Receiver<Event>, lost: &Counter) {
     let mut output = Destination::None;
-    let mut well = true;
     let mut batch = Vec::new();
-    let mut lines = 0;
-    while let Ok(mut note) = queue.recv() {
-        loop {
-            let full = match note {
-                Note::Line(line) => {
+    while let Ok(first) = queue.recv() {
+        for event in iter::once(first).chain(queue.try_iter()) {
+            match event {
+                Event::Line(line) => {
                     batch.extend_from_slice(&line);
-                    lines += 1;
-                    batch.len() >= BATCH
-                }
-                other => {
-                    write_batch(&mut output, &mut batch, &mut lines, lost, &mut well);
-                    match other {
-                        Note::Switch(new) => (output, well) = (new, true),
-                        Note::Flush(done) => drop(done.try_send(())),
-                        Note::Line(_) => {}
+                    if batch.len() >= BATCH {
+                        write_batch(&mut output, &mut batch, lost);
                     }
-                    false
                 }
-            };
-            if full {
-                write_batch(&mut output, &mut batch, &mut lines, lost, &mut well);
-            }
-            match queue.try_recv() {
-                Ok(next) => note = next,
-                Err(_) => break,
+                Event::Switch(to) => {
+                    write_batch(&mut output, &mut batch, lost);
+                    output = to;
+                }
+                Event::Flush(done) => {
+                    write_batch(&mut output, &mut batch, lost);
+                    let _ = done.try_send(());
+                }
             }
         }
-        write_batch(&mut output, &mut batch, &mut lines, lost, &mut well);
+        write_batch(&mut output, &mut batch, lost);
     }
 }
 
-/// Writes what was gathered. The first failure after a success is told.
-fn write_batch(
-    output: &mut Destination,
-    batch: &mut Vec<u8>,
-    lines: &mut u64,
-    lost: &Counter,
-    well: &mut bool,
-) {
-    if batch.is_empty() {
-        return;
+fn write_batch(output: &mut Destination, batch: &mut Vec<u8>, lost: &Counter) {
+    if !batch.is_empty() && output.write(batch).is_err() {
+        lost.add(batch.iter().filter(|byte| **byte == b'\n').count() as u64);
     }
-    let result = output.write(batch);
     batch.clear();
-    let count = std::mem::take(lines);
-    if let Err(e) = &result {
-        lost.add(count);
-        if *well {
-            message::say_seldom(format_args!("cannot write to the log: {e}"));
-        }
-    }
-    *well = result.is_ok();
 }
