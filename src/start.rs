@@ -317,9 +317,9 @@ struct Cleanup {
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        self.pen.listener.close();
-        self.pen.control_listener.close();
-        self.pen.web_listener.close();
+        self.pen.listener.shut();
+        self.pen.control_listener.shut();
+        self.pen.web_listener.shut();
         // And, dropped behind this, the pid file.
     }
 }

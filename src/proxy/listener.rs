@@ -298,7 +298,7 @@ impl MovableListener {
         self.replace(Some(Arc::new(listener)));
     }
 
-    /// Stops listening.
+    /// Stops listening, and removes the file of a Unix socket.
     pub(crate) fn shut(&self) {
         self.replace(None);
     }
@@ -321,13 +321,6 @@ impl MovableListener {
     pub(crate) fn keep_alive(&self, idle: Duration) {
         if let Some(Listening::Tcp(listener)) = self.current().as_deref().map(|open| &open.socket) {
             let _ = sys::keep_alive(listener, idle);
-        }
-    }
-
-    /// Removes a Unix socket's file, at the end of the process.
-    pub(crate) fn close(&self) {
-        if let Some(current) = self.current() {
-            current.remove_file();
         }
     }
 

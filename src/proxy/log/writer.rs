@@ -94,7 +94,7 @@ impl Destination {
 #[derive(Debug)]
 enum Event {
     Line(Vec<u8>),
-    Switch(Destination),
+    Switch(Box<Destination>),
     /// Answer when all lines before this are written.
     Flush(SyncSender<()>),
 }
@@ -134,7 +134,7 @@ impl Writer {
             let _ = self.queue.set(queue);
         }
         if let Some(queue) = self.queue.get() {
-            output::put(queue, Event::Switch(to))?;
+            output::put(queue, Event::Switch(Box::new(to)))?;
         }
         self.kind.store(kind as u8, Relaxed);
         Ok(())
@@ -181,7 +181,7 @@ fn write_lines(queue: &Receiver<Event>, lost: &Counter) {
                 }
                 Event::Switch(to) => {
                     write_batch(&mut output, &mut batch, lost);
-                    output = to;
+                    output = *to;
                 }
                 Event::Flush(done) => {
                     write_batch(&mut output, &mut batch, lost);
