@@ -42,14 +42,12 @@ impl Host {
 /// The first address alone, as the reports show it.
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Host::Unix(path) => path.display().fmt(f),
-            Host::Inet(all) => match all.first() {
-                Some(first) => first.ip().fmt(f),
-                None => f.write_str("0.0.0.0"),
-            },
-            Host::Empty => f.write_str("0.0.0.0"),
-        }
+        let first = match self {
+            Host::Unix(path) => return path.display().fmt(f),
+            Host::Inet(all) => all.first().map(SocketAddr::ip),
+            Host::Empty => None,
+        };
+        first.unwrap_or(Ipv4Addr::UNSPECIFIED.into()).fmt(f)
     }
 }
 

@@ -1,6 +1,7 @@
 //! UDP (`-U`): servers that refuse, and servers that are taken away.
 
 use crate::stand::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How often it has been said that a server is down.
@@ -91,9 +92,12 @@ fn a_burst_that_is_refused_is_not_lost() {
             let next = Instant::now() + Duration::from_micros(round);
             while Instant::now() < next {}
         }
-        let mut answers = [0, 1, 2].map(|_| client.receive());
-        answers.sort();
-        assert_eq!(answers, [b"A0", b"A1", b"A2"]);
+        // One may be on its way to both servers and arrive twice.
+        let mut answers = BTreeSet::new();
+        while answers.len() < 3 {
+            answers.insert(client.receive());
+        }
+        assert!(answers.iter().eq(&[b"A0", b"A1", b"A2"]), "{answers:?}");
         servers.push(Responder::letter(at, 'B'));
     }
 }
