@@ -61,6 +61,43 @@ pub enum Invocation<Plan> {
     Run(Plan),
 }
 
+/// What an option does in a program whose options only fill in a plan.
+pub enum Action<Plan> {
+    /// It changes the plan.
+    Set(fn(&mut Plan, String)),
+    /// It changes the plan, or says what it expected in place of its value.
+    Check(fn(&mut Plan, &str) -> Result<(), &'static str>),
+    /// It prints the usage text.
+    Help,
+    /// It prints this line.
+    Version(&'static str),
+}
+
+/// Lets the options of the command line change `plan`, and returns the operands
+/// to run with. A call without operands prints the usage text, which is no failure.
+pub(crate) fn read<Plan>(
+    program: &str,
+    table: &'static [Spec<Action<Plan>>],
+    words: &[OsString],
+    plan: &mut Plan,
+    usage: fn() -> String,
+) -> Result<Invocation<Vec<String>>, String> {
+    let (given, operands) = split(program, table, words)?;
+    for (spec, word) in given {
+        match spec.action {
+            Action::Set(set) => set(plan, word),
+            Action::Check(set) => set(plan, &word)
+                .map_err(|wanted| format!("{} {word}: expected {wanted}", spec.name()))?,
+            Action::Help => return Ok(Invocation::Print(usage())),
+            Action::Version(text) => return Ok(Invocation::Print(text.to_owned())),
+        }
+    }
+    Ok(match operands.is_empty() {
+        true => Invocation::Print(usage()),
+        false => Invocation::Run(operands),
+    })
+}
+
 /// Options in the order in which they were given, with their values, and the
 /// operands.
 pub type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);

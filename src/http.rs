@@ -25,6 +25,7 @@ mod message;
 
 use answers::Asked;
 pub use answers::{Answers, Exchange};
+pub(crate) use line::is_token;
 use line::{Field, Framing, Method, request_line};
 use message::{Event, Length, Message, Place};
 

@@ -3,7 +3,7 @@
 
 use crate::control::commands;
 use crate::control::edit::Edit;
-use crate::control::parse::{self, Command};
+use crate::control::parse;
 use crate::getopt;
 use crate::proxy::shared::{Pen, Phase};
 use crate::settings::Settings;
@@ -34,9 +34,8 @@ pub struct Draft {
     print: Option<String>,
     check: bool,
     replies: String,
-    // Looked up when the listening port is known, which these may leave out.
-    emergency: Option<String>,
-    abuse: Option<String>,
+    /// Options that wait for the listening port: their names, commands and words.
+    late: Vec<(String, &'static str, String)>,
 }
 
 type Complaint = Result<(), String>;
@@ -61,14 +60,10 @@ impl Draft {
         self.pen.set(change);
     }
 
-    fn command(&mut self, command: Command) -> Complaint {
-        commands::execute(&self.pen, command).map(drop)
-    }
-
     /// Carries out the control command of this name with this word.
     fn same(&mut self, name: &str, word: &str) -> Complaint {
         let spec = parse::find(name).ok_or("there is no such command")?;
-        self.command(parse::with(spec, word)?)
+        commands::execute(&self.pen, parse::with(spec, word)?).map(drop)
     }
 
     /// Carries out the line of `-O`. Like the C pen, pen starts although a command
@@ -99,6 +94,12 @@ impl Draft {
         };
         match spec.action {
             Action::Same(command) => self.same(command, word).map_err(said),
+            Action::Late(command) => {
+                self.late.retain(|(_, other, _)| *other != command);
+                self.late.push((name, command, word.to_owned()));
+                self.give(command);
+                Ok(())
+            }
             Action::Flag(action) => {
                 action(self);
                 Ok(())
@@ -120,14 +121,8 @@ impl Draft {
 pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     let (given, operands) = getopt::split("pen", TABLE, words)?;
     let pen = Pen::new().map_err(|e| e.to_string())?;
-    let mut draft = Draft {
-        pen,
-        print: None,
-        check: false,
-        replies: String::new(),
-        emergency: None,
-        abuse: None,
-    };
+    let mut draft =
+        Draft { pen, print: None, check: false, replies: String::new(), late: Vec::new() };
     if given.iter().any(|(spec, _)| spec.long == "check") {
         draft.pen.enter(Phase::Checking);
     }
@@ -143,13 +138,8 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     }
     message::set_debug(draft.pen.settings().debug);
     let servers = operands_of(&draft.pen, &operands)?;
-    if let Some(word) = draft.emergency.take() {
-        let result = draft.command(Command::Emergency(Some(word)));
-        result.map_err(|why| format!("-e {why}"))?;
-    }
-    if let Some(word) = draft.abuse.take() {
-        let result = draft.command(Command::Abuse(Some(word)));
-        result.map_err(|why| format!("-B {why}"))?;
+    for (name, command, word) in std::mem::take(&mut draft.late) {
+        draft.same(command, &word).map_err(|why| format!("{name} {why}"))?;
     }
     let pen = draft.pen;
     commands::configure(&pen)?;

@@ -1,6 +1,7 @@
 //! The control client: sends one command line to a pen and shows the reply.
 
 use crate::sys::addr::{self, Endpoint};
+use crate::sys::process;
 use crate::sys::text;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::TcpStream;
@@ -57,7 +58,7 @@ pub fn main(words: &[String]) -> ExitCode {
 }
 
 fn print(text: &str) -> Result<ExitCode, String> {
-    let _ = io::stdout().write_all(text.as_bytes());
+    process::print(text);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,7 @@
 
 use crate::control::config::{self, Reader};
 use crate::control::parse::{self, Command, Line, Whom};
+use crate::control::table::TABLE;
 use crate::control::transaction::Transaction;
 use crate::pool::choice::Modes;
 use crate::pool::server::Server;
@@ -225,7 +226,7 @@ pub(crate) fn mode(settings: &Settings) -> String {
 /// What `help` replies: each command with its arguments and its meaning.
 fn help() -> String {
     let mut text = String::new();
-    for spec in parse::TABLE {
+    for spec in TABLE {
         let no = if spec.has_no() { "[no] " } else { "" };
         let usage = format!("{no}{} {}", spec.name, spec.args);
         let _ = writeln!(text, "{} - {}", usage.trim_end(), spec.help);
@@ -304,11 +305,7 @@ pub(crate) fn open_conn_log(pen: &Pen) -> Result<(), String> {
 pub(crate) fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
-    open_at(pen, &settings, word)
-}
-
-fn open_at(pen: &Pen, settings: &Settings, word: &str) -> Result<(), String> {
-    let listener = Listener::open_for_clients(word, settings)?;
+    let listener = Listener::open_for_clients(word, &settings)?;
     message::debug(1, || format!("listening on {}", listener.at));
     pen.set(|s| s.own = Some(listener.at.clone()));
     pen.listen(listener);

@@ -3,8 +3,8 @@
 
 use crate::control::commands::Outcome;
 use crate::control::parse::{self, Command, Line};
-use crate::control::row::Value;
-use crate::control::table::{Spec, TABLE};
+use crate::control::row::{Spec, Value};
+use crate::control::table::TABLE;
 use crate::pool::acl::Net;
 use crate::pool::server::Server;
 use crate::proxy::shared::{self, Pen};
@@ -246,7 +246,11 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let start = &settings.start;
     let clients = pen.with_clients(|clients| clients.max());
     let connections = pen.connections.max();
-    let (emergency, abuse) = last_resorts(pen);
+    let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
+    let (emergency, abuse) = {
+        let table = pen.servers.table();
+        (operand(&table.emergency), operand(&table.abuse))
+    };
     let quoted_path = |path: &PathBuf| quoted(&path.display().to_string());
     let listen = settings.listen.as_deref();
     let end = listen.filter(|word| word.starts_with('-')).map(|_| "--");
@@ -307,11 +311,4 @@ fn quoted_if_need_be(word: &str) -> String {
 /// A value as text, unless it is the default.
 fn unless<T: PartialEq + Display>(value: T, default: T) -> Option<String> {
     (value != default).then(|| value.to_string())
-}
-
-/// The emergency and the abuse server, as operands.
-fn last_resorts(pen: &Pen) -> (Option<String>, Option<String>) {
-    let table = pen.servers.table();
-    let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
-    (operand(&table.emergency), operand(&table.abuse))
 }

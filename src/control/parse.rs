@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 mod unknown;
 use super::row::{Spec, Value};
-pub use super::table::TABLE;
+use super::table::TABLE;
 pub use unknown::ignored;
 
 /// The longest line that is a command, in bytes.
@@ -155,17 +155,12 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
     if line.len() > LINE {
         return Err(format!("line longer than {LINE} bytes"));
     }
-    let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
-    let words: Vec<&str> = words.collect();
-    let (name, rest, no) = match words.as_slice() {
-        [] => return Ok(None),
-        [first, ..] if first.starts_with(';') => return Ok(None),
-        // A page of a hostile site can have a browser send this.
-        [.., last] if last.starts_with("HTTP/") => {
-            return Err("an HTTP request is no command".to_owned());
-        }
-        ["no", name, rest @ ..] => (*name, rest, true),
-        [name, rest @ ..] => (*name, rest, false),
+    let words = words(line);
+    if words.first().is_none_or(|first| first.starts_with(';')) {
+        return Ok(None);
+    }
+    let Some((no, name, rest)) = name(&words) else {
+        return Err("an HTTP request is no command".to_owned());
     };
     let Some(spec) = find(name) else {
         return match name.starts_with("ssl_") {
@@ -189,6 +184,23 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
         format!("{prefix}{name}: '{words}' ignored, expected {args}")
     });
     Ok(Some(Line { command, ignored }))
+}
+
+/// The words of a line, up to a comment.
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().take_while(|word| !word.starts_with('#')).collect()
+}
+
+/// Whether `no` stands first, the name of the command, and the words behind it.
+/// `None` if the line is empty or an HTTP request, which a page of a hostile site
+/// can have a browser send.
+fn name<'a, 'b>(words: &'b [&'a str]) -> Option<(bool, &'a str, &'b [&'a str])> {
+    match words {
+        [] => None,
+        [.., last] if last.starts_with("HTTP/") => None,
+        ["no", name, rest @ ..] => Some((true, name, rest)),
+        [name, rest @ ..] => Some((false, name, rest)),
+    }
 }
 
 /// What a command asks for with this word behind it. The word may contain white

@@ -177,7 +177,11 @@ fn admit(
         move || {
             (service.serve)(&pen, &session);
             drop(session);
-            tidy(&pen);
+            // While clients are connected the memory of a report stays in the heap,
+            // to be used again, until the last of them has left.
+            if pen.connections.used_and_last().0 == 0 {
+                sys::trim();
+            }
         }
     };
     if sys::start_thread(STACK, work).is_err() {
@@ -188,15 +192,6 @@ fn admit(
         }
     }
     true
-}
-
-/// Gives the memory of a report back to the system. While clients are connected
-/// it stays in the heap, to be used again, until the last of them has left.
-fn tidy(pen: &Pen) {
-    let (connections, _) = pen.connections.used_and_last();
-    if connections == 0 {
-        sys::trim();
-    }
 }
 
 impl Sessions {

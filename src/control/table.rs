@@ -7,8 +7,7 @@ use super::parse::{
     Bad, Command, Parsed, Words, acl_entry, among, forget, idlers, list, maybe, not_built, nothing,
     number, one, server, source, source_address, try_line,
 };
-pub use super::row::Spec;
-use super::row::{Kind, Value};
+use super::row::{Kind, Spec, Value};
 use crate::pool::server::Server;
 use crate::settings::{ConnTarget, Fastclose, LogTarget, Settings};
 use crate::sys;

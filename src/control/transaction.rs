@@ -194,31 +194,38 @@ impl<'a> Transaction<'a> {
             return Ok(opened);
         }
         let settings = self.pen.settings();
-        if let Some((word, place)) = self.asked("log") {
-            let to = Destination::for_requests(&LogTarget::parse(word), false);
-            opened.log = Some(to.map_err(|why| format!("{place}{why}"))?);
-        } else if self.is_taken_away("log") {
+        opened.log = self.opened("log", None, |word| {
+            Destination::for_requests(&LogTarget::parse(word), false)
+        })?;
+        if self.is_taken_away("log") {
             opened.log = Some(Destination::None);
         }
-        if let Some((word, place)) = self.asked("conn_log") {
-            let to = Destination::for_connections(&ConnTarget::parse(word), false);
-            opened.conn_log = Some(to.map_err(|why| format!("{place}{why}"))?);
-        } else if self.is_taken_away("conn_log") {
+        opened.conn_log = self.opened("conn_log", None, |word| {
+            Destination::for_connections(&ConnTarget::parse(word), false)
+        })?;
+        if self.is_taken_away("conn_log") {
             opened.conn_log = Some(Destination::None);
         }
-        if let Some((word, place)) = self.asked("web") {
-            if settings.web.as_deref() != Some(word) {
-                let listener = service::listen("web", word, None);
-                opened.web = Some(listener.map_err(|why| format!("{place}{why}"))?);
-            }
-        }
-        if let Some((word, place)) = self.asked("listen") {
-            if settings.listen.as_deref() != Some(word) {
-                let listener = Listener::open_for_clients(word, &settings);
-                opened.listener = Some(listener.map_err(|why| format!("{place}{why}"))?);
-            }
-        }
+        let old = settings.web.as_deref();
+        opened.web = self.opened("web", old, |word| service::listen("web", word, None))?;
+        let old = settings.listen.as_deref();
+        let listen = |word: &str| Listener::open_for_clients(word, &settings);
+        opened.listener = self.opened("listen", old, listen)?;
         Ok(opened)
+    }
+
+    /// Opens what the last command of this name sets, if one does and it is not
+    /// `old`.
+    fn opened<T>(
+        &self,
+        name: &str,
+        old: Option<&str>,
+        open: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        match self.asked(name).filter(|(word, _)| Some(*word) != old) {
+            Some((word, place)) => open(word).map(Some).map_err(|why| format!("{place}{why}")),
+            None => Ok(None),
+        }
     }
 
     /// Refuses servers at the address where pen itself listens. It does so only

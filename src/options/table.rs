@@ -13,6 +13,10 @@ use std::str::FromStr;
 pub enum Action {
     /// It does what this control command does.
     Same(&'static str),
+    /// It does what this control command does, but only when all options and
+    /// operands are read: servers without a port get the listening one. The
+    /// command in the configuration file does not count then.
+    Late(&'static str),
     /// It has no value.
     Flag(fn(&mut Draft)),
     /// It takes the value or says what is wrong with it.
@@ -62,11 +66,12 @@ const fn other(short: &'static str, value: &'static str, action: Action) -> Spec
 
 /// All options, in the order of the usage text.
 pub const TABLE: &[Spec] = &[
-    value("B", "host:port", "abuse server: where clients denied by client_acl go", |d, v| {
-        d.abuse = Some(v.to_owned());
-        d.give("abuse");
-        Ok(())
-    }),
+    Spec::letter(
+        "B",
+        "host:port",
+        "abuse server: where clients denied by client_acl go",
+        Action::Late("abuse"),
+    ),
     value("C", "[host:]port|/path", "control port; as root only together with -u", |d, v| {
         addr::endpoint(v)?;
         d.set(|s| s.control = Some(v.to_owned()));
@@ -102,11 +107,12 @@ pub const TABLE: &[Spec] = &[
     flag("d", "say more; repeat for more still", |d| {
         d.set(|s| s.debug = s.debug.saturating_add(1));
     }),
-    value("e", "host:port", "emergency server, for when every other is unavailable", |d, v| {
-        d.emergency = Some(v.to_owned());
-        d.give("emergency");
-        Ok(())
-    }),
+    Spec::letter(
+        "e",
+        "host:port",
+        "emergency server, for when every other is unavailable",
+        Action::Late("emergency"),
+    ),
     flag("f", "stay in the foreground", |d| d.set(|s| s.start.foreground = true)),
     same("h", "", "hash on the client address for the first choice", "hash"),
     value("i", "name", "Windows only", |d, _| {

@@ -79,6 +79,15 @@ impl ServerRow {
     }
 }
 
+/// The role of a server, and its index if it is one of the table.
+pub(crate) fn role(target: Target) -> (&'static str, Option<usize>) {
+    match target {
+        Target::Server(index) => ("server", Some(index)),
+        Target::Emergency => ("emergency", None),
+        Target::Abuse => ("abuse", None),
+    }
+}
+
 /// A client.
 pub(crate) struct ClientRow {
     /// Its slot in the client table.

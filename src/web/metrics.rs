@@ -1,11 +1,10 @@
 //! `/metrics`: the text format of Prometheus, version 0.0.4.
 
 use super::cache::Snapshot;
-use crate::pool::choice::Target;
 use crate::pool::health::State;
 use crate::proxy::shared::Pen;
-use crate::report::snapshot::{ServerRow, seconds};
-use std::fmt::{Display, Write as _};
+use crate::report::snapshot::{ServerRow, role, seconds};
+use std::fmt::Write as _;
 
 /// Its media type.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -96,18 +95,10 @@ fn states(out: &mut String, snapshot: &Snapshot) {
 
 /// The labels that say which server it is.
 fn labels(row: &ServerRow) -> String {
-    let index = label(&row.target);
+    let (role, index) = role(row.target);
+    let index = index.map_or(role.to_owned(), |index| index.to_string());
     let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
     format!("server=\"{index}\",address=\"{address}\",port=\"{port}\"")
-}
-
-/// What the label `server` says: the index of a server, or what it is there for.
-fn label(target: &Target) -> &dyn Display {
-    match target {
-        Target::Server(index) => index,
-        Target::Emergency => &"emergency",
-        Target::Abuse => &"abuse",
-    }
 }
 
 fn head(out: &mut String, name: &str, help: &str) {

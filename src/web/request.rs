@@ -1,6 +1,8 @@
 //! HTTP/1.1 requests (RFC 9112), read strictly: what could be understood in
 //! two ways is refused. Pure.
 
+use crate::http::is_token;
+
 /// Most bytes of a request line and header fields together.
 const HEAD: usize = 8192;
 /// Most bytes of a body: a command line and its end.
@@ -102,7 +104,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
         "POST" => Method::Post,
-        other if is_token(other) => Method::Other,
+        other if is_token(other.as_bytes()) => Method::Other,
         _ => return Err(400),
     };
     let (host, target) = split_target(target)?;
@@ -126,7 +128,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
         let line;
         (line, rest) = cut(rest, b'\n').unwrap_or((rest, ""));
         let (name, value) = cut(line, b':').ok_or(400_u16)?;
-        if !is_token(name) {
+        if !is_token(name.as_bytes()) {
             return Err(400);
         }
         let value = value.trim_ascii();
@@ -180,12 +182,6 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), Bad> {
     let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?'));
     let (host, path) = rest.split_at_checked(end.unwrap_or(rest.len())).ok_or(400_u16)?;
     Ok((Some(host), if path.starts_with('/') { path } else { "/" }))
-}
-
-/// Whether it can be a method or a field's name (RFC 9110, 5.6.2).
-fn is_token(text: &str) -> bool {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_good)
 }
 
 #[cfg(test)]

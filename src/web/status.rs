@@ -8,7 +8,7 @@ use crate::control::config;
 use crate::control::row::Value;
 use crate::pool::choice::Target;
 use crate::proxy::shared::Pen;
-use crate::report::snapshot::{Bytes, seconds};
+use crate::report::snapshot::{Bytes, role, seconds};
 use crate::sys::Kind;
 use crate::sys::message;
 
@@ -169,11 +169,7 @@ fn bytes(out: &mut Json, bytes: Bytes) {
 
 /// Its role, and under `name` its index.
 fn target(out: &mut Json, target: Target, name: &str) {
-    let (role, of) = match target {
-        Target::Server(index) => ("server", Some(index)),
-        Target::Emergency => ("emergency", None),
-        Target::Abuse => ("abuse", None),
-    };
+    let (role, of) = role(target);
     out.text("role", role);
     index(out, name, of);
 }

@@ -1,19 +1,14 @@
 //! Replies to lines that begin with no command: one that scripts know from the C
 //! program, and one for people.
 
-use super::TABLE;
+use super::{TABLE, find, name, words};
 
 /// The reply of the C program to a line that begins with no command, which
 /// scripts look for. `None` if the line begins with one.
 pub fn ignored(line: &str) -> Option<String> {
-    let words: Vec<_> = line.split_whitespace().take_while(|w| !w.starts_with('#')).collect();
-    let name = match words.as_slice() {
-        // A hostile page must not have its words sent back.
-        [] | [.., _] if words.last().is_none_or(|last| last.starts_with("HTTP/")) => return None,
-        ["no", name, ..] | [name, ..] => *name,
-        [] => return None,
-    };
-    let is_known = name.starts_with("ssl_") || TABLE.iter().any(|spec| spec.name == name);
+    // A hostile page must not have its words sent back.
+    let (_, name, _) = name(&words(line))?;
+    let is_known = name.starts_with("ssl_") || find(name).is_some();
     (!is_known).then(|| format!("do_cmd: ignoring command starting with '{name}'"))
 }
 

@@ -1,7 +1,7 @@
 //! penlogd's command line. Parsing and the usage text come from one table of
 //! options.
 
-use crate::getopt::{self, Invocation, Spec};
+use crate::getopt::{self, Action, Invocation, Spec};
 use crate::sys::addr::{self, Endpoint};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -41,59 +41,43 @@ pub struct Plan {
     pub user: Option<String>,
 }
 
-/// The options, by what they mean.
-#[derive(Clone, Copy)]
-pub enum PenlogdOption {
-    /// `-b`
-    Buffer,
-    /// `-d`
-    Debug,
-    /// `-f`
-    Foreground,
-    /// `-j`
-    Jail,
-    /// `-l`
-    Log,
-    /// `-n`
-    Requests,
-    /// `-p`
-    PidFile,
-    /// `-u`
-    User,
-    /// `--help`
-    Help,
-    /// `--version`
-    Version,
-}
-
 /// All options, in the order of the usage text.
-pub const TABLE: &[Spec<PenlogdOption>] = &[
-    Spec::letter("b", "", "ignored: every line is written at once", PenlogdOption::Buffer),
-    Spec::letter(
-        "d",
-        "",
-        "report lines that find no client or are malformed",
-        PenlogdOption::Debug,
-    ),
-    Spec::letter("f", "", "stay in the foreground", PenlogdOption::Foreground),
-    Spec::letter("j", "dir", "chroot to this directory", PenlogdOption::Jail),
-    Spec::letter(
-        "l",
-        "file",
-        "append the lines to this file [standard output]",
-        PenlogdOption::Log,
-    ),
+pub const TABLE: &[Spec<Action<Plan>>] = &[
+    set("b", "", "ignored: every line is written at once", |_, _| {}),
+    set("d", "", "report lines that find no client or are malformed", |plan, _| {
+        plan.debug = plan.debug.saturating_add(1);
+    }),
+    set("f", "", "stay in the foreground", |plan, _| plan.foreground = true),
+    set("j", "dir", "chroot to this directory", |plan, word| plan.jail = Some(word.into())),
+    set("l", "file", "append the lines to this file [standard output]", |plan, word| {
+        plan.log = Some(word.into());
+    }),
     Spec::letter(
         "n",
         "number",
         "remember this many requests of pens [1000]",
-        PenlogdOption::Requests,
+        Action::Check(|plan, word| {
+            let number = word.parse().ok().filter(|number| *number >= 1);
+            plan.requests = number.ok_or("a number of at least 1")?;
+            Ok(())
+        }),
     ),
-    Spec::letter("p", "file", "write the process number to this file", PenlogdOption::PidFile),
-    Spec::letter("u", "user", "run as this user, by name or number", PenlogdOption::User),
-    Spec::long("help", "", "show this text", PenlogdOption::Help),
-    Spec::long("version", "", "show the version", PenlogdOption::Version),
+    set("p", "file", "write the process number to this file", |plan, word| {
+        plan.pid_file = Some(word.into());
+    }),
+    set("u", "user", "run as this user, by name or number", |plan, word| plan.user = Some(word)),
+    Spec::long("help", "", "show this text", Action::Help),
+    Spec::long("version", "", "show the version", Action::Version(VERSION)),
 ];
+
+const fn set(
+    letter: &'static str,
+    value: &'static str,
+    help: &'static str,
+    set: fn(&mut Plan, String),
+) -> Spec<Action<Plan>> {
+    Spec::letter(letter, value, help, Action::Set(set))
+}
 
 const VERSION: &str = concat!("penlogd ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -111,7 +95,6 @@ fn usage() -> String {
 /// Reads the command line without opening anything; host names are resolved. An
 /// error names the word that is wrong.
 pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
-    let (given, operands) = getopt::split("penlogd", TABLE, words)?;
     let mut plan = Plan {
         listen: Listen::At(Vec::new()),
         foreground: false,
@@ -122,28 +105,14 @@ pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
         pid_file: None,
         user: None,
     };
-    for (spec, word) in given {
-        match spec.action {
-            PenlogdOption::Buffer => {}
-            PenlogdOption::Debug => plan.debug = plan.debug.saturating_add(1),
-            PenlogdOption::Foreground => plan.foreground = true,
-            PenlogdOption::Jail => plan.jail = Some(word.into()),
-            PenlogdOption::Log => plan.log = Some(word.into()),
-            PenlogdOption::Requests => match word.parse() {
-                Ok(number) if number >= 1 => plan.requests = number,
-                _ => return Err(format!("-n {word}: expected a number of at least 1")),
-            },
-            PenlogdOption::PidFile => plan.pid_file = Some(word.into()),
-            PenlogdOption::User => plan.user = Some(word),
-            PenlogdOption::Help => return Ok(Invocation::Print(usage())),
-            PenlogdOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
-        }
-    }
+    let operands = match getopt::read("penlogd", TABLE, words, &mut plan, usage)? {
+        Invocation::Print(text) => return Ok(Invocation::Print(text)),
+        Invocation::Run(operands) => operands,
+    };
     match operands.as_slice() {
-        // pen quirk: a call without a port shows the usage and is no failure.
-        [] => return Ok(Invocation::Print(usage())),
-        [word] => plan.listen = listen(word)?,
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
+        [word] => plan.listen = listen(word)?,
+        [] => {}
     }
     Ok(Invocation::Run(plan))
 }
