@@ -27,7 +27,7 @@ use answers::Asked;
 pub use answers::{Answers, Exchange};
 pub(crate) use line::is_token;
 use line::{Field, Framing, Method, request_line};
-use message::{Event, Length, Message, Place};
+use message::{Event, Length, Message, Section};
 
 /// Why the rest of a stream passes unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Tracker<'_> {
                     out.extend_from_slice(piece);
                     self.start(out);
                 }
-                Some(Event::Field(place)) => self.field(place, out),
+                Some(Event::Field(section)) => self.field(section, out),
                 Some(Event::HeadEnd) => self.head_end(out),
                 Some(Event::Stop(end)) => self.stop(end, out),
             }
@@ -119,18 +119,18 @@ impl Tracker<'_> {
     }
 
     /// Passes a field on, unless a server could take it for one of ours.
-    fn field(&mut self, place: Place, out: &mut Vec<u8>) {
+    fn field(&mut self, section: Section, out: &mut Vec<u8>) {
         let (line, end) = (self.message.line(), self.message.end());
         match Field::parse(line) {
-            None if place == Place::Trailers => return self.stop(End::Ambiguous, out),
+            None if section == Section::Trailers => return self.stop(End::Ambiguous, out),
             None => {
                 // Some servers read no further, others see ours at the end.
                 if !self.framing.is_ambiguous {
-                    self.put_ours(end, out);
+                    self.put_our_fields(end, out);
                 }
                 self.framing.is_ambiguous = true;
             }
-            Some(field) if place == Place::Trailers => {
+            Some(field) if section == Section::Trailers => {
                 if field.is_like_ours() {
                     return;
                 }
@@ -157,7 +157,7 @@ impl Tracker<'_> {
     /// The empty line behind a head: ours come before it.
     fn head_end(&mut self, out: &mut Vec<u8>) {
         let end = self.message.end();
-        self.put_ours(end, out);
+        self.put_our_fields(end, out);
         out.extend_from_slice(end);
         let asked = Asked { method: self.method, upgrade: self.framing.upgrade };
         match self.framing.length() {
@@ -174,7 +174,7 @@ impl Tracker<'_> {
     }
 
     /// Our lines, with this end.
-    fn put_ours(&self, end: &[u8], out: &mut Vec<u8>) {
+    fn put_our_fields(&self, end: &[u8], out: &mut Vec<u8>) {
         for line in self.ours.lines() {
             out.extend_from_slice(line.as_bytes());
             out.extend_from_slice(end);

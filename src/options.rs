@@ -11,10 +11,10 @@ use crate::sys::addr::{self, ServerSpec};
 use crate::sys::message;
 use std::ffi::OsString;
 
-mod doubts;
 mod table;
-pub use doubts::doubts;
+mod warnings;
 pub use table::{Action, Spec, TABLE};
+pub use warnings::warnings;
 
 /// What the command line asks for.
 pub enum Task {
@@ -38,8 +38,6 @@ pub struct Draft {
     late: Vec<(String, &'static str, String)>,
 }
 
-type Complaint = Result<(), String>;
-
 fn version() -> String {
     format!("pen {}\n", env!("CARGO_PKG_VERSION"))
 }
@@ -61,15 +59,15 @@ impl Draft {
     }
 
     /// Carries out the control command of this name with this word.
-    fn same(&mut self, name: &str, word: &str) -> Complaint {
+    fn same(&mut self, name: &str, word: &str) -> Result<(), String> {
         let spec = parse::find(name).ok_or("there is no such command")?;
         commands::execute(&self.pen, parse::with(spec, word)?).map(drop)
     }
 
     /// Carries out the line of `-O`. Like the C pen, pen starts although a command
     /// is unknown.
-    fn line(&mut self, line: &str) -> Complaint {
-        match commands::noted(&self.pen, line) {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        match commands::line_and_notes(&self.pen, line) {
             Ok((reply, notes)) => {
                 self.replies += &reply;
                 notes.iter().for_each(|note| message::warn(format_args!("-O {line}: {note}")));
@@ -86,7 +84,7 @@ impl Draft {
         self.set(|s| s.start.given.push(name));
     }
 
-    fn apply(&mut self, spec: &Spec, word: &str) -> Complaint {
+    fn apply(&mut self, spec: &Spec, word: &str) -> Result<(), String> {
         let name = spec.name();
         let said = |why: String| match word.strip_prefix('=') {
             Some(value) => format!("{name}: write {name} {value}, without ="),
@@ -137,13 +135,13 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
         print(&std::mem::take(&mut draft.replies));
     }
     message::set_debug(draft.pen.settings().debug);
-    let servers = operands_of(&draft.pen, &operands)?;
+    let servers = read_operands(&draft.pen, &operands)?;
     for (name, command, word) in std::mem::take(&mut draft.late) {
         draft.same(command, &word).map_err(|why| format!("{name} {why}"))?;
     }
     let pen = draft.pen;
     commands::configure(&pen)?;
-    servers_hold(&pen, servers);
+    set_servers(&pen, servers);
     pen.use_default_sizes();
     Ok(match pen.settings().listen {
         None if words.is_empty() => Task::Print(usage()),
@@ -154,7 +152,7 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
 }
 
 /// Sets where to listen and gives the servers.
-fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
+fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
     let [listen, servers @ ..] = operands else {
         return Ok(Vec::new());
     };
@@ -164,7 +162,7 @@ fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String
 }
 
 /// Sets the servers of the operands, which hold against the configuration file.
-fn servers_hold(pen: &Pen, servers: Vec<ServerSpec>) {
+fn set_servers(pen: &Pen, servers: Vec<ServerSpec>) {
     let mut table = pen.servers.table();
     for (index, spec) in servers.into_iter().enumerate() {
         table.fill(index, spec.port);

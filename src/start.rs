@@ -38,7 +38,7 @@ use std::time::Duration;
 
 /// The program: reads the command line, runs, and says why it could not.
 pub fn main(words: &[OsString]) -> ExitCode {
-    let warn_of_doubts = |pen: &Pen| options::doubts(pen, words).iter().for_each(message::warn);
+    let print_warnings = |pen: &Pen| options::warnings(pen, words).iter().for_each(message::warn);
     let result = match options::read(words, process::print) {
         Ok(Task::Print(text)) => {
             process::print(&text);
@@ -48,10 +48,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
             let _ = io::stderr().write_all(options::usage().as_bytes());
             Err("no address to listen on".to_owned())
         }
-        Ok(Task::Checked(pen)) => check(&pen).map(|()| warn_of_doubts(&pen)),
+        Ok(Task::Checked(pen)) => check(&pen).map(|()| print_warnings(&pen)),
         Ok(Task::Run(pen)) => {
             let foreground = pen.settings().start.foreground;
-            process::start(foreground, |parent| run(pen, parent, warn_of_doubts))
+            process::start(foreground, |parent| run(pen, parent, print_warnings))
         }
         Err(why) => Err(why),
     };
@@ -134,7 +134,7 @@ fn not_opened(what: &str, word: &str, why: &str) {
 /// Opens everything, in the order that pen always had, and runs until told to
 /// stop. `parent` waits to hear that the start went well; what was hardly meant
 /// is said only then.
-fn run(pen: Pen, parent: Parent, warn_of_doubts: impl Fn(&Pen)) -> Result<(), String> {
+fn run(pen: Pen, parent: Parent, print_warnings: impl Fn(&Pen)) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
@@ -167,7 +167,7 @@ fn run(pen: Pen, parent: Parent, warn_of_doubts: impl Fn(&Pen)) -> Result<(), St
     start_threads(&pen)?;
     let tasks = start_signal_thread(&pen)?;
     pen.enter(Phase::Running);
-    warn_of_doubts(&pen);
+    print_warnings(&pen);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
     serve_signals(&tasks, &signals);
@@ -309,7 +309,7 @@ fn report(pen: &Pen) {
     }
 }
 
-/// What must not be left behind, however the end comes.
+/// What pen removes when it ends, for whatever reason it ends.
 struct Cleanup {
     pen: Arc<Pen>,
     pid_file: Option<PidFile>,

@@ -29,7 +29,7 @@ mod status;
 
 use cache::Cache;
 use reply::Reply;
-use request::{Bad, Method, Request};
+use request::{Method, Request, Status};
 
 /// The least time from one request to the next, except for a few at once.
 const PACE: Duration = Duration::from_millis(10);
@@ -75,7 +75,7 @@ fn serve(pen: &Pen, session: &Session) {
 
 /// Answers a request that cannot be read with its status; `None` if there is nobody to
 /// answer.
-fn refuse(session: &Session, status: Option<Bad>) {
+fn refuse(session: &Session, status: Option<Status>) {
     if let Some(status) = status {
         let reply = Reply::text(status, reply::reason(status));
         session.reply(&reply.bytes(message::unix_time(), true));
@@ -85,7 +85,7 @@ fn refuse(session: &Session, status: Option<Bad>) {
 
 /// Reads up to the empty line behind the head, and returns where that is. The error is
 /// the status to answer with; `None` if nothing came.
-fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
+fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Status>> {
     let mut piece = [0; 4096];
     loop {
         let fresh = match session.read(&mut piece) {
@@ -200,11 +200,11 @@ fn wanted(query: &str, name: &str) -> usize {
     let mut pairs = query.split('&').filter_map(|pair| request::cut(pair, b'='));
     let value = pairs.find(|pair| pair.0 == name);
     let value = value.and_then(|pair| pair.1.parse().ok());
-    value.unwrap_or(FEW).min(cache::MOST)
+    value.unwrap_or(SHOWN).min(cache::MOST_SHOWN)
 }
 
 /// Clients and connections that are shown unless told otherwise.
-const FEW: usize = 100;
+const SHOWN: usize = 100;
 
 /// Carries out the control command in the body, if it comes from pen's page.
 fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) -> Reply {
@@ -234,9 +234,9 @@ mod tests {
 
     #[test]
     fn counts_in_a_query() {
-        assert_eq!(wanted("", "clients"), FEW);
-        assert_eq!(wanted("x&clients=x", "clients"), FEW);
+        assert_eq!(wanted("", "clients"), SHOWN);
+        assert_eq!(wanted("x&clients=x", "clients"), SHOWN);
         assert_eq!(wanted("connections=2&clients=7", "clients"), 7);
-        assert_eq!(wanted("clients=99999", "clients"), cache::MOST);
+        assert_eq!(wanted("clients=99999", "clients"), cache::MOST_SHOWN);
     }
 }

@@ -27,16 +27,16 @@ use std::time::Duration;
 pub type Outcome = Result<String, String>;
 
 /// What commands reply, and notes about words that were ignored, a line each.
-pub type Noted = Result<(String, Vec<String>), String>;
+pub type Notes = Result<(String, Vec<String>), String>;
 
 /// Carries out one line; notes about ignored words follow the reply.
 pub fn line(pen: &Pen, text: &str) -> Outcome {
-    let (reply, notes) = noted(pen, text)?;
+    let (reply, notes) = line_and_notes(pen, text)?;
     Ok(notes.iter().fold(reply, |reply, note| reply + note + "\n"))
 }
 
 /// Carries out one line and keeps the notes apart from the reply.
-pub(crate) fn noted(pen: &Pen, text: &str) -> Noted {
+pub(crate) fn line_and_notes(pen: &Pen, text: &str) -> Notes {
     let Some(Line { command, ignored }) = parse::parse(text)? else {
         return Ok(Default::default());
     };
@@ -61,7 +61,7 @@ pub(crate) fn configure(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     if let Some(path) = &settings.config {
         let jail = settings.start.jail.as_deref().filter(|_| !pen.is_running());
-        let path = in_sight(path, jail);
+        let path = visible_path(path, jail);
         read_file(pen, &path, &settings.start.given)?.iter().for_each(message::warn);
     }
     Ok(())
@@ -69,7 +69,7 @@ pub(crate) fn configure(pen: &Pen) -> Result<(), String> {
 
 /// The path of a file before chroot, if it exists only below the new root
 /// directory.
-fn in_sight(file: &Path, jail: Option<&Path>) -> PathBuf {
+fn visible_path(file: &Path, jail: Option<&Path>) -> PathBuf {
     let inside = jail.map(|jail| jail.join(file.strip_prefix("/").unwrap_or(file)));
     let inside = inside.filter(|inside| !file.exists() && inside.exists());
     inside.unwrap_or_else(|| file.to_owned())
@@ -88,7 +88,7 @@ fn read_file(pen: &Pen, path: &Path, given: &[&'static str]) -> Result<Vec<Strin
 
 /// Carries out all commands that `read` reads, in one transaction, or none if
 /// one is wrong. The error has a line for each complaint.
-pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reader)) -> Noted {
+pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reader)) -> Notes {
     let mut transaction = Transaction::new(pen);
     let mut add = |command, place: &dyn Display| transaction.add(command, place);
     // A pipe may take any time to be read, so pen reads one only at its start.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 16;
 
 /// The number of complaints, and of notes, from which on they are only counted.
-const TOLD: usize = 100;
+const MESSAGES: usize = 100;
 
 /// The most bytes that a file may have with all that it includes: a device that
 /// has no end must not use up the memory.
@@ -38,11 +38,11 @@ pub struct Reader<'a> {
     given: &'a [&'static str],
     add: &'a mut Add<'a>,
     /// The file being read, behind those that include it.
-    way: Vec<PathBuf>,
+    nesting: Vec<PathBuf>,
     /// Bytes that may still be read.
     left: u64,
-    complaints: Told,
-    notes: Told,
+    complaints: Messages,
+    notes: Messages,
 }
 
 /// Reads a file, or fails if it has more than this number of bytes.
@@ -57,17 +57,17 @@ impl Display for Position<'_> {
     }
 }
 
-/// Lines of which the first [`TOLD`] are kept and the others counted.
+/// Lines of which the first [`MESSAGES`] are kept and the others counted.
 #[derive(Default)]
-struct Told {
+struct Messages {
     lines: Vec<String>,
     more: usize,
 }
 
-impl Told {
-    fn push(&mut self, place: &dyn Display, text: impl Display) {
-        match self.lines.len() < TOLD {
-            true => self.lines.push(format!("{place}{text}")),
+impl Messages {
+    fn push(&mut self, position: &dyn Display, text: impl Display) {
+        match self.lines.len() < MESSAGES {
+            true => self.lines.push(format!("{position}{text}")),
             false => self.more += 1,
         }
     }
@@ -86,10 +86,10 @@ impl<'a> Reader<'a> {
             open,
             given,
             add,
-            way: Vec::new(),
+            nesting: Vec::new(),
             left: MOST,
-            complaints: Told::default(),
-            notes: Told::default(),
+            complaints: Messages::default(),
+            notes: Messages::default(),
         }
     }
 
@@ -110,18 +110,18 @@ impl<'a> Reader<'a> {
         let shown = path.display();
         // A pipe cannot be resolved further.
         let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if self.way.contains(&file) {
+        if self.nesting.contains(&file) {
             return Err(format!("{shown}: includes itself"));
         }
-        if self.way.len() >= DEPTH {
+        if self.nesting.len() >= DEPTH {
             return Err(format!("{shown}: included too deep, {DEPTH} files at most"));
         }
         let text = (self.open)(path, self.left)
             .map_err(|e| format!("{shown}: cannot read the configuration: {e}"))?;
         self.left = self.left.saturating_sub(text.len() as u64);
-        self.way.push(file);
+        self.nesting.push(file);
         self.lines(path, &text);
-        self.way.pop();
+        self.nesting.pop();
         Ok(())
     }
 
@@ -130,24 +130,24 @@ impl<'a> Reader<'a> {
         // Some editors put a byte order mark before the text.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            let place = Position(path, index + 1);
+            let position = Position(path, index + 1);
             let result = match parse::parse(&String::from_utf8_lossy(line)) {
                 Ok(None) => continue,
                 Ok(Some(Line { command, ignored })) => {
                     if let Some(note) = ignored {
-                        self.notes.push(&place, note);
+                        self.notes.push(&position, note);
                     }
-                    self.carry_out(command, &place)
+                    self.carry_out(command, &position)
                 }
                 Err(why) => Err(why),
             };
             if let Err(why) = result {
-                self.complaints.push(&place, why);
+                self.complaints.push(&position, why);
             }
         }
     }
 
-    fn carry_out(&mut self, command: Command, place: &Position) -> Result<(), String> {
+    fn carry_out(&mut self, command: Command, position: &Position) -> Result<(), String> {
         let name = match &command {
             Command::Include(path) => return self.include(path),
             Command::ClientsMax(Some(_)) => "clients_max",
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
             Command::Abuse(Some(_)) => "abuse",
             _ => "",
         };
-        if self.given.contains(&name) { Ok(()) } else { (self.add)(command, place) }
+        if self.given.contains(&name) { Ok(()) } else { (self.add)(command, position) }
     }
 }
 

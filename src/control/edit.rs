@@ -23,21 +23,21 @@ pub(crate) struct Edit {
     /// Seconds from the moment of the edit.
     blacklist: Option<u64>,
     /// Where the last command stands that moves it; complaints begin with this.
-    place: String,
+    position: String,
 }
 
 impl Edit {
     /// Adds what one command changes, and looks its names up. An address takes
-    /// effect before a port, in whatever order they are given. `place` says where
+    /// effect before a port, in whatever order they are given. `position` says where
     /// the command stands.
     pub(crate) fn add(
         &mut self,
         changes: &[Change],
-        place: impl Fn() -> String,
+        position: impl Fn() -> String,
     ) -> Result<(), String> {
         let moves = |change: &Change| matches!(change, Change::Address(_) | Change::Port(_));
         if changes.iter().any(moves) {
-            self.place = place();
+            self.position = position();
         }
         for change in changes {
             if let Change::Address(word) = change {
@@ -65,7 +65,7 @@ impl Edit {
         Ok(())
     }
 
-    /// The server's new host and port, if they change, behind the place of the
+    /// The server's new host and port, if they change, behind the position of the
     /// command that changes them. `old` is the server as it is; a new one has
     /// `port` unless a command says otherwise.
     pub(crate) fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
@@ -78,7 +78,7 @@ impl Edit {
             (None, None) => Arc::default(),
         };
         let port = self.port.or(old.map(|old| old.port)).unwrap_or(port);
-        Some((&self.place, host, port))
+        Some((&self.position, host, port))
     }
 
     /// Changes the server and keeps its connections and counts. Returns how its state

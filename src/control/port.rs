@@ -48,7 +48,7 @@ const QUIET_BETWEEN: Duration = Duration::from_secs(2);
 /// The line ends with its newline, with the end of the client's data, or when
 /// the client falls silent and the line is a command as it is.
 fn read_line(
-    mut hear: impl FnMut(Duration, &mut [u8]) -> Received,
+    mut receive: impl FnMut(Duration, &mut [u8]) -> Received,
 ) -> Result<Option<String>, String> {
     let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
     let (mut line, mut pieces) = (Vec::new(), 0);
@@ -59,7 +59,7 @@ fn read_line(
             1 => QUIET,
             _ => QUIET_BETWEEN,
         };
-        let fresh = match hear(limit, &mut piece) {
+        let fresh = match receive(limit, &mut piece) {
             Received::Piece(count) => piece.get(..count).unwrap_or_default(),
             Received::Silence if is_command(&line) => return Ok(Some(text(&line))),
             Received::Silence => continue,
@@ -99,7 +99,7 @@ mod tests {
 
     /// What comes of these pieces, which an empty one ends; "~" is silence, and
     /// then the client's time is up.
-    fn heard(pieces: &[&str]) -> Result<Option<String>, String> {
+    fn received(pieces: &[&str]) -> Result<Option<String>, String> {
         let mut pieces = pieces.iter();
         read_line(|_, piece| match pieces.next() {
             Some(&"~") => Silence,
@@ -125,16 +125,16 @@ mod tests {
             (&["server 1 addr", "~", "ess 0", "~"], "server 1 address 0"),
             (&["nonsense", "~", "~"], "nonsense"),
         ] {
-            assert_eq!(heard(pieces), Ok(Some(line.to_owned())), "{pieces:?}");
+            assert_eq!(received(pieces), Ok(Some(line.to_owned())), "{pieces:?}");
         }
-        assert_eq!(heard(&[]), Ok(None));
-        assert_eq!(heard(&[""]), Ok(None));
-        assert!(heard(&["mo", "de"]).is_err_and(|why| why.contains("nothing was done")));
-        assert!(heard(&["x".repeat(4096).as_str()]).is_err());
+        assert_eq!(received(&[]), Ok(None));
+        assert_eq!(received(&[""]), Ok(None));
+        assert!(received(&["mo", "de"]).is_err_and(|why| why.contains("nothing was done")));
+        assert!(received(&["x".repeat(4096).as_str()]).is_err());
     }
 
     #[test]
-    fn who_sends_pieces_may_take_longer() {
+    fn a_client_that_sends_pieces_may_take_longer() {
         let mut limits = Vec::new();
         let line = read_line(|limit, piece| {
             limits.push(limit);

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(5);
 /// The same for a client that is served by the accepting thread and so delays
 /// all others. A client that sends at once, as programs do, has sent by now.
-const HURRY: Duration = Duration::from_millis(100);
+const SHORT_LIMIT: Duration = Duration::from_millis(100);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 100;
 /// A thread's stack: reports are made on it.
@@ -187,7 +187,7 @@ fn admit(
     if sys::start_thread(STACK, work).is_err() {
         // `work`, the other owner, is gone.
         if let Some(mut session) = Arc::into_inner(session) {
-            session.end = Instant::now() + HURRY;
+            session.end = Instant::now() + SHORT_LIMIT;
             (service.serve)(pen, &session);
         }
     }

@@ -42,13 +42,13 @@ pub struct Transaction<'a> {
     abuse: Option<Option<Server>>,
     secret: Option<Option<Arc<Secret>>>,
     /// What the commands that set a word ask for, by name.
-    asked: BTreeMap<&'static str, Asked>,
+    words: BTreeMap<&'static str, WordSet>,
 }
 
 /// What the last command of a name sets, and where it stands.
-struct Asked {
+struct WordSet {
     word: Option<String>,
-    place: String,
+    position: String,
 }
 
 /// What has been opened before the exchange, to be used after it.
@@ -70,19 +70,19 @@ impl<'a> Transaction<'a> {
             emergency: None,
             abuse: None,
             secret: None,
-            asked: BTreeMap::new(),
+            words: BTreeMap::new(),
         }
     }
 
-    /// Adds a command, or says why it cannot be carried out. `place` says where it
+    /// Adds a command, or says why it cannot be carried out. `position` says where it
     /// stands: later complaints begin with it.
-    pub fn add(&mut self, mut command: Command, place: &dyn Display) -> Result<(), String> {
-        let place = || place.to_string();
+    pub fn add(&mut self, mut command: Command, position: &dyn Display) -> Result<(), String> {
+        let position = || position.to_string();
         let pen = self.pen;
         match &mut command {
             Command::Nothing => return Ok(()),
             Command::Server(index, changes) => {
-                return self.servers.entry(*index).or_default().add(changes, place);
+                return self.servers.entry(*index).or_default().add(changes, position);
             }
             Command::Emergency(Some(word)) => {
                 self.emergency = Some(self.last_resort(word)?);
@@ -93,10 +93,10 @@ impl<'a> Transaction<'a> {
                 return Ok(());
             }
             Command::Exit => check_exit(pen)?,
-            Command::Set(spec, value) => self.check(spec.name, value, place)?,
+            Command::Set(spec, value) => self.check(spec.name, value, position)?,
             _ => {}
         }
-        self.steps.push((command, place()));
+        self.steps.push((command, position()));
         Ok(())
     }
 
@@ -106,7 +106,7 @@ impl<'a> Transaction<'a> {
         &mut self,
         name: &'static str,
         value: &mut Value,
-        place: impl Fn() -> String,
+        position: impl Fn() -> String,
     ) -> Result<(), String> {
         let pen = self.pen;
         match (name, &mut *value) {
@@ -122,7 +122,7 @@ impl<'a> Transaction<'a> {
             _ => {}
         }
         if let Value::Text(word) = value {
-            self.asked.insert(name, Asked { word: word.clone(), place: place() });
+            self.words.insert(name, WordSet { word: word.clone(), position: position() });
         }
         Ok(())
     }
@@ -134,19 +134,19 @@ impl<'a> Transaction<'a> {
     }
 
     /// The word that a command sets, if any does, and where the command stands.
-    fn asked(&self, name: &str) -> Option<(&str, &str)> {
-        let asked = self.asked.get(name)?;
-        Some((asked.word.as_deref()?, &asked.place))
+    fn word(&self, name: &str) -> Option<(&str, &str)> {
+        let set = self.words.get(name)?;
+        Some((set.word.as_deref()?, &set.position))
     }
 
     /// Whether the last command of this name has `no` before it.
-    fn is_taken_away(&self, name: &str) -> bool {
-        self.asked.get(name).is_some_and(|asked| asked.word.is_none())
+    fn is_unset(&self, name: &str) -> bool {
+        self.words.get(name).is_some_and(|set| set.word.is_none())
     }
 
     /// The listening port, which servers without a port of their own have.
     fn port(&self) -> Option<u16> {
-        let word = match self.asked("listen") {
+        let word = match self.word("listen") {
             Some((word, _)) => Some(word.to_owned()),
             None => self.pen.settings().listen.clone(),
         };
@@ -172,10 +172,10 @@ impl<'a> Transaction<'a> {
         };
         let mut complaints = self.use_what_was_opened(opened);
         let mut text = String::new();
-        for ((command, place), reply) in self.steps.into_iter().zip(replies) {
+        for ((command, position), reply) in self.steps.into_iter().zip(replies) {
             let result = match reply {
                 Some(reply) => Ok(reply),
-                None => commands::act(self.pen, command).map_err(|why| place + &why),
+                None => commands::act(self.pen, command).map_err(|why| position + &why),
             };
             match result {
                 Ok(reply) => text.push_str(&reply),
@@ -197,13 +197,13 @@ impl<'a> Transaction<'a> {
         opened.log = self.opened("log", None, |word| {
             Destination::for_requests(&LogTarget::parse(word), false)
         })?;
-        if self.is_taken_away("log") {
+        if self.is_unset("log") {
             opened.log = Some(Destination::None);
         }
         opened.conn_log = self.opened("conn_log", None, |word| {
             Destination::for_connections(&ConnTarget::parse(word), false)
         })?;
-        if self.is_taken_away("conn_log") {
+        if self.is_unset("conn_log") {
             opened.conn_log = Some(Destination::None);
         }
         let old = settings.web.as_deref();
@@ -222,8 +222,10 @@ impl<'a> Transaction<'a> {
         old: Option<&str>,
         open: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, String> {
-        match self.asked(name).filter(|(word, _)| Some(*word) != old) {
-            Some((word, place)) => open(word).map(Some).map_err(|why| format!("{place}{why}")),
+        match self.word(name).filter(|(word, _)| Some(*word) != old) {
+            Some((word, position)) => {
+                open(word).map(Some).map_err(|why| format!("{position}{why}"))
+            }
             None => Ok(None),
         }
     }
@@ -235,7 +237,7 @@ impl<'a> Transaction<'a> {
         let Some(own) = &settings.own else {
             return Ok(());
         };
-        let new = self.asked("listen").map(|(word, _)| addr::endpoint(word)).transpose()?;
+        let new = self.word("listen").map(|(word, _)| addr::endpoint(word)).transpose()?;
         let own = new.as_ref().unwrap_or(own);
         // Collected first: to compare addresses may take system calls, which must
         // not be made under the lock.
@@ -244,9 +246,9 @@ impl<'a> Transaction<'a> {
             let moves = edit.moves(self.pen.servers.table().servers.get(*index), port);
             moved.extend(moves.map(|moves| (*index, moves)));
         }
-        for (index, (place, host, port)) in moved {
+        for (index, (position, host, port)) in moved {
             loops::refuse(own, &host, port)
-                .map_err(|why| format!("{place}server {index}: {why}"))?;
+                .map_err(|why| format!("{position}server {index}: {why}"))?;
         }
         for server in [&self.emergency, &self.abuse].into_iter().flatten().flatten() {
             loops::refuse(own, &server.host, server.port)
@@ -329,7 +331,7 @@ impl<'a> Transaction<'a> {
         }
         match opened.web {
             Some(listener) => pen.web_listener.open(listener),
-            None if self.is_taken_away("web") => pen.web_listener.shut(),
+            None if self.is_unset("web") => pen.web_listener.shut(),
             None => {}
         }
         if let Some(to) = opened.conn_log {

@@ -13,9 +13,9 @@ enum Part {
     /// In a start line, or in front of it, where empty lines may come.
     Start,
     /// In the lines of a head, or of trailers.
-    Fields(Place),
+    Fields(Section),
     /// Behind such a line: the next byte says whether it goes on.
-    AfterField(Place),
+    AfterField(Section),
     /// In a body with so many bytes left.
     Body(u64),
     /// In the line that says how long the next chunk is.
@@ -28,7 +28,7 @@ enum Part {
 
 /// Which fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Section {
     /// Before the body.
     Head,
     /// Behind the last chunk.
@@ -43,7 +43,7 @@ pub(super) enum Event<'a> {
     /// Bytes of a start line; `true`: they end it, [`Message::line`] has it.
     Start(&'a [u8], bool),
     /// [`Message::line`] is a field.
-    Field(Place),
+    Field(Section),
     /// The empty line behind a head, which [`Message::end`] is. What comes next
     /// is to be told: [`Message::body`].
     HeadEnd,
@@ -77,7 +77,7 @@ impl Message {
     }
 
     /// The line that was found, without its end. A field's further lines are
-    /// joined to it with spaces in place of their ends (RFC 9112, 5.2), so that
+    /// joined to it with spaces in section of their ends (RFC 9112, 5.2), so that
     /// no server takes them for fields of their own.
     pub(super) fn line(&self) -> &[u8] {
         &self.line
@@ -116,30 +116,30 @@ impl Message {
                 Part::Chunk(left) => {
                     return Some(self.skip(left, Part::Chunk, Part::ChunkEnd, data));
                 }
-                Part::AfterField(place) => {
-                    self.part = Part::Fields(place);
+                Part::AfterField(section) => {
+                    self.part = Part::Fields(section);
                     if !matches!(first, b' ' | b'\t') {
-                        return Some(Event::Field(place));
+                        return Some(Event::Field(section));
                     }
                     self.line.resize(self.line.len() + self.end.len(), b' ');
                     self.end = b"";
                 }
-                Part::Fields(place) => {
+                Part::Fields(section) => {
                     self.gather(data);
                     if self.stop.is_some() {
                         return self.stop.map(Event::Stop);
                     }
-                    match (self.end, &self.line[..], place) {
+                    match (self.end, &self.line[..], section) {
                         ([], ..) => {}
-                        (_, [], Place::Head) => return Some(Event::HeadEnd),
-                        (end, [], Place::Trailers) => {
+                        (_, [], Section::Head) => return Some(Event::HeadEnd),
+                        (end, [], Section::Trailers) => {
                             self.begin(Part::Start);
                             return Some(Event::Pass(end));
                         }
-                        _ => self.part = Part::AfterField(place),
+                        _ => self.part = Part::AfterField(section),
                     }
                 }
-                Part::Start if !self.end.is_empty() => self.part = Part::Fields(Place::Head),
+                Part::Start if !self.end.is_empty() => self.part = Part::Fields(Section::Head),
                 Part::Start => {
                     let piece = self.gather(data);
                     if self.stop.is_some() || self.end.is_empty() {
@@ -217,7 +217,7 @@ impl Message {
         let next = match self.part {
             Part::ChunkEnd => self.line.is_empty().then_some(Part::ChunkSize),
             _ => chunk_size(&self.line).map(|size| match size {
-                0 => Part::Fields(Place::Trailers),
+                0 => Part::Fields(Section::Trailers),
                 size => Part::Chunk(size),
             }),
         };

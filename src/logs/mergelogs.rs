@@ -11,18 +11,18 @@
 //! of pen's log that is close in time to the newest of these lines (`window`).
 
 mod date;
+mod host;
 mod input;
 mod line;
 mod options;
-mod peer;
 mod window;
 
 use crate::getopt::Invocation;
 use crate::sys::text;
+use host::LogHost;
 use input::Input;
 use line::Positions;
 use options::{Operand, Options};
-use peer::LogHost;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The one table of options. An option that is the same as a control command
 //! names it: [`crate::control::table`] says the rest.
 
-use super::{Complaint, Draft, usage, version};
+use super::{Draft, usage, version};
 use crate::getopt;
 use crate::pool::clients::ClientTable;
 use crate::sys::Kind;
@@ -20,7 +20,7 @@ pub enum Action {
     /// It has no value.
     Flag(fn(&mut Draft)),
     /// It takes the value or says what is wrong with it.
-    Value(fn(&mut Draft, &str) -> Complaint),
+    Value(fn(&mut Draft, &str) -> Result<(), String>),
     /// It does nothing, and pen says so.
     Obsolete,
     /// It is refused, as TLS is not built in.
@@ -42,7 +42,7 @@ const fn value(
     short: &'static str,
     value: &'static str,
     help: &'static str,
-    action: fn(&mut Draft, &str) -> Complaint,
+    action: fn(&mut Draft, &str) -> Result<(), String>,
 ) -> Spec {
     Spec::letter(short, value, help, Action::Value(action))
 }

@@ -121,14 +121,14 @@ impl ClientRow {
 pub(crate) type Live = Vec<(usize, Arc<Connection>)>;
 
 /// What a connection has moved so far, as its server sees it.
-fn at_server(connection: &Connection) -> Bytes {
+fn bytes_at_server(connection: &Connection) -> Bytes {
     let sent = |direction| connection.sent(direction).get();
     let (sx, rx) = (sent(Direction::Up), sent(Direction::Down));
     Bytes { sx, rx }
 }
 
 /// What a connection has moved so far, as its client sees it.
-pub(crate) fn at_client(connection: &Connection) -> Bytes {
+pub(crate) fn bytes_at_client(connection: &Connection) -> Bytes {
     let sx = connection.sent(Direction::Down).get();
     let rx = connection.received(Direction::Up);
     Bytes { sx, rx }
@@ -152,7 +152,7 @@ pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
             other => rows.iter_mut().rev().find(|row| row.target == other),
         };
         if let Some(row) = row.filter(|row| row.counts(&connection.lease.traffic)) {
-            row.bytes.add(at_server(connection));
+            row.bytes.add(bytes_at_server(connection));
         }
     }
     rows
@@ -178,7 +178,7 @@ pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
         }
         start = end;
     }
-    add_moving(&mut rows, live);
+    add_live_bytes(&mut rows, live);
     rows
 }
 
@@ -191,16 +191,16 @@ pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, us
         let rows: Vec<_> = recent.map(|(slot, record)| ClientRow::of(slot, record, now)).collect();
         (rows, clients.records().len())
     });
-    add_moving(&mut rows, live);
+    add_live_bytes(&mut rows, live);
     (rows, count)
 }
 
 /// Adds to clients what their live connections have moved.
-fn add_moving(rows: &mut [ClientRow], live: &Live) {
+fn add_live_bytes(rows: &mut [ClientRow], live: &Live) {
     let mut moving: HashMap<Client, Bytes> = HashMap::new();
     for (_, connection) in live {
         let bytes = moving.entry(connection.client).or_default();
-        bytes.add(at_client(connection));
+        bytes.add(bytes_at_client(connection));
     }
     for row in rows {
         if let Some(bytes) = moving.get(&row.client) {

@@ -14,25 +14,25 @@ use std::time::{Duration, Instant};
 const FRESH: Duration = Duration::from_millis(250);
 
 /// Most clients and most connections that are shown.
-pub(super) const MOST: usize = 1000;
+pub(super) const MOST_SHOWN: usize = 1000;
 
 /// Servers, clients and connections at one moment.
 pub(super) struct Snapshot {
     /// How long pen had run then.
     pub(super) uptime: Duration,
     pub(super) servers: Vec<ServerRow>,
-    /// The newest first, [`MOST`] of them.
+    /// The newest first, [`MOST_SHOWN`] of them.
     pub(super) clients: Vec<ClientRow>,
     /// How many clients were remembered.
     pub(super) tracked: usize,
-    /// By slot, [`MOST`] of them.
-    pub(super) open: Vec<Open>,
+    /// By slot, [`MOST_SHOWN`] of them.
+    pub(super) open: Vec<ConnectionRow>,
     /// How many connections had a client.
     pub(super) used: usize,
 }
 
 /// A connection.
-pub(super) struct Open {
+pub(super) struct ConnectionRow {
     pub(super) id: usize,
     pub(super) client: Client,
     pub(super) target: Target,
@@ -76,12 +76,12 @@ impl Cache {
 
 fn gather(pen: &Pen) -> Snapshot {
     let live = pen.connections.live();
-    let (clients, tracked) = snapshot::recent(pen, &live, MOST);
-    let open = live.iter().take(MOST).map(|(id, connection)| Open {
+    let (clients, tracked) = snapshot::recent(pen, &live, MOST_SHOWN);
+    let open = live.iter().take(MOST_SHOWN).map(|(id, connection)| ConnectionRow {
         id: *id,
         client: connection.client,
         target: connection.lease.target,
-        bytes: snapshot::at_client(connection),
+        bytes: snapshot::bytes_at_client(connection),
     });
     Snapshot {
         uptime: pen.started.elapsed(),
@@ -149,7 +149,7 @@ mod tests {
         }
         let cache = Cache::new();
         let snapshot = cache.get(&pen);
-        assert_eq!((snapshot.tracked, snapshot.clients.len()), (100_000, MOST));
+        assert_eq!((snapshot.tracked, snapshot.clients.len()), (100_000, MOST_SHOWN));
         let newest = Client::Inet(IpAddr::V4((many - 1).into()));
         assert_eq!(snapshot.clients[0].client, newest);
         cache.empty();

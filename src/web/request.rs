@@ -45,13 +45,13 @@ pub struct Request<'a> {
 }
 
 /// The status that a bad request gets.
-pub type Bad = u16;
+pub type Status = u16;
 
 /// Finds where the head of a request ends: in front of the empty line. `None` if that
 /// has not come yet. The first `seen` bytes have been searched before and are not
 /// searched again, so that a head that comes byte by byte is not read thousands of
 /// times. The result does not depend on the pieces in which a head comes.
-pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Bad> {
+pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Status> {
     // The line's end may have begun there.
     let start = seen.saturating_sub(3);
     let mut fours = data.get(start..).unwrap_or_default().windows(4);
@@ -89,7 +89,7 @@ pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
 
 /// Reads the head of a request, up to the empty line.
 #[inline(never)]
-pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
+pub fn parse(head: &str) -> Result<Request<'_>, Status> {
     // One empty line before a request is ignored (RFC 9112, 2.2).
     let head = head.strip_prefix("\r\n").unwrap_or(head);
     let (line, mut rest) = cut(head, b'\n').unwrap_or((head, ""));
@@ -174,7 +174,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
 }
 
 /// The host that a target names, if it is an absolute one, and the rest.
-fn split_target(target: &str) -> Result<(Option<&str>, &str), Bad> {
+fn split_target(target: &str) -> Result<(Option<&str>, &str), Status> {
     if target.starts_with('/') {
         return Ok((None, target));
     }

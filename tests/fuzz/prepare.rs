@@ -146,7 +146,7 @@ fn dictionary(target: &str) -> String {
         words.chain(["no ".to_owned(), "country".to_owned()])
     };
     let options = || options::TABLE.iter().map(|spec| format!("{}\n", spec.name()));
-    let listeners = || penlogd::args::TABLE.iter().map(|spec| spec.name());
+    let listeners = || penlogd::options::TABLE.iter().map(|spec| spec.name());
     let fixed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut words = match target {
         "http" => fixed(HTTP),

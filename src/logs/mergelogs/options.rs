@@ -1,8 +1,8 @@
 //! mergelogs' command line. Parsing and the usage text come from one table of
 //! options.
 
+use super::host::LogHost;
 use super::input::STDIN;
-use super::peer::LogHost;
 use crate::getopt::{self, Action, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::Ipv6Addr;

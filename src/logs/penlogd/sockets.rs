@@ -1,8 +1,8 @@
 //! penlogd's sockets. Each has a thread that only receives, because the kernel
 //! queues few datagrams.
 
-use super::args::Listen;
-use super::desk::Event;
+use super::collector::Event;
+use super::options::Listen;
 use crate::logs::penlog::MAX_DATAGRAM;
 use crate::sys::message;
 use crate::sys::process;

@@ -21,7 +21,7 @@ pub enum Listen {
 
 /// What the command line sets.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Options {
     /// Where datagrams are received.
     pub listen: Listen,
     /// penlogd stays in the foreground.
@@ -42,30 +42,32 @@ pub struct Plan {
 }
 
 /// All options, in the order of the usage text.
-pub const TABLE: &[Spec<Action<Plan>>] = &[
+pub const TABLE: &[Spec<Action<Options>>] = &[
     set("b", "", "ignored: every line is written at once", |_, _| {}),
-    set("d", "", "report lines that find no client or are malformed", |plan, _| {
-        plan.debug = plan.debug.saturating_add(1);
+    set("d", "", "report lines that find no client or are malformed", |options, _| {
+        options.debug = options.debug.saturating_add(1);
     }),
-    set("f", "", "stay in the foreground", |plan, _| plan.foreground = true),
-    set("j", "dir", "chroot to this directory", |plan, word| plan.jail = Some(word.into())),
-    set("l", "file", "append the lines to this file [standard output]", |plan, word| {
-        plan.log = Some(word.into());
+    set("f", "", "stay in the foreground", |options, _| options.foreground = true),
+    set("j", "dir", "chroot to this directory", |options, word| options.jail = Some(word.into())),
+    set("l", "file", "append the lines to this file [standard output]", |options, word| {
+        options.log = Some(word.into());
     }),
     Spec::letter(
         "n",
         "number",
         "remember this many requests of pens [1000]",
-        Action::Check(|plan, word| {
+        Action::Check(|options, word| {
             let number = word.parse().ok().filter(|number| *number >= 1);
-            plan.requests = number.ok_or("a number of at least 1")?;
+            options.requests = number.ok_or("a number of at least 1")?;
             Ok(())
         }),
     ),
-    set("p", "file", "write the process number to this file", |plan, word| {
-        plan.pid_file = Some(word.into());
+    set("p", "file", "write the process number to this file", |options, word| {
+        options.pid_file = Some(word.into());
     }),
-    set("u", "user", "run as this user, by name or number", |plan, word| plan.user = Some(word)),
+    set("u", "user", "run as this user, by name or number", |options, word| {
+        options.user = Some(word)
+    }),
     Spec::long("help", "", "show this text", Action::Help),
     Spec::long("version", "", "show the version", Action::Version(VERSION)),
 ];
@@ -74,8 +76,8 @@ const fn set(
     letter: &'static str,
     value: &'static str,
     help: &'static str,
-    set: fn(&mut Plan, String),
-) -> Spec<Action<Plan>> {
+    set: fn(&mut Options, String),
+) -> Spec<Action<Options>> {
     Spec::letter(letter, value, help, Action::Set(set))
 }
 
@@ -94,8 +96,8 @@ fn usage() -> String {
 
 /// Reads the command line without opening anything; host names are resolved. An
 /// error names the word that is wrong.
-pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
-    let mut plan = Plan {
+pub fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
+    let mut options = Options {
         listen: Listen::At(Vec::new()),
         foreground: false,
         debug: 0,
@@ -105,16 +107,16 @@ pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
         pid_file: None,
         user: None,
     };
-    let operands = match getopt::read("penlogd", TABLE, words, &mut plan, usage)? {
+    let operands = match getopt::read("penlogd", TABLE, words, &mut options, usage)? {
         Invocation::Print(text) => return Ok(Invocation::Print(text)),
         Invocation::Run(operands) => operands,
     };
     match operands.as_slice() {
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
-        [word] => plan.listen = listen(word)?,
+        [word] => options.listen = listen(word)?,
         [] => {}
     }
-    Ok(Invocation::Run(plan))
+    Ok(Invocation::Run(options))
 }
 
 /// A port without a host stands for all addresses, IPv4 and IPv6.
@@ -134,19 +136,19 @@ fn listen(word: &str) -> Result<Listen, String> {
 mod tests {
     use super::*;
 
-    fn task(line: &str) -> Result<Invocation<Plan>, String> {
+    fn task(line: &str) -> Result<Invocation<Options>, String> {
         let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
         read(&words)
     }
 
     #[test]
     fn everything_is_read() {
-        let Ok(Invocation::Run(plan)) =
+        let Ok(Invocation::Run(options)) =
             task("-fd -b 10000 -d -j/jail -l log -n 5 -n7 -p pid -u www")
         else {
             panic!("does not run");
         };
-        let want = Plan {
+        let want = Options {
             listen: Listen::Everywhere(10000),
             foreground: true,
             debug: 2,
@@ -156,7 +158,7 @@ mod tests {
             pid_file: Some("pid".into()),
             user: Some("www".to_owned()),
         };
-        assert_eq!(plan, want);
+        assert_eq!(options, want);
     }
 
     #[test]
