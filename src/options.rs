@@ -1,5 +1,5 @@
-//! The command line: makes a [`Pen`] of options and operands, before it starts.
-//! Parsing and the usage text come from one table.
+//! Reads the command line, and makes a [`Pen`] of options and operands before it
+//! starts. Parsing and the usage text come from one table.
 
 use crate::control::commands;
 use crate::control::edit::Edit;
@@ -16,19 +16,19 @@ mod warnings;
 pub use table::{Action, Spec, TABLE};
 pub use warnings::warnings;
 
-/// What the command line asks for.
+/// What pen is to do, as the command line says.
 pub enum Task {
-    /// Print this and exit with status 0.
+    /// Print this text and exit with status 0.
     Print(String),
     /// Print the usage text as an error: no operand says where to listen.
     Usage,
-    /// Exit: `--check` has found nothing wrong.
+    /// Exit after `--check`, which has found nothing wrong so far.
     Checked(Pen),
     /// Run this pen.
     Run(Pen),
 }
 
-/// A pen being put together.
+/// A pen whose options are being read.
 pub struct Draft {
     pen: Pen,
     print: Option<String>,
@@ -42,7 +42,7 @@ fn version() -> String {
     format!("pen {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// The usage text.
+/// Returns the usage text.
 pub(crate) fn usage() -> String {
     let mut text = String::from(
         "usage: pen [options] [host:]port|/path server [server ...]\n\
@@ -58,14 +58,14 @@ impl Draft {
         self.pen.set(change);
     }
 
-    /// Carries out the control command of this name with this word.
+    /// Carries out the control command of this name with this argument.
     fn same(&mut self, name: &str, word: &str) -> Result<(), String> {
         let spec = parse::find(name).ok_or("there is no such command")?;
         commands::execute(&self.pen, parse::with(spec, word)?).map(drop)
     }
 
-    /// Carries out the line of `-O`. Like the C pen, pen starts although a command
-    /// is unknown.
+    /// Carries out the line of `-O`. Like the C pen, pen only warns of a command that it
+    /// does not know.
     fn line(&mut self, line: &str) -> Result<(), String> {
         match commands::line_and_notes(&self.pen, line) {
             Ok((reply, notes)) => {
@@ -78,8 +78,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Notes that an option has set what this command sets: the command in the
-    /// configuration file does not count then.
+    /// Notes that an option has set the value of this command, so that pen skips the
+    /// command in the configuration file.
     fn give(&mut self, name: &'static str) {
         self.set(|s| s.start.given.push(name));
     }
@@ -114,8 +114,8 @@ impl Draft {
     }
 }
 
-/// Reads the command line, the configuration file it names, and resolves the
-/// operands. Opens and changes nothing. What commands reply goes to `print`.
+/// Reads the command line and the configuration file that it names, and resolves the
+/// operands. Opens and changes nothing. `print` gets the replies of commands.
 pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     let (given, operands) = getopt::split("pen", TABLE, words)?;
     let pen = Pen::new().map_err(|e| e.to_string())?;
@@ -124,7 +124,7 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     if given.iter().any(|(spec, _)| spec.long == "check") {
         draft.pen.enter(Phase::Checking);
     }
-    // The servers of -O that have no port get the listening one.
+    // Servers of -O that have no port get the listening port.
     draft.set(|s| s.listen = operands.first().cloned());
     for (spec, word) in given {
         draft.apply(spec, &word)?;
@@ -151,7 +151,7 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     })
 }
 
-/// Sets where to listen and gives the servers.
+/// Sets the listening address and returns the servers.
 fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
     let [listen, servers @ ..] = operands else {
         return Ok(Vec::new());
@@ -161,7 +161,7 @@ fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, Stri
     servers.iter().map(|word| addr::server(word, port)).collect()
 }
 
-/// Sets the servers of the operands, which hold against the configuration file.
+/// Sets the servers of the operands, which override the configuration file.
 fn set_servers(pen: &Pen, servers: Vec<ServerSpec>) {
     let mut table = pen.servers.table();
     for (index, spec) in servers.into_iter().enumerate() {

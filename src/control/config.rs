@@ -1,5 +1,5 @@
-//! Configuration files, which hold a control command on each line: reading them,
-//! and `write`, which saves what is set.
+//! Reads configuration files, which have a control command on each line, and writes
+//! them (`write`).
 
 use crate::control::commands::Outcome;
 use crate::control::parse::{self, Command, Line};
@@ -21,34 +21,34 @@ use std::path::{Path, PathBuf};
 /// The greatest depth to which files include one another.
 const DEPTH: usize = 16;
 
-/// The number of complaints, and of notes, from which on they are only counted.
+/// Complaints that are shown; further ones are counted. The same goes for notes.
 const MESSAGES: usize = 100;
 
-/// The most bytes that a file may have with all that it includes: a device that
-/// has no end must not use up the memory.
+/// Most bytes of a file together with all files that it includes. A device that has
+/// no end must not use up the memory.
 const MOST: u64 = 16 << 20;
 
-/// Takes a command and where it stands, or says what is wrong with it.
+/// A function that takes a command and its position, or says what is wrong with it.
 pub type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
 
-/// Reads files and hands their commands over one by one. It goes on after a
-/// wrong line, to complain about all of them.
+/// Reads files and hands their commands over one by one. After a wrong line it reads
+/// on, in order to complain about all wrong lines.
 pub struct Reader<'a> {
     open: &'a Open<'a>,
     given: &'a [&'static str],
     add: &'a mut Add<'a>,
-    /// The file being read, behind those that include it.
+    /// The files that include the current one, the outermost first, and that itself.
     nesting: Vec<PathBuf>,
-    /// Bytes that may still be read.
+    /// How many more bytes may be read.
     left: u64,
     complaints: Messages,
     notes: Messages,
 }
 
-/// Reads a file, or fails if it has more than this number of bytes.
+/// A function that reads a file, or fails if it has more than this number of bytes.
 pub type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
 
-/// Where a command stands, shown as the beginning of a complaint.
+/// The file and line of a command, as a complaint begins with them.
 struct Position<'a>(&'a Path, usize);
 
 impl Display for Position<'_> {
@@ -57,7 +57,7 @@ impl Display for Position<'_> {
     }
 }
 
-/// Lines of which the first [`MESSAGES`] are kept and the others counted.
+/// Keeps the first [`MESSAGES`] lines and counts the others.
 #[derive(Default)]
 struct Messages {
     lines: Vec<String>,
@@ -79,8 +79,7 @@ impl Messages {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader that has read nothing yet. It passes over commands that set what
-    /// options have `given`.
+    /// Makes a reader. It skips commands whose values options have `given`.
     pub fn new(open: &'a Open<'a>, given: &'a [&'static str], add: &'a mut Add<'a>) -> Reader<'a> {
         Reader {
             open,
@@ -93,7 +92,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The notes about ignored words, or an error with a line for each complaint.
+    /// Returns the notes about ignored words, or an error with a line for each complaint.
     pub fn finish(self) -> Result<Vec<String>, String> {
         let complaints = self.complaints.lines();
         if complaints.is_empty() { Ok(self.notes.lines()) } else { Err(complaints.join("\n")) }
@@ -108,7 +107,7 @@ impl<'a> Reader<'a> {
 
     fn include(&mut self, path: &Path) -> Result<(), String> {
         let shown = path.display();
-        // A pipe cannot be resolved further.
+        // The path of a pipe (`/dev/fd/3`) cannot be resolved.
         let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if self.nesting.contains(&file) {
             return Err(format!("{shown}: includes itself"));
@@ -125,7 +124,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the text of a file; `path` is for the complaints.
+    /// Reads the text of a file. Complaints name it by `path`.
     pub fn lines(&mut self, path: &Path, text: &[u8]) {
         // Some editors put a byte order mark before the text.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
@@ -160,7 +159,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Saves the configuration to `path`, or to the file of `-F` without one.
+/// Saves the configuration to `path`, or else to the file of `-F`.
 pub(crate) fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     let settings = pen.settings();
     let path = path.or(settings.config.as_deref());
@@ -170,9 +169,9 @@ pub(crate) fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     Ok(String::new())
 }
 
-/// What each command has set, in the order in which `write` saves it.
+/// Returns the value of each command that has one, in the order of `write`.
 pub(crate) fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Value)> {
-    // A row has one function for reading its field and for writing it.
+    // A row reads its field through the function that also writes it.
     let mut settings = settings.clone();
     let values = TABLE.iter().map(|spec| (spec, spec.value_to_save(pen, &mut settings)));
     let values = values.filter_map(|(spec, value)| Some((spec, value?)));
@@ -182,9 +181,9 @@ pub(crate) fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Valu
     values
 }
 
-/// The text of a configuration file: two comments, which say when it was written
-/// and which command line starts pen with it as the file `path`, and then the
-/// commands. An error if they could not be read back as they are.
+/// Makes the text of a configuration file. It begins with two comments: when pen wrote
+/// it, and the command line that starts pen with it as the file `path`. The commands
+/// follow. It fails if pen could not read one of them back.
 pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, String> {
     let mut out = String::new();
     let now = message::timestamp(message::unix_time());
@@ -228,8 +227,8 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
     Ok(out)
 }
 
-/// Complains about a word that an option can give and a line cannot: there, words
-/// end at white space.
+/// Refuses a word that an option can set but a line cannot, because the words of a
+/// line end at white space.
 fn check_word(name: &str, word: &str) -> Result<(), String> {
     match word.split_whitespace().eq([word]) && !word.starts_with('#') {
         true => Ok(()),
@@ -240,8 +239,8 @@ fn check_word(name: &str, word: &str) -> Result<(), String> {
     }
 }
 
-/// The command line that starts pen again with the file `path`. Scripts read it
-/// by word position, so the words are in the order of the C program.
+/// Makes the command line that starts pen again with the file `path`. Scripts find its
+/// words by their positions, so they are in the order of the C program.
 fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let start = &settings.start;
     let clients = pen.with_clients(|clients| clients.max());
@@ -269,7 +268,7 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         ("-F", Some(quoted(&path.display().to_string()))),
         ("-C", settings.control.as_deref().map(quoted_if_need_be)),
     ];
-    // The C program never writes these, so they come last if they can.
+    // The C program never writes these, so they are last unless `--` is there.
     let own = [
         ("-N", set(settings.forgetful)),
         ("-q", unless(settings.backlog, settings::BACKLOG)),
@@ -291,11 +290,11 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
             }
         }
     }
-    // A path may have a newline in it, which would end the comment.
+    // A newline in a path would end the comment.
     text::printable(&line)
 }
 
-/// A word in quotes for a shell.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -308,7 +307,7 @@ fn quoted_if_need_be(word: &str) -> String {
     }
 }
 
-/// A value as text, unless it is the default.
+/// Returns a value as text, unless it is the default.
 fn unless<T: PartialEq + Display>(value: T, default: T) -> Option<String> {
     (value != default).then(|| value.to_string())
 }

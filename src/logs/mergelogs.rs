@@ -96,7 +96,7 @@ fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
 /// Writes one line to standard error.
 fn say(text: &str) {
     let line = format!("mergelogs: {}\n", text::printable(text));
-    // If this fails, there is nobody to tell.
+    // If this fails, nobody reads standard error.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

@@ -7,12 +7,12 @@
 //! request.
 //!
 //! A thread for each socket (`sockets`) queues the datagrams for a single
-//! thread (`collector`). That one remembers the requests (`entries`), puts the
+//! thread (`collector`). That thread remembers the requests (`entries`), puts the
 //! clients in ([`matcher`]) and writes the log. `line` parses both kinds of
 //! lines.
 //!
-//! UDP senders are not authenticated: whoever can reach the port can write to
-//! the log.
+//! UDP senders are not authenticated: every host that can reach the port can write
+//! to the log.
 
 use crate::getopt::Invocation;
 use crate::logs::output::{PATIENCE, put};

@@ -1,5 +1,5 @@
-//! The one table of options. An option that is the same as a control command
-//! names it: [`crate::control::table`] says the rest.
+//! The one table of options. An option that does the same as a control command names
+//! the command, and [`crate::control::table`] has the rest.
 
 use super::{Draft, usage, version};
 use crate::getopt;
@@ -11,19 +11,19 @@ use std::str::FromStr;
 
 /// What an option does with its value.
 pub enum Action {
-    /// It does what this control command does.
+    /// It carries out this control command.
     Same(&'static str),
-    /// It does what this control command does, but only when all options and
-    /// operands are read: servers without a port get the listening one. The
-    /// command in the configuration file does not count then.
+    /// It carries out this control command after the operands are read, because a server
+    /// without a port gets the listening port. It overrides the command in the
+    /// configuration file.
     Late(&'static str),
-    /// It has no value.
+    /// It takes no value.
     Flag(fn(&mut Draft)),
-    /// It takes the value or says what is wrong with it.
+    /// It uses its value, or says what is wrong with it.
     Value(fn(&mut Draft, &str) -> Result<(), String>),
     /// It does nothing, and pen says so.
     Obsolete,
-    /// It is refused, as TLS is not built in.
+    /// pen refuses it, because TLS is not built in.
     Tls,
 }
 
@@ -182,7 +182,7 @@ pub const TABLE: &[Spec] = &[
     long("version", "the version", |d| d.print = Some(version())),
 ];
 
-/// A number of at least `least`.
+/// Reads a number of at least `least`.
 fn number<T: FromStr + PartialOrd + std::fmt::Display>(word: &str, least: T) -> Result<T, String> {
     match word.parse() {
         Ok(number) if number >= least => Ok(number),

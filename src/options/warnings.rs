@@ -1,5 +1,5 @@
-//! Warnings about command lines that pen accepts but the user has hardly meant.
-//! Both the start and `--check` print them.
+//! Warns of command lines that pen accepts but that are probably mistakes. Both the
+//! start and `--check` print the warnings.
 
 use super::TABLE;
 use crate::getopt;
@@ -8,7 +8,7 @@ use crate::proxy::shared::Pen;
 use std::ffi::OsString;
 use std::time::Instant;
 
-/// The warnings about a pen and the words of the command line it was made from.
+/// Returns the warnings about a pen and the command line from which it was made.
 pub fn warnings(pen: &Pen, words: &[OsString]) -> Vec<String> {
     let (options, operands) = getopt::split("pen", TABLE, words).unwrap_or_default();
     let mut warnings = Vec::new();
@@ -41,7 +41,7 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether any server, or `dummy`, is there for clients.
+/// Tells whether clients can be served, by a server or by `dummy`.
 fn has_server(pen: &Pen) -> bool {
     if pen.settings().dummy {
         return true;

@@ -1,4 +1,4 @@
-//! `/metrics`: the text format of Prometheus, version 0.0.4.
+//! Makes `/metrics` in the text format of Prometheus, version 0.0.4.
 
 use super::cache::Snapshot;
 use crate::pool::health::State;
@@ -6,13 +6,13 @@ use crate::proxy::shared::Pen;
 use crate::report::snapshot::{ServerRow, role, seconds};
 use std::fmt::Write as _;
 
-/// Its media type.
+/// The media type of the text.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A metric of each server.
+/// A metric that each server has: its name, its help, and its value.
 type Each = (&'static str, &'static str, fn(&ServerRow) -> u64);
 
-/// Those that are counters end in `_total`.
+/// The metrics of servers. The names of counters end in `_total`.
 const EACH: &[Each] = &[
     (
         "pen_server_up",
@@ -42,7 +42,7 @@ const EACH: &[Each] = &[
     ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
 ];
 
-/// All metrics.
+/// Writes all metrics.
 pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     let mut out = String::with_capacity(4096);
     let start = pen.start_time;
@@ -109,7 +109,7 @@ fn head(out: &mut String, name: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// A label's value: a path may have anything in it.
+/// Escapes the value of a label. A path may contain any character.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,14 +1,14 @@
-//! HTTP/1.1 requests (RFC 9112), read strictly: what could be understood in
-//! two ways is refused. Pure.
+//! Reads HTTP/1.1 requests (RFC 9112) strictly: it refuses a request that could be
+//! understood in two ways. Nothing here does I/O.
 
 use crate::http::is_token;
 
 /// Most bytes of a request line and header fields together.
 const HEAD: usize = 8192;
-/// Most bytes of a body: a command line and its end.
+/// Most bytes of a body, which is a command line with CR LF.
 pub const BODY: usize = crate::control::parse::LINE + 2;
 
-/// What is asked for.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Asks for a document.
@@ -24,35 +24,35 @@ pub enum Method {
 /// A request without its body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What it asks for.
+    /// The method.
     pub method: Method,
     /// The path, which begins with a `/`.
     pub path: &'a str,
-    /// The part of the target behind the `?`.
+    /// The part of the target after the `?`.
     pub query: &'a str,
-    /// The host, from the target or else from the field; empty if there is none.
+    /// The host from the target, or else from the field Host; empty without either.
     pub host: &'a str,
-    /// The origin of the page that asks, if the browser names it.
+    /// The origin of the page that sends the request, if the browser names it.
     pub origin: Option<&'a str>,
     /// The credentials, as browsers send them.
     pub authorization: Option<&'a str>,
     /// The token that only pen's own page knows.
     pub token: Option<&'a str>,
-    /// How many bytes the body has.
+    /// The length of the body in bytes.
     pub length: usize,
-    /// Whether the client waits for `100 Continue` before it sends the body.
+    /// The client waits for `100 Continue` before it sends the body.
     pub waits: bool,
 }
 
-/// The status that a bad request gets.
+/// The HTTP status that pen answers a bad request with.
 pub type Status = u16;
 
-/// Finds where the head of a request ends: in front of the empty line. `None` if that
-/// has not come yet. The first `seen` bytes have been searched before and are not
-/// searched again, so that a head that comes byte by byte is not read thousands of
-/// times. The result does not depend on the pieces in which a head comes.
+/// Finds the end of the head of a request, which is where the empty line begins. `None`
+/// means that the empty line has not arrived. The first `seen` bytes have been searched
+/// before and are not searched again, or else a head that arrives byte by byte would be
+/// read thousands of times. The result does not depend on the pieces of the head.
 pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Status> {
-    // The line's end may have begun there.
+    // The last of them may be the beginning of the line end.
     let start = seen.saturating_sub(3);
     let mut fours = data.get(start..).unwrap_or_default().windows(4);
     let end = fours.position(|four| four == b"\r\n\r\n").map(|at| start + at);
@@ -68,8 +68,8 @@ pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Status> {
     Ok(end)
 }
 
-/// Whether these bytes, behind `last`, can be of a head: text in lines that end
-/// with CR LF.
+/// Tells whether these bytes, which follow the byte `last`, can be part of a head: text
+/// in lines that end with CR LF.
 fn is_text(mut last: u8, bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| {
         let after_cr = std::mem::replace(&mut last, *byte) == b'\r';
@@ -81,7 +81,7 @@ fn is_text(mut last: u8, bytes: &[u8]) -> bool {
     })
 }
 
-/// What is before and behind a byte. One function, and not one for each byte.
+/// Splits a text at a byte. It is one function, not inlined for each byte.
 #[inline(never)]
 pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     text.split_once(char::from(at))
@@ -173,7 +173,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Status> {
     Ok(request)
 }
 
-/// The host that a target names, if it is an absolute one, and the rest.
+/// Splits a target into its host, if it is an absolute one, and the rest.
 fn split_target(target: &str) -> Result<(Option<&str>, &str), Status> {
     if target.starts_with('/') {
         return Ok((None, target));

@@ -24,7 +24,7 @@ pub enum Listen {
 pub struct Options {
     /// Where datagrams are received.
     pub listen: Listen,
-    /// penlogd stays in the foreground.
+    /// penlogd stays in the foreground (`-f`).
     pub foreground: bool,
     /// How often `-d` was given: 1 names lines that found no client or were
     /// malformed.
@@ -119,7 +119,7 @@ pub fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
     Ok(Invocation::Run(options))
 }
 
-/// A port without a host stands for all addresses, IPv4 and IPv6.
+/// Reads the operand. A port without a host stands for all addresses, IPv4 and IPv6.
 fn listen(word: &str) -> Result<Listen, String> {
     let endpoint = addr::endpoint(word)?;
     match (endpoint.port(), endpoint) {

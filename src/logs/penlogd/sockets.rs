@@ -81,7 +81,7 @@ fn receive(socket: &UdpSocket, queue: &SyncSender<Event>) {
             Ok((count, from)) => {
                 let data = buffer.get(..count).unwrap_or_default().to_vec();
                 if queue.send(Event::Datagram(from.ip(), data)).is_err() {
-                    return; // nobody takes them any more
+                    return; // the collector has ended
                 }
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
