@@ -19,12 +19,12 @@ pub struct Spec<A> {
     /// The usage text describes the option with this line.
     pub help: &'static str,
     /// What the program does when the option is given.
-    pub action: A,
+    pub(crate) action: A,
 }
 
 impl<A> Spec<A> {
     /// Makes an option with a letter. `value` is empty if it takes none.
-    pub const fn letter(
+    pub(crate) const fn letter(
         short: &'static str,
         value: &'static str,
         help: &'static str,
@@ -34,7 +34,7 @@ impl<A> Spec<A> {
     }
 
     /// Makes an option with a long name. `value` is empty if it takes none.
-    pub const fn long(
+    pub(crate) const fn long(
         long: &'static str,
         value: &'static str,
         help: &'static str,
@@ -44,7 +44,7 @@ impl<A> Spec<A> {
     }
 
     /// Returns `-x`, or `--name` if it has no letter.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self.short {
             "" => format!("--{}", self.long),
             short => format!("-{short}"),
@@ -62,7 +62,7 @@ pub enum Invocation<Plan> {
 }
 
 /// What an option does in a program whose options only fill in a plan.
-pub enum Action<Plan> {
+pub(crate) enum Action<Plan> {
     /// It changes the plan.
     Set(fn(&mut Plan, String)),
     /// It changes the plan, or says what it expected in place of its value.
@@ -100,7 +100,7 @@ pub(crate) fn read<Plan>(
 
 /// Options in the order in which they were given, with their values, and the
 /// operands.
-pub type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);
+pub(crate) type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);
 
 /// Tells options from operands, which may be mixed. Errors point to the help of
 /// `program`.
@@ -156,7 +156,7 @@ fn dashed(name: &str) -> String {
 }
 
 /// Makes the part of a usage text that lists the options, a line for each.
-pub fn list<A>(table: &[Spec<A>]) -> String {
+pub(crate) fn list<A>(table: &[Spec<A>]) -> String {
     let mut text = String::new();
     for spec in table {
         let name = format!("{} {}", spec.name(), spec.value);

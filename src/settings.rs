@@ -26,11 +26,11 @@ pub enum Fastclose {
 
 impl Fastclose {
     /// All values.
-    pub const ALL: [Fastclose; 4] =
+    pub(crate) const ALL: [Fastclose; 4] =
         [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both];
 
     /// Returns the word for it in commands.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Fastclose::Off => "off",
             Fastclose::Up => "up",
@@ -80,7 +80,7 @@ pub enum ConnTarget {
 
 impl ConnTarget {
     /// Reads a word, which is `syslog` or a path.
-    pub fn parse(word: &str) -> ConnTarget {
+    pub(crate) fn parse(word: &str) -> ConnTarget {
         match word {
             "syslog" => ConnTarget::Syslog,
             path => ConnTarget::File(path.into()),
@@ -98,7 +98,7 @@ impl fmt::Display for ConnTarget {
 }
 
 /// How many clients may wait to be accepted, without `-q`.
-pub const BACKLOG: u32 = 500;
+pub(crate) const BACKLOG: u32 = 500;
 
 /// What the command line decides for the whole run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ const FLOW_IDLE: Duration = Duration::from_secs(60);
 
 impl Settings {
     /// Returns how long a connection or flow may transfer nothing; `None` = for ever.
-    pub fn idle_limit(&self) -> Option<Duration> {
+    pub(crate) fn idle_limit(&self) -> Option<Duration> {
         match (self.idle_timeout, self.start.kind) {
             (Duration::ZERO, Kind::Stream) => None,
             (Duration::ZERO, Kind::Datagram) => Some(FLOW_IDLE),
@@ -219,7 +219,7 @@ impl Settings {
 
     /// Returns how long a connection of which one side has ended may transfer nothing;
     /// `None` = as long as any other.
-    pub fn half_closed_limit(&self) -> Option<Duration> {
+    pub(crate) fn half_closed_limit(&self) -> Option<Duration> {
         Some(self.half_closed_timeout).filter(|limit| !limit.is_zero())
     }
 }

@@ -23,10 +23,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The reply to a command, with its newlines, or a complaint, without a newline.
-pub type Outcome = Result<String, String>;
+pub(crate) type Outcome = Result<String, String>;
 
 /// The replies of commands, and a note of one line about each ignored word.
-pub type Notes = Result<(String, Vec<String>), String>;
+pub(crate) type Notes = Result<(String, Vec<String>), String>;
 
 /// Carries out one line. The notes about ignored words follow the reply.
 pub fn line(pen: &Pen, text: &str) -> Outcome {

@@ -29,7 +29,7 @@ const MESSAGES: usize = 100;
 const MOST: u64 = 16 << 20;
 
 /// A function that takes a command and its position, or says what is wrong with it.
-pub type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
+pub(crate) type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
 
 /// Reads files and hands their commands over one by one. After a wrong line it reads
 /// on, in order to complain about all wrong lines.
@@ -46,7 +46,7 @@ pub struct Reader<'a> {
 }
 
 /// A function that reads a file, or fails if it has more than this number of bytes.
-pub type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
+pub(crate) type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
 
 /// The file and line of a command, as a complaint begins with them.
 struct Position<'a>(&'a Path, usize);

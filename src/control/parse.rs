@@ -146,7 +146,7 @@ pub struct Line {
     pub command: Command,
     /// Names the words that the command does not use. pen quirk: pen carries it out
     /// without them.
-    pub ignored: Option<String>,
+    pub(crate) ignored: Option<String>,
 }
 
 /// Reads a line; an empty one gives `None`. A word that begins with `#` begins a

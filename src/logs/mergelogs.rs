@@ -75,7 +75,7 @@ pub fn run(words: &[OsString], open: &OpenLog, mut out: impl Write) -> Result<()
 }
 
 /// A function that opens a log by its name.
-pub type OpenLog<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
+pub(crate) type OpenLog<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
 
 fn cannot_write(e: io::Error) -> MergeError {
     match e.kind() {

@@ -25,24 +25,24 @@ pub struct Options {
     /// Where datagrams are received.
     pub listen: Listen,
     /// penlogd stays in the foreground (`-f`).
-    pub foreground: bool,
+    pub(crate) foreground: bool,
     /// How often `-d` was given: 1 names lines that found no client or were
     /// malformed.
-    pub debug: u32,
+    pub(crate) debug: u32,
     /// The directory to chroot to.
-    pub jail: Option<PathBuf>,
+    pub(crate) jail: Option<PathBuf>,
     /// The log file; without one, lines go to standard output.
-    pub log: Option<PathBuf>,
+    pub(crate) log: Option<PathBuf>,
     /// How many requests of pens penlogd remembers, at least 1.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// The file that gets the process number.
-    pub pid_file: Option<PathBuf>,
+    pub(crate) pid_file: Option<PathBuf>,
     /// The name or number of the user to run as.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
 }
 
 /// All options, in the order of the usage text.
-pub const TABLE: &[Spec<Action<Options>>] = &[
+pub(crate) const TABLE: &[Spec<Action<Options>>] = &[
     set("b", "", "ignored: every line is written at once", |_, _| {}),
     set("d", "", "report lines that find no client or are malformed", |options, _| {
         options.debug = options.debug.saturating_add(1);
