@@ -4,7 +4,7 @@ pub mod commands;
 pub mod config;
 pub(crate) mod edit;
 pub mod parse;
-pub mod port;
+pub(crate) mod port;
 pub mod row;
 pub(crate) mod service;
 pub mod table;

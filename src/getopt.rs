@@ -1,8 +1,8 @@
-//! Options told from operands, for the programs that have a table of options:
-//! the table decides what is an option, and the usage text comes from it.
+//! Tells options from operands, for the programs that have a table of options. The
+//! table decides which words are options, and the usage text comes from it.
 //!
-//! What an option does is the program's own: it is the table's `action`, which
-//! nothing here looks at.
+//! pen's options have actions of their own type, and [`split`] does not use them. For
+//! the log programs [`Action`] suffices, and [`read`] carries the actions out.
 
 use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
 use std::ffi::{OsStr, OsString};
@@ -10,21 +10,21 @@ use std::fmt::Write as _;
 
 /// An option of a table.
 pub struct Spec<A> {
-    /// The letter, or nothing.
+    /// The letter, or an empty text.
     pub short: &'static str,
-    /// The long name, or nothing.
+    /// The long name, or an empty text.
     pub long: &'static str,
-    /// What its value is, or nothing.
+    /// The usage text's word for its value; empty if it takes none.
     pub value: &'static str,
-    /// What it does, in a line.
+    /// The usage text describes the option with this line.
     pub help: &'static str,
-    /// What the program does about it.
-    pub action: A,
+    /// What the program does when the option is given.
+    pub(crate) action: A,
 }
 
 impl<A> Spec<A> {
-    /// An option with a letter; `value` is empty for one that takes none.
-    pub const fn letter(
+    /// Makes an option with a letter. `value` is empty if it takes none.
+    pub(crate) const fn letter(
         short: &'static str,
         value: &'static str,
         help: &'static str,
@@ -33,8 +33,8 @@ impl<A> Spec<A> {
         Spec { short, long: "", value, help, action }
     }
 
-    /// An option with a long name; `value` is empty for one that takes none.
-    pub const fn long(
+    /// Makes an option with a long name. `value` is empty if it takes none.
+    pub(crate) const fn long(
         long: &'static str,
         value: &'static str,
         help: &'static str,
@@ -43,8 +43,8 @@ impl<A> Spec<A> {
         Spec { short: "", long, value, help, action }
     }
 
-    /// `-x`, or `--name` where there is no letter.
-    pub fn name(&self) -> String {
+    /// Returns `-x`, or `--name` if it has no letter.
+    pub(crate) fn name(&self) -> String {
         match self.short {
             "" => format!("--{}", self.long),
             short => format!("-{short}"),
@@ -52,7 +52,7 @@ impl<A> Spec<A> {
     }
 }
 
-/// What a program does about its command line.
+/// What a program does after it has read its command line.
 #[derive(Debug)]
 pub enum Invocation<Plan> {
     /// It prints this text and exits with status 0.
@@ -61,12 +61,49 @@ pub enum Invocation<Plan> {
     Run(Plan),
 }
 
+/// What an option does in a program whose options only fill in a plan.
+pub(crate) enum Action<Plan> {
+    /// It changes the plan.
+    Set(fn(&mut Plan, String)),
+    /// It changes the plan, or says what it expected in place of its value.
+    Check(fn(&mut Plan, &str) -> Result<(), &'static str>),
+    /// It prints the usage text.
+    Help,
+    /// It prints this line.
+    Version(&'static str),
+}
+
+/// Lets the options of the command line change `plan`, and returns the operands
+/// to run with. A call without operands prints the usage text, which is no failure.
+pub(crate) fn read<Plan>(
+    program: &str,
+    table: &'static [Spec<Action<Plan>>],
+    words: &[OsString],
+    plan: &mut Plan,
+    usage: fn() -> String,
+) -> Result<Invocation<Vec<String>>, String> {
+    let (given, operands) = split(program, table, words)?;
+    for (spec, word) in given {
+        match spec.action {
+            Action::Set(set) => set(plan, word),
+            Action::Check(set) => set(plan, &word)
+                .map_err(|wanted| format!("{} {word}: expected {wanted}", spec.name()))?,
+            Action::Help => return Ok(Invocation::Print(usage())),
+            Action::Version(text) => return Ok(Invocation::Print(text.to_owned())),
+        }
+    }
+    Ok(match operands.is_empty() {
+        true => Invocation::Print(usage()),
+        false => Invocation::Run(operands),
+    })
+}
+
 /// Options in the order in which they were given, with their values, and the
 /// operands.
-pub type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);
+pub(crate) type Words<A> = (Vec<(&'static Spec<A>, String)>, Vec<String>);
 
-/// Tells options from operands; both may be mixed. `program` is named where
-/// help is to be found.
+/// Tells options from operands, which may be mixed. Errors point to the help of
+/// `program`.
 pub fn split<A>(
     program: &str,
     table: &'static [Spec<A>],
@@ -99,13 +136,13 @@ pub fn split<A>(
             given.extend(values.into_iter().map(|(at, value)| (at, spec, value)));
         }
     }
-    // In a cluster all share one position; the one with a value is its last.
+    // All options of a cluster (`-dfl log`) have one position; the last has the value.
     given.sort_by_key(|(at, spec, _)| (*at, !spec.value.is_empty()));
     let given = given.into_iter().map(|(_, spec, value)| (spec, value));
     Ok((given.collect(), matches.free))
 }
 
-/// The long option that a word is, but for a dash.
+/// Finds the long option that this word would be with another dash.
 fn long_with_one_dash<A>(table: &'static [Spec<A>], word: &OsStr) -> Option<&'static str> {
     let name = word.to_str()?.strip_prefix('-')?;
     table.iter().map(|spec| spec.long).find(|long| !long.is_empty() && *long == name)
@@ -118,8 +155,8 @@ fn dashed(name: &str) -> String {
     }
 }
 
-/// The options for a usage text, a line each.
-pub fn list<A>(table: &[Spec<A>]) -> String {
+/// Makes the part of a usage text that lists the options, a line for each.
+pub(crate) fn list<A>(table: &[Spec<A>]) -> String {
     let mut text = String::new();
     for spec in table {
         let name = format!("{} {}", spec.name(), spec.value);

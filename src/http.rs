@@ -2,22 +2,21 @@
 //! `X-Forwarded-For` and `X-Forwarded-Proto` to each (RFC 9112, RFC 7239
 //! section 1 for what these fields are).
 //!
-//! Bytes are passed on as they come: nothing is held back but a field that is
-//! not complete. So whatever is not HTTP passes too, and a client that waits for
-//! an answer before it goes on gets it.
+//! pen passes bytes on as they arrive, and holds back only a field that is not
+//! complete. So data that is not HTTP passes, too, and a client that waits for an
+//! answer before it sends more gets the answer.
 //!
-//! Ours come last in a head, each a field of its own, so that nothing that the
-//! client has written can change what they say: servers join fields of one name
-//! or take the last. What some servers take for ours is left out: the client's
-//! X-Forwarded-Proto, names that CGI programs see as the same (`X_Forwarded_For`),
-//! all of these among the trailers, and the request in `Connection` that the
-//! server is not to pass them on.
+//! pen's fields are the last of a head, each a field of its own, so that nothing that
+//! the client has written can change their meaning: servers join fields of one name
+//! or use the last. pen removes what some servers take for its fields: the client's
+//! X-Forwarded-Proto, names that are the same to CGI programs (`X_Forwarded_For`),
+//! all of these among the trailers, and their names in the field `Connection`, which
+//! would make the server drop them.
 //!
-//! What a server could read in more than one way (two lengths, a length and
-//! chunks, a space before a colon, a bare CR) is never repaired: from the end
-//! of that head the stream passes as it is, to its end. Otherwise pen and the
-//! server could disagree about where a request begins, and a client could hide
-//! one request in another.
+//! pen never repairs a head that a server could read in more than one way (two
+//! lengths, a length and chunks, a space before a colon, a bare CR). After such a head
+//! the stream passes unchanged to its end. Otherwise pen and the server could disagree
+//! about where a request begins, and a client could hide one request in another.
 
 mod answers;
 mod line;
@@ -25,10 +24,11 @@ mod message;
 
 use answers::Asked;
 pub use answers::{Answers, Exchange};
+pub(crate) use line::is_token;
 use line::{Field, Framing, Method, request_line};
-use message::{Event, Length, Message, Place};
+use message::{Event, Length, Message, Section};
 
-/// Why the rest of a stream passes unchanged.
+/// The reason why the rest of a stream passes unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// It is not HTTP/1.x.
@@ -44,7 +44,7 @@ pub enum End {
 /// Follows the client's side of one connection.
 pub struct Tracker<'a> {
     exchange: &'a Exchange,
-    /// What is put in, with lines that end with CR LF.
+    /// The fields that pen adds, in lines that end with CR LF.
     ours: String,
     message: Message,
     method: Method,
@@ -53,7 +53,7 @@ pub struct Tracker<'a> {
 }
 
 impl Tracker<'_> {
-    /// For a connection of this client, as the field names it.
+    /// Follows a connection of this client. `client` is the value of the field.
     pub fn new<'a>(client: &str, exchange: &'a Exchange) -> Tracker<'a> {
         Tracker {
             exchange,
@@ -66,13 +66,13 @@ impl Tracker<'_> {
         }
     }
 
-    /// Why the rest passes unchanged, once that is so. Nothing is held then,
-    /// and the data need not come through here any more.
+    /// Returns why the rest passes unchanged, as soon as it does. Nothing is held back
+    /// then, and the caller need not feed any more data.
     pub fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// Takes the next piece of the stream and appends to `out` what goes on.
+    /// Takes the next piece of the stream, and appends to `out` the bytes for the server.
     pub fn feed(&mut self, mut data: &[u8], out: &mut Vec<u8>) {
         if self.end.is_none() && self.exchange.has_switched() {
             self.stop(End::OtherProtocol, out);
@@ -87,7 +87,7 @@ impl Tracker<'_> {
                     out.extend_from_slice(piece);
                     self.start(out);
                 }
-                Some(Event::Field(place)) => self.field(place, out),
+                Some(Event::Field(section)) => self.field(section, out),
                 Some(Event::HeadEnd) => self.head_end(out),
                 Some(Event::Stop(end)) => self.stop(end, out),
             }
@@ -95,13 +95,13 @@ impl Tracker<'_> {
         out.extend_from_slice(data);
     }
 
-    /// The bytes that were taken and have not gone on yet.
+    /// Returns how many bytes are held back.
     pub fn held(&self) -> usize {
         let [line, end] = self.message.held();
         line.len() + end.len()
     }
 
-    /// The stream has ended: what was held goes on.
+    /// Appends the bytes that were held back to `out`, as the stream has ended.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.end.is_none() {
             self.message.held().iter().for_each(|part| out.extend_from_slice(part));
@@ -117,19 +117,19 @@ impl Tracker<'_> {
         }
     }
 
-    /// Passes a field on, unless a server could take it for one of ours.
-    fn field(&mut self, place: Place, out: &mut Vec<u8>) {
+    /// Passes a field on, unless a server could take it for one of pen's.
+    fn field(&mut self, section: Section, out: &mut Vec<u8>) {
         let (line, end) = (self.message.line(), self.message.end());
         match Field::parse(line) {
-            None if place == Place::Trailers => return self.stop(End::Ambiguous, out),
+            None if section == Section::Trailers => return self.stop(End::Ambiguous, out),
             None => {
-                // Some servers read no further, others see ours at the end.
+                // Some servers stop reading here; others read pen's fields at the end.
                 if !self.framing.is_ambiguous {
-                    self.put_ours(end, out);
+                    self.put_our_fields(end, out);
                 }
                 self.framing.is_ambiguous = true;
             }
-            Some(field) if place == Place::Trailers => {
+            Some(field) if section == Section::Trailers => {
                 if field.is_like_ours() {
                     return;
                 }
@@ -153,15 +153,15 @@ impl Tracker<'_> {
         out.extend_from_slice(end);
     }
 
-    /// The empty line behind a head: ours come before it.
+    /// Adds pen's fields at the end of a head.
     fn head_end(&mut self, out: &mut Vec<u8>) {
         let end = self.message.end();
-        self.put_ours(end, out);
+        self.put_our_fields(end, out);
         out.extend_from_slice(end);
         let asked = Asked { method: self.method, upgrade: self.framing.upgrade };
         match self.framing.length() {
             Err(()) => self.leave(End::Ambiguous),
-            // Is it a body, or already what goes through the tunnel?
+            // It could be a body, or the first bytes for the tunnel.
             Ok(Some(length)) if self.method == Method::Connect && length != Length::Bytes(0) => {
                 self.leave(End::Ambiguous);
             }
@@ -172,8 +172,8 @@ impl Tracker<'_> {
         }
     }
 
-    /// Our lines, with this end.
-    fn put_ours(&self, end: &[u8], out: &mut Vec<u8>) {
+    /// Adds pen's fields, with this line end.
+    fn put_our_fields(&self, end: &[u8], out: &mut Vec<u8>) {
         for line in self.ours.lines() {
             out.extend_from_slice(line.as_bytes());
             out.extend_from_slice(end);
@@ -185,7 +185,7 @@ impl Tracker<'_> {
         self.leave(end);
     }
 
-    /// Nothing is held.
+    /// Passes the rest unchanged from now on. Nothing is held back any more.
     fn leave(&mut self, end: End) {
         self.end = Some(end);
         self.message = Message::new();

@@ -77,7 +77,7 @@ pub mod options;
 pub mod penctl;
 pub mod pool;
 pub mod proxy;
-pub mod report;
+pub(crate) mod report;
 pub mod settings;
 pub mod start;
 pub mod sys;

@@ -1,5 +1,5 @@
-//! The companions that put clients into the web servers' logs, and what pen's own
-//! logs have in common with them.
+//! The three programs that put the addresses of clients into web servers' logs, and
+//! what they have in common with pen's own logs.
 
 pub mod mergelogs;
 pub(crate) mod output;

@@ -1,9 +1,9 @@
-//! The command line: makes a [`Pen`] of options and operands, before it starts.
-//! Parsing and the usage text come from one table.
+//! Reads the command line, and makes a [`Pen`] of options and operands before it
+//! starts. Parsing and the usage text come from one table.
 
 use crate::control::commands;
 use crate::control::edit::Edit;
-use crate::control::parse::{self, Command};
+use crate::control::parse;
 use crate::getopt;
 use crate::proxy::shared::{Pen, Phase};
 use crate::settings::Settings;
@@ -11,41 +11,38 @@ use crate::sys::addr::{self, ServerSpec};
 use crate::sys::message;
 use std::ffi::OsString;
 
-mod doubts;
 mod table;
-pub use doubts::doubts;
+mod warnings;
 pub use table::{Action, Spec, TABLE};
+pub use warnings::warnings;
 
-/// What the command line asks for.
+/// What pen is to do, as the command line says.
 pub enum Task {
-    /// Print this and exit with status 0.
+    /// Print this text and exit with status 0.
     Print(String),
     /// Print the usage text as an error: no operand says where to listen.
     Usage,
-    /// Exit: `--check` has found nothing wrong.
+    /// Exit after `--check`, which has found nothing wrong so far.
     Checked(Pen),
     /// Run this pen.
     Run(Pen),
 }
 
-/// A pen being put together.
+/// A pen whose options are being read.
 pub struct Draft {
     pen: Pen,
     print: Option<String>,
     check: bool,
     replies: String,
-    // Looked up when the listening port is known, which these may leave out.
-    emergency: Option<String>,
-    abuse: Option<String>,
+    /// Options that wait for the listening port: their names, commands and words.
+    late: Vec<(String, &'static str, String)>,
 }
-
-type Complaint = Result<(), String>;
 
 fn version() -> String {
     format!("pen {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// The usage text.
+/// Returns the usage text.
 pub(crate) fn usage() -> String {
     let mut text = String::from(
         "usage: pen [options] [host:]port|/path server [server ...]\n\
@@ -61,20 +58,16 @@ impl Draft {
         self.pen.set(change);
     }
 
-    fn command(&mut self, command: Command) -> Complaint {
-        commands::execute(&self.pen, command).map(drop)
-    }
-
-    /// Carries out the control command of this name with this word.
-    fn same(&mut self, name: &str, word: &str) -> Complaint {
+    /// Carries out the control command of this name with this argument.
+    fn same(&mut self, name: &str, word: &str) -> Result<(), String> {
         let spec = parse::find(name).ok_or("there is no such command")?;
-        self.command(parse::with(spec, word)?)
+        commands::execute(&self.pen, parse::with(spec, word)?).map(drop)
     }
 
-    /// Carries out the line of `-O`. Like the C pen, pen starts although a command
-    /// is unknown.
-    fn line(&mut self, line: &str) -> Complaint {
-        match commands::noted(&self.pen, line) {
+    /// Carries out the line of `-O`. Like the C pen, pen only warns of a command that it
+    /// does not know.
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        match commands::line_and_notes(&self.pen, line) {
             Ok((reply, notes)) => {
                 self.replies += &reply;
                 notes.iter().for_each(|note| message::warn(format_args!("-O {line}: {note}")));
@@ -85,13 +78,13 @@ impl Draft {
         Ok(())
     }
 
-    /// Notes that an option has set what this command sets: the command in the
-    /// configuration file does not count then.
+    /// Notes that an option has set the value of this command, so that pen skips the
+    /// command in the configuration file.
     fn give(&mut self, name: &'static str) {
         self.set(|s| s.start.given.push(name));
     }
 
-    fn apply(&mut self, spec: &Spec, word: &str) -> Complaint {
+    fn apply(&mut self, spec: &Spec, word: &str) -> Result<(), String> {
         let name = spec.name();
         let said = |why: String| match word.strip_prefix('=') {
             Some(value) => format!("{name}: write {name} {value}, without ="),
@@ -99,6 +92,12 @@ impl Draft {
         };
         match spec.action {
             Action::Same(command) => self.same(command, word).map_err(said),
+            Action::Late(command) => {
+                self.late.retain(|(_, other, _)| *other != command);
+                self.late.push((name, command, word.to_owned()));
+                self.give(command);
+                Ok(())
+            }
             Action::Flag(action) => {
                 action(self);
                 Ok(())
@@ -115,23 +114,17 @@ impl Draft {
     }
 }
 
-/// Reads the command line, the configuration file it names, and resolves the
-/// operands. Opens and changes nothing. What commands reply goes to `print`.
+/// Reads the command line and the configuration file that it names, and resolves the
+/// operands. Opens and changes nothing. `print` gets the replies of commands.
 pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     let (given, operands) = getopt::split("pen", TABLE, words)?;
     let pen = Pen::new().map_err(|e| e.to_string())?;
-    let mut draft = Draft {
-        pen,
-        print: None,
-        check: false,
-        replies: String::new(),
-        emergency: None,
-        abuse: None,
-    };
+    let mut draft =
+        Draft { pen, print: None, check: false, replies: String::new(), late: Vec::new() };
     if given.iter().any(|(spec, _)| spec.long == "check") {
         draft.pen.enter(Phase::Checking);
     }
-    // The servers of -O that have no port get the listening one.
+    // Servers of -O that have no port get the listening port.
     draft.set(|s| s.listen = operands.first().cloned());
     for (spec, word) in given {
         draft.apply(spec, &word)?;
@@ -142,18 +135,13 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
         print(&std::mem::take(&mut draft.replies));
     }
     message::set_debug(draft.pen.settings().debug);
-    let servers = operands_of(&draft.pen, &operands)?;
-    if let Some(word) = draft.emergency.take() {
-        let result = draft.command(Command::Emergency(Some(word)));
-        result.map_err(|why| format!("-e {why}"))?;
-    }
-    if let Some(word) = draft.abuse.take() {
-        let result = draft.command(Command::Abuse(Some(word)));
-        result.map_err(|why| format!("-B {why}"))?;
+    let servers = read_operands(&draft.pen, &operands)?;
+    for (name, command, word) in std::mem::take(&mut draft.late) {
+        draft.same(command, &word).map_err(|why| format!("{name} {why}"))?;
     }
     let pen = draft.pen;
     commands::configure(&pen)?;
-    servers_hold(&pen, servers);
+    set_servers(&pen, servers);
     pen.use_default_sizes();
     Ok(match pen.settings().listen {
         None if words.is_empty() => Task::Print(usage()),
@@ -163,8 +151,8 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     })
 }
 
-/// Sets where to listen and gives the servers.
-fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
+/// Sets the listening address and returns the servers.
+fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
     let [listen, servers @ ..] = operands else {
         return Ok(Vec::new());
     };
@@ -173,8 +161,8 @@ fn operands_of(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String
     servers.iter().map(|word| addr::server(word, port)).collect()
 }
 
-/// Sets the servers of the operands, which hold against the configuration file.
-fn servers_hold(pen: &Pen, servers: Vec<ServerSpec>) {
+/// Sets the servers of the operands, which override the configuration file.
+fn set_servers(pen: &Pen, servers: Vec<ServerSpec>) {
     let mut table = pen.servers.table();
     for (index, spec) in servers.into_iter().enumerate() {
         table.fill(index, spec.port);

@@ -1,6 +1,7 @@
-//! The control client: sends one command line to a pen and shows the reply.
+//! penctl sends one command line to a running pen and prints the reply.
 
 use crate::sys::addr::{self, Endpoint};
+use crate::sys::process;
 use crate::sys::text;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::TcpStream;
@@ -28,12 +29,12 @@ examples: penctl 127.0.0.1:9000 servers
           penctl /run/pen/ctl help     (lists the commands)
 ";
 
-/// Status of a command that pen refused.
+/// The exit status after a command that pen has refused.
 const REFUSED: u8 = 2;
-/// Most bytes of the line that says whether it did.
+/// Most bytes of the line in which pen says whether it has refused.
 const VERDICT: u64 = 64;
 
-/// The program. `words` are its arguments.
+/// Runs penctl with the arguments `words`.
 pub fn main(words: &[String]) -> ExitCode {
     let (strict, words) = match words {
         [option, rest @ ..] if option == "-e" => (true, rest),
@@ -47,7 +48,7 @@ pub fn main(words: &[String]) -> ExitCode {
         [address, command @ ..] if !command.is_empty() => {
             run(address, &command.join(" "), strict, &mut Output::new())
         }
-        // pen quirk: not knowing how to call it is no failure.
+        // pen quirk: a wrong call shows the usage and is no failure.
         _ => print(&format!("{USAGE}\n")),
     };
     result.unwrap_or_else(|why| {
@@ -57,15 +58,15 @@ pub fn main(words: &[String]) -> ExitCode {
 }
 
 fn print(text: &str) -> Result<ExitCode, String> {
-    let _ = io::stdout().write_all(text.as_bytes());
+    process::print(text);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Standard output. Scripts get the bytes of the reply; on a terminal what
-/// would control it is escaped, as whatever answers may be hostile.
+/// Standard output. Scripts get the bytes of the reply. For a terminal control
+/// characters are escaped, because the program that answers may be hostile.
 struct Output {
     is_terminal: bool,
-    /// The start of a character whose other bytes are still to come.
+    /// The first bytes of a character whose other bytes have not arrived.
     rest: Vec<u8>,
 }
 
@@ -94,15 +95,15 @@ impl Output {
     }
 }
 
-/// Sends the command and shows the reply. If `strict`, pen is asked to say
-/// first whether it refuses the command.
+/// Sends the command and prints the reply. If `strict`, it makes pen say first whether
+/// it refuses the command.
 fn run(address: &str, command: &str, strict: bool, out: &mut Output) -> Result<ExitCode, String> {
     let mut socket = connect(address)?;
     let cut = |e: io::Error| format!("{address}: reply cut off: {e}");
     socket.set_read_timeout(Some(LIMIT)).map_err(cut)?;
     socket.set_write_timeout(Some(LIMIT)).map_err(cut)?;
     let verb = if strict { "try " } else { "" };
-    // A pen that refuses the line early has said why: read that first.
+    // A pen that refuses the line early has sent the reason, so this reads on.
     let sent = socket.write_all(format!("{verb}{command}\n").as_bytes());
     let mut socket = BufReader::new(socket);
     let mut status = ExitCode::SUCCESS;
@@ -113,14 +114,14 @@ fn run(address: &str, command: &str, strict: bool, out: &mut Output) -> Result<E
             status = ExitCode::from(REFUSED);
         }
     }
-    // What a pen says that does not know the command is shown.
+    // A pen that does not know `try` has sent a complaint, which is printed.
     let mut piece = match verdict.as_slice() {
         b"ok\n" | b"refused\n" => Vec::new(),
         _ => verdict,
     };
     loop {
         match out.write(&piece) {
-            // Whoever reads our output has seen enough.
+            // The reader of our output has closed it, which is no failure.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(status),
             Err(e) => return Err(format!("cannot write the reply: {e}")),
             Ok(()) => {}
@@ -137,7 +138,8 @@ fn run(address: &str, command: &str, strict: bool, out: &mut Output) -> Result<E
     Ok(status)
 }
 
-/// A stream socket, TCP or Unix, as [`crate::proxy::connect`] has them too.
+/// Connects over TCP or to a Unix socket. Either is a stream socket, and a `TcpStream`
+/// can read and write both.
 fn connect(address: &str) -> Result<TcpStream, String> {
     if !address.contains(':') && !addr::is_path(address) {
         return Err(format!("{address}: no port given, expected host:port or /path"));
@@ -169,7 +171,7 @@ mod tests {
     fn a_terminal_gets_no_control_characters() {
         let mut out = Output { is_terminal: true, rest: Vec::new() };
         assert_eq!(out.escaped(b"a\x1b[2J\nb\xff\n"), "a\\x1b[2J\nb\u{fffd}\n");
-        // A character in two pieces is one.
+        // A character may arrive in two pieces.
         assert_eq!(out.escaped(b"\xc3"), "");
         assert_eq!(out.escaped(b"\xa9\n"), "\u{e9}\n");
     }

@@ -1,5 +1,5 @@
-//! What `servers`, `recent`, `status` and the signal USR1 show. Scripts read
-//! these by word position and line: the formats are an interface.
+//! Makes the texts of `servers`, `recent`, `status` and the signal USR1. Scripts find
+//! values by line and word position, so the formats are an interface.
 
 pub(crate) mod snapshot;
 
@@ -12,8 +12,8 @@ use crate::sys::text;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// pen quirk: a server's status is 0 while it is available, else the Unix time
-/// at which it must have failed to be blacklisted for so much longer.
+/// pen quirk: a server's status is 0 while it is available. Otherwise it is the Unix
+/// time of the failure, computed from how much longer it is blacklisted.
 fn down_since(left: Duration, blacklist: Duration) -> u64 {
     if left.is_zero() {
         return 0;
@@ -22,14 +22,14 @@ fn down_since(left: Duration, blacklist: Duration) -> u64 {
     end.saturating_sub(blacklist.as_secs())
 }
 
-/// The servers of the table.
+/// Returns the servers of the table, without the emergency and the abuse server.
 fn regular(pen: &Pen, live: &snapshot::Live) -> Vec<ServerRow> {
     let mut rows = snapshot::servers(pen, live);
     rows.retain(|row| matches!(row.target, Target::Server(_)));
     rows
 }
 
-/// The index of a server as reports show it: -1 if there is none.
+/// Returns the index of a server as reports show it, -1 for none.
 fn number(server: Option<usize>) -> i64 {
     server.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1)
 }
@@ -57,7 +57,7 @@ pub(crate) fn servers(pen: &Pen) -> String {
     text
 }
 
-/// Writes a line for each client that came within `age`.
+/// Writes a line for each client whose last connect is at most `age` ago.
 pub(crate) fn recent(pen: &Pen, age: Duration) -> String {
     let mut text = String::new();
     for row in snapshot::clients(pen, &pen.connections.live(), age) {
@@ -70,7 +70,7 @@ pub(crate) fn recent(pen: &Pen, age: Duration) -> String {
     text
 }
 
-/// Writes servers, clients and connections as text, for USR1 without a `-w` file.
+/// Writes servers, clients and connections as text, for USR1 without `-w`.
 pub(crate) fn text(pen: &Pen) -> String {
     let mut text = servers(pen);
     for row in snapshot::clients(pen, &pen.connections.live(), Duration::MAX) {
@@ -193,7 +193,7 @@ pub(crate) fn cells(page: &mut String, values: &[&dyn std::fmt::Display]) {
     page.push_str("</tr>\n");
 }
 
-/// Writes text as HTML. A path or a host name may hold anything that can be typed.
+/// Escapes text for HTML. A path or a host name may contain any character.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text::printable(text).chars() {

@@ -1,5 +1,5 @@
-//! What can be set, with units and defaults. A connection works with the
-//! settings that were in force when it came: a change makes a new copy.
+//! The settings, with units and defaults. A change makes a new copy of them; a
+//! connection keeps the copy that was in force when it was accepted.
 
 use crate::pool::acl::{self, Acl};
 use crate::pool::choice::Modes;
@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Which end of a connection takes the other with it as soon as it ends.
+/// Which end of a connection closes the whole connection when it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fastclose {
     /// Neither: the connection lives until both have ended.
@@ -25,12 +25,12 @@ pub enum Fastclose {
 }
 
 impl Fastclose {
-    /// All there are.
-    pub const ALL: [Fastclose; 4] =
+    /// All values.
+    pub(crate) const ALL: [Fastclose; 4] =
         [Fastclose::Off, Fastclose::Up, Fastclose::Down, Fastclose::Both];
 
-    /// The word for it in commands.
-    pub fn word(self) -> &'static str {
+    /// Returns the word for it in commands.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Fastclose::Off => "off",
             Fastclose::Up => "up",
@@ -40,7 +40,7 @@ impl Fastclose {
     }
 }
 
-/// Where requests are logged.
+/// Where the request log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogTarget {
     /// Appended to a file.
@@ -50,7 +50,7 @@ pub enum LogTarget {
 }
 
 impl LogTarget {
-    /// A `:` in it and no `/` at its start means UDP.
+    /// Reads a word. It means UDP if it contains a `:` and does not begin with a `/`.
     pub fn parse(word: &str) -> LogTarget {
         if word.contains(':') && !word.starts_with('/') {
             LogTarget::Network(word.to_owned())
@@ -79,8 +79,8 @@ pub enum ConnTarget {
 }
 
 impl ConnTarget {
-    /// The word `syslog`, or a path.
-    pub fn parse(word: &str) -> ConnTarget {
+    /// Reads a word, which is `syslog` or a path.
+    pub(crate) fn parse(word: &str) -> ConnTarget {
         match word {
             "syslog" => ConnTarget::Syslog,
             path => ConnTarget::File(path.into()),
@@ -97,38 +97,38 @@ impl fmt::Display for ConnTarget {
     }
 }
 
-/// Clients that may wait to be accepted unless told otherwise.
-pub const BACKLOG: u32 = 500;
+/// How many clients may wait to be accepted, without `-q`.
+pub(crate) const BACKLOG: u32 = 500;
 
-/// What is decided once, at the start.
+/// What the command line decides for the whole run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// TCP, or UDP (`-U`).
     pub kind: Kind,
-    /// Do not go into the background.
+    /// pen stays in the foreground (`-f`).
     pub foreground: bool,
-    /// Where the process number goes.
+    /// The file for the process number (`-p`).
     pub pid_file: Option<PathBuf>,
-    /// New root directory.
+    /// The directory to chroot to (`-j`).
     pub jail: Option<PathBuf>,
-    /// Whom to run as.
+    /// The name or number of the user to run as (`-u`).
     pub user: Option<String>,
-    /// SCHED_BATCH, where there is such a thing.
+    /// pen asks for SCHED_BATCH, where the system has it.
     pub batch: bool,
-    /// The commands whose values options have given: they hold against those
-    /// in the configuration file.
+    /// The commands whose values options have given. These override the commands in the
+    /// configuration file.
     pub given: Vec<&'static str>,
 }
 
-/// Everything that options and commands set, but for the servers and the
-/// sizes of the tables.
+/// Everything that options and commands set, except the servers and the sizes of the
+/// tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How a server is chosen.
     pub modes: Modes,
-    /// Hash for the first choice and never remember (`-N`).
+    /// pen never remembers a client's server (`-N`).
     pub forgetful: bool,
-    /// How long a server that failed is left alone.
+    /// How long a server gets no clients after a failure.
     pub blacklist: Duration,
     /// How long a connect may take.
     pub timeout: Duration,
@@ -143,74 +143,73 @@ pub struct Settings {
     pub slow_start: Duration,
     /// Checks that must fail in a row before a server that was up is down.
     pub check_fall: u32,
-    /// A client that stays away longer is forgotten; zero = never.
+    /// pen forgets a client that has not connected for longer than this; zero = never.
     pub tracking: Duration,
-    /// A connection on which nothing moves for longer is closed; zero = never.
+    /// pen closes a connection that transfers nothing for longer than this; zero = never.
     pub idle_timeout: Duration,
-    /// The same for one of which one side has ended; zero = never.
+    /// The same for a connection of which one side has ended; zero = never.
     pub half_closed_timeout: Duration,
-    /// How long a peer is silent before the system asks whether it is there;
-    /// zero = as long as the system likes.
+    /// How long a peer is silent before the system sends keep-alive probes; zero = the
+    /// system's default.
     pub client_keepalive: Duration,
     /// The access lists.
     pub acls: Vec<Acl>,
-    /// Which of them clients must pass.
+    /// The number of the access list for clients.
     pub client_acl: usize,
-    /// Which of them control connections must pass.
+    /// The number of the access list for control connections.
     pub control_acl: usize,
-    /// Which of them clients of the web interface must pass.
+    /// The number of the access list for clients of the web interface.
     pub web_acl: usize,
-    /// How much is said (`-d`).
+    /// How often `-d` was given: how much pen logs.
     pub debug: u32,
-    /// Dump data as text instead of hex.
+    /// Dumps show data as text instead of hex.
     pub ascii: bool,
-    /// Add X-Forwarded-For to HTTP requests (`-H`).
+    /// pen adds X-Forwarded-For and X-Forwarded-Proto to HTTP requests (`-H`).
     pub http: bool,
-    /// SO_KEEPALIVE on server connections.
+    /// Server connections have SO_KEEPALIVE.
     pub keepalive: bool,
-    /// TCP_NODELAY on both sides.
+    /// Both sides have TCP_NODELAY.
     pub nodelay: bool,
-    /// Which side ends a connection alone.
+    /// Which end closes the whole connection.
     pub fastclose: Fastclose,
-    /// Local address of server connections.
+    /// The local address of server connections.
     pub source: Option<IpAddr>,
     /// Server connections come from the client's address.
     pub transparent: bool,
-    /// Answer every client with a fixed page instead of using a server.
+    /// pen answers every client with a fixed page and uses no server.
     pub dummy: bool,
-    /// Request log.
+    /// The request log.
     pub log: Option<LogTarget>,
-    /// Connection log.
+    /// The connection log.
     pub conn_log: Option<ConnTarget>,
     /// Where the HTML report goes.
     pub web_stats: Option<PathBuf>,
-    /// Whether the control command `exit` works.
+    /// The control command `exit` works (`-X`).
     pub exit_enabled: bool,
-    /// Where to listen, as given.
+    /// The listening address, as given.
     pub listen: Option<String>,
-    /// Where pen listens, as it turned out; nothing before it does.
+    /// The address at which pen really listens; `None` until it does.
     pub own: Option<Endpoint>,
-    /// Control address, as given.
+    /// The control address, as given (`-C`).
     pub control: Option<String>,
-    /// Address of the web interface, with a host.
+    /// The address of the web interface, with a host.
     pub web: Option<String>,
-    /// Who may control pen from there.
+    /// The file with the user and password that may control pen there.
     pub web_password: Option<PathBuf>,
-    /// Configuration file.
+    /// The configuration file (`-F`).
     pub config: Option<PathBuf>,
-    /// What is decided at the start.
+    /// What the command line decides for the whole run.
     pub start: Start,
-    /// Length of the queue of clients not yet accepted.
+    /// How many clients may wait to be accepted (`-q`).
     pub backlog: u32,
 }
 
-/// A UDP flow without traffic ends after so long, unless `idle_timeout` says
-/// otherwise.
+/// How long a UDP flow without traffic lasts if `idle_timeout` is not set.
 const FLOW_IDLE: Duration = Duration::from_secs(60);
 
 impl Settings {
-    /// How long a connection or flow may be quiet; `None` = for ever.
-    pub fn idle_limit(&self) -> Option<Duration> {
+    /// Returns how long a connection or flow may transfer nothing; `None` = for ever.
+    pub(crate) fn idle_limit(&self) -> Option<Duration> {
         match (self.idle_timeout, self.start.kind) {
             (Duration::ZERO, Kind::Stream) => None,
             (Duration::ZERO, Kind::Datagram) => Some(FLOW_IDLE),
@@ -218,9 +217,9 @@ impl Settings {
         }
     }
 
-    /// How long a connection may be quiet of which one side has ended; `None` =
-    /// as long as any.
-    pub fn half_closed_limit(&self) -> Option<Duration> {
+    /// Returns how long a connection of which one side has ended may transfer nothing;
+    /// `None` = as long as any other.
+    pub(crate) fn half_closed_limit(&self) -> Option<Duration> {
         Some(self.half_closed_timeout).filter(|limit| !limit.is_zero())
     }
 }

@@ -1,7 +1,7 @@
-//! From the command line to the running daemon and its end: what is opened in
-//! which order, what signals do, what is removed.
+//! Starts and ends pen: the order in which it opens things, what signals do, and what
+//! it removes.
 //!
-//! What any daemon does as a process is in [`process`].
+//! [`process`] has what every daemon does.
 
 use crate::control::commands;
 use crate::control::port;
@@ -36,9 +36,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
-/// The program: reads the command line, runs, and says why it could not.
+/// Runs pen with the arguments `words`, and reports why it could not run.
 pub fn main(words: &[OsString]) -> ExitCode {
-    let warn_of_doubts = |pen: &Pen| options::doubts(pen, words).iter().for_each(message::warn);
+    let print_warnings = |pen: &Pen| options::warnings(pen, words).iter().for_each(message::warn);
     let result = match options::read(words, process::print) {
         Ok(Task::Print(text)) => {
             process::print(&text);
@@ -48,17 +48,17 @@ pub fn main(words: &[OsString]) -> ExitCode {
             let _ = io::stderr().write_all(options::usage().as_bytes());
             Err("no address to listen on".to_owned())
         }
-        Ok(Task::Checked(pen)) => check(&pen).map(|()| warn_of_doubts(&pen)),
+        Ok(Task::Checked(pen)) => check(&pen).map(|()| print_warnings(&pen)),
         Ok(Task::Run(pen)) => {
             let foreground = pen.settings().start.foreground;
-            process::start(foreground, |parent| run(pen, parent, warn_of_doubts))
+            process::start(foreground, |parent| run(pen, parent, print_warnings))
         }
         Err(why) => Err(why),
     };
     process::finish("pen", result)
 }
 
-/// What `--check` looks at behind the command line.
+/// Checks for `--check` what the command line and the configuration file name.
 fn check(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
@@ -87,7 +87,7 @@ fn check(pen: &Pen) -> Result<(), String> {
     }
 }
 
-/// Whether pen could listen there, as far as can be seen without doing so.
+/// Checks an address to listen on, as far as possible without listening.
 fn check_address(what: &str, word: &str) -> Result<(), String> {
     match addr::endpoint(word)? {
         Endpoint::Unix(path) => check_directory(&format!("{what} "), &path, None),
@@ -114,8 +114,8 @@ fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), S
     }
 }
 
-/// The control port and the web interface, if they are wanted: the option, the address
-/// as it was given, and the listener.
+/// Returns the option, the address as it was given, and the listener of the control
+/// port and of the web interface, if they are wanted.
 fn admin_ports<'a>(
     pen: &'a Pen,
     settings: &'a Settings,
@@ -131,10 +131,9 @@ fn not_opened(what: &str, word: &str, why: &str) {
     message::warn(format_args!("{what} {word}: {why}"));
 }
 
-/// Opens everything, in the order that pen always had, and runs until told to
-/// stop. `parent` waits to hear that the start went well; what was hardly meant
-/// is said only then.
-fn run(pen: Pen, parent: Parent, warn_of_doubts: impl Fn(&Pen)) -> Result<(), String> {
+/// Opens everything in the order of the C pen, and runs until a signal says stop.
+/// `parent` waits until the start has succeeded. The warnings are printed just before.
+fn run(pen: Pen, parent: Parent, print_warnings: impl Fn(&Pen)) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
@@ -167,7 +166,7 @@ fn run(pen: Pen, parent: Parent, warn_of_doubts: impl Fn(&Pen)) -> Result<(), St
     start_threads(&pen)?;
     let tasks = start_signal_thread(&pen)?;
     pen.enter(Phase::Running);
-    warn_of_doubts(&pen);
+    print_warnings(&pen);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
     serve_signals(&tasks, &signals);
@@ -180,7 +179,7 @@ fn run(pen: Pen, parent: Parent, warn_of_doubts: impl Fn(&Pen)) -> Result<(), St
     Ok(())
 }
 
-/// Process-wide things that only get better: limits, scheduling, time zone.
+/// Sets up the process: the time zone, the limits, the scheduling.
 fn prepare(pen: &Pen) {
     message::timestamp(0); // reads the time zone while its file can be seen
     sys::return_memory_from(workers::BUFFER / 2);
@@ -208,10 +207,10 @@ fn prepare(pen: &Pen) {
     check_memory(&pen.settings(), pen.connections.max());
 }
 
-/// KiB of memory that a control group is charged for a thread, half of an idle
-/// connection: 69 KiB were measured for each of 3,000, 50 of them the kernel's
-/// (Linux 6.18, x86-64). The whole machine pays more, as nobody is charged for
-/// the page that Linux keeps for a thread that has sent.
+/// KiB of memory that a control group is charged for a thread, which is half of an idle
+/// connection: each of 3,000 took 69 KiB, 50 of them the kernel's (measured on Linux
+/// 6.18, x86-64). The whole machine uses more, because no group is charged for the page
+/// that Linux keeps for a thread that has sent.
 const THREAD_KIB: u64 = 35;
 
 /// Warns if the control group, such as a container, has too little memory for
@@ -235,8 +234,8 @@ fn check_memory(settings: &Settings, max: usize) {
 }
 
 fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
-    // Clients' threads are started as they come, and when one cannot be they
-    // wait. If not even one can be now, they would wait for ever.
+    // Threads for clients are started when clients connect, and clients wait while none
+    // can be started. If not even one can be started now, they would wait for ever.
     let first = pen.workers.hire(Duration::ZERO);
     first.map_err(|e| format!("cannot start a thread for clients: {e}"))?;
     let spawn = |name: &str, work: fn(&Arc<Pen>)| {
@@ -253,9 +252,9 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     spawn("idle", idle::watch)
 }
 
-/// Starts the thread that does what signals ask for, as that takes its time (name
-/// look-ups, a report of a million clients). Clients that come at once may leave
-/// no thread for it later.
+/// Starts the thread that carries out signals, which may take long (name look-ups, a
+/// report of a million clients). It starts before clients are accepted, since these may
+/// use up all threads.
 fn start_signal_thread(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
     let (queue, work) = mpsc::sync_channel(2);
     let pen = Arc::clone(pen);
@@ -272,8 +271,7 @@ fn start_signal_thread(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
     Ok(queue)
 }
 
-/// Passes signals on until one says stop. Those that come faster than they are
-/// answered count once.
+/// Passes signals on until one says stop. A signal is dropped while two are waiting.
 fn serve_signals(tasks: &SyncSender<Signal>, signals: &Signals) {
     loop {
         match signals.wait() {
@@ -287,8 +285,8 @@ fn serve_signals(tasks: &SyncSender<Signal>, signals: &Signals) {
     }
 }
 
-/// HUP: the log file is opened again and the configuration read again, which
-/// takes effect as a whole or not at all. What is wrong is said.
+/// Carries out HUP: opens the logs and reads the configuration again. The configuration
+/// takes effect as a whole or not at all. Errors are logged.
 fn reload(pen: &Pen) {
     message::say("reloading on HUP");
     let results = [commands::open_log(pen), commands::open_conn_log(pen), commands::configure(pen)];
@@ -297,7 +295,7 @@ fn reload(pen: &Pen) {
     }
 }
 
-/// USR1: the HTML report to its file, or else text.
+/// Carries out USR1: writes the HTML report to its file, or else logs the text report.
 fn report(pen: &Pen) {
     match &pen.settings().web_stats {
         Some(path) => {
@@ -309,7 +307,7 @@ fn report(pen: &Pen) {
     }
 }
 
-/// What must not be left behind, however the end comes.
+/// What pen removes when it ends, for whatever reason it ends.
 struct Cleanup {
     pen: Arc<Pen>,
     pid_file: Option<PidFile>,
@@ -320,6 +318,6 @@ impl Drop for Cleanup {
         self.pen.listener.shut();
         self.pen.control_listener.shut();
         self.pen.web_listener.shut();
-        // And, dropped behind this, the pid file.
+        // The pid file is removed when the field is dropped.
     }
 }

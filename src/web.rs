@@ -1,10 +1,10 @@
-//! The web interface: a live page, `status.json`, metrics, a health check, and
-//! control for who has the password.
+//! The web interface has a live page, `status.json`, metrics, a health check, and
+//! control for users with the password.
 //!
-//! Each connection has one request, and is served as the control port's are
-//! ([`service`]). Requests are accepted one after the other ([`PACE`]) and answered
-//! from a snapshot ([`cache`]), so that many of them take only a small part of the
-//! processor from the traffic.
+//! Each connection carries one request, and is served like a control connection
+//! ([`service`]). pen limits the rate of requests ([`PACE`]) and answers them
+//! from a snapshot ([`cache`]), so that even many requests take little processor
+//! time from the traffic.
 
 use crate::access::{self, PENALTY, Secret};
 use crate::control::commands;
@@ -29,9 +29,9 @@ mod status;
 
 use cache::Cache;
 use reply::Reply;
-use request::{Bad, Method, Request};
+use request::{Method, Request, Status};
 
-/// The least time from one request to the next, except for a few at once.
+/// The least time from one request to the next, after a burst.
 const PACE: Duration = Duration::from_millis(10);
 
 static SERVICE: Service = Service {
@@ -42,10 +42,10 @@ static SERVICE: Service = Service {
     serve,
 };
 
-/// The snapshot that is shown. pen has one web interface.
+/// The snapshot of the web interface, of which pen has one.
 static CACHE: Cache = Cache::new();
 
-/// Accepts until the process ends.
+/// Serves the web interface until the process ends.
 pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     service::accept_loop(pen, &SERVICE);
 }
@@ -56,7 +56,7 @@ fn serve(pen: &Pen, session: &Session) {
         Ok(head) => head,
         Err(status) => return refuse(session, status),
     };
-    // What came behind the head is the beginning of the body.
+    // The bytes after the head are the beginning of the body.
     let body = data.split_off((head + 4).min(data.len()));
     data.truncate(head);
     let text = std::str::from_utf8(&data).map_err(|_| 400);
@@ -73,9 +73,9 @@ fn serve(pen: &Pen, session: &Session) {
     }
 }
 
-/// Answers a request that cannot be read with its status; `None` if there is nobody to
-/// answer.
-fn refuse(session: &Session, status: Option<Bad>) {
+/// Answers a malformed request with this status, or not at all if the client has
+/// disconnected (`None`).
+fn refuse(session: &Session, status: Option<Status>) {
     if let Some(status) = status {
         let reply = Reply::text(status, reply::reason(status));
         session.reply(&reply.bytes(message::unix_time(), true));
@@ -83,9 +83,9 @@ fn refuse(session: &Session, status: Option<Bad>) {
     }
 }
 
-/// Reads up to the empty line behind the head, and returns where that is. The error is
-/// the status to answer with; `None` if nothing came.
-fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Bad>> {
+/// Reads up to the empty line after the head, and returns its offset. The error is
+/// the status to answer with, or `None` if the client has sent nothing.
+fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Status>> {
     let mut piece = [0; 4096];
     loop {
         let fresh = match session.read(&mut piece) {
@@ -103,7 +103,8 @@ fn read_head(session: &Session, data: &mut Vec<u8>) -> Result<usize, Option<Bad>
     }
 }
 
-/// Reads the body, of which `body` has come already. `None` if it does not come in time.
+/// Reads the rest of the body, which begins with `body`. `None` means that it has not
+/// arrived in time.
 fn read_body(session: &Session, request: &Request, mut body: Vec<u8>) -> Option<Vec<u8>> {
     if request.waits && body.len() < request.length {
         session.send(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -119,7 +120,7 @@ fn read_body(session: &Session, request: &Request, mut body: Vec<u8>) -> Option<
     Some(body)
 }
 
-/// Makes the reply; `None` if nobody waits for it any more.
+/// Makes the reply, or `None` if the client has disconnected meanwhile.
 fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Option<Reply> {
     let (method, path) = (request.method, request.path);
     let is_action = path == "/control";
@@ -143,7 +144,7 @@ fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Optio
     }
     let settings = pen.settings();
     let own = settings.web.as_deref().unwrap_or_default();
-    // What programs ask for may go by any name.
+    // Programs may reach the metrics by any name of this host.
     if path != "/metrics" && !origin::is_ours(request.host, own) {
         let why = "this name is not pen's: use its address, or give the name to web\n";
         return Some(Reply::text(421, why));
@@ -178,7 +179,8 @@ fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Optio
     })
 }
 
-/// Whether a request has the password; `None` if the visitor has left meanwhile.
+/// Tells whether a request has the password. `None` means that the client has
+/// disconnected meanwhile.
 fn has_password(pen: &Pen, session: &Session, request: &Request, secret: &Secret) -> Option<bool> {
     let Some(field) = request.authorization else {
         return Some(false);
@@ -194,19 +196,19 @@ fn has_password(pen: &Pen, session: &Session, request: &Request, secret: &Secret
     session.drain(Instant::now() + PENALTY).then_some(false)
 }
 
-/// How many of something a query wants.
+/// Returns the number that a query has for `name`, limited to [`cache::MOST_SHOWN`].
 #[inline(never)]
 fn wanted(query: &str, name: &str) -> usize {
     let mut pairs = query.split('&').filter_map(|pair| request::cut(pair, b'='));
     let value = pairs.find(|pair| pair.0 == name);
     let value = value.and_then(|pair| pair.1.parse().ok());
-    value.unwrap_or(FEW).min(cache::MOST)
+    value.unwrap_or(SHOWN).min(cache::MOST_SHOWN)
 }
 
-/// Clients and connections that are shown unless told otherwise.
-const FEW: usize = 100;
+/// Clients and connections that `status.json` shows unless the query says otherwise.
+const SHOWN: usize = 100;
 
-/// Carries out the control command in the body, if it comes from pen's page.
+/// Carries out the control command in the body, if pen's own page has sent it.
 fn act(pen: &Pen, client: Client, request: &Request, body: &[u8], user: &str) -> Reply {
     let is_ours = |origin: &str| origin::is_from(origin, request.host);
     if !request.origin.is_none_or(is_ours) {
@@ -234,9 +236,9 @@ mod tests {
 
     #[test]
     fn counts_in_a_query() {
-        assert_eq!(wanted("", "clients"), FEW);
-        assert_eq!(wanted("x&clients=x", "clients"), FEW);
+        assert_eq!(wanted("", "clients"), SHOWN);
+        assert_eq!(wanted("x&clients=x", "clients"), SHOWN);
         assert_eq!(wanted("connections=2&clients=7", "clients"), 7);
-        assert_eq!(wanted("clients=99999", "clients"), cache::MOST);
+        assert_eq!(wanted("clients=99999", "clients"), cache::MOST_SHOWN);
     }
 }

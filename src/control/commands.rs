@@ -3,6 +3,7 @@
 
 use crate::control::config::{self, Reader};
 use crate::control::parse::{self, Command, Line, Whom};
+use crate::control::table::TABLE;
 use crate::control::transaction::Transaction;
 use crate::pool::choice::Modes;
 use crate::pool::server::Server;
@@ -21,21 +22,20 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The reply to a command, with its newlines, or a complaint of one line
-/// without.
-pub type Outcome = Result<String, String>;
+/// The reply to a command, with its newlines, or a complaint, without a newline.
+pub(crate) type Outcome = Result<String, String>;
 
-/// What commands reply, and notes about words that were ignored, a line each.
-pub type Noted = Result<(String, Vec<String>), String>;
+/// The replies of commands, and a note of one line about each ignored word.
+pub(crate) type Notes = Result<(String, Vec<String>), String>;
 
-/// Carries out one line; notes about ignored words follow the reply.
+/// Carries out one line. The notes about ignored words follow the reply.
 pub fn line(pen: &Pen, text: &str) -> Outcome {
-    let (reply, notes) = noted(pen, text)?;
+    let (reply, notes) = line_and_notes(pen, text)?;
     Ok(notes.iter().fold(reply, |reply, note| reply + note + "\n"))
 }
 
 /// Carries out one line and keeps the notes apart from the reply.
-pub(crate) fn noted(pen: &Pen, text: &str) -> Noted {
+pub(crate) fn line_and_notes(pen: &Pen, text: &str) -> Notes {
     let Some(Line { command, ignored }) = parse::parse(text)? else {
         return Ok(Default::default());
     };
@@ -60,37 +60,37 @@ pub(crate) fn configure(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     if let Some(path) = &settings.config {
         let jail = settings.start.jail.as_deref().filter(|_| !pen.is_running());
-        let path = in_sight(path, jail);
+        let path = visible_path(path, jail);
         read_file(pen, &path, &settings.start.given)?.iter().for_each(message::warn);
     }
     Ok(())
 }
 
-/// The path of a file before chroot, if it exists only below the new root
-/// directory.
-fn in_sight(file: &Path, jail: Option<&Path>) -> PathBuf {
+/// Returns the path of a file as pen sees it before chroot: below `jail`, if it
+/// exists only there.
+fn visible_path(file: &Path, jail: Option<&Path>) -> PathBuf {
     let inside = jail.map(|jail| jail.join(file.strip_prefix("/").unwrap_or(file)));
     let inside = inside.filter(|inside| !file.exists() && inside.exists());
     inside.unwrap_or_else(|| file.to_owned())
 }
 
-/// Carries out the commands in a file, except those that set what options have
-/// `given`. Prints what they reply; gives the notes.
+/// Carries out the commands in a file, except those whose values options have `given`.
+/// Prints their replies and returns the notes.
 fn read_file(pen: &Pen, path: &Path, given: &[&'static str]) -> Result<Vec<String>, String> {
     let (replies, notes) = carry_out(pen, given, |reader| reader.read(path))?;
     if !pen.is_checking() {
-        // An error means that nobody reads standard output, which is no fault.
+        // If this fails, nobody reads standard output, which is no fault.
         let _ = io::stdout().write_all(replies.as_bytes());
     }
     Ok(notes)
 }
 
-/// Carries out all commands that `read` reads, in one transaction, or none if
-/// one is wrong. The error has a line for each complaint.
-pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reader)) -> Noted {
+/// Carries out all commands that `read` reads, in one transaction. If one of them is
+/// wrong, none takes effect, and the error has a line for each complaint.
+pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reader)) -> Notes {
     let mut transaction = Transaction::new(pen);
     let mut add = |command, place: &dyn Display| transaction.add(command, place);
-    // A pipe may take any time to be read, so pen reads one only at its start.
+    // Reading a pipe may take any time, so pen reads one only at its start.
     let open = |path: &Path, most| files::read(path, pen.is_running(), most);
     let mut reader = Reader::new(&open, given, &mut add);
     read(&mut reader);
@@ -99,21 +99,22 @@ pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reade
     if complaints.is_empty() { Ok((replies, notes)) } else { Err(complaints.join("\n")) }
 }
 
-/// Carries out one line and gives the text to send back, reply or complaint.
+/// Carries out one line and returns the text to send back, a reply or a complaint.
 pub fn reply(pen: &Pen, text: &str) -> String {
     answer(pen, text).unwrap_or_else(|complaint| complaint)
 }
 
-/// The same, with complaints as errors.
+/// The same, but a complaint is an error.
 fn answer(pen: &Pen, text: &str) -> Outcome {
     match line(pen, text) {
-        // A path in it may have any characters.
+        // A path in it may contain control characters.
         Ok(reply) => Ok(text::printable_lines(reply)),
         Err(why) => Err(complaint(&parse::ignored(text).unwrap_or(why))),
     }
 }
 
-/// A complaint as it is sent, on one line. pen quirk: one of them has no newline.
+/// Puts a complaint on one line, as pen sends it. pen quirk: one complaint has no
+/// newline.
 pub fn complaint(why: &str) -> String {
     let why = text::printable(&why.replace('\n', "; "));
     match why.starts_with("unable to set source address") {
@@ -122,8 +123,8 @@ pub fn complaint(why: &str) -> String {
     }
 }
 
-/// Carries out a command that sets no setting and no server: it shows pen's
-/// state, or does something, such as closing a connection.
+/// Carries out a command that changes neither settings nor servers: it shows pen's
+/// state, or acts on it, as `close` does.
 pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
     match command {
         Command::Abuse(_) => Ok(last_resort(pen.servers.table().abuse.as_ref())),
@@ -182,18 +183,18 @@ pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
         }),
         Command::Write(_) if pen.is_checking() => Ok(String::new()),
         Command::Write(path) => config::write(pen, path.as_deref()),
-        // The transaction has carried out all others.
+        // The transaction has carried out all other commands.
         _ => Ok(String::new()),
     }
 }
 
-/// The reply of `emergency` and `abuse`: the server as an operand, if there is one.
+/// Returns the reply of `emergency` and `abuse`: the server as an operand.
 fn last_resort(server: Option<&Server>) -> String {
     server.map_or(String::new(), |server| server.operand() + "\n")
 }
 
-/// Complains if the system does not let this process connect from addresses that
-/// are not this host's.
+/// Complains if the system does not let this process connect from addresses of
+/// other hosts.
 pub(crate) fn check_transparent() -> Result<(), String> {
     let any = ([0; 4], 0).into();
     let tried = sys::socket_for(&Address::Inet(any), Kind::Stream)
@@ -201,7 +202,7 @@ pub(crate) fn check_transparent() -> Result<(), String> {
     tried.map_err(|e| format!("transparent: cannot connect from other hosts' addresses: {e}"))
 }
 
-/// Whether each mode is on, by the name of its command, in the order of `mode`.
+/// Returns each mode's command and whether it is on, in the order of `mode`.
 pub(crate) fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
     [
         ("hash", modes.hash),
@@ -212,7 +213,7 @@ pub(crate) fn modes(modes: &Modes) -> [(&'static str, bool); 5] {
     ]
 }
 
-/// What `mode` replies.
+/// Returns the reply of `mode`.
 pub(crate) fn mode(settings: &Settings) -> String {
     let words = modes(&settings.modes).map(
         |(word, on)| {
@@ -222,10 +223,10 @@ pub(crate) fn mode(settings: &Settings) -> String {
     words.join(" ") + "\n"
 }
 
-/// What `help` replies: each command with its arguments and its meaning.
+/// Returns the reply of `help`: each command with its arguments and its meaning.
 fn help() -> String {
     let mut text = String::new();
-    for spec in parse::TABLE {
+    for spec in TABLE {
         let no = if spec.has_no() { "[no] " } else { "" };
         let usage = format!("{no}{} {}", spec.name, spec.args);
         let _ = writeln!(text, "{} - {}", usage.trim_end(), spec.help);
@@ -268,7 +269,7 @@ fn status(pen: &Pen) -> Outcome {
     let page = report::html(pen);
     let path = pen.settings().web_stats.clone();
     if let Some(path) = path.filter(|_| !pen.is_checking()) {
-        // The client gets the report in any case.
+        // If this fails, the client still gets the report.
         if let Err(why) = write_page(&path, &page) {
             message::say_seldom(why);
         }
@@ -276,7 +277,7 @@ fn status(pen: &Pen) -> Outcome {
     Ok(page)
 }
 
-/// Puts the HTML report in the place of the file, which is never half written.
+/// Replaces the file by the HTML report, so that nobody ever reads half of one.
 pub(crate) fn write_page(path: &Path, page: &str) -> Result<(), String> {
     files::replace(path, page.as_bytes())
         .map_err(|e| format!("{}: cannot write the report: {e}", path.display()))
@@ -304,11 +305,7 @@ pub(crate) fn open_conn_log(pen: &Pen) -> Result<(), String> {
 pub(crate) fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
-    open_at(pen, &settings, word)
-}
-
-fn open_at(pen: &Pen, settings: &Settings, word: &str) -> Result<(), String> {
-    let listener = Listener::open_for_clients(word, settings)?;
+    let listener = Listener::open_for_clients(word, &settings)?;
     message::debug(1, || format!("listening on {}", listener.at));
     pen.set(|s| s.own = Some(listener.at.clone()));
     pen.listen(listener);

@@ -1,10 +1,10 @@
-//! Configuration files, which hold a control command on each line: reading them,
-//! and `write`, which saves what is set.
+//! Reads configuration files, which have a control command on each line, and writes
+//! them (`write`).
 
 use crate::control::commands::Outcome;
 use crate::control::parse::{self, Command, Line};
-use crate::control::row::Value;
-use crate::control::table::{Spec, TABLE};
+use crate::control::row::{Spec, Value};
+use crate::control::table::TABLE;
 use crate::pool::acl::Net;
 use crate::pool::server::Server;
 use crate::proxy::shared::{self, Pen};
@@ -21,34 +21,34 @@ use std::path::{Path, PathBuf};
 /// The greatest depth to which files include one another.
 const DEPTH: usize = 16;
 
-/// The number of complaints, and of notes, from which on they are only counted.
-const TOLD: usize = 100;
+/// Complaints that are shown; further ones are counted. The same goes for notes.
+const MESSAGES: usize = 100;
 
-/// The most bytes that a file may have with all that it includes: a device that
-/// has no end must not use up the memory.
+/// Most bytes of a file together with all files that it includes. A device that has
+/// no end must not use up the memory.
 const MOST: u64 = 16 << 20;
 
-/// Takes a command and where it stands, or says what is wrong with it.
-pub type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
+/// A function that takes a command and its position, or says what is wrong with it.
+pub(crate) type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
 
-/// Reads files and hands their commands over one by one. It goes on after a
-/// wrong line, to complain about all of them.
+/// Reads files and hands their commands over one by one. After a wrong line it reads
+/// on, in order to complain about all wrong lines.
 pub struct Reader<'a> {
     open: &'a Open<'a>,
     given: &'a [&'static str],
     add: &'a mut Add<'a>,
-    /// The file being read, behind those that include it.
-    way: Vec<PathBuf>,
-    /// Bytes that may still be read.
+    /// The files that include the current one, the outermost first, and that itself.
+    nesting: Vec<PathBuf>,
+    /// How many more bytes may be read.
     left: u64,
-    complaints: Told,
-    notes: Told,
+    complaints: Messages,
+    notes: Messages,
 }
 
-/// Reads a file, or fails if it has more than this number of bytes.
-pub type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
+/// A function that reads a file, or fails if it has more than this number of bytes.
+pub(crate) type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
 
-/// Where a command stands, shown as the beginning of a complaint.
+/// The file and line of a command, as a complaint begins with them.
 struct Position<'a>(&'a Path, usize);
 
 impl Display for Position<'_> {
@@ -57,17 +57,17 @@ impl Display for Position<'_> {
     }
 }
 
-/// Lines of which the first [`TOLD`] are kept and the others counted.
+/// Keeps the first [`MESSAGES`] lines and counts the others.
 #[derive(Default)]
-struct Told {
+struct Messages {
     lines: Vec<String>,
     more: usize,
 }
 
-impl Told {
-    fn push(&mut self, place: &dyn Display, text: impl Display) {
-        match self.lines.len() < TOLD {
-            true => self.lines.push(format!("{place}{text}")),
+impl Messages {
+    fn push(&mut self, position: &dyn Display, text: impl Display) {
+        match self.lines.len() < MESSAGES {
+            true => self.lines.push(format!("{position}{text}")),
             false => self.more += 1,
         }
     }
@@ -79,21 +79,20 @@ impl Told {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader that has read nothing yet. It passes over commands that set what
-    /// options have `given`.
+    /// Makes a reader. It skips commands whose values options have `given`.
     pub fn new(open: &'a Open<'a>, given: &'a [&'static str], add: &'a mut Add<'a>) -> Reader<'a> {
         Reader {
             open,
             given,
             add,
-            way: Vec::new(),
+            nesting: Vec::new(),
             left: MOST,
-            complaints: Told::default(),
-            notes: Told::default(),
+            complaints: Messages::default(),
+            notes: Messages::default(),
         }
     }
 
-    /// The notes about ignored words, or an error with a line for each complaint.
+    /// Returns the notes about ignored words, or an error with a line for each complaint.
     pub fn finish(self) -> Result<Vec<String>, String> {
         let complaints = self.complaints.lines();
         if complaints.is_empty() { Ok(self.notes.lines()) } else { Err(complaints.join("\n")) }
@@ -108,46 +107,46 @@ impl<'a> Reader<'a> {
 
     fn include(&mut self, path: &Path) -> Result<(), String> {
         let shown = path.display();
-        // A pipe cannot be resolved further.
+        // The path of a pipe (`/dev/fd/3`) cannot be resolved.
         let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if self.way.contains(&file) {
+        if self.nesting.contains(&file) {
             return Err(format!("{shown}: includes itself"));
         }
-        if self.way.len() >= DEPTH {
+        if self.nesting.len() >= DEPTH {
             return Err(format!("{shown}: included too deep, {DEPTH} files at most"));
         }
         let text = (self.open)(path, self.left)
             .map_err(|e| format!("{shown}: cannot read the configuration: {e}"))?;
         self.left = self.left.saturating_sub(text.len() as u64);
-        self.way.push(file);
+        self.nesting.push(file);
         self.lines(path, &text);
-        self.way.pop();
+        self.nesting.pop();
         Ok(())
     }
 
-    /// Reads the text of a file; `path` is for the complaints.
+    /// Reads the text of a file. Complaints name it by `path`.
     pub fn lines(&mut self, path: &Path, text: &[u8]) {
         // Some editors put a byte order mark before the text.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            let place = Position(path, index + 1);
+            let position = Position(path, index + 1);
             let result = match parse::parse(&String::from_utf8_lossy(line)) {
                 Ok(None) => continue,
                 Ok(Some(Line { command, ignored })) => {
                     if let Some(note) = ignored {
-                        self.notes.push(&place, note);
+                        self.notes.push(&position, note);
                     }
-                    self.carry_out(command, &place)
+                    self.carry_out(command, &position)
                 }
                 Err(why) => Err(why),
             };
             if let Err(why) = result {
-                self.complaints.push(&place, why);
+                self.complaints.push(&position, why);
             }
         }
     }
 
-    fn carry_out(&mut self, command: Command, place: &Position) -> Result<(), String> {
+    fn carry_out(&mut self, command: Command, position: &Position) -> Result<(), String> {
         let name = match &command {
             Command::Include(path) => return self.include(path),
             Command::ClientsMax(Some(_)) => "clients_max",
@@ -156,11 +155,11 @@ impl<'a> Reader<'a> {
             Command::Abuse(Some(_)) => "abuse",
             _ => "",
         };
-        if self.given.contains(&name) { Ok(()) } else { (self.add)(command, place) }
+        if self.given.contains(&name) { Ok(()) } else { (self.add)(command, position) }
     }
 }
 
-/// Saves the configuration to `path`, or to the file of `-F` without one.
+/// Saves the configuration to `path`, or else to the file of `-F`.
 pub(crate) fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     let settings = pen.settings();
     let path = path.or(settings.config.as_deref());
@@ -170,9 +169,9 @@ pub(crate) fn write(pen: &Pen, path: Option<&Path>) -> Outcome {
     Ok(String::new())
 }
 
-/// What each command has set, in the order in which `write` saves it.
+/// Returns the value of each command that has one, in the order of `write`.
 pub(crate) fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Value)> {
-    // A row has one function for reading its field and for writing it.
+    // A row reads its field through the function that also writes it.
     let mut settings = settings.clone();
     let values = TABLE.iter().map(|spec| (spec, spec.value_to_save(pen, &mut settings)));
     let values = values.filter_map(|(spec, value)| Some((spec, value?)));
@@ -182,9 +181,9 @@ pub(crate) fn values(pen: &Pen, settings: &Settings) -> Vec<(&'static Spec, Valu
     values
 }
 
-/// The text of a configuration file: two comments, which say when it was written
-/// and which command line starts pen with it as the file `path`, and then the
-/// commands. An error if they could not be read back as they are.
+/// Makes the text of a configuration file. It begins with two comments: when pen wrote
+/// it, and the command line that starts pen with it as the file `path`. The commands
+/// follow. It fails if pen could not read one of them back.
 pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, String> {
     let mut out = String::new();
     let now = message::timestamp(message::unix_time());
@@ -228,8 +227,8 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
     Ok(out)
 }
 
-/// Complains about a word that an option can give and a line cannot: there, words
-/// end at white space.
+/// Refuses a word that an option can set but a line cannot, because the words of a
+/// line end at white space.
 fn check_word(name: &str, word: &str) -> Result<(), String> {
     match word.split_whitespace().eq([word]) && !word.starts_with('#') {
         true => Ok(()),
@@ -240,13 +239,17 @@ fn check_word(name: &str, word: &str) -> Result<(), String> {
     }
 }
 
-/// The command line that starts pen again with the file `path`. Scripts read it
-/// by word position, so the words are in the order of the C program.
+/// Makes the command line that starts pen again with the file `path`. Scripts find its
+/// words by their positions, so they are in the order of the C program.
 fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let start = &settings.start;
     let clients = pen.with_clients(|clients| clients.max());
     let connections = pen.connections.max();
-    let (emergency, abuse) = last_resorts(pen);
+    let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
+    let (emergency, abuse) = {
+        let table = pen.servers.table();
+        (operand(&table.emergency), operand(&table.abuse))
+    };
     let quoted_path = |path: &PathBuf| quoted(&path.display().to_string());
     let listen = settings.listen.as_deref();
     let end = listen.filter(|word| word.starts_with('-')).map(|_| "--");
@@ -265,7 +268,7 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         ("-F", Some(quoted(&path.display().to_string()))),
         ("-C", settings.control.as_deref().map(quoted_if_need_be)),
     ];
-    // The C program never writes these, so they come last if they can.
+    // The C program never writes these, so they are last unless `--` is there.
     let own = [
         ("-N", set(settings.forgetful)),
         ("-q", unless(settings.backlog, settings::BACKLOG)),
@@ -287,11 +290,11 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
             }
         }
     }
-    // A path may have a newline in it, which would end the comment.
+    // A newline in a path would end the comment.
     text::printable(&line)
 }
 
-/// A word in quotes for a shell.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -304,14 +307,7 @@ fn quoted_if_need_be(word: &str) -> String {
     }
 }
 
-/// A value as text, unless it is the default.
+/// Returns a value as text, unless it is the default.
 fn unless<T: PartialEq + Display>(value: T, default: T) -> Option<String> {
     (value != default).then(|| value.to_string())
-}
-
-/// The emergency and the abuse server, as operands.
-fn last_resorts(pen: &Pen) -> (Option<String>, Option<String>) {
-    let table = pen.servers.table();
-    let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
-    (operand(&table.emergency), operand(&table.abuse))
 }

@@ -1,4 +1,5 @@
-//! Changes to one server of the table, collected and then made at once.
+//! An edit collects the changes that commands make to one server, and then applies
+//! them together.
 
 use super::parse::Change;
 use crate::pool::health::{self, Admin, BY_COMMAND};
@@ -7,11 +8,10 @@ use crate::sys::addr::{self, Host, ServerSpec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the commands of a transaction change in one server. `None` leaves a value
-/// as it is.
+/// The changes that a transaction makes to one server. `None` keeps a value.
 #[derive(Debug, Default)]
 pub(crate) struct Edit {
-    /// The name as configured, and the addresses that it was looked up to.
+    /// The name as configured, and its addresses.
     host: Option<(String, Host)>,
     port: Option<u16>,
     max: Option<u32>,
@@ -20,24 +20,25 @@ pub(crate) struct Edit {
     prio: Option<i32>,
     acl: Option<usize>,
     admin: Option<Admin>,
-    /// Seconds from the moment of the edit.
+    /// In seconds, from the moment of [`Edit::apply`].
     blacklist: Option<u64>,
-    /// Where the last command stands that moves it; complaints begin with this.
-    place: String,
+    /// The position of the last command that changes the address or port. Complaints
+    /// begin with it.
+    position: String,
 }
 
 impl Edit {
-    /// Adds what one command changes, and looks its names up. An address takes
-    /// effect before a port, in whatever order they are given. `place` says where
-    /// the command stands.
+    /// Adds the changes of one command, and resolves names. The address counts before
+    /// the port, in whatever order the command has them. `position` is the position of
+    /// the command in its file.
     pub(crate) fn add(
         &mut self,
         changes: &[Change],
-        place: impl Fn() -> String,
+        position: impl Fn() -> String,
     ) -> Result<(), String> {
         let moves = |change: &Change| matches!(change, Change::Address(_) | Change::Port(_));
         if changes.iter().any(moves) {
-            self.place = place();
+            self.position = position();
         }
         for change in changes {
             if let Change::Address(word) = change {
@@ -65,9 +66,9 @@ impl Edit {
         Ok(())
     }
 
-    /// The server's new host and port, if they change, behind the place of the
-    /// command that changes them. `old` is the server as it is; a new one has
-    /// `port` unless a command says otherwise.
+    /// Returns the position of the command that moves the server, and the new host and
+    /// port, or `None` if the server does not move. `old` is the server before the
+    /// edit; a new server gets `port` unless a command sets another.
     pub(crate) fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
         if self.host.is_none() && self.port.is_none() {
             return None;
@@ -78,11 +79,11 @@ impl Edit {
             (None, None) => Arc::default(),
         };
         let port = self.port.or(old.map(|old| old.port)).unwrap_or(port);
-        Some((&self.place, host, port))
+        Some((&self.position, host, port))
     }
 
-    /// Changes the server and keeps its connections and counts. Returns how its state
-    /// changes, if a command says so.
+    /// Changes the server, which keeps its connections and counts. Returns the change of
+    /// its state, if a command sets one.
     pub(crate) fn apply(self, server: &mut Server) -> Option<health::Change> {
         fn put<T>(to: &mut T, from: Option<T>) {
             if let Some(value) = from {
@@ -117,10 +118,10 @@ impl Edit {
     }
 }
 
-/// Longest time that can be set, in seconds: 100 years.
+/// The longest time that a command can set, in seconds. It is 100 years.
 pub(crate) const LONGEST: u64 = 3_155_760_000;
 
-/// An operand of the command line sets everything except the access list.
+/// Makes an edit of an operand, which sets everything except the access list.
 impl From<ServerSpec> for Edit {
     fn from(spec: ServerSpec) -> Edit {
         Edit {

@@ -10,13 +10,13 @@ use std::str::FromStr;
 
 mod unknown;
 use super::row::{Spec, Value};
-pub use super::table::TABLE;
+use super::table::TABLE;
 pub use unknown::ignored;
 
 /// The longest line that is a command, in bytes.
 pub(crate) const LINE: usize = 4095;
 
-/// The clients whose servers pen forgets.
+/// The clients that `forget` removes from the client table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whom {
     /// All clients.
@@ -50,14 +50,15 @@ pub enum Change {
     Prio(i32),
 }
 
-/// What a line asks for. `None` for a value that may be left out asks to show it.
+/// A control command with its arguments. Without its value (`None`), a command that
+/// takes one shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Sets the field of this row.
     Set(&'static Spec, Value),
     /// Shows the field of this row.
     Show(&'static Spec),
-    /// Accepted, but without effect here.
+    /// pen accepts it for the sake of old files, and does nothing.
     Nothing,
     /// `abuse`: where denied clients go.
     Abuse(Option<String>),
@@ -105,12 +106,11 @@ pub enum Command {
     Write(Option<PathBuf>),
 }
 
-/// Why a line is no command.
+/// The complaint about a line that is no command.
 pub(super) enum Bad {
-    /// What is wrong with its words; the complaint names the command and its
-    /// arguments, too.
+    /// This is wrong with its words; [`parse`] adds the command's name and arguments.
     Words(String),
-    /// The whole complaint.
+    /// This is the whole complaint.
     Reply(String),
 }
 
@@ -125,9 +125,9 @@ pub(super) type Parsed = Result<Command, Bad>;
 /// The words behind a command's name, from which the command takes those it uses.
 pub(super) struct Words<'a> {
     rest: std::slice::Iter<'a, &'a str>,
-    /// Whether `no` stands before the name.
+    /// `no` stands before the name.
     pub(super) no: bool,
-    /// Words that the command has taken and has no use for.
+    /// The words that the command has taken and does not use.
     ignored: Vec<&'a str>,
 }
 
@@ -139,33 +139,28 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// A command and what its line has besides.
+/// A command, and a note about the rest of its line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// The command.
+    /// The command itself.
     pub command: Command,
-    /// A note about the words that the command has no use for. pen quirk: it
-    /// is carried out without them.
-    pub ignored: Option<String>,
+    /// Names the words that the command does not use. pen quirk: pen carries it out
+    /// without them.
+    pub(crate) ignored: Option<String>,
 }
 
-/// What a line asks for; `None` if it is empty. A comment begins with a word that
-/// begins with `#`; a line whose first word begins with `;` is one as a whole.
+/// Reads a line; an empty one gives `None`. A word that begins with `#` begins a
+/// comment, and a first word that begins with `;` makes the whole line one.
 pub fn parse(line: &str) -> Result<Option<Line>, String> {
     if line.len() > LINE {
         return Err(format!("line longer than {LINE} bytes"));
     }
-    let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
-    let words: Vec<&str> = words.collect();
-    let (name, rest, no) = match words.as_slice() {
-        [] => return Ok(None),
-        [first, ..] if first.starts_with(';') => return Ok(None),
-        // A page of a hostile site can have a browser send this.
-        [.., last] if last.starts_with("HTTP/") => {
-            return Err("an HTTP request is no command".to_owned());
-        }
-        ["no", name, rest @ ..] => (*name, rest, true),
-        [name, rest @ ..] => (*name, rest, false),
+    let words = words(line);
+    if words.first().is_none_or(|first| first.starts_with(';')) {
+        return Ok(None);
+    }
+    let Some((no, name, rest)) = name(&words) else {
+        return Err("an HTTP request is no command".to_owned());
     };
     let Some(spec) = find(name) else {
         return match name.starts_with("ssl_") {
@@ -191,8 +186,25 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
     Ok(Some(Line { command, ignored }))
 }
 
-/// What a command asks for with this word behind it. The word may contain white
-/// space, as it comes from the command line.
+/// Splits a line into its words, up to a comment.
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().take_while(|word| !word.starts_with('#')).collect()
+}
+
+/// Returns whether `no` stands first, the name of the command, and the words after
+/// it. An empty line gives `None`, and so does an HTTP request, which a page of a
+/// hostile site can make a browser send.
+fn name<'a, 'b>(words: &'b [&'a str]) -> Option<(bool, &'a str, &'b [&'a str])> {
+    match words {
+        [] => None,
+        [.., last] if last.starts_with("HTTP/") => None,
+        ["no", name, rest @ ..] => Some((true, name, rest)),
+        [name, rest @ ..] => Some((false, name, rest)),
+    }
+}
+
+/// Reads a command of this row with one argument. The argument may contain white
+/// space, because it comes from the command line.
 pub(crate) fn with(spec: &'static Spec, word: &str) -> Result<Command, String> {
     let words = [word];
     let mut words = Words { rest: words.iter(), no: false, ignored: Vec::new() };
@@ -201,9 +213,9 @@ pub(crate) fn with(spec: &'static Spec, word: &str) -> Result<Command, String> {
     })
 }
 
-/// The row of the command with this name.
+/// Finds the row of a command by its name.
 pub(crate) fn find(name: &str) -> Option<&'static Spec> {
-    // A file of nonsense has many names, and the table is in alphabetical order.
+    // A binary search, because a file of nonsense has many names.
     TABLE.get(TABLE.binary_search_by(|spec| spec.name.cmp(name)).ok()?)
 }
 
@@ -211,7 +223,7 @@ pub(super) fn not_built(what: &str) -> Parsed {
     Err(Bad::Reply(format!("{what} is not built in")))
 }
 
-/// Takes all words and does nothing.
+/// Takes all words, whatever they are.
 pub(super) fn nothing(words: &mut Words) -> Parsed {
     words.rest = [].iter();
     Ok(Command::Nothing)
@@ -225,7 +237,7 @@ pub(super) fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("bad number '{word}'"))
 }
 
-/// The next word as a number or the like, if there is one.
+/// Takes the next word, if there is one, as a number or whatever else `T` is.
 pub(super) fn maybe<T: FromStr>(words: &mut Words) -> Result<Option<T>, String> {
     words.next().map(number).transpose()
 }
@@ -237,7 +249,7 @@ pub(super) fn list(word: &str) -> Result<usize, String> {
     }
 }
 
-/// pen quirk: who chooses a list that does not exist gets list 0.
+/// pen quirk: the number of a list that does not exist stands for list 0.
 pub(super) fn list_or_0(number: i64) -> u64 {
     u64::try_from(number).ok().filter(|list| *list < acl::LISTS as u64).unwrap_or(0)
 }
@@ -277,8 +289,8 @@ fn net(what: &str, mask: Option<&str>) -> Result<Net, String> {
     }
 }
 
-/// A mask is written as an address. A number from 1 to 32 can be read as one, too,
-/// but is a length in the wrong place.
+/// Reads a mask, which is written as an address. A number from 1 to 32 could be
+/// read as an address, too, but the user has meant a length.
 fn net_mask(what: &str, word: &str) -> Result<Ipv4Addr, String> {
     match (acl::address(word), word.parse()) {
         (Some(IpAddr::V4(_)), Ok(len @ 1..=32_u8)) => {
@@ -333,17 +345,17 @@ pub(super) fn idlers(words: &mut Words) -> Parsed {
     }
 }
 
-/// The most connections without clients; each has a thread.
+/// Most connections without clients. Each of them has a thread.
 const MOST_IDLERS: usize = 1000;
 
-/// The most servers: a typing error must not use up the memory.
+/// Most servers. Without a limit, a typing error could use up the memory.
 const SERVERS: usize = 65_536;
 
 pub(super) fn try_line(words: &mut Words) -> Parsed {
     let line = words.map(str::to_owned).collect::<Vec<_>>().join(" ");
     match line.split(' ').next() {
         Some("") | None => Err("argument missing".to_owned().into()),
-        // Each level would need more of the stack.
+        // Each level would take more of the stack.
         Some("try") => Err("unexpected 'try'".to_owned().into()),
         Some(_) => Ok(Command::Try(line)),
     }
@@ -357,12 +369,12 @@ pub(super) fn source(word: Option<&str>) -> Result<(), Bad> {
     }
 }
 
-/// `None` leaves the choice to the system.
+/// Reads the local address of server connections. `None` lets the system choose.
 pub(super) fn source_address(word: &str) -> Option<IpAddr> {
     acl::address(word).filter(|ip| !ip.is_unspecified())
 }
 
-/// Refuses a word that is not among these. No word is allowed.
+/// Refuses a word that is not one of `words`. The word may be missing.
 pub(super) fn among(word: Option<&str>, words: &[&str]) -> Result<(), Bad> {
     match word.filter(|word| !words.contains(word)) {
         None => Ok(()),

@@ -37,18 +37,19 @@ fn serve(pen: &Pen, session: &Session) {
     }
 }
 
-/// How long pen waits for the newline of a command that came in one piece. Some
-/// clients send none and wait for the reply (bash's `/dev/tcp`, OpenBSD's `nc`).
+/// How long pen waits for the newline of a command that arrived in one piece. Some
+/// clients send no newline and wait for the reply (bash's `/dev/tcp`, OpenBSD's `nc`).
 const QUIET: Duration = Duration::from_millis(250);
-/// The same for a command that came in several pieces, as when somebody types it.
+/// The same for a command that arrived in several pieces, as typed commands do.
 const QUIET_BETWEEN: Duration = Duration::from_secs(2);
 
-/// The line without its newline; `None` if the client sends nothing.
+/// Reads the line and returns it without its newline, or `None` if the client sends
+/// nothing.
 ///
 /// The line ends with its newline, with the end of the client's data, or when
-/// the client falls silent and the line is a command as it is.
+/// the client is silent and the line is already a complete command.
 fn read_line(
-    mut hear: impl FnMut(Duration, &mut [u8]) -> Received,
+    mut receive: impl FnMut(Duration, &mut [u8]) -> Received,
 ) -> Result<Option<String>, String> {
     let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
     let (mut line, mut pieces) = (Vec::new(), 0);
@@ -59,7 +60,7 @@ fn read_line(
             1 => QUIET,
             _ => QUIET_BETWEEN,
         };
-        let fresh = match hear(limit, &mut piece) {
+        let fresh = match receive(limit, &mut piece) {
             Received::Piece(count) => piece.get(..count).unwrap_or_default(),
             Received::Silence if is_command(&line) => return Ok(Some(text(&line))),
             Received::Silence => continue,
@@ -68,7 +69,7 @@ fn read_line(
                 let why = "no newline came: nothing was done".to_owned();
                 return match parse::parse(&text(&line)) {
                     Ok(_) => Err(why),
-                    // The caller complains about it.
+                    // Carrying it out will give the better complaint.
                     Err(_) => Ok(Some(text(&line))),
                 };
             }
@@ -85,8 +86,8 @@ fn read_line(
     }
 }
 
-/// Whether the line is a whole command. A word that the command has no use for
-/// may be one that is still on its way.
+/// Tells whether the line is a complete command. If the command does not use one of
+/// the words, the rest of that word may not have arrived yet.
 fn is_command(line: &[u8]) -> bool {
     let parsed = parse::parse(&String::from_utf8_lossy(line)).ok().flatten();
     parsed.is_some_and(|line| line.ignored.is_none())
@@ -97,9 +98,9 @@ mod tests {
     use super::*;
     use Received::{Nothing, Silence};
 
-    /// What comes of these pieces, which an empty one ends; "~" is silence, and
-    /// then the client's time is up.
-    fn heard(pieces: &[&str]) -> Result<Option<String>, String> {
+    /// Reads a line that arrives in these pieces. An empty piece is the end of the
+    /// stream, "~" is silence, and after the last piece the client's time is up.
+    fn received(pieces: &[&str]) -> Result<Option<String>, String> {
         let mut pieces = pieces.iter();
         read_line(|_, piece| match pieces.next() {
             Some(&"~") => Silence,
@@ -121,20 +122,20 @@ mod tests {
             (&["mode", "~"], "mode"),
             (&["mo", "~", "de", "~"], "mode"),
             (&["b", "~", "lacklist 1", "7\n"], "blacklist 17"),
-            // Somebody may have more to say.
+            // The rest of this command may follow.
             (&["server 1 addr", "~", "ess 0", "~"], "server 1 address 0"),
             (&["nonsense", "~", "~"], "nonsense"),
         ] {
-            assert_eq!(heard(pieces), Ok(Some(line.to_owned())), "{pieces:?}");
+            assert_eq!(received(pieces), Ok(Some(line.to_owned())), "{pieces:?}");
         }
-        assert_eq!(heard(&[]), Ok(None));
-        assert_eq!(heard(&[""]), Ok(None));
-        assert!(heard(&["mo", "de"]).is_err_and(|why| why.contains("nothing was done")));
-        assert!(heard(&["x".repeat(4096).as_str()]).is_err());
+        assert_eq!(received(&[]), Ok(None));
+        assert_eq!(received(&[""]), Ok(None));
+        assert!(received(&["mo", "de"]).is_err_and(|why| why.contains("nothing was done")));
+        assert!(received(&["x".repeat(4096).as_str()]).is_err());
     }
 
     #[test]
-    fn who_sends_pieces_may_take_longer() {
+    fn a_client_that_sends_pieces_may_take_longer() {
         let mut limits = Vec::new();
         let line = read_line(|limit, piece| {
             limits.push(limit);

@@ -1,5 +1,5 @@
-//! What a row of [`super::table`] says of a command, and what follows from it:
-//! how its words are read, what it sets, what it replies, what `write` saves.
+//! A row of [`super::table`] describes a command. This module derives from it how
+//! the command's words are read, what it sets and replies, and what `write` saves.
 
 use super::edit::LONGEST;
 use super::parse::{self, Bad, Command, Parsed, Words};
@@ -11,29 +11,29 @@ use std::time::Duration;
 
 /// A command of the table.
 pub struct Spec {
-    /// The word that a line begins with.
+    /// The line begins with this word, or with `no` and this word.
     pub name: &'static str,
     /// Its arguments, as `help` and the manual show them.
     pub args: &'static str,
-    /// What it does, in a line.
+    /// `help` describes the command with this line.
     pub help: &'static str,
     kind: Kind,
-    /// The arguments of the form that has `no` before it, if it has that form.
+    /// The arguments that follow `no` and the name, if `no` may stand before it.
     no: Option<&'static str>,
-    /// Does not show what it has just set.
+    /// The command replies nothing when it has set a value.
     silent: bool,
-    /// The words that its value is shown between.
+    /// The reply shows the value between these two texts.
     around: (&'static str, &'static str),
-    /// What `write` saves, if that is not the field.
+    /// `write` saves this instead of the field.
     saved: Option<fn(&Pen) -> Option<Value>>,
 }
 
 type Field<T> = fn(&mut Settings) -> &mut T;
 
-/// What a command does. One that has a field of the settings sets it; without a
-/// value, it shows it.
+/// What a command does. If it has a field of the settings, it sets that field, or
+/// shows it when the line has no value.
 pub(super) enum Kind {
-    /// Sets a flag, or with `no` clears it.
+    /// Sets a flag, or clears it with `no`.
     Switch(Field<bool>),
     /// Sets a time in whole seconds, between the two bounds.
     Seconds(Field<Duration>, u64, u64),
@@ -41,33 +41,33 @@ pub(super) enum Kind {
     Number(Field<u32>),
     /// Chooses an access list.
     List(Field<usize>),
-    /// Names a file; `no` takes the name away.
+    /// Sets the path of a file, or removes it with `no`.
     Path(Field<Option<PathBuf>>),
-    /// Sets an address, as it was given; `no` takes it away.
+    /// Sets an address, exactly as it was given, or removes it with `no`.
     Text(Field<Option<String>>),
-    /// Sets something else that is written as one word; `no` takes it away.
+    /// Sets something else that one word describes, or removes it with `no`.
     Word {
-        /// Refuses words that mean nothing, before anything is carried out.
+        /// Refuses bad words before any command of the line or file takes effect.
         check: fn(Option<&str>) -> Result<(), Bad>,
         get: fn(&Settings) -> Option<String>,
         set: fn(&mut Settings, Option<&str>),
     },
     /// Shows settings.
     Show(fn(&Settings) -> String),
-    /// Anything else: reads its words itself.
+    /// Does anything else, and reads its words by itself.
     Do(fn(&mut Words) -> Parsed),
 }
 
-/// What a command sets.
+/// The value that a command sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// On or off: the command, or `no` and the command.
+    /// A flag, which `no` before the command clears.
     Flag(bool),
     /// A number.
     Number(u64),
     /// A word, which may be missing.
     Text(Option<String>),
-    /// The servers, which have lines of their own.
+    /// All servers: `write` saves a line for each.
     Servers,
 }
 
@@ -87,41 +87,41 @@ impl Spec {
         Spec { name, args, help, kind, no: None, silent: false, around: ("", ""), saved: None }
     }
 
-    /// The command has a form with `no`, which has these arguments.
+    /// Allows `no` before the name, with these arguments.
     pub(super) const fn or_no(mut self, args: &'static str) -> Spec {
         self.no = Some(args);
         self
     }
 
-    /// The command does not show what it has just set.
+    /// Keeps the command from replying with the value that it has set.
     pub(super) const fn silent(mut self) -> Spec {
         self.silent = true;
         self
     }
 
-    /// The value is shown between these words.
+    /// Shows the value between these two texts.
     pub(super) const fn between(mut self, before: &'static str, after: &'static str) -> Spec {
         self.around = (before, after);
         self
     }
 
-    /// `write` saves this, or nothing.
+    /// Lets `write` save this in place of the field; `None` saves nothing.
     pub(super) const fn saved(mut self, saved: fn(&Pen) -> Option<Value>) -> Spec {
         self.saved = Some(saved);
         self
     }
 
-    /// Whether `no` may stand before it.
+    /// Tells whether `no` may stand before the name.
     pub fn has_no(&self) -> bool {
         self.no.is_some()
     }
 
-    /// The arguments behind the name, or behind `no` and the name.
+    /// Returns the arguments that follow the name, or `no` and the name.
     pub(super) fn args(&self, no: bool) -> Option<&'static str> {
         if no { self.no } else { Some(self.args) }
     }
 
-    /// What the words behind the name ask for.
+    /// Reads the words that follow the name.
     pub(super) fn parse(&'static self, words: &mut Words) -> Parsed {
         let value = match &self.kind {
             Kind::Switch(_) => Some(Value::Flag(!words.no)),
@@ -157,7 +157,7 @@ impl Spec {
         }
     }
 
-    /// Sets the field; the reply.
+    /// Sets the field and returns the reply.
     pub(super) fn set(&self, s: &mut Settings, value: &Value) -> String {
         match (&self.kind, value) {
             (Kind::Switch(field), Value::Flag(on)) => *field(s) = *on,
@@ -169,13 +169,13 @@ impl Spec {
             (Kind::Path(field), Value::Text(path)) => *field(s) = path.as_ref().map(PathBuf::from),
             (Kind::Text(field), Value::Text(text)) => field(s).clone_from(text),
             (Kind::Word { set, .. }, Value::Text(word)) => set(s, word.as_deref()),
-            // `parse` makes no others.
+            // `parse` makes no other pairs.
             _ => {}
         }
         if self.silent { String::new() } else { self.show(s) }
     }
 
-    /// What the command replies when it is given no value.
+    /// Returns the reply of a command without a value.
     pub(super) fn show(&self, s: &mut Settings) -> String {
         let value = match (&self.kind, self.value(s)) {
             (Kind::Show(show), _) => return show(s),
@@ -187,7 +187,7 @@ impl Spec {
         format!("{before}{value}{after}\n")
     }
 
-    /// What its field is set to, if it has one.
+    /// Returns the value of its field, if it has one. `s` is only read.
     fn value(&self, s: &mut Settings) -> Option<Value> {
         Some(match &self.kind {
             Kind::Switch(field) => Value::Flag(*field(s)),
@@ -201,7 +201,7 @@ impl Spec {
         })
     }
 
-    /// What `write` saves for it, if anything. `s` is only read.
+    /// Returns the value that `write` saves, if any. `s` is only read.
     pub(super) fn value_to_save(&self, pen: &Pen, s: &mut Settings) -> Option<Value> {
         match self.saved {
             Some(value) => value(pen),
@@ -211,7 +211,7 @@ impl Spec {
 }
 
 impl PartialEq for Spec {
-    /// There is one row for each name.
+    /// Compares the names, since each name has one row.
     fn eq(&self, other: &Spec) -> bool {
         self.name == other.name
     }

@@ -1,9 +1,9 @@
-//! The two services beside the traffic, the control port and the web interface:
-//! how their connections are accepted and how long they may last.
+//! The control port and the web interface are services. This module accepts their
+//! connections and limits how many there are and how long they last.
 //!
 //! Each service has a thread that accepts and a thread for each connection, so
-//! that it takes nothing from the traffic but processor time. A service has at
-//! most as many connections at once as [`crate::proxy::limits`] sets aside
+//! that it takes only processor time from the traffic. A service has at
+//! most as many connections at once as [`crate::proxy::limits`] reserves
 //! descriptors for. When another client connects, pen closes the oldest
 //! connection that has not yet sent its command or request. If no thread can be
 //! started, the accepting thread serves the connection itself.
@@ -29,31 +29,31 @@ use std::time::{Duration, Instant};
 /// How long a client may take to send its command or request, and again to take
 /// the reply.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The same for a client that is served by the accepting thread and so delays
-/// all others. A client that sends at once, as programs do, has sent by now.
-const HURRY: Duration = Duration::from_millis(100);
+/// The same for a client that the accepting thread serves, which delays all other
+/// clients. It is long enough for programs, which send at once.
+const SHORT_LIMIT: Duration = Duration::from_millis(100);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 100;
-/// A thread's stack: reports are made on it.
+/// Bytes of a thread's stack, on which pen makes reports.
 const STACK: usize = 256 * 1024;
 /// Bytes that pen reads and throws away from a client that it has refused.
 const DRAIN: usize = 256 * 1024;
 
-/// A listening socket and what is done with each connection to it.
+/// A service: where it listens, and how it serves a connection.
 pub(crate) struct Service {
-    /// For messages, and for its threads.
+    /// Messages name the service by this.
     pub(crate) name: &'static str,
-    /// Where it listens.
+    /// Returns its listening socket.
     pub(crate) listener: fn(&Pen) -> &MovableListener,
-    /// The number of the access list that its clients must pass.
+    /// Returns the number of the access list for its clients.
     pub(crate) acl: fn(&Settings) -> usize,
-    /// The least time from one connection to the next, except for a few at once.
+    /// The least time from one connection to the next, after a burst ([`Pace::BURST`]).
     pub(crate) pace: Duration,
     /// Serves one connection.
     pub(crate) serve: fn(&Pen, &Session),
 }
 
-/// Refuses to open either service while pen runs as root without `-u`: its
+/// Refuses to open either service while pen runs as root without `-u`, because its
 /// clients could do as root whatever pen can do.
 pub(crate) fn check(settings: &Settings) -> Result<(), &'static str> {
     if sys::is_root() && settings.start.user.is_none() {
@@ -62,7 +62,8 @@ pub(crate) fn check(settings: &Settings) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The address of the web interface, with a host, if pen may listen there.
+/// Returns the address of the web interface with its host, which is 127.0.0.1 if the
+/// word has none. It refuses an address that pen must not open.
 pub(crate) fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
     addr::endpoint(word)?;
     let word = match addr::is_path(word) || word.contains(':') {
@@ -78,8 +79,8 @@ pub(crate) fn check_web(pen: &Pen, word: &str) -> Result<String, String> {
 /// Opens a service's listening socket. A Unix socket belongs to `owner`, and
 /// nobody else may connect. Complaints begin with `what`.
 ///
-/// Root makes the socket and gives it away only where nobody can put another
-/// file in its place meanwhile. Elsewhere it is made with the owner's rights.
+/// Root makes the socket and gives it to the owner only where nobody can replace
+/// the file meanwhile. Elsewhere pen makes it with the owner's rights.
 pub(crate) fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Listener, String> {
     let listen = || Listener::open_alone(word, BACKLOG).map_err(|why| format!("{what} {why}"));
     let cannot = |e| format!("{what} {word}: cannot give it to the user: {e}");
@@ -106,14 +107,14 @@ pub(crate) fn listen(what: &str, word: &str, owner: Option<&User>) -> Result<Lis
 /// The open connections of a service, the oldest first.
 #[derive(Default)]
 struct Sessions {
-    /// `true` for those whose command or request is there.
+    /// Each connection, and whether it has sent its command or request.
     open: Mutex<Vec<(Arc<TcpStream>, bool)>>,
     closed: Condvar,
 }
 
 /// A connection to a service, which counts as open until this is dropped.
 pub(crate) struct Session {
-    /// Who has connected.
+    /// The client's address.
     pub(crate) client: Client,
     socket: Arc<TcpStream>,
     sessions: Arc<Sessions>,
@@ -138,7 +139,8 @@ pub(crate) fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
     }
 }
 
-/// How fast connections are accepted.
+/// Limits how fast connections are accepted. It has the time when the next one is due
+/// if they arrive one by one.
 #[derive(Default)]
 struct Pace(Option<Instant>);
 
@@ -146,17 +148,16 @@ impl Pace {
     /// Connections that may be accepted at once.
     const BURST: u32 = 32;
 
-    /// A connection was accepted: how long to wait before the next.
+    /// Returns how long to wait after a connection that was accepted at `now`.
     fn rest(&mut self, gap: Duration, now: Instant) -> Duration {
         let burst = gap.saturating_mul(Pace::BURST);
-        // When the next one is due if they come one by one.
         let due = self.0.map_or(now, |due| due.max(now)) + gap;
         self.0 = Some(due);
         due.saturating_duration_since(now).saturating_sub(burst)
     }
 }
 
-/// Serves a connection, unless the access list denies it: then `false`.
+/// Serves a connection. Returns `false` if the access list denies it.
 fn admit(
     pen: &Arc<Pen>,
     service: &'static Service,
@@ -177,31 +178,26 @@ fn admit(
         move || {
             (service.serve)(&pen, &session);
             drop(session);
-            tidy(&pen);
+            // While clients are connected the memory of a report stays in the heap,
+            // to be used again, until the last of them has left.
+            if pen.connections.used_and_last().0 == 0 {
+                sys::trim();
+            }
         }
     };
     if sys::start_thread(STACK, work).is_err() {
-        // `work`, the other owner, is gone.
+        // The system has dropped `work`, the other owner.
         if let Some(mut session) = Arc::into_inner(session) {
-            session.end = Instant::now() + HURRY;
+            session.end = Instant::now() + SHORT_LIMIT;
             (service.serve)(pen, &session);
         }
     }
     true
 }
 
-/// Gives the memory of a report back to the system. While clients are connected
-/// it stays in the heap, to be used again, until the last of them has left.
-fn tidy(pen: &Pen) {
-    let (connections, _) = pen.connections.used_and_last();
-    if connections == 0 {
-        sys::trim();
-    }
-}
-
 impl Sessions {
-    /// Adds a connection. With `most` open it closes one and waits until that is
-    /// gone.
+    /// Adds a connection. If `most` are open, it closes one and waits until that one
+    /// has ended.
     fn add(self: &Arc<Sessions>, socket: OwnedFd, client: Client, most: usize) -> Session {
         let socket = Arc::new(TcpStream::from(socket));
         let mut open = crate::lock(&self.open);
@@ -217,20 +213,20 @@ impl Sessions {
     }
 }
 
-/// What came of waiting for a client to send something.
+/// The result of waiting for data from a client.
 #[derive(Clone, Copy)]
 pub(crate) enum Received {
-    /// It sent this many bytes, or, if zero, it has sent all that it will.
+    /// The client sent this many bytes. Zero means that its stream has ended.
     Piece(usize),
-    /// It is still connected, and sent nothing.
+    /// The client sent nothing, and is still connected.
     Silence,
-    /// It is gone, or its time is up.
+    /// The client has disconnected, or its time is up.
     Nothing,
 }
 
 impl Session {
-    /// Notes that the command or request is there: others are closed before this
-    /// one when there are too many.
+    /// Notes that the command or request has arrived. When there are too many
+    /// connections, pen closes those without one first.
     pub(crate) fn set_asked(&self) {
         let mut open = crate::lock(&self.sessions.open);
         if let Some(own) = open.iter_mut().find(|other| Arc::ptr_eq(&other.0, &self.socket)) {
@@ -238,14 +234,14 @@ impl Session {
         }
     }
 
-    /// What the client sends next: nothing if it has sent all, `None` if it takes
-    /// too long or is gone.
+    /// Reads the client's next bytes. They are empty at the end of its stream; `None`
+    /// means that it takes too long or has disconnected.
     pub(crate) fn read<'a>(&self, piece: &'a mut [u8]) -> Option<&'a [u8]> {
         let count = self.read_until(self.end, piece)?;
         piece.get(..count)
     }
 
-    /// What the client sends within this time, or what is left of its own.
+    /// Reads what the client sends within `limit`, but not beyond its own time.
     pub(crate) fn read_within(&self, limit: Duration, piece: &mut [u8]) -> Received {
         let end = Instant::now().checked_add(limit).map_or(self.end, |end| end.min(self.end));
         match self.read_until(end, piece) {
@@ -263,21 +259,21 @@ impl Session {
                 return None;
             }
             match socket.read(piece) {
-                // A timeout may come a little early: the clock decides.
+                // A timeout may be a little early, so the clock decides.
                 Err(e) if [Interrupted, WouldBlock, TimedOut].contains(&e.kind()) => {}
                 result => return result.ok(),
             }
         }
     }
 
-    /// Sends the reply and ends the stream, if the client takes it in time.
+    /// Sends the reply and, if the client takes it in time, ends the stream.
     pub(crate) fn reply(&self, reply: &[u8]) {
         if self.send(reply) {
             let _ = self.socket.shutdown(Shutdown::Write);
         }
     }
 
-    /// Sends what is not the last; whether the client took it in time.
+    /// Sends bytes that more will follow. Returns whether the client took them in time.
     pub(crate) fn send(&self, mut text: &[u8]) -> bool {
         let mut socket: &TcpStream = &self.socket;
         let end = Instant::now() + LIMIT;
@@ -295,9 +291,9 @@ impl Session {
         true
     }
 
-    /// Reads and throws away what else the client sends until `end`; whether it is
-    /// still there then. Without this the system would reset the connection when
-    /// it is closed, and the client could lose the reply.
+    /// Reads and discards what the client sends until `end`, and returns whether it is
+    /// still connected then. Without this the system would reset the connection on
+    /// close, and the client could lose the reply.
     pub(crate) fn drain(&self, end: Instant) -> bool {
         let mut piece = [0; 4096];
         let mut total = 0;

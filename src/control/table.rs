@@ -7,8 +7,7 @@ use super::parse::{
     Bad, Command, Parsed, Words, acl_entry, among, forget, idlers, list, maybe, not_built, nothing,
     number, one, server, source, source_address, try_line,
 };
-pub use super::row::Spec;
-use super::row::{Kind, Value};
+use super::row::{Kind, Spec, Value};
 use crate::pool::server::Server;
 use crate::settings::{ConnTarget, Fastclose, LogTarget, Settings};
 use crate::sys;
@@ -28,7 +27,7 @@ const fn switch(name: Str, help: Str, field: fn(&mut Settings) -> &mut bool) -> 
     Spec::new(name, "", help, Kind::Switch(field)).or_no("")
 }
 
-/// A time of `least` to `most` seconds.
+/// A command that sets a time of `least` to `most` seconds.
 const fn seconds(
     name: Str,
     (least, most): (u64, u64),
@@ -38,12 +37,12 @@ const fn seconds(
     Spec::new(name, "[seconds]", help, Kind::Seconds(field, least, most))
 }
 
-/// A choice of an access list.
+/// A command that chooses an access list.
 const fn acl_of(name: Str, help: Str, field: fn(&mut Settings) -> &mut usize) -> Spec {
     Spec::new(name, "[list]", help, Kind::List(field))
 }
 
-/// A setting that is one word, which `check` may refuse.
+/// A command that sets one word, which `check` may refuse.
 const fn word(
     name: Str,
     args: Str,
@@ -55,7 +54,7 @@ const fn word(
     Spec::new(name, args, help, Kind::Word { check, get, set })
 }
 
-/// Any word will do, or is looked at when all commands are known.
+/// Accepts any word. The transaction checks it when it knows all commands.
 fn any(_: Option<&str>) -> Result<(), Bad> {
     Ok(())
 }
@@ -164,7 +163,7 @@ pub const TABLE: &[Spec] = &[
     ),
     spec("help", "", "list the commands", |_| Ok(Command::Help)),
     switch("http", "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests", |s| &mut s.http),
-    // pen quirk: this one says what it shows.
+    // pen quirk: this reply names the setting and its unit.
     seconds("idle_timeout", ANY, "close connections quiet for longer; 0 = never", |s| {
         &mut s.idle_timeout
     })
@@ -176,7 +175,7 @@ pub const TABLE: &[Spec] = &[
     }),
     switch("keepalive", "SO_KEEPALIVE on server connections, too", |s| &mut s.keepalive),
     ignored("kqueue"),
-    // The command line has it, see `config`.
+    // `write` saves it in the command line, not as a command.
     Spec::new("listen", "[address]", "where clients connect", Kind::Text(|s| &mut s.listen))
         .saved(|_| None),
     word(

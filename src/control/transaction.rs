@@ -1,13 +1,14 @@
-//! Changes by control commands: all that one command or a whole configuration
-//! file asks for takes effect in one step, or nothing does.
+//! All changes that one command or a whole configuration file makes take effect in
+//! one step, or none of them does.
 //!
 //! 1. [`Transaction::add`] checks each command and does what may fail or take
 //!    long: it looks names up and reads the password.
 //! 2. [`Transaction::commit`] opens the logs and the listening sockets.
-//! 3. It exchanges settings and servers under one lock. After that only commands
-//!    that show or do something else can fail, such as `close` and `write`.
+//! 3. It replaces settings and servers under one lock. After that, only commands
+//!    that change neither can fail, such as `close` and `write`.
 //!
-//! A file with an error changes nothing: pen drops it before the second step.
+//! A file with an error changes nothing, because pen drops the transaction before
+//! the second step.
 
 use super::edit::Edit;
 use super::row::Value;
@@ -35,23 +36,25 @@ use std::sync::Arc;
 /// Commands that take effect together.
 pub struct Transaction<'a> {
     pen: &'a Pen,
-    /// The commands and where they stand, except those that change servers.
+    /// The commands with their positions, except those that change servers.
     steps: Vec<(Command, String)>,
     servers: BTreeMap<usize, Edit>,
     emergency: Option<Option<Server>>,
     abuse: Option<Option<Server>>,
     secret: Option<Option<Arc<Secret>>>,
-    /// What the commands that set a word ask for, by name.
-    asked: BTreeMap<&'static str, Asked>,
+    /// The words that commands set, by the names of the commands.
+    words: BTreeMap<&'static str, WordSet>,
 }
 
-/// What the last command of a name sets, and where it stands.
-struct Asked {
+/// The word that the last command of a name sets, or `None` after `no`, and the
+/// position of that command.
+struct WordSet {
     word: Option<String>,
-    place: String,
+    position: String,
 }
 
-/// What has been opened before the exchange, to be used after it.
+/// The files and sockets that are opened before the settings are replaced, and put
+/// to use after that.
 #[derive(Default)]
 struct Opened {
     log: Option<Destination>,
@@ -61,7 +64,7 @@ struct Opened {
 }
 
 impl<'a> Transaction<'a> {
-    /// A transaction without any command.
+    /// Makes a transaction without commands.
     pub fn new(pen: &'a Pen) -> Transaction<'a> {
         Transaction {
             pen,
@@ -70,19 +73,19 @@ impl<'a> Transaction<'a> {
             emergency: None,
             abuse: None,
             secret: None,
-            asked: BTreeMap::new(),
+            words: BTreeMap::new(),
         }
     }
 
-    /// Adds a command, or says why it cannot be carried out. `place` says where it
-    /// stands: later complaints begin with it.
-    pub fn add(&mut self, mut command: Command, place: &dyn Display) -> Result<(), String> {
-        let place = || place.to_string();
+    /// Adds a command, or says why pen cannot carry it out. Later complaints about it
+    /// begin with `position`.
+    pub fn add(&mut self, mut command: Command, position: &dyn Display) -> Result<(), String> {
+        let position = || position.to_string();
         let pen = self.pen;
         match &mut command {
             Command::Nothing => return Ok(()),
             Command::Server(index, changes) => {
-                return self.servers.entry(*index).or_default().add(changes, place);
+                return self.servers.entry(*index).or_default().add(changes, position);
             }
             Command::Emergency(Some(word)) => {
                 self.emergency = Some(self.last_resort(word)?);
@@ -93,20 +96,20 @@ impl<'a> Transaction<'a> {
                 return Ok(());
             }
             Command::Exit => check_exit(pen)?,
-            Command::Set(spec, value) => self.check(spec.name, value, place)?,
+            Command::Set(spec, value) => self.check(spec.name, value, position)?,
             _ => {}
         }
-        self.steps.push((command, place()));
+        self.steps.push((command, position()));
         Ok(())
     }
 
-    /// Checks a value that is set against the state of pen, and remembers words,
-    /// which may name something to open.
+    /// Checks a new value against the state of pen. Remembers words, since they may name
+    /// a file or a socket to open.
     fn check(
         &mut self,
         name: &'static str,
         value: &mut Value,
-        place: impl Fn() -> String,
+        position: impl Fn() -> String,
     ) -> Result<(), String> {
         let pen = self.pen;
         match (name, &mut *value) {
@@ -122,40 +125,41 @@ impl<'a> Transaction<'a> {
             _ => {}
         }
         if let Value::Text(word) = value {
-            self.asked.insert(name, Asked { word: word.clone(), place: place() });
+            self.words.insert(name, WordSet { word: word.clone(), position: position() });
         }
         Ok(())
     }
 
-    /// The server that an operand of the emergency or the abuse server means.
+    /// Resolves the operand of an emergency or abuse server. `0` means none.
     fn last_resort(&self, word: &str) -> Result<Option<Server>, String> {
         let spec = addr::server(word, self.port())?;
         Ok((spec.host != Host::Empty).then(|| Server::new(spec)))
     }
 
-    /// The word that a command sets, if any does, and where the command stands.
-    fn asked(&self, name: &str) -> Option<(&str, &str)> {
-        let asked = self.asked.get(name)?;
-        Some((asked.word.as_deref()?, &asked.place))
+    /// Returns the word that the last command of this name sets, if one does, and the
+    /// position of that command.
+    fn word(&self, name: &str) -> Option<(&str, &str)> {
+        let set = self.words.get(name)?;
+        Some((set.word.as_deref()?, &set.position))
     }
 
-    /// Whether the last command of this name has `no` before it.
-    fn is_taken_away(&self, name: &str) -> bool {
-        self.asked.get(name).is_some_and(|asked| asked.word.is_none())
+    /// Tells whether the last command of this name has `no` before it.
+    fn is_unset(&self, name: &str) -> bool {
+        self.words.get(name).is_some_and(|set| set.word.is_none())
     }
 
-    /// The listening port, which servers without a port of their own have.
+    /// Returns the listening port, which is the default port of servers.
     fn port(&self) -> Option<u16> {
-        let word = match self.asked("listen") {
+        let word = match self.word("listen") {
             Some((word, _)) => Some(word.to_owned()),
             None => self.pen.settings().listen.clone(),
         };
         addr::endpoint(&word?).ok()?.port()
     }
 
-    /// Puts everything in force. Gives the replies of the commands and the
-    /// complaints; these mean that nothing has changed, or that a command failed
-    /// that changes nothing.
+    /// Applies all changes, and returns the replies and the complaints of the commands.
+    /// If there is a complaint, either nothing has changed, or a command failed that
+    /// changes neither settings nor servers.
     pub fn commit(mut self) -> (String, Vec<String>) {
         let port = match self.servers.is_empty() {
             true => 0,
@@ -172,10 +176,10 @@ impl<'a> Transaction<'a> {
         };
         let mut complaints = self.use_what_was_opened(opened);
         let mut text = String::new();
-        for ((command, place), reply) in self.steps.into_iter().zip(replies) {
+        for ((command, position), reply) in self.steps.into_iter().zip(replies) {
             let result = match reply {
                 Some(reply) => Ok(reply),
-                None => commands::act(self.pen, command).map_err(|why| place + &why),
+                None => commands::act(self.pen, command).map_err(|why| position + &why),
             };
             match result {
                 Ok(reply) => text.push_str(&reply),
@@ -185,61 +189,69 @@ impl<'a> Transaction<'a> {
         (text, complaints)
     }
 
-    /// Opens what a running pen has to open; a starting pen opens it later. A
-    /// socket that listens at the same address stays: to open it again would lose
-    /// the clients that wait to be accepted.
+    /// Opens logs and sockets if pen runs; a starting pen opens them later. A socket
+    /// whose address does not change stays open, because the clients that wait in its
+    /// queue would be lost with it.
     fn open(&self) -> Result<Opened, String> {
         let mut opened = Opened::default();
         if !self.pen.is_running() {
             return Ok(opened);
         }
         let settings = self.pen.settings();
-        if let Some((word, place)) = self.asked("log") {
-            let to = Destination::for_requests(&LogTarget::parse(word), false);
-            opened.log = Some(to.map_err(|why| format!("{place}{why}"))?);
-        } else if self.is_taken_away("log") {
+        opened.log = self.opened("log", None, |word| {
+            Destination::for_requests(&LogTarget::parse(word), false)
+        })?;
+        if self.is_unset("log") {
             opened.log = Some(Destination::None);
         }
-        if let Some((word, place)) = self.asked("conn_log") {
-            let to = Destination::for_connections(&ConnTarget::parse(word), false);
-            opened.conn_log = Some(to.map_err(|why| format!("{place}{why}"))?);
-        } else if self.is_taken_away("conn_log") {
+        opened.conn_log = self.opened("conn_log", None, |word| {
+            Destination::for_connections(&ConnTarget::parse(word), false)
+        })?;
+        if self.is_unset("conn_log") {
             opened.conn_log = Some(Destination::None);
         }
-        if let Some((word, place)) = self.asked("web") {
-            if settings.web.as_deref() != Some(word) {
-                let listener = service::listen("web", word, None);
-                opened.web = Some(listener.map_err(|why| format!("{place}{why}"))?);
-            }
-        }
-        if let Some((word, place)) = self.asked("listen") {
-            if settings.listen.as_deref() != Some(word) {
-                let listener = Listener::open_for_clients(word, &settings);
-                opened.listener = Some(listener.map_err(|why| format!("{place}{why}"))?);
-            }
-        }
+        let old = settings.web.as_deref();
+        opened.web = self.opened("web", old, |word| service::listen("web", word, None))?;
+        let old = settings.listen.as_deref();
+        let listen = |word: &str| Listener::open_for_clients(word, &settings);
+        opened.listener = self.opened("listen", old, listen)?;
         Ok(opened)
     }
 
-    /// Refuses servers at the address where pen itself listens. It does so only
-    /// while pen runs: a starting pen may still get another address.
+    /// Opens the word that the last command of this name sets, unless it is `old`.
+    fn opened<T>(
+        &self,
+        name: &str,
+        old: Option<&str>,
+        open: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        match self.word(name).filter(|(word, _)| Some(*word) != old) {
+            Some((word, position)) => {
+                open(word).map(Some).map_err(|why| format!("{position}{why}"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Refuses servers at pen's own listening address. It checks only while pen runs,
+    /// since a starting pen may still get another address.
     fn refuse_loops(&self, port: u16) -> Result<(), String> {
         let settings = self.pen.settings();
         let Some(own) = &settings.own else {
             return Ok(());
         };
-        let new = self.asked("listen").map(|(word, _)| addr::endpoint(word)).transpose()?;
+        let new = self.word("listen").map(|(word, _)| addr::endpoint(word)).transpose()?;
         let own = new.as_ref().unwrap_or(own);
-        // Collected first: to compare addresses may take system calls, which must
-        // not be made under the lock.
+        // Comparing addresses may take system calls, which must not be made under the
+        // lock, so the moves are collected first.
         let mut moved = Vec::new();
         for (index, edit) in &self.servers {
             let moves = edit.moves(self.pen.servers.table().servers.get(*index), port);
             moved.extend(moves.map(|moves| (*index, moves)));
         }
-        for (index, (place, host, port)) in moved {
+        for (index, (position, host, port)) in moved {
             loops::refuse(own, &host, port)
-                .map_err(|why| format!("{place}server {index}: {why}"))?;
+                .map_err(|why| format!("{position}server {index}: {why}"))?;
         }
         for server in [&self.emergency, &self.abuse].into_iter().flatten().flatten() {
             loops::refuse(own, &server.host, server.port)
@@ -258,9 +270,9 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Exchanges settings and servers in one step and gives a reply for each
-    /// command that is about settings. `None` if another thread has changed the
-    /// settings meanwhile: the caller tries again. `port` is for servers without one.
+    /// Replaces settings and servers in one step, and returns the reply of each command
+    /// that is about settings. `None` means that another thread has changed the settings
+    /// meanwhile, so the caller must try again. Servers without a port get `port`.
     fn swap(&mut self, port: u16) -> Option<Vec<Option<String>>> {
         let before = self.pen.settings();
         let mut after = Settings::clone(&before);
@@ -271,7 +283,7 @@ impl<'a> Transaction<'a> {
             (before.client_keepalive != after.client_keepalive).then_some(after.client_keepalive);
         let checks = before.check.is_zero() != after.check.is_zero();
         let level = (before.debug != after.debug).then_some(after.debug);
-        // Threads compare the pointers to see whether anything has changed.
+        // Other threads compare pointers to detect changes.
         let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
         let mut table = self.pen.servers.table();
         if !Arc::ptr_eq(&table.settings, &before) {
@@ -310,8 +322,8 @@ impl<'a> Transaction<'a> {
         Some(replies)
     }
 
-    /// Puts the new sockets, logs and password to use. Gives the complaints of logs
-    /// whose thread does not take its new file.
+    /// Switches to the new sockets, logs and password. A log complains if its thread
+    /// does not take the new file.
     fn use_what_was_opened(&mut self, opened: Opened) -> Vec<String> {
         let (pen, mut complaints) = (self.pen, Vec::new());
         if let Some(secret) = self.secret.take() {
@@ -322,7 +334,7 @@ impl<'a> Transaction<'a> {
         }
         match opened.web {
             Some(listener) => pen.web_listener.open(listener),
-            None if self.is_taken_away("web") => pen.web_listener.shut(),
+            None if self.is_unset("web") => pen.web_listener.shut(),
             None => {}
         }
         if let Some(to) = opened.conn_log {
@@ -330,15 +342,15 @@ impl<'a> Transaction<'a> {
         }
         if let Some(listener) = opened.listener {
             pen.listen(listener);
-            // It was opened with the settings from before the exchange.
+            // It was opened with the settings that have just been replaced.
             pen.listener.keep_alive(pen.settings().client_keepalive);
         }
         complaints
     }
 }
 
-/// The emergency or abuse server after a change. One that is set to what it was
-/// keeps its connections and counts.
+/// Returns the emergency or abuse server after a change. A server that is set to the
+/// same operand again keeps its connections and counts.
 fn last_resort_after(old: Option<Server>, new: Option<Option<Server>>) -> Option<Server> {
     match new {
         None => old,
@@ -355,7 +367,8 @@ fn check_exit(pen: &Pen) -> Result<(), String> {
     }
 }
 
-/// Carries a command out if it is about settings alone; the reply.
+/// Carries out a command that is about settings only and returns its reply; `None`
+/// if it is another command.
 fn set(s: &mut Settings, command: &Command) -> Option<String> {
     match command {
         Command::Set(spec, value) => return Some(spec.set(s, value)),

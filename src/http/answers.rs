@@ -1,16 +1,15 @@
 //! Follows the answers, to learn whether a request has changed the protocol.
 //!
-//! Only an answer 101 to a request with Upgrade, or 2xx to CONNECT, does that.
-//! Until then what the client sends are requests, whatever it asked for: so
-//! nothing is held back while a server thinks, and nobody gets anything past
-//! pen by asking for what the server refuses. This direction says so before it
-//! passes the answer on, and the client cannot speak the other protocol before
+//! Only an answer 101 to a request with Upgrade, or 2xx to CONNECT, changes it. Until
+//! then pen reads what the client sends as requests, whatever the client asked for. So
+//! pen need not hold data back until the server answers, and a client cannot evade pen
+//! by asking for a protocol that the server refuses. This direction reports the change
+//! before it passes the answer on, and the client cannot use the other protocol before
 //! it has the answer.
 //!
-//! An answer belongs to the oldest request that has none. Where that cannot be
-//! told for certain, the answers are followed no further and the protocol is
-//! taken to be HTTP to the end: text of the client's choice in an answer's body
-//! must never be taken for a head.
+//! An answer belongs to the oldest request without one. If that is not certain, pen
+//! stops following the answers and takes the protocol for HTTP to the end, because it
+//! must never take text that the client chose, in the body of an answer, for a head.
 
 use super::line::{Field, Framing, Method, status_line};
 use super::message::{Event, Length, Message};
@@ -18,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-/// Most requests that wait for their answers. Beyond that they are not matched.
+/// Most requests that wait for their answers. If there are more, pen stops matching.
 const MOST: usize = 1000;
 
 /// A request that waits for its answer.
@@ -28,27 +27,27 @@ pub(super) struct Asked {
     pub(super) upgrade: bool,
 }
 
-/// What the two directions of a connection tell each other.
+/// What the two directions of a connection share.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The requests without an answer, oldest first. Nothing: they are not
-    /// matched any more.
+    /// The requests without an answer, the oldest first. `None` means that pen has
+    /// stopped matching.
     asked: Mutex<Option<VecDeque<Asked>>>,
     has_switched: AtomicBool,
 }
 
 impl Exchange {
-    /// Of a connection on which nothing was said yet.
+    /// Makes the state of a new connection.
     pub fn new() -> Exchange {
         Exchange { asked: Mutex::new(Some(VecDeque::new())), has_switched: AtomicBool::new(false) }
     }
 
-    /// Whether another protocol has begun.
+    /// Tells whether another protocol has begun.
     pub(super) fn has_switched(&self) -> bool {
         self.has_switched.load(SeqCst)
     }
 
-    /// The head of a request is complete, and goes to the server after this.
+    /// Notes a request. The caller must do so before its head goes to the server.
     pub(super) fn ask(&self, asked: Asked) {
         let mut queue = crate::lock(&self.asked);
         match queue.as_mut().filter(|queue| queue.len() < MOST) {
@@ -57,12 +56,12 @@ impl Exchange {
         }
     }
 
-    /// The request that an answer is for.
+    /// Removes and returns the request that the next answer belongs to.
     fn answered(&self) -> Option<Asked> {
         crate::lock(&self.asked).as_mut()?.pop_front()
     }
 
-    /// Requests are matched no more.
+    /// Stops matching requests and answers.
     pub(super) fn give_up(&self) {
         *crate::lock(&self.asked) = None;
     }
@@ -83,14 +82,14 @@ pub struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    /// Of a connection with these requests.
+    /// Follows the answers to the requests of `exchange`.
     pub fn new(exchange: &Exchange) -> Answers<'_> {
         let (message, framing) = (Message::new(), Framing::default());
         Answers { exchange, message, status: 0, framing }
     }
 
-    /// Takes the next piece of the stream, before it is passed on; `false` if
-    /// there is nothing more to be learnt.
+    /// Takes the next piece of the stream, which the caller must not have passed on yet.
+    /// Returns `false` if it needs no further pieces.
     pub fn see(&mut self, mut data: &[u8]) -> bool {
         while let Some(event) = self.message.next(&mut data) {
             let next = match event {
@@ -132,10 +131,10 @@ impl Answers<'_> {
                 self.exchange.has_switched.store(true, SeqCst);
                 return None;
             }
-            // Not asked for.
+            // The request did not ask for it.
             (101, _) => return None,
             (204 | 304, _) | (_, Asked { method: Method::Head, .. }) => Length::Bytes(0),
-            // If nothing is said it lasts to the end, behind which none comes.
+            // Without a length the body lasts to the end of the stream.
             _ => self.framing.length().ok()??,
         };
         self.message.body(length);

@@ -1,29 +1,30 @@
-//! The lines of HTTP/1.x messages, and what they say about where a message ends
-//! (RFC 9112, sections 3 to 6). Pure.
+//! Reads the lines of HTTP/1.x messages, and finds out from them where a message ends
+//! (RFC 9112, sections 3 to 6). Nothing here does I/O.
 
 use super::message::Length;
 
-/// A byte that a token may have (RFC 9110, 5.6.2).
+/// Tells whether a token may contain this byte (RFC 9110, 5.6.2).
 fn is_token_byte(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
-fn is_token(bytes: &[u8]) -> bool {
+/// Tells whether this can be a method or the name of a field.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(is_token_byte)
 }
 
-/// What a request is, as far as its answer depends on it.
+/// The method of a request, as far as the form of the answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     /// The answer has no body.
     Head,
-    /// Behind the answer 2xx another protocol begins.
+    /// Another protocol begins after an answer 2xx.
     Connect,
-    /// Any other.
+    /// Any other method.
     Other,
 }
 
-/// The digit behind `HTTP/1.`
+/// Returns the digit that follows `HTTP/1.`
 fn minor(version: &[u8]) -> Option<u8> {
     match version.strip_prefix(b"HTTP/1.")? {
         [digit] if digit.is_ascii_digit() => Some(*digit),
@@ -31,13 +32,13 @@ fn minor(version: &[u8]) -> Option<u8> {
     }
 }
 
-/// The method of `METHOD target HTTP/1.x` and whether x is 0. `None` if the line
-/// is something else.
+/// Reads `METHOD target HTTP/1.x`: returns the method, and whether x is 0. `None` means
+/// that the line is something else.
 pub(super) fn request_line(line: &[u8]) -> Option<(Method, bool)> {
     let mut words = line.split(|byte| *byte == b' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
     let minor = minor(version)?;
-    // A CR that ends no line is a line's end to some servers.
+    // Some servers take any CR for a line end.
     let is_whole = words.next().is_none() && !target.is_empty() && !target.contains(&b'\r');
     let kind = match method {
         b"HEAD" => Method::Head,
@@ -47,8 +48,8 @@ pub(super) fn request_line(line: &[u8]) -> Option<(Method, bool)> {
     (is_whole && is_token(method)).then_some((kind, minor == b'0'))
 }
 
-/// The status of `HTTP/1.x status reason` and whether x is 0. `None` if the
-/// line is something else.
+/// Reads `HTTP/1.x status reason`: returns the status, and whether x is 0. `None` means
+/// that the line is something else.
 pub(super) fn status_line(line: &[u8]) -> Option<(u16, bool)> {
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let minor = minor(words.next()?)?;
@@ -58,15 +59,15 @@ pub(super) fn status_line(line: &[u8]) -> Option<(u16, bool)> {
     (is_whole && status >= 100).then_some((status, minor == b'0'))
 }
 
-/// `Name: value`
+/// A field, `Name: value`.
 pub(super) struct Field<'a> {
     name: &'a [u8],
-    /// Without the spaces around it.
+    /// The value without the white space around it.
     value: &'a [u8],
 }
 
 impl Field<'_> {
-    /// `None` if the line is none that every server reads alike.
+    /// Reads a line. `None` means that not every server reads it in the same way.
     pub(super) fn parse(line: &[u8]) -> Option<Field<'_>> {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (name, value) = line.split_at(colon);
@@ -74,13 +75,13 @@ impl Field<'_> {
         (is_token(name) && !line.contains(&b'\r')).then_some(Field { name, value })
     }
 
-    /// Whether it is the field of this name, in whatever case.
+    /// Tells whether the field has this name, in upper or lower case.
     fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// Whether it has the name `HTTP_...` of that field for a CGI program, for
-    /// which servers make one character of all that are no letters or digits.
+    /// Tells whether the field is the same to a CGI program, as `HTTP_...`: servers replace
+    /// all characters except letters and digits by one.
     fn is_like(&self, name: &str) -> bool {
         let mut pairs = self.name.iter().zip(name.as_bytes());
         self.name.len() == name.len()
@@ -90,18 +91,18 @@ impl Field<'_> {
             })
     }
 
-    /// Whether a server might take it for one of the fields that pen puts in.
+    /// Tells whether a server could take it for one of the fields that pen adds.
     pub(super) fn is_like_ours(&self) -> bool {
         self.is_like(FOR) || self.is_like(PROTO)
     }
 
-    /// Whether it is X-Forwarded-For, which may be there several times.
+    /// Tells whether it is X-Forwarded-For, of which a head may have several.
     pub(super) fn is_forwarded_for(&self) -> bool {
         self.is(FOR)
     }
 
-    /// What is left of a field Connection that says of pen's fields that they
-    /// are for the next server alone; `None`: this is none.
+    /// Returns the words of a field Connection without the names of pen's fields. `None`
+    /// means that it has none of these, or is another field.
     pub(super) fn without_ours(&self) -> Option<Vec<&[u8]>> {
         let is_ours = |word: &&[u8]| {
             word.eq_ignore_ascii_case(FOR.as_bytes()) || word.eq_ignore_ascii_case(PROTO.as_bytes())
@@ -112,7 +113,7 @@ impl Field<'_> {
         Some(self.words().filter(|word| !is_ours(word) && !word.is_empty()).collect())
     }
 
-    /// The parts of a list.
+    /// Returns the elements of a list.
     fn words(&self) -> impl Iterator<Item = &[u8]> {
         self.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
     }
@@ -121,26 +122,26 @@ impl Field<'_> {
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 
-/// What a head says so far.
+/// What the fields of a head, so far, say about the length of the body.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     is_1_0: bool,
-    /// There is a field Upgrade.
+    /// The head has a field Upgrade.
     pub(super) upgrade: bool,
     length: Option<u64>,
-    /// There is a transfer coding; whether the last one is `chunked`.
+    /// Whether `chunked` occurs once and last, if the head has a transfer coding.
     chunked: Option<bool>,
-    /// It can be read in more than one way.
+    /// The head can be read in more than one way.
     pub(super) is_ambiguous: bool,
 }
 
 impl Framing {
-    /// Of a head that begins now.
+    /// Begins a head.
     pub(super) fn new(is_1_0: bool) -> Framing {
         Framing { is_1_0, ..Framing::default() }
     }
 
-    /// Takes a field into account.
+    /// Takes note of a field.
     pub(super) fn see(&mut self, field: &Field) {
         if field.is("content-length") {
             for word in field.words() {
@@ -153,15 +154,15 @@ impl Framing {
             let is_chunked = |word: &[u8]| word.eq_ignore_ascii_case(b"chunked");
             let count = field.words().filter(|word| is_chunked(word)).count();
             let last = field.words().last().is_some_and(is_chunked);
-            // Once, at the very end, in one field.
+            // `chunked` must occur once, at the very end, in one field.
             self.chunked = Some(last && count == 1 && self.chunked.is_none());
         } else if field.is("upgrade") {
             self.upgrade = true;
         }
     }
 
-    /// How long the body is, if that is said; an error if it can be read in
-    /// more than one way.
+    /// Returns the length of the body, if the head has one. It fails if the head can be
+    /// read in more than one way.
     pub(super) fn length(&self) -> Result<Option<Length>, ()> {
         match (self.chunked, self.length) {
             _ if self.is_ambiguous => Err(()),
@@ -172,7 +173,7 @@ impl Framing {
     }
 }
 
-/// Digits and nothing else.
+/// Reads a number that consists of digits only.
 fn number(word: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(word).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?

@@ -1,94 +1,93 @@
-//! Takes a stream of HTTP/1.x messages apart (RFC 9112), in whatever pieces it
-//! comes: start lines, fields, bodies. Both directions do so; what they make of
-//! it is their own.
+//! Splits a stream of HTTP/1.x messages (RFC 9112) into start lines, fields and bodies,
+//! in whatever pieces it arrives. Both directions of a connection use it.
 
 use super::End;
 
 /// Most bytes of a head, of trailers, or of a line of chunked coding.
 const LIMIT: usize = 32 * 1024;
 
-/// Where in the stream the next byte is.
+/// The part of a message to which the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// In a start line, or in front of it, where empty lines may come.
+    /// The start line, or the empty lines that may precede it.
     Start,
-    /// In the lines of a head, or of trailers.
-    Fields(Place),
-    /// Behind such a line: the next byte says whether it goes on.
-    AfterField(Place),
-    /// In a body with so many bytes left.
+    /// The fields of a head or of trailers.
+    Fields(Section),
+    /// The first byte after such a line, which tells whether the field continues.
+    AfterField(Section),
+    /// A body, of which this many bytes are missing.
     Body(u64),
-    /// In the line that says how long the next chunk is.
+    /// The line with the length of the next chunk.
     ChunkSize,
-    /// In a chunk, with so many bytes left.
+    /// A chunk, of which this many bytes are missing.
     Chunk(u64),
-    /// Behind a chunk, where a line end must come.
+    /// The line end that must follow a chunk.
     ChunkEnd,
 }
 
-/// Which fields.
+/// The section that a field belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Section {
     /// Before the body.
     Head,
-    /// Behind the last chunk.
+    /// After the last chunk.
     Trailers,
 }
 
-/// What was found next.
+/// What the next bytes are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event<'a> {
-    /// Bytes with nothing more to say about them.
+    /// Bytes that need no attention.
     Pass(&'a [u8]),
-    /// Bytes of a start line; `true`: they end it, [`Message::line`] has it.
+    /// Bytes of a start line. `true` means that it is complete: [`Message::line`] has it.
     Start(&'a [u8], bool),
-    /// [`Message::line`] is a field.
-    Field(Place),
-    /// The empty line behind a head, which [`Message::end`] is. What comes next
-    /// is to be told: [`Message::body`].
+    /// A complete field, which [`Message::line`] has.
+    Field(Section),
+    /// The empty line after a head, which [`Message::end`] has. The caller must say with
+    /// [`Message::body`] what follows.
     HeadEnd,
-    /// From here on it cannot be followed.
+    /// The stream cannot be followed any further.
     Stop(End),
 }
 
-/// How the length of a body is known.
+/// What determines the length of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// It is so many bytes.
+    /// The body has this many bytes.
     Bytes(u64),
-    /// By its chunks.
+    /// The body ends with its last chunk.
     Chunks,
 }
 
-/// Follows one direction.
+/// Follows one direction of a connection.
 pub(super) struct Message {
     part: Part,
     line: Vec<u8>,
     end: &'static [u8],
-    /// Bytes of this head, these trailers or this line so far.
+    /// The bytes of this head, these trailers or this line so far.
     size: usize,
     stop: Option<End>,
 }
 
 impl Message {
-    /// In front of the first message.
+    /// Begins before the first message.
     pub(super) fn new() -> Message {
         Message { part: Part::Start, line: Vec::new(), end: b"", size: 0, stop: None }
     }
 
-    /// The line that was found, without its end. A field's further lines are
-    /// joined to it with spaces in place of their ends (RFC 9112, 5.2), so that
+    /// Returns the line that was found, without its end. The continuation lines of a field
+    /// are joined to it, with spaces instead of their line ends (RFC 9112, 5.2), so that
     /// no server takes them for fields of their own.
     pub(super) fn line(&self) -> &[u8] {
         &self.line
     }
 
-    /// The end of that line.
+    /// Returns the end of that line.
     pub(super) fn end(&self) -> &'static [u8] {
         self.end
     }
 
-    /// What has come of a field that is not complete, in two parts.
+    /// Returns the bytes of a field that is not complete, in two parts.
     pub(super) fn held(&self) -> [&[u8]; 2] {
         match self.part {
             Part::Fields(_) | Part::AfterField(_) => [&self.line, self.end],
@@ -96,7 +95,7 @@ impl Message {
         }
     }
 
-    /// Behind a head: what comes next.
+    /// Sets what follows a head.
     pub(super) fn body(&mut self, length: Length) {
         self.begin(match length {
             Length::Bytes(0) => Part::Start,
@@ -105,7 +104,7 @@ impl Message {
         });
     }
 
-    /// Takes from `data` what the next event is about. `None`: all was taken.
+    /// Takes the bytes of the next event from `data`. `None` means that all are taken.
     pub(super) fn next<'a>(&mut self, data: &mut &'a [u8]) -> Option<Event<'a>> {
         if let Some(end) = self.stop {
             return Some(Event::Stop(end));
@@ -116,30 +115,30 @@ impl Message {
                 Part::Chunk(left) => {
                     return Some(self.skip(left, Part::Chunk, Part::ChunkEnd, data));
                 }
-                Part::AfterField(place) => {
-                    self.part = Part::Fields(place);
+                Part::AfterField(section) => {
+                    self.part = Part::Fields(section);
                     if !matches!(first, b' ' | b'\t') {
-                        return Some(Event::Field(place));
+                        return Some(Event::Field(section));
                     }
                     self.line.resize(self.line.len() + self.end.len(), b' ');
                     self.end = b"";
                 }
-                Part::Fields(place) => {
+                Part::Fields(section) => {
                     self.gather(data);
                     if self.stop.is_some() {
                         return self.stop.map(Event::Stop);
                     }
-                    match (self.end, &self.line[..], place) {
+                    match (self.end, &self.line[..], section) {
                         ([], ..) => {}
-                        (_, [], Place::Head) => return Some(Event::HeadEnd),
-                        (end, [], Place::Trailers) => {
+                        (_, [], Section::Head) => return Some(Event::HeadEnd),
+                        (end, [], Section::Trailers) => {
                             self.begin(Part::Start);
                             return Some(Event::Pass(end));
                         }
-                        _ => self.part = Part::AfterField(place),
+                        _ => self.part = Part::AfterField(section),
                     }
                 }
-                Part::Start if !self.end.is_empty() => self.part = Part::Fields(Place::Head),
+                Part::Start if !self.end.is_empty() => self.part = Part::Fields(Section::Head),
                 Part::Start => {
                     let piece = self.gather(data);
                     if self.stop.is_some() || self.end.is_empty() {
@@ -163,7 +162,7 @@ impl Message {
         None
     }
 
-    /// As much of a body or chunk as is there.
+    /// Takes as much of a body or chunk as `data` has.
     fn skip<'a>(
         &mut self,
         left: u64,
@@ -181,7 +180,7 @@ impl Message {
         Event::Pass(mine)
     }
 
-    /// Takes what belongs to the line. Its end is known when it has come.
+    /// Takes the bytes that belong to the line, and sets its end when that has arrived.
     fn gather<'a>(&mut self, data: &mut &'a [u8]) -> &'a [u8] {
         if !self.end.is_empty() {
             self.line.clear();
@@ -201,7 +200,7 @@ impl Message {
         piece
     }
 
-    /// From here on a new part of the message.
+    /// Begins a new part of the message.
     fn begin(&mut self, part: Part) {
         self.part = part;
         self.line.clear();
@@ -209,15 +208,15 @@ impl Message {
         self.size = 0;
     }
 
-    /// A chunk's size, in hex, perhaps with extensions behind it (RFC 9112,
-    /// 7.1), or the end of a chunk. A bare LF does not end these lines for every
-    /// server: some skip two bytes behind a chunk, others all up to the LF.
+    /// Reads the line with a chunk's size in hex, perhaps with extensions (RFC 9112, 7.1),
+    /// or the line end after a chunk. It refuses a bare LF, since servers disagree: some
+    /// skip two bytes after a chunk, others skip everything up to the LF.
     fn chunk_line(&mut self) {
         let is_strict = self.end == b"\r\n" && !self.line.contains(&b'\r');
         let next = match self.part {
             Part::ChunkEnd => self.line.is_empty().then_some(Part::ChunkSize),
             _ => chunk_size(&self.line).map(|size| match size {
-                0 => Part::Fields(Place::Trailers),
+                0 => Part::Fields(Section::Trailers),
                 size => Part::Chunk(size),
             }),
         };
@@ -228,7 +227,8 @@ impl Message {
     }
 }
 
-/// `None` if it is none, or greater than what all servers can count.
+/// Reads the size of a chunk. `None` means that it is malformed, or greater than what
+/// all servers can count.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
     let text = std::str::from_utf8(digits).ok()?;

@@ -11,18 +11,18 @@
 //! of pen's log that is close in time to the newest of these lines (`window`).
 
 mod date;
+mod host;
 mod input;
 mod line;
 mod options;
-mod peer;
 mod window;
 
 use crate::getopt::Invocation;
 use crate::sys::text;
+use host::LogHost;
 use input::Input;
 use line::Positions;
 use options::{Operand, Options};
-use peer::LogHost;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
@@ -75,7 +75,7 @@ pub fn run(words: &[OsString], open: &OpenLog, mut out: impl Write) -> Result<()
 }
 
 /// A function that opens a log by its name.
-pub type OpenLog<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
+pub(crate) type OpenLog<'a> = dyn Fn(&str) -> io::Result<Box<dyn Read>> + 'a;
 
 fn cannot_write(e: io::Error) -> MergeError {
     match e.kind() {
@@ -96,7 +96,7 @@ fn copy(out: &mut impl Write, bytes: &[u8]) -> Result<(), MergeError> {
 /// Writes one line to standard error.
 fn say(text: &str) {
     let line = format!("mergelogs: {}\n", text::printable(text));
-    // If this fails, there is nobody to tell.
+    // If this fails, nobody reads standard error.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

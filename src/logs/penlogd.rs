@@ -7,12 +7,12 @@
 //! request.
 //!
 //! A thread for each socket (`sockets`) queues the datagrams for a single
-//! thread (`desk`). That one remembers the requests (`entries`), puts the
+//! thread (`collector`). That thread remembers the requests (`entries`), puts the
 //! clients in ([`matcher`]) and writes the log. `line` parses both kinds of
 //! lines.
 //!
-//! UDP senders are not authenticated: whoever can reach the port can write to
-//! the log.
+//! UDP senders are not authenticated: every host that can reach the port can write
+//! to the log.
 
 use crate::getopt::Invocation;
 use crate::logs::output::{PATIENCE, put};
@@ -24,15 +24,15 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, SyncSender};
 
-pub mod args;
-mod desk;
+mod collector;
 mod entries;
 mod line;
 pub mod matcher;
+pub mod options;
 mod sockets;
 
-use args::Plan;
-use desk::{Collector, Event};
+use collector::{Collector, Event};
+use options::Options;
 
 /// Datagrams that may wait for the collector. The kernel's own queue holds only
 /// a few hundred log lines on Linux.
@@ -41,12 +41,14 @@ const QUEUE: usize = 4096;
 /// Runs penlogd with the arguments `words`. Returns success after TERM or INT,
 /// failure if penlogd could not start or the reader of its output has gone.
 pub fn main(words: &[OsString]) -> ExitCode {
-    let result = match args::read(words) {
+    let result = match options::read(words) {
         Ok(Invocation::Print(text)) => {
             process::print(&text);
             Ok(())
         }
-        Ok(Invocation::Run(plan)) => process::start(plan.foreground, |parent| run(&plan, parent)),
+        Ok(Invocation::Run(options)) => {
+            process::start(options.foreground, |parent| run(&options, parent))
+        }
         Err(why) => Err(why),
     };
     process::finish("penlogd", result)
@@ -54,18 +56,18 @@ pub fn main(words: &[OsString]) -> ExitCode {
 
 /// Opens everything in the same order as pen, and runs until a signal says
 /// stop. The error is empty if the reason has been reported already.
-fn run(plan: &Plan, parent: Parent) -> Result<(), String> {
-    message::set_debug(plan.debug);
+fn run(options: &Options, parent: Parent) -> Result<(), String> {
+    message::set_debug(options.debug);
     message::timestamp(0); // reads the time zone while its file can be seen
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
-    let user = plan.user.as_deref().map(users::find).transpose();
+    let user = options.user.as_deref().map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
-    let sockets = sockets::open(&plan.listen)?;
+    let sockets = sockets::open(&options.listen)?;
     parent.open_syslog(c"penlogd");
-    process::drop_privileges(user, plan.jail.as_deref())?;
+    process::drop_privileges(user, options.jail.as_deref())?;
     // pen quirk: standard output gets the lines even in the background.
-    let mut collector = Collector::open(plan.requests, plan.log.as_deref())?;
-    let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let mut collector = Collector::open(options.requests, options.log.as_deref())?;
+    let pid_file = options.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (queue, events) = mpsc::sync_channel(QUEUE);
     process::spawn("collector", move || collector.work(&events))?;
     message::start_writer()?;

@@ -1,7 +1,7 @@
-//! The one table of options. An option that is the same as a control command
-//! names it: [`crate::control::table`] says the rest.
+//! The one table of options. An option that does the same as a control command names
+//! the command, and [`crate::control::table`] has the rest.
 
-use super::{Complaint, Draft, usage, version};
+use super::{Draft, usage, version};
 use crate::getopt;
 use crate::pool::clients::ClientTable;
 use crate::sys::Kind;
@@ -11,15 +11,19 @@ use std::str::FromStr;
 
 /// What an option does with its value.
 pub enum Action {
-    /// It does what this control command does.
+    /// It carries out this control command.
     Same(&'static str),
-    /// It has no value.
+    /// It carries out this control command after the operands are read, because a server
+    /// without a port gets the listening port. It overrides the command in the
+    /// configuration file.
+    Late(&'static str),
+    /// It takes no value.
     Flag(fn(&mut Draft)),
-    /// It takes the value or says what is wrong with it.
-    Value(fn(&mut Draft, &str) -> Complaint),
+    /// It uses its value, or says what is wrong with it.
+    Value(fn(&mut Draft, &str) -> Result<(), String>),
     /// It does nothing, and pen says so.
     Obsolete,
-    /// It is refused, as TLS is not built in.
+    /// pen refuses it, because TLS is not built in.
     Tls,
 }
 
@@ -38,7 +42,7 @@ const fn value(
     short: &'static str,
     value: &'static str,
     help: &'static str,
-    action: fn(&mut Draft, &str) -> Complaint,
+    action: fn(&mut Draft, &str) -> Result<(), String>,
 ) -> Spec {
     Spec::letter(short, value, help, Action::Value(action))
 }
@@ -62,11 +66,12 @@ const fn other(short: &'static str, value: &'static str, action: Action) -> Spec
 
 /// All options, in the order of the usage text.
 pub const TABLE: &[Spec] = &[
-    value("B", "host:port", "abuse server: where clients denied by client_acl go", |d, v| {
-        d.abuse = Some(v.to_owned());
-        d.give("abuse");
-        Ok(())
-    }),
+    Spec::letter(
+        "B",
+        "host:port",
+        "abuse server: where clients denied by client_acl go",
+        Action::Late("abuse"),
+    ),
     value("C", "[host:]port|/path", "control port; as root only together with -u", |d, v| {
         addr::endpoint(v)?;
         d.set(|s| s.control = Some(v.to_owned()));
@@ -102,11 +107,12 @@ pub const TABLE: &[Spec] = &[
     flag("d", "say more; repeat for more still", |d| {
         d.set(|s| s.debug = s.debug.saturating_add(1));
     }),
-    value("e", "host:port", "emergency server, for when every other is unavailable", |d, v| {
-        d.emergency = Some(v.to_owned());
-        d.give("emergency");
-        Ok(())
-    }),
+    Spec::letter(
+        "e",
+        "host:port",
+        "emergency server, for when every other is unavailable",
+        Action::Late("emergency"),
+    ),
     flag("f", "stay in the foreground", |d| d.set(|s| s.start.foreground = true)),
     same("h", "", "hash on the client address for the first choice", "hash"),
     value("i", "name", "Windows only", |d, _| {
@@ -176,7 +182,7 @@ pub const TABLE: &[Spec] = &[
     long("version", "the version", |d| d.print = Some(version())),
 ];
 
-/// A number of at least `least`.
+/// Reads a number of at least `least`.
 fn number<T: FromStr + PartialOrd + std::fmt::Display>(word: &str, least: T) -> Result<T, String> {
     match word.parse() {
         Ok(number) if number >= least => Ok(number),

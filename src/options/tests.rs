@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::control::config;
+use crate::control::parse::Command;
 use crate::control::row::Value;
 use crate::pool::server::Server;
 use std::path::Path;

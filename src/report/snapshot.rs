@@ -1,6 +1,6 @@
-//! Copies of what is known of servers, clients and connections at a moment. They
-//! are taken out of the tables under their locks, the client table's piece by
-//! piece, and made into text afterwards.
+//! Copies servers, clients and connections out of their tables, under the locks, so
+//! that reports are made from the copies without a lock. The client table is locked
+//! anew for each piece of it.
 
 use crate::pool::choice::Target;
 use crate::pool::clients::{Client, Record};
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Clients that are copied while the table is locked once.
+/// Clients that are copied under one lock of the table.
 const PIECE: usize = 4096;
 
 /// Bytes sent to and received from a peer.
@@ -31,19 +31,19 @@ impl Bytes {
         Bytes { sx, rx }
     }
 
-    /// Adds other bytes of the same peer.
+    /// Adds further bytes of the same peer.
     pub(crate) fn add(&mut self, other: Bytes) {
         self.sx = self.sx.wrapping_add(other.sx);
         self.rx = self.rx.wrapping_add(other.rx);
     }
 }
 
-/// A server as it was.
+/// The copy of a server.
 pub(crate) struct ServerRow {
-    /// Which one it is.
+    /// Its role and index.
     pub(crate) target: Target,
-    /// A copy of it. Its traffic is that of connections which have ended, and goes on
-    /// counting.
+    /// The copy. Its traffic is shared with the server, not copied, and has the bytes of
+    /// connections that have ended.
     pub(crate) server: Server,
     pub(crate) state: State,
     /// How much longer it is blacklisted.
@@ -54,7 +54,7 @@ pub(crate) struct ServerRow {
     pub(crate) reason: Arc<str>,
     /// How long it has been down in all.
     pub(crate) downtime: Duration,
-    /// Bytes, those of live connections so far included.
+    /// Its bytes, including those of open connections.
     pub(crate) bytes: Bytes,
 }
 
@@ -72,14 +72,23 @@ impl ServerRow {
         }
     }
 
-    /// Whether this traffic is this server's. A server that took another's place in
-    /// the table has its own.
+    /// Tells whether this traffic belongs to this server. A server that has replaced
+    /// another in the table has a traffic of its own.
     pub(crate) fn counts(&self, traffic: &Arc<Traffic>) -> bool {
         Arc::ptr_eq(&self.server.traffic, traffic)
     }
 }
 
-/// A client.
+/// Returns the role of a server, and its index if it is one of the table.
+pub(crate) fn role(target: Target) -> (&'static str, Option<usize>) {
+    match target {
+        Target::Server(index) => ("server", Some(index)),
+        Target::Emergency => ("emergency", None),
+        Target::Abuse => ("abuse", None),
+    }
+}
+
+/// The copy of a client.
 pub(crate) struct ClientRow {
     /// Its slot in the client table.
     pub(crate) slot: usize,
@@ -87,11 +96,11 @@ pub(crate) struct ClientRow {
     pub(crate) client: Client,
     /// Seconds since its last connect.
     pub(crate) age: u64,
-    /// The regular server it was on last.
+    /// The server of the table that it used last.
     pub(crate) server: Option<usize>,
-    /// Connects.
+    /// How often it has connected.
     pub(crate) connects: u64,
-    /// Bytes, those of live connections so far included.
+    /// Its bytes, including those of open connections.
     pub(crate) bytes: Bytes,
 }
 
@@ -108,29 +117,29 @@ impl ClientRow {
     }
 }
 
-/// The connections there are, with their slots.
+/// The open connections with their slots.
 pub(crate) type Live = Vec<(usize, Arc<Connection>)>;
 
-/// What a connection has moved so far, as its server sees it.
-fn at_server(connection: &Connection) -> Bytes {
+/// Returns the bytes that a connection has sent to and received from its server.
+fn bytes_at_server(connection: &Connection) -> Bytes {
     let sent = |direction| connection.sent(direction).get();
     let (sx, rx) = (sent(Direction::Up), sent(Direction::Down));
     Bytes { sx, rx }
 }
 
-/// What a connection has moved so far, as its client sees it.
-pub(crate) fn at_client(connection: &Connection) -> Bytes {
+/// Returns the bytes that a connection has sent to and received from its client.
+pub(crate) fn bytes_at_client(connection: &Connection) -> Bytes {
     let sx = connection.sent(Direction::Down).get();
     let rx = connection.received(Direction::Up);
     Bytes { sx, rx }
 }
 
-/// Whole seconds, rounded up.
+/// Returns whole seconds, rounded up.
 pub(crate) fn seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// Copies the servers by index, and behind them the emergency and the abuse server.
+/// Copies the servers by index, followed by the emergency and the abuse server.
 pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     let now = Instant::now();
     let mut rows: Vec<ServerRow> = {
@@ -143,13 +152,13 @@ pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
             other => rows.iter_mut().rev().find(|row| row.target == other),
         };
         if let Some(row) = row.filter(|row| row.counts(&connection.lease.traffic)) {
-            row.bytes.add(at_server(connection));
+            row.bytes.add(bytes_at_server(connection));
         }
     }
     rows
 }
 
-/// Copies the clients that came within `age`, by slot.
+/// Copies the clients whose last connect is at most `age` ago, by slot.
 pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     let now = Instant::now();
     let mut rows = Vec::new();
@@ -169,12 +178,12 @@ pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
         }
         start = end;
     }
-    add_moving(&mut rows, live);
+    add_live_bytes(&mut rows, live);
     rows
 }
 
-/// Copies the `most` clients that came last, the newest first, while the table is
-/// locked once: `most` should be small. Returns also how many there are.
+/// Copies the `most` clients that have connected last, the newest first, under one lock
+/// of the table, so `most` should be small. Also returns how many clients the table has.
 pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, usize) {
     let now = Instant::now();
     let (mut rows, count) = pen.with_clients(|clients| {
@@ -182,16 +191,16 @@ pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, us
         let rows: Vec<_> = recent.map(|(slot, record)| ClientRow::of(slot, record, now)).collect();
         (rows, clients.records().len())
     });
-    add_moving(&mut rows, live);
+    add_live_bytes(&mut rows, live);
     (rows, count)
 }
 
-/// Adds to clients what their live connections have moved.
-fn add_moving(rows: &mut [ClientRow], live: &Live) {
+/// Adds the bytes of open connections to their clients.
+fn add_live_bytes(rows: &mut [ClientRow], live: &Live) {
     let mut moving: HashMap<Client, Bytes> = HashMap::new();
     for (_, connection) in live {
         let bytes = moving.entry(connection.client).or_default();
-        bytes.add(at_client(connection));
+        bytes.add(bytes_at_client(connection));
     }
     for row in rows {
         if let Some(bytes) = moving.get(&row.client) {

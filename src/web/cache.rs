@@ -1,4 +1,4 @@
-//! The snapshot that the web interface shows. It is kept for a while ([`FRESH`]), so
+//! The web interface shows a snapshot, which the cache keeps for a while ([`FRESH`]), so
 //! that many requests do not keep the tables locked.
 
 use crate::pool::choice::Target;
@@ -14,32 +14,32 @@ use std::time::{Duration, Instant};
 const FRESH: Duration = Duration::from_millis(250);
 
 /// Most clients and most connections that are shown.
-pub(super) const MOST: usize = 1000;
+pub(super) const MOST_SHOWN: usize = 1000;
 
 /// Servers, clients and connections at one moment.
 pub(super) struct Snapshot {
-    /// How long pen had run then.
+    /// How long pen had been running.
     pub(super) uptime: Duration,
     pub(super) servers: Vec<ServerRow>,
-    /// The newest first, [`MOST`] of them.
+    /// The newest clients, at most [`MOST_SHOWN`], the newest first.
     pub(super) clients: Vec<ClientRow>,
     /// How many clients were remembered.
     pub(super) tracked: usize,
-    /// By slot, [`MOST`] of them.
-    pub(super) open: Vec<Open>,
-    /// How many connections had a client.
+    /// Open connections in the order of their slots, at most [`MOST_SHOWN`].
+    pub(super) open: Vec<ConnectionRow>,
+    /// How many connections were open.
     pub(super) used: usize,
 }
 
-/// A connection.
-pub(super) struct Open {
+/// A connection as the web interface shows it.
+pub(super) struct ConnectionRow {
     pub(super) id: usize,
     pub(super) client: Client,
     pub(super) target: Target,
     pub(super) bytes: Bytes,
 }
 
-/// The snapshot that was taken last, and until when it will do.
+/// The last snapshot, and the time from which it is too old.
 pub(super) struct Cache(Mutex<Option<(Arc<Snapshot>, Instant)>>);
 
 impl Cache {
@@ -66,7 +66,7 @@ impl Cache {
         snapshot
     }
 
-    /// Has the next [`Cache::get`] take a new snapshot, as something has changed.
+    /// Makes the next [`Cache::get`] take a new snapshot, because something has changed.
     pub(super) fn empty(&self) {
         if let Some((_, end)) = &mut *crate::lock(&self.0) {
             *end = Instant::now();
@@ -76,12 +76,12 @@ impl Cache {
 
 fn gather(pen: &Pen) -> Snapshot {
     let live = pen.connections.live();
-    let (clients, tracked) = snapshot::recent(pen, &live, MOST);
-    let open = live.iter().take(MOST).map(|(id, connection)| Open {
+    let (clients, tracked) = snapshot::recent(pen, &live, MOST_SHOWN);
+    let open = live.iter().take(MOST_SHOWN).map(|(id, connection)| ConnectionRow {
         id: *id,
         client: connection.client,
         target: connection.lease.target,
-        bytes: snapshot::at_client(connection),
+        bytes: snapshot::bytes_at_client(connection),
     });
     Snapshot {
         uptime: pen.started.elapsed(),
@@ -94,9 +94,9 @@ fn gather(pen: &Pen) -> Snapshot {
 }
 
 impl Snapshot {
-    /// Keeps counts from going down while the bytes of a connection that has just
-    /// ended are in no total yet: programs that draw rates from them would take a lower
-    /// count for a new start.
+    /// Keeps counts from going down while no total has the bytes of a connection that
+    /// has just ended. Programs that compute rates would take a lower count for a
+    /// restart of pen.
     fn never_less(&mut self, last: &Snapshot) {
         for row in &mut self.servers {
             let old = last.servers.iter().find(|old| old.target == row.target);
@@ -108,7 +108,7 @@ impl Snapshot {
     }
 }
 
-/// Tells whether a new connection would find a server: `ok`, or in a word why not.
+/// Returns `ok` if a new connection would find a server, or else the reason in a word.
 pub(super) fn health(pen: &Pen) -> &'static str {
     let settings = pen.settings();
     if settings.dummy {
@@ -137,8 +137,6 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
 
-    /// All are counted, the newest are shown, and what was emptied is looked at
-    /// again.
     #[test]
     fn many_clients_are_counted_and_the_newest_shown() {
         let pen = Pen::new().unwrap();
@@ -149,7 +147,7 @@ mod tests {
         }
         let cache = Cache::new();
         let snapshot = cache.get(&pen);
-        assert_eq!((snapshot.tracked, snapshot.clients.len()), (100_000, MOST));
+        assert_eq!((snapshot.tracked, snapshot.clients.len()), (100_000, MOST_SHOWN));
         let newest = Client::Inet(IpAddr::V4((many - 1).into()));
         assert_eq!(snapshot.clients[0].client, newest);
         cache.empty();

@@ -1,26 +1,27 @@
-//! JSON (RFC 8259), written. Pure.
+//! Writes JSON (RFC 8259). Nothing here does I/O.
 
 use std::fmt::{Display, Write as _};
 
-/// An object that is being written.
+/// The text of an object that is not complete yet.
 pub(super) struct Json(String);
 
 impl Json {
-    /// An object without members yet.
+    /// Begins an object.
     pub(super) fn new() -> Json {
         let mut text = String::with_capacity(16 * 1024);
         text.push('{');
         Json(text)
     }
 
-    /// The object.
+    /// Ends the object and returns its text.
     pub(super) fn finish(mut self) -> String {
         self.0.push_str("}\n");
         self.0
     }
 
-    // Called from many places: the program is smaller when they stay calls.
-    /// Begins a member; in an array its name is empty.
+    // The functions are called from many places; inlining them would make the program
+    // larger.
+    /// Begins a member. In an array its name is empty.
     fn key(&mut self, name: &str) {
         if !self.0.ends_with(['{', '[']) {
             self.0.push(',');
@@ -31,14 +32,14 @@ impl Json {
         }
     }
 
-    /// Begins an object or an array, with its bracket.
+    /// Begins an object or an array with its bracket.
     #[inline(never)]
     pub(super) fn open(&mut self, name: &str, bracket: char) {
         self.key(name);
         self.0.push(bracket);
     }
 
-    /// Ends the one begun last.
+    /// Ends the object or array that was begun last.
     pub(super) fn close(&mut self, bracket: char) {
         self.0.push(bracket);
     }
@@ -61,7 +62,7 @@ impl Json {
         self.string(value);
     }
 
-    /// A text, or null.
+    /// Writes a text, or null.
     #[inline(never)]
     pub(super) fn maybe(&mut self, name: &str, value: Option<&str>) {
         match value {
@@ -81,7 +82,7 @@ impl Json {
         for c in text.chars() {
             match c {
                 '"' | '\\' => self.0.extend(['\\', c]),
-                // Not to be executed, wherever it is put.
+                // The text must stay harmless inside of HTML, too.
                 '<' | '\0'..='\u{1f}' | '\u{7f}' => {
                     let _ = write!(self.0, "\\u{:04x}", u32::from(c));
                 }

@@ -1,19 +1,18 @@
-//! `/metrics`: the text format of Prometheus, version 0.0.4.
+//! Makes `/metrics` in the text format of Prometheus, version 0.0.4.
 
 use super::cache::Snapshot;
-use crate::pool::choice::Target;
 use crate::pool::health::State;
 use crate::proxy::shared::Pen;
-use crate::report::snapshot::{ServerRow, seconds};
-use std::fmt::{Display, Write as _};
+use crate::report::snapshot::{ServerRow, role, seconds};
+use std::fmt::Write as _;
 
-/// Its media type.
+/// The media type of the text.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A metric of each server.
+/// A metric that each server has: its name, its help, and its value.
 type Each = (&'static str, &'static str, fn(&ServerRow) -> u64);
 
-/// Those that are counters end in `_total`.
+/// The metrics of servers. The names of counters end in `_total`.
 const EACH: &[Each] = &[
     (
         "pen_server_up",
@@ -43,7 +42,7 @@ const EACH: &[Each] = &[
     ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
 ];
 
-/// All metrics.
+/// Writes all metrics.
 pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     let mut out = String::with_capacity(4096);
     let start = pen.start_time;
@@ -96,18 +95,10 @@ fn states(out: &mut String, snapshot: &Snapshot) {
 
 /// The labels that say which server it is.
 fn labels(row: &ServerRow) -> String {
-    let index = label(&row.target);
+    let (role, index) = role(row.target);
+    let index = index.map_or(role.to_owned(), |index| index.to_string());
     let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
     format!("server=\"{index}\",address=\"{address}\",port=\"{port}\"")
-}
-
-/// What the label `server` says: the index of a server, or what it is there for.
-fn label(target: &Target) -> &dyn Display {
-    match target {
-        Target::Server(index) => index,
-        Target::Emergency => &"emergency",
-        Target::Abuse => &"abuse",
-    }
 }
 
 fn head(out: &mut String, name: &str, help: &str) {
@@ -118,7 +109,7 @@ fn head(out: &mut String, name: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// A label's value: a path may have anything in it.
+/// Escapes the value of a label. A path may contain any character.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

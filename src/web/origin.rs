@@ -1,10 +1,10 @@
-//! Whether a request is meant for this pen, and whether its own page sent it.
+//! Checks that a request is meant for this pen, and that pen's own page has sent it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whether a Host is this pen's: an address, localhost, or the host of `web`, which
-/// is where pen was told to listen. The owner of any other name may have pointed it at
-/// this host (DNS rebinding).
+/// Tells whether a Host field names this pen: by an address, as localhost, or by the
+/// host in `web`, the address where the web interface listens. The owner of any other
+/// name may have pointed it at this host (DNS rebinding).
 pub(super) fn is_ours(host: &str, web: &str) -> bool {
     let name = without_port(host);
     let own = without_port(web);
@@ -23,8 +23,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whether a page of this origin is one of the pen at `host`. The other scheme
-/// is for pens behind something that does TLS.
+/// Tells whether a page of this origin belongs to the pen at `host`. The scheme is
+/// https if something in front of pen does TLS.
 pub(super) fn is_from(origin: &str, host: &str) -> bool {
     let from = origin.strip_prefix("http://");
     let from = from.or_else(|| origin.strip_prefix("https://"));

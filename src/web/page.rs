@@ -1,11 +1,11 @@
-//! The page. It has no script and no style but its own, which have paths of
-//! their own, and it talks to nobody but its pen: see the policy in [`reply`].
+//! The page uses only its own script and style, which have paths of their own, and
+//! sends requests only to its pen. The policy in [`reply`] enforces that.
 //!
 //! [`reply`]: super::reply
 
 use super::reply::Reply;
 
-/// A part of the page, by its path; `None` if this is the path of none.
+/// Returns the part of the page that has this path, if one has it.
 pub(super) fn part(path: &str) -> Option<Reply> {
     let (kind, text) = match path {
         "/" => ("text/html; charset=utf-8", include_str!("page.html")),
@@ -18,7 +18,6 @@ pub(super) fn part(path: &str) -> Option<Reply> {
 
 #[cfg(test)]
 mod tests {
-    /// What the policy forbids, and what would come from elsewhere.
     #[test]
     fn the_page_needs_nothing_that_is_forbidden() {
         let page = concat!(include_str!("page.html"), include_str!("page.css"));

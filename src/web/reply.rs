@@ -1,41 +1,42 @@
-//! HTTP replies. Pure.
+//! Makes HTTP replies. Nothing here does I/O.
 
 use crate::sys::date;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// What is answered.
+/// A reply to a request.
 pub(super) struct Reply {
     pub(super) status: u16,
     kind: &'static str,
     body: Cow<'static, str>,
-    /// Another header field, with the end of its line.
+    /// Another header field with its line end, or nothing.
     field: &'static str,
 }
 
-/// What a browser may do: use the page's own script and style, and ask this pen.
+/// The policy lets a browser use the page's own script and style, and send requests to
+/// this pen.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 impl Reply {
-    /// A document of this media type.
+    /// Makes a reply with a document of this media type.
     pub(super) fn new(kind: &'static str, body: impl Into<Cow<'static, str>>) -> Reply {
         Reply { status: 200, kind, body: body.into(), field: "" }
     }
 
-    /// Plain text.
+    /// Makes a reply with plain text.
     #[inline(never)]
     pub(super) fn text(status: u16, body: &str) -> Reply {
         Reply { status, ..Reply::new("text/plain; charset=utf-8", body.to_owned()) }
     }
 
-    /// With another header field.
+    /// Adds a header field, which ends with CR LF.
     pub(super) fn with(self, field: &'static str) -> Reply {
         Reply { field, ..self }
     }
 
-    /// As it is sent. `now` is in seconds since 1970.
+    /// Returns the bytes to send. `now` is in seconds since 1970.
     pub(super) fn bytes(&self, now: u64, with_body: bool) -> Vec<u8> {
         let mut out = String::with_capacity(self.body.len() + 512);
         let _ = write!(
@@ -59,7 +60,7 @@ impl Reply {
     }
 }
 
-/// What a status means, in words.
+/// Returns the reason phrase of a status.
 pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -1,12 +1,14 @@
-//! HTTP/1.1 requests (RFC 9112), read strictly: what could be understood in
-//! two ways is refused. Pure.
+//! Reads HTTP/1.1 requests (RFC 9112) strictly: it refuses a request that could be
+//! understood in two ways. Nothing here does I/O.
+
+use crate::http::is_token;
 
 /// Most bytes of a request line and header fields together.
 const HEAD: usize = 8192;
-/// Most bytes of a body: a command line and its end.
+/// Most bytes of a body, which is a command line with CR LF.
 pub const BODY: usize = crate::control::parse::LINE + 2;
 
-/// What is asked for.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Asks for a document.
@@ -22,35 +24,35 @@ pub enum Method {
 /// A request without its body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What it asks for.
+    /// The method.
     pub method: Method,
     /// The path, which begins with a `/`.
     pub path: &'a str,
-    /// The part of the target behind the `?`.
+    /// The part of the target after the `?`.
     pub query: &'a str,
-    /// The host, from the target or else from the field; empty if there is none.
+    /// The host from the target, or else from the field Host; empty without either.
     pub host: &'a str,
-    /// The origin of the page that asks, if the browser names it.
+    /// The origin of the page that sends the request, if the browser names it.
     pub origin: Option<&'a str>,
     /// The credentials, as browsers send them.
     pub authorization: Option<&'a str>,
     /// The token that only pen's own page knows.
     pub token: Option<&'a str>,
-    /// How many bytes the body has.
+    /// The length of the body in bytes.
     pub length: usize,
-    /// Whether the client waits for `100 Continue` before it sends the body.
+    /// The client waits for `100 Continue` before it sends the body.
     pub waits: bool,
 }
 
-/// The status that a bad request gets.
-pub type Bad = u16;
+/// The HTTP status that pen answers a bad request with.
+pub type Status = u16;
 
-/// Finds where the head of a request ends: in front of the empty line. `None` if that
-/// has not come yet. The first `seen` bytes have been searched before and are not
-/// searched again, so that a head that comes byte by byte is not read thousands of
-/// times. The result does not depend on the pieces in which a head comes.
-pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Bad> {
-    // The line's end may have begun there.
+/// Finds the end of the head of a request, which is where the empty line begins. `None`
+/// means that the empty line has not arrived. The first `seen` bytes have been searched
+/// before and are not searched again, or else a head that arrives byte by byte would be
+/// read thousands of times. The result does not depend on the pieces of the head.
+pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Status> {
+    // The last of them may be the beginning of the line end.
     let start = seen.saturating_sub(3);
     let mut fours = data.get(start..).unwrap_or_default().windows(4);
     let end = fours.position(|four| four == b"\r\n\r\n").map(|at| start + at);
@@ -66,8 +68,8 @@ pub fn end(data: &[u8], seen: usize) -> Result<Option<usize>, Bad> {
     Ok(end)
 }
 
-/// Whether these bytes, behind `last`, can be of a head: text in lines that end
-/// with CR LF.
+/// Tells whether these bytes, which follow the byte `last`, can be part of a head: text
+/// in lines that end with CR LF.
 fn is_text(mut last: u8, bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| {
         let after_cr = std::mem::replace(&mut last, *byte) == b'\r';
@@ -79,7 +81,7 @@ fn is_text(mut last: u8, bytes: &[u8]) -> bool {
     })
 }
 
-/// What is before and behind a byte. One function, and not one for each byte.
+/// Splits a text at a byte. It is one function, not inlined for each byte.
 #[inline(never)]
 pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     text.split_once(char::from(at))
@@ -87,7 +89,7 @@ pub(super) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
 
 /// Reads the head of a request, up to the empty line.
 #[inline(never)]
-pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
+pub fn parse(head: &str) -> Result<Request<'_>, Status> {
     // One empty line before a request is ignored (RFC 9112, 2.2).
     let head = head.strip_prefix("\r\n").unwrap_or(head);
     let (line, mut rest) = cut(head, b'\n').unwrap_or((head, ""));
@@ -102,7 +104,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
         "POST" => Method::Post,
-        other if is_token(other) => Method::Other,
+        other if is_token(other.as_bytes()) => Method::Other,
         _ => return Err(400),
     };
     let (host, target) = split_target(target)?;
@@ -126,7 +128,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
         let line;
         (line, rest) = cut(rest, b'\n').unwrap_or((rest, ""));
         let (name, value) = cut(line, b':').ok_or(400_u16)?;
-        if !is_token(name) {
+        if !is_token(name.as_bytes()) {
             return Err(400);
         }
         let value = value.trim_ascii();
@@ -171,8 +173,8 @@ pub fn parse(head: &str) -> Result<Request<'_>, Bad> {
     Ok(request)
 }
 
-/// The host that a target names, if it is an absolute one, and the rest.
-fn split_target(target: &str) -> Result<(Option<&str>, &str), Bad> {
+/// Splits a target into its host, if it is an absolute one, and the rest.
+fn split_target(target: &str) -> Result<(Option<&str>, &str), Status> {
     if target.starts_with('/') {
         return Ok((None, target));
     }
@@ -180,12 +182,6 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), Bad> {
     let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?'));
     let (host, path) = rest.split_at_checked(end.unwrap_or(rest.len())).ok_or(400_u16)?;
     Ok((Some(host), if path.starts_with('/') { path } else { "/" }))
-}
-
-/// Whether it can be a method or a field's name (RFC 9110, 5.6.2).
-fn is_token(text: &str) -> bool {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_good)
 }
 
 #[cfg(test)]

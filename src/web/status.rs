@@ -1,5 +1,5 @@
-//! `/status.json`. The manual and the page's script know its form: fields may
-//! be added, none may change.
+//! Makes `/status.json`. The manual describes its form and the page's script reads it,
+//! so fields may be added, but none may change.
 
 use super::cache::{self, Snapshot};
 use super::json::Json;
@@ -8,11 +8,11 @@ use crate::control::config;
 use crate::control::row::Value;
 use crate::pool::choice::Target;
 use crate::proxy::shared::Pen;
-use crate::report::snapshot::{Bytes, seconds};
+use crate::report::snapshot::{Bytes, role, seconds};
 use crate::sys::Kind;
 use crate::sys::message;
 
-/// Writes all of it, with at most this many clients and connections.
+/// Writes the whole document, with at most this many clients and connections.
 pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: usize) -> String {
     let settings = pen.settings();
     let mut out = Json::new();
@@ -21,7 +21,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.number("pid", std::process::id().into());
     out.number("time", message::unix_time());
     out.number("uptime", snapshot.uptime.as_secs());
-    // Rates are differences divided by the difference of this.
+    // The page divides the differences of counts by the difference of this.
     out.number("uptime_ms", snapshot.uptime.as_millis() as u64);
     let protocol = match settings.start.kind {
         Kind::Stream => "tcp",
@@ -167,18 +167,14 @@ fn bytes(out: &mut Json, bytes: Bytes) {
     out.number("rx", bytes.rx);
 }
 
-/// Its role, and under `name` its index.
+/// Writes a server's role, and under `name` its index.
 fn target(out: &mut Json, target: Target, name: &str) {
-    let (role, of) = match target {
-        Target::Server(index) => ("server", Some(index)),
-        Target::Emergency => ("emergency", None),
-        Target::Abuse => ("abuse", None),
-    };
+    let (role, of) = role(target);
     out.text("role", role);
     index(out, name, of);
 }
 
-/// An index, or null.
+/// Writes an index, or null.
 fn index(out: &mut Json, name: &str, index: Option<usize>) {
     match index {
         Some(index) => out.number(name, index as u64),

@@ -5,7 +5,7 @@
 //!
 //! `prepare --pack DIR` prints the files of a directory as a corpus.
 
-use pen::control::parse;
+use pen::control::table;
 use pen::logs::penlogd;
 use pen::options;
 use std::fmt::Write as _;
@@ -139,14 +139,14 @@ fn prepare(target: &str, dir: &Path) -> io::Result<()> {
 
 fn dictionary(target: &str) -> String {
     let commands = || {
-        let words = parse::TABLE.iter().flat_map(|spec| {
+        let words = table::TABLE.iter().flat_map(|spec| {
             let args = spec.args.split(|c: char| !c.is_ascii_alphanumeric());
             args.chain([spec.name]).map(str::to_owned)
         });
         words.chain(["no ".to_owned(), "country".to_owned()])
     };
     let options = || options::TABLE.iter().map(|spec| format!("{}\n", spec.name()));
-    let listeners = || penlogd::args::TABLE.iter().map(|spec| spec.name());
+    let listeners = || penlogd::options::TABLE.iter().map(|spec| spec.name());
     let fixed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut words = match target {
         "http" => fixed(HTTP),

@@ -215,7 +215,7 @@ fn help_lists_every_command() {
     let place = Place::new();
     let pen = Starter::new(&place).control(place.at()).start();
     let help = pen.ask("help");
-    for spec in pen::control::parse::TABLE {
+    for spec in pen::control::table::TABLE {
         let no = if spec.has_no() { "[no] " } else { "" };
         let usage = format!("{no}{} {}", spec.name, spec.args);
         let line = format!("{} - {}", usage.trim_end(), spec.help);

@@ -72,7 +72,7 @@ fn the_page_has_the_commands_of_the_table() {
         .flat_map(|(_, item)| behind("Ic", item))
         .collect();
     let mut in_table = BTreeSet::new();
-    for spec in pen::control::parse::TABLE {
+    for spec in pen::control::table::TABLE {
         in_table.insert(spec.name.to_owned());
         if spec.has_no() {
             in_table.insert(format!("no {}", spec.name));

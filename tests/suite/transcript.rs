@@ -75,7 +75,7 @@ fn every_command_is_in_the_transcript() {
         line.strip_prefix(words).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
     let mut missing = Vec::new();
-    for spec in pen::control::parse::TABLE {
+    for spec in pen::control::table::TABLE {
         let no = format!("no {}", spec.name);
         let forms = [spec.name.to_owned(), no];
         let forms = forms.into_iter().take(if spec.has_no() { 2 } else { 1 });

@@ -1,23 +1,18 @@
-//! Replies to lines that begin with no command: one that scripts know from the C
-//! program, and one for people.
+//! The two replies to a line that does not begin with a command: scripts look for
+//! the one of the C program, and people read the other.
 
-use super::TABLE;
+use super::{TABLE, find, name, words};
 
-/// The reply of the C program to a line that begins with no command, which
-/// scripts look for. `None` if the line begins with one.
+/// Returns the C program's reply to a line that does not begin with a command.
+/// `None` means that it does.
 pub fn ignored(line: &str) -> Option<String> {
-    let words: Vec<_> = line.split_whitespace().take_while(|w| !w.starts_with('#')).collect();
-    let name = match words.as_slice() {
-        // A hostile page must not have its words sent back.
-        [] | [.., _] if words.last().is_none_or(|last| last.starts_with("HTTP/")) => return None,
-        ["no", name, ..] | [name, ..] => *name,
-        [] => return None,
-    };
-    let is_known = name.starts_with("ssl_") || TABLE.iter().any(|spec| spec.name == name);
+    // pen must not send the words of a hostile page back to the browser.
+    let (_, name, _) = name(&words(line))?;
+    let is_known = name.starts_with("ssl_") || find(name).is_some();
     (!is_known).then(|| format!("do_cmd: ignoring command starting with '{name}'"))
 }
 
-/// The complaint about a word that is no command, for files and `-O`.
+/// Returns the complaint about a word that is no command, for files and `-O`.
 pub(super) fn no_such(word: &str) -> String {
     // Only names with the same first letter are compared, so that a long file of
     // nonsense costs little.
@@ -31,7 +26,8 @@ pub(super) fn no_such(word: &str) -> String {
     }
 }
 
-/// The Levenshtein distance: the number of letters to insert, remove or change.
+/// Returns the Levenshtein distance, which is the number of letters to insert, remove
+/// or change.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (index, a) in from.chars().enumerate() {

@@ -34,7 +34,7 @@ pub(super) fn positions(line: &[u8]) -> Option<Positions> {
     }
 }
 
-/// The first quoted text behind the date, which is the request, as the web
+/// Returns the first quoted text after the date, which is the request, as the web
 /// server wrote it. A line that ends before the second quote must have as much
 /// of the request as pen logs.
 pub(super) fn request(rest: &[u8]) -> Option<&[u8]> {
@@ -43,13 +43,13 @@ pub(super) fn request(rest: &[u8]) -> Option<&[u8]> {
     (is_closed || text.len() >= 4 * REQUEST).then_some(text)
 }
 
-/// The key of a request in pen's log, or in that of a web server that does not
+/// Makes the key of a request in pen's log, or in the log of a web server that does not
 /// escape.
 pub(super) fn plain_key(request: &[u8]) -> Vec<u8> {
     request.iter().take(REQUEST).map(|byte| dotted(*byte)).collect()
 }
 
-/// The key of a request in the log of a web server that escapes. It ends before
+/// Makes the key of a request in the log of a web server that escapes. It ends before
 /// a CR or LF, as in pen's log.
 pub(super) fn escaped_key(mut request: &[u8]) -> Vec<u8> {
     let mut key = Vec::new();

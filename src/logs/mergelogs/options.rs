@@ -1,9 +1,9 @@
 //! mergelogs' command line. Parsing and the usage text come from one table of
 //! options.
 
+use super::host::LogHost;
 use super::input::STDIN;
-use super::peer::LogHost;
-use crate::getopt::{self, Invocation, Spec};
+use crate::getopt::{self, Action, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
 
@@ -15,6 +15,8 @@ pub(super) struct Options {
     /// How many seconds an entry of pen's log may be away from a line; without
     /// a limit all of pen's log is searched.
     pub(super) jitter: Option<i64>,
+    /// `-c` was given, so there is no limit.
+    whole: bool,
     /// Seconds that are subtracted from the times in pen's log.
     pub(super) shift: i64,
     /// How often `-d` was given: 1 reports the counts, 2 also lines that are
@@ -34,43 +36,52 @@ pub(super) struct Operand {
 /// The jitter without `-j`, in seconds.
 const JITTER: i64 = 600;
 
-/// The options, by what they mean.
-#[derive(Clone, Copy)]
-enum MergeOption {
-    PenLog,
-    Whole,
-    Debug,
-    Jitter,
-    Shift,
-    Help,
-    Version,
-}
-
 /// All options, in the order of the usage text.
-const TABLE: &[Spec<MergeOption>] = &[
+const TABLE: &[Spec<Action<Options>>] = &[
     Spec::letter(
         "p",
         "penlog",
         "the file with pen's log; - is standard input",
-        MergeOption::PenLog,
+        Action::Set(|options, word| options.pen_log = word),
     ),
     Spec::letter(
         "c",
         "",
         "search all of pen's log for each line, whatever the times",
-        MergeOption::Whole,
+        Action::Set(|options, _| options.whole = true),
     ),
-    Spec::letter("d", "", "report the counts; -dd and -ddd also report lines", MergeOption::Debug),
+    Spec::letter(
+        "d",
+        "",
+        "report the counts; -dd and -ddd also report lines",
+        Action::Set(|options, _| options.debug += 1),
+    ),
     Spec::letter(
         "j",
         "seconds",
         "search pen's log this long before and after a line [600]",
-        MergeOption::Jitter,
+        Action::Check(|options, word| {
+            options.jitter = Some(seconds(word, 0)?);
+            Ok(())
+        }),
     ),
-    Spec::letter("t", "seconds", "subtract this from the times in pen's log", MergeOption::Shift),
-    Spec::long("help", "", "show this text", MergeOption::Help),
-    Spec::long("version", "", "show the version", MergeOption::Version),
+    Spec::letter(
+        "t",
+        "seconds",
+        "subtract this from the times in pen's log",
+        Action::Check(|options, word| {
+            options.shift = seconds(word, i64::MIN)?;
+            Ok(())
+        }),
+    ),
+    Spec::long("help", "", "show this text", Action::Help),
+    Spec::long("version", "", "show the version", Action::Version(VERSION)),
 ];
+
+fn seconds(word: &str, least: i64) -> Result<i64, &'static str> {
+    let number = word.parse().ok().filter(|number| *number >= least);
+    number.ok_or("a number of seconds")
+}
 
 const VERSION: &str = concat!("mergelogs (pen) ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -89,38 +100,30 @@ fn usage() -> String {
 /// Reads the command line without opening anything. An error names the word
 /// that is wrong.
 pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
-    let (given, operands) = getopt::split("mergelogs", TABLE, words)?;
-    let mut pen_log = None;
-    let (mut jitter, mut shift, mut whole, mut debug) = (JITTER, 0, false, 0);
-    for (spec, word) in given {
-        let seconds = |least: i64| match word.parse() {
-            Ok(number) if number >= least => Ok(number),
-            _ => Err(format!("{} {word}: expected a number of seconds", spec.name())),
-        };
-        match spec.action {
-            MergeOption::Jitter => jitter = seconds(0)?,
-            MergeOption::Shift => shift = seconds(i64::MIN)?,
-            MergeOption::Whole => whole = true,
-            MergeOption::Debug => debug += 1,
-            MergeOption::PenLog => pen_log = Some(word),
-            MergeOption::Help => return Ok(Invocation::Print(usage())),
-            MergeOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
-        }
-    }
-    // pen quirk: a call without a log shows the usage and is no failure.
-    if operands.is_empty() {
-        return Ok(Invocation::Print(usage()));
-    }
-    let Some(pen_log) = pen_log else {
-        return Err("no pen log given, expected -p penlog".to_owned());
+    let mut options = Options {
+        pen_log: String::new(),
+        jitter: Some(JITTER),
+        whole: false,
+        shift: 0,
+        debug: 0,
+        logs: Vec::new(),
     };
-    let logs = operands.iter().map(|word| operand(word));
-    let logs: Vec<_> = logs.collect::<Result<_, _>>()?;
-    let files = logs.iter().map(|log| &log.file).chain([&pen_log]);
+    let operands = match getopt::read("mergelogs", TABLE, words, &mut options, usage)? {
+        Invocation::Print(text) => return Ok(Invocation::Print(text)),
+        Invocation::Run(operands) => operands,
+    };
+    if options.pen_log.is_empty() {
+        return Err("no pen log given, expected -p penlog".to_owned());
+    }
+    if options.whole {
+        options.jitter = None;
+    }
+    options.logs = operands.iter().map(|word| operand(word)).collect::<Result<_, _>>()?;
+    let files = options.logs.iter().map(|log| &log.file).chain([&options.pen_log]);
     if files.filter(|file| *file == STDIN).count() > 1 {
         return Err("-: standard input can be read only once".to_owned());
     }
-    Ok(Invocation::Run(Options { pen_log, jitter: (!whole).then_some(jitter), shift, debug, logs }))
+    Ok(Invocation::Run(options))
 }
 
 /// Splits `server:logfile` at the first colon. An IPv6 address stays whole: it
@@ -169,8 +172,14 @@ mod tests {
             file: file.to_owned(),
         };
         let logs = vec![log("10.0.0.1", "a"), log("::1", "b:c"), log("h", "-")];
-        let expected =
-            Options { pen_log: "y".to_owned(), jitter: Some(5), shift: -3600, debug: 2, logs };
+        let expected = Options {
+            pen_log: "y".to_owned(),
+            jitter: Some(5),
+            whole: false,
+            shift: -3600,
+            debug: 2,
+            logs,
+        };
         assert_eq!(options, expected);
         assert_eq!(merge("-p x 10.0.0.1:a").jitter, Some(600));
         assert_eq!(merge("-p x -j 5 -c 10.0.0.1:a").jitter, None);

@@ -1,9 +1,9 @@
 //! The part of pen's log that is in memory: entries whose time is within the
 //! jitter of the newest web-server line, in an index by server and request.
 
+use super::host::LogHost;
 use super::input::Input;
 use super::line;
-use super::peer::LogHost;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 

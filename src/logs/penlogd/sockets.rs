@@ -1,8 +1,8 @@
 //! penlogd's sockets. Each has a thread that only receives, because the kernel
 //! queues few datagrams.
 
-use super::args::Listen;
-use super::desk::Event;
+use super::collector::Event;
+use super::options::Listen;
 use crate::logs::penlog::MAX_DATAGRAM;
 use crate::sys::message;
 use crate::sys::process;
@@ -81,7 +81,7 @@ fn receive(socket: &UdpSocket, queue: &SyncSender<Event>) {
             Ok((count, from)) => {
                 let data = buffer.get(..count).unwrap_or_default().to_vec();
                 if queue.send(Event::Datagram(from.ip(), data)).is_err() {
-                    return; // nobody takes them any more
+                    return; // the collector has ended
                 }
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}

@@ -6,7 +6,7 @@
 
 use super::harmless;
 use pen::getopt::Invocation;
-use pen::logs::penlogd::args::{self, Listen};
+use pen::logs::penlogd::options::{self, Listen};
 use pen::pool::server::Server;
 use pen::settings::LogTarget;
 use pen::sys::addr::{self, Endpoint, Host, ServerSpec, Share};
@@ -54,7 +54,7 @@ fn server(word: &str) {
 }
 
 fn listen(word: &str) {
-    let read = |word: &str| match args::read(&[OsString::from("--"), word.into()]) {
+    let read = |word: &str| match options::read(&[OsString::from("--"), word.into()]) {
         Ok(Invocation::Run(plan)) => Ok(plan.listen),
         Ok(Invocation::Print(text)) => panic!("{text}"),
         Err(why) => Err(why),

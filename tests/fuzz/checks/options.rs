@@ -28,8 +28,8 @@ pub fn check(data: &[u8]) {
         Ok(Task::Usage) => assert!(!words.is_empty()),
         Ok(Task::Print(text)) => assert!(text.ends_with('\n'), "{text}"),
         Ok(Task::Run(pen) | Task::Checked(pen)) => {
-            let doubts = options::doubts(&pen, &words);
-            assert!(doubts.iter().all(|doubt| !doubt.contains('\n')), "{doubts:?}");
+            let warnings = options::warnings(&pen, &words);
+            assert!(warnings.iter().all(|warning| !warning.contains('\n')), "{warnings:?}");
             started_again(&words, &pen);
         }
     }

@@ -5,7 +5,7 @@
 //! An input is a byte that seeds the pieces, and what comes.
 
 use super::http::{is_token, number, pieces};
-use pen::web::request::{self, BODY, Bad, Method, Request};
+use pen::web::request::{self, BODY, Method, Request, Status};
 
 pub fn check(data: &[u8]) {
     let Some((seed, stream)) = data.split_first() else { return };
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-type End = Result<Option<usize>, Bad>;
+type End = Result<Option<usize>, Status>;
 
 fn found<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> End {
     let mut data = Vec::new();
@@ -48,7 +48,7 @@ fn end(stream: &[u8]) -> End {
     Ok(is_whole.then(|| head.chars().count()))
 }
 
-fn parse(head: &str) -> Result<Request<'_>, Bad> {
+fn parse(head: &str) -> Result<Request<'_>, Status> {
     let mut lines: Vec<&str> = head.split("\r\n").collect();
     if lines.len() > 1 && lines[0].is_empty() {
         lines.remove(0);

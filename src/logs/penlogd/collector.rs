@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 /// they have this many bytes.
 const BATCH: usize = 64 * 1024;
 
-/// What the collector is to do next.
+/// An order for the collector.
 pub(super) enum Event {
     /// Handle a datagram that this address sent.
     Datagram(IpAddr, Vec<u8>),
@@ -26,8 +26,8 @@ pub(super) enum Event {
     Reopen,
     /// Report the counts to the operator.
     Report,
-    /// Write all lines that arrived before, then answer whether the reader of
-    /// the output is still there.
+    /// Write all lines that arrived before, then answer whether the output still
+    /// has a reader.
     Stop(SyncSender<bool>),
 }
 

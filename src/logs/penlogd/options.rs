@@ -1,7 +1,7 @@
 //! penlogd's command line. Parsing and the usage text come from one table of
 //! options.
 
-use crate::getopt::{self, Invocation, Spec};
+use crate::getopt::{self, Action, Invocation, Spec};
 use crate::sys::addr::{self, Endpoint};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -21,79 +21,65 @@ pub enum Listen {
 
 /// What the command line sets.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Options {
     /// Where datagrams are received.
     pub listen: Listen,
-    /// penlogd stays in the foreground.
-    pub foreground: bool,
+    /// penlogd stays in the foreground (`-f`).
+    pub(crate) foreground: bool,
     /// How often `-d` was given: 1 names lines that found no client or were
     /// malformed.
-    pub debug: u32,
+    pub(crate) debug: u32,
     /// The directory to chroot to.
-    pub jail: Option<PathBuf>,
+    pub(crate) jail: Option<PathBuf>,
     /// The log file; without one, lines go to standard output.
-    pub log: Option<PathBuf>,
+    pub(crate) log: Option<PathBuf>,
     /// How many requests of pens penlogd remembers, at least 1.
-    pub requests: usize,
+    pub(crate) requests: usize,
     /// The file that gets the process number.
-    pub pid_file: Option<PathBuf>,
+    pub(crate) pid_file: Option<PathBuf>,
     /// The name or number of the user to run as.
-    pub user: Option<String>,
-}
-
-/// The options, by what they mean.
-#[derive(Clone, Copy)]
-pub enum PenlogdOption {
-    /// `-b`
-    Buffer,
-    /// `-d`
-    Debug,
-    /// `-f`
-    Foreground,
-    /// `-j`
-    Jail,
-    /// `-l`
-    Log,
-    /// `-n`
-    Requests,
-    /// `-p`
-    PidFile,
-    /// `-u`
-    User,
-    /// `--help`
-    Help,
-    /// `--version`
-    Version,
+    pub(crate) user: Option<String>,
 }
 
 /// All options, in the order of the usage text.
-pub const TABLE: &[Spec<PenlogdOption>] = &[
-    Spec::letter("b", "", "ignored: every line is written at once", PenlogdOption::Buffer),
-    Spec::letter(
-        "d",
-        "",
-        "report lines that find no client or are malformed",
-        PenlogdOption::Debug,
-    ),
-    Spec::letter("f", "", "stay in the foreground", PenlogdOption::Foreground),
-    Spec::letter("j", "dir", "chroot to this directory", PenlogdOption::Jail),
-    Spec::letter(
-        "l",
-        "file",
-        "append the lines to this file [standard output]",
-        PenlogdOption::Log,
-    ),
+pub(crate) const TABLE: &[Spec<Action<Options>>] = &[
+    set("b", "", "ignored: every line is written at once", |_, _| {}),
+    set("d", "", "report lines that find no client or are malformed", |options, _| {
+        options.debug = options.debug.saturating_add(1);
+    }),
+    set("f", "", "stay in the foreground", |options, _| options.foreground = true),
+    set("j", "dir", "chroot to this directory", |options, word| options.jail = Some(word.into())),
+    set("l", "file", "append the lines to this file [standard output]", |options, word| {
+        options.log = Some(word.into());
+    }),
     Spec::letter(
         "n",
         "number",
         "remember this many requests of pens [1000]",
-        PenlogdOption::Requests,
+        Action::Check(|options, word| {
+            let number = word.parse().ok().filter(|number| *number >= 1);
+            options.requests = number.ok_or("a number of at least 1")?;
+            Ok(())
+        }),
     ),
-    Spec::letter("p", "file", "write the process number to this file", PenlogdOption::PidFile),
-    Spec::letter("u", "user", "run as this user, by name or number", PenlogdOption::User),
-    Spec::long("help", "", "show this text", PenlogdOption::Help),
-    Spec::long("version", "", "show the version", PenlogdOption::Version),
+    set("p", "file", "write the process number to this file", |options, word| {
+        options.pid_file = Some(word.into());
+    }),
+    set("u", "user", "run as this user, by name or number", |options, word| {
+        options.user = Some(word)
+    }),
+    Spec::long("help", "", "show this text", Action::Help),
+    Spec::long("version", "", "show the version", Action::Version(VERSION)),
 ];
+
+const fn set(
+    letter: &'static str,
+    value: &'static str,
+    help: &'static str,
+    set: fn(&mut Options, String),
+) -> Spec<Action<Options>> {
+    Spec::letter(letter, value, help, Action::Set(set))
+}
 
 const VERSION: &str = concat!("penlogd ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -110,9 +96,8 @@ fn usage() -> String {
 
 /// Reads the command line without opening anything; host names are resolved. An
 /// error names the word that is wrong.
-pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
-    let (given, operands) = getopt::split("penlogd", TABLE, words)?;
-    let mut plan = Plan {
+pub fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
+    let mut options = Options {
         listen: Listen::At(Vec::new()),
         foreground: false,
         debug: 0,
@@ -122,33 +107,19 @@ pub fn read(words: &[OsString]) -> Result<Invocation<Plan>, String> {
         pid_file: None,
         user: None,
     };
-    for (spec, word) in given {
-        match spec.action {
-            PenlogdOption::Buffer => {}
-            PenlogdOption::Debug => plan.debug = plan.debug.saturating_add(1),
-            PenlogdOption::Foreground => plan.foreground = true,
-            PenlogdOption::Jail => plan.jail = Some(word.into()),
-            PenlogdOption::Log => plan.log = Some(word.into()),
-            PenlogdOption::Requests => match word.parse() {
-                Ok(number) if number >= 1 => plan.requests = number,
-                _ => return Err(format!("-n {word}: expected a number of at least 1")),
-            },
-            PenlogdOption::PidFile => plan.pid_file = Some(word.into()),
-            PenlogdOption::User => plan.user = Some(word),
-            PenlogdOption::Help => return Ok(Invocation::Print(usage())),
-            PenlogdOption::Version => return Ok(Invocation::Print(VERSION.to_owned())),
-        }
-    }
+    let operands = match getopt::read("penlogd", TABLE, words, &mut options, usage)? {
+        Invocation::Print(text) => return Ok(Invocation::Print(text)),
+        Invocation::Run(operands) => operands,
+    };
     match operands.as_slice() {
-        // pen quirk: a call without a port shows the usage and is no failure.
-        [] => return Ok(Invocation::Print(usage())),
-        [word] => plan.listen = listen(word)?,
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
+        [word] => options.listen = listen(word)?,
+        [] => {}
     }
-    Ok(Invocation::Run(plan))
+    Ok(Invocation::Run(options))
 }
 
-/// A port without a host stands for all addresses, IPv4 and IPv6.
+/// Reads the operand. A port without a host stands for all addresses, IPv4 and IPv6.
 fn listen(word: &str) -> Result<Listen, String> {
     let endpoint = addr::endpoint(word)?;
     match (endpoint.port(), endpoint) {
@@ -165,19 +136,19 @@ fn listen(word: &str) -> Result<Listen, String> {
 mod tests {
     use super::*;
 
-    fn task(line: &str) -> Result<Invocation<Plan>, String> {
+    fn task(line: &str) -> Result<Invocation<Options>, String> {
         let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
         read(&words)
     }
 
     #[test]
     fn everything_is_read() {
-        let Ok(Invocation::Run(plan)) =
+        let Ok(Invocation::Run(options)) =
             task("-fd -b 10000 -d -j/jail -l log -n 5 -n7 -p pid -u www")
         else {
             panic!("does not run");
         };
-        let want = Plan {
+        let want = Options {
             listen: Listen::Everywhere(10000),
             foreground: true,
             debug: 2,
@@ -187,7 +158,7 @@ mod tests {
             pid_file: Some("pid".into()),
             user: Some("www".to_owned()),
         };
-        assert_eq!(plan, want);
+        assert_eq!(options, want);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Warnings about command lines that pen accepts but the user has hardly meant.
-//! Both the start and `--check` print them.
+//! Warns of command lines that pen accepts but that are probably mistakes. Both the
+//! start and `--check` print the warnings.
 
 use super::TABLE;
 use crate::getopt;
@@ -8,13 +8,13 @@ use crate::proxy::shared::Pen;
 use std::ffi::OsString;
 use std::time::Instant;
 
-/// The warnings about a pen and the words of the command line it was made from.
-pub fn doubts(pen: &Pen, words: &[OsString]) -> Vec<String> {
+/// Returns the warnings about a pen and the command line from which it was made.
+pub fn warnings(pen: &Pen, words: &[OsString]) -> Vec<String> {
     let (options, operands) = getopt::split("pen", TABLE, words).unwrap_or_default();
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     let servers = operands.get(1..).unwrap_or_default();
     for word in servers.iter().filter(|word| is_number(word) && *word != "0") {
-        doubts.push(format!(
+        warnings.push(format!(
             "{word}: this server has no host; write host:{word}. The first operand is where \
              pen listens"
         ));
@@ -26,7 +26,7 @@ pub fn doubts(pen: &Pen, words: &[OsString]) -> Vec<String> {
             let mut pairs = words.windows(2);
             is_number(value) && pairs.any(|pair| *pair == [value.as_str(), listen])
         });
-        doubts.push(match eaten {
+        warnings.push(match eaten {
             Some((spec, value)) if listen.contains(':') => format!(
                 "no servers: pen listens on {listen}, as {} takes {value} for its value",
                 spec.name()
@@ -34,14 +34,14 @@ pub fn doubts(pen: &Pen, words: &[OsString]) -> Vec<String> {
             _ => "no servers: clients are turned away until one is added".to_owned(),
         });
     }
-    doubts
+    warnings
 }
 
 fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether any server, or `dummy`, is there for clients.
+/// Tells whether clients can be served, by a server or by `dummy`.
 fn has_server(pen: &Pen) -> bool {
     if pen.settings().dummy {
         return true;
