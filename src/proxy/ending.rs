@@ -37,7 +37,7 @@ reasons! {
     Idle "idle" "Nothing moved for `idle_timeout`.",
     HalfClosed "half-closed" "One side had ended, and nothing moved for `half_closed_timeout`.",
     Command "command" "`close` ended it.",
-    ServerCut "server-cut" "Its server is down, deleted or somewhere else (UDP).",
+    ServerCut "server-cut" "Its server went down (`on_down`); with UDP also: was deleted or moved.",
     Limit "limit" "It made room for another one (UDP).",
     PenEnds "pen-ends" "pen ended.",
     Denied "denied" "The access list denied the client.",

@@ -179,7 +179,7 @@ fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream
 /// Takes note that a server has answered.
 pub fn is_up(pen: &Pen, lease: &Lease) {
     if let Some(change) = lease.succeeded() {
-        changes::announce(pen, lease.target, lease.name(), change);
+        changes::announce(pen, lease.target, &lease.host, lease.port, change);
     }
 }
 
@@ -191,6 +191,6 @@ pub fn blame(pen: &Pen, lease: &Lease, settings: &Settings, error: &io::Error) {
     if !matches!(lease.target, Target::Server(_)) {
         message::say_seldom(format_args!("cannot connect to {}: {error}", lease.name()));
     } else if let Some(change) = change {
-        changes::announce(pen, lease.target, lease.name(), change);
+        changes::announce(pen, lease.target, &lease.host, lease.port, change);
     }
 }
