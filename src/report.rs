@@ -98,6 +98,10 @@ pub(crate) fn text(pen: &Pen) -> String {
     for (name, _, count) in pen.outcomes.rows() {
         let _ = write!(text, " {name} {count}");
     }
+    text.push_str("\nends");
+    for (word, count) in pen.conn_log.ends.rows() {
+        let _ = write!(text, " {word} {count}");
+    }
     text.push('\n');
     if pen.log_lost.get() > 0 {
         let _ = writeln!(text, "log lines lost {}", pen.log_lost.get());

@@ -143,6 +143,8 @@ pub struct Settings {
     pub slow_start: Duration,
     /// Checks that must fail in a row before a server that was up is down.
     pub check_fall: u32,
+    /// Whether the connections of a server that goes down are ended.
+    pub cut: bool,
     /// pen forgets a client that has not connected for longer than this; zero = never.
     pub tracking: Duration,
     /// pen closes a connection that transfers nothing for longer than this; zero = never.
@@ -236,6 +238,7 @@ impl Default for Settings {
             check_rise: 2,
             slow_start: Duration::ZERO,
             check_fall: 3,
+            cut: false,
             tracking: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             half_closed_timeout: Duration::ZERO,

@@ -170,12 +170,8 @@ impl Udp {
             }
         }
         let refused_by = &datagram.refused_by;
-        let is_new = known.is_empty() && refused_by.is_empty();
         let on: Vec<_> = known.iter().map(|flow| flow.connection.lease.target).collect();
         let found = find::find_server(pen, &mut settings, &accepted, &on, refused_by);
-        if is_new && matches!(found, None | Some(Found::New(_))) {
-            pen.outcomes.accepted.add(1);
-        }
         let server = match found {
             None => return Vec::new(),
             Some(Found::Known(target)) => {
@@ -199,6 +195,7 @@ impl Udp {
             return self.queue_up(client, datagram, behind);
         };
         slot.enter();
+        pen.outcomes.accepted.add(1);
         let down = Arc::clone(&datagram.socket);
         let connection = Connection::new(pen.logs(), &settings, accepted, down, server, slot);
         connection.touched.set(self.flows.tick());

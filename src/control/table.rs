@@ -188,6 +188,14 @@ pub const TABLE: &[Spec] = &[
     )
     .or_no(""),
     Spec::new("mode", "", "show the modes", Kind::Show(commands::mode)),
+    word(
+        "on_down",
+        "[keep|cut]",
+        "what becomes of the connections of a server that goes down",
+        |word| among(word, &["keep", "cut"]),
+        |s| Some(if s.cut { "cut" } else { "keep" }.to_owned()),
+        |s, word| s.cut = word == Some("cut"),
+    ),
     spec("pending_max", "number", "accepted, without effect", |w| {
         number::<usize>(one(w)?)?;
         Ok(Command::Nothing)

@@ -23,7 +23,6 @@ use crate::proxy::changes;
 use crate::proxy::listener::Listener;
 use crate::proxy::log::Destination;
 use crate::proxy::loops;
-use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::settings::{ConnTarget, LogTarget, Settings};
 use crate::sys::addr::{self, Host};
@@ -295,8 +294,7 @@ impl<'a> Transaction<'a> {
             table.fill(index, port);
             if let Some(server) = table.servers.get_mut(index) {
                 if let Some(change) = edit.apply(server) {
-                    let target = Target::Server(index);
-                    changes.push((target, search::name(target, &server.host, server.port), change));
+                    changes.push((index, Arc::clone(&server.host), server.port, change));
                 }
             }
         }
@@ -316,8 +314,8 @@ impl<'a> Transaction<'a> {
             self.pen.want_idlers(self.pen.idlers.count().1);
         }
         self.pen.checks.wake();
-        for (target, name, change) in changes {
-            changes::announce(self.pen, target, name, change);
+        for (index, host, port, change) in changes {
+            changes::announce(self.pen, Target::Server(index), &host, port, change);
         }
         Some(replies)
     }

@@ -8,6 +8,7 @@
 
 use crate::pool::clients::Client;
 use crate::proxy::connection::Connection;
+use crate::proxy::ending::Reason;
 use crate::proxy::find::{self, Found};
 use crate::proxy::listener::{Accepted, Acceptor};
 use crate::proxy::relay;
@@ -94,6 +95,7 @@ fn serve(
     pen.outcomes.accepted.add(1);
     let mut settings = pen.settings();
     if settings.dummy {
+        pen.conn_log.ends.count(Reason::ServerClosed);
         return dummy(socket.into_stream(), buffer);
     }
     let found = find::find_server(pen, &mut settings, &accepted, &[], &[]);

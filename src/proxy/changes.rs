@@ -1,9 +1,13 @@
-//! What follows when a server goes down, comes back or is taken out: a message, and
-//! an event that reports show.
+//! What follows when a server goes down, comes back or is taken out: a message, an
+//! event that reports show, and the end of its connections, if that is set.
 
 use crate::pool::choice::Target;
 use crate::pool::health::{BY_COMMAND, Change, State};
+use crate::proxy::ending::Reason;
+use crate::proxy::search;
 use crate::proxy::shared::Pen;
+use crate::sys::Kind;
+use crate::sys::addr::Host;
 use crate::sys::message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -47,13 +51,14 @@ impl Events {
     }
 }
 
-/// Says that the state of a server has changed, and does what is set for that. The
-/// caller holds no lock.
-pub(crate) fn announce(pen: &Pen, target: Target, name: String, change: Change) {
+/// Says that the state of the server at this host and port has changed, and does what
+/// is set for that. The caller holds no lock.
+pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change: Change) {
     let Change { from, to, reason } = change;
     if !pen.is_running() {
         return;
     }
+    let name = search::name(target, host, port);
     let settings = pen.settings();
     let was_down = matches!(from, State::Down | State::Failing);
     match to {
@@ -68,4 +73,24 @@ pub(crate) fn announce(pen: &Pen, target: Target, name: String, change: Change) 
     }
     let at = message::unix_time();
     pen.events.add(Event { at, target, name, from, to, reason });
+    if settings.cut && matches!(to, State::Down | State::Failing) {
+        cut(pen, target, host, port);
+    }
+}
+
+/// Ends the connections of a server that has gone down. A reset tells clients at once,
+/// those that wait for an answer as well as those that are sending, and none of them
+/// takes what it has got for all there is.
+fn cut(pen: &Pen, target: Target, host: &Host, port: u16) {
+    for (_, connection) in pen.connections.live() {
+        let lease = &connection.lease;
+        // Those from before it was moved have another server.
+        if lease.target != target || *lease.host != *host || lease.port != port {
+            continue;
+        }
+        match connection.kind {
+            Kind::Stream => connection.reset(Reason::ServerCut),
+            Kind::Datagram => connection.close(Reason::ServerCut),
+        }
+    }
 }

@@ -16,7 +16,6 @@ use crate::pool::choice::Target;
 use crate::pool::health::{Admin, Checked, Rules};
 use crate::proxy::changes;
 use crate::proxy::idle::Waker;
-use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
@@ -170,8 +169,7 @@ fn check(pen: &Pen, settings: &Settings, subject: &Subject) {
     };
     if let Some(change) = change {
         let target = Target::Server(subject.index);
-        let name = search::name(target, &subject.host, subject.port);
-        changes::announce(pen, target, name, change);
+        changes::announce(pen, target, &subject.host, subject.port, change);
     }
 }
 

@@ -244,10 +244,9 @@ impl Connection {
         }
     }
 
-    /// What the connection log says of it; `None` if that was asked before.
-    fn entry(&self) -> Option<Entry> {
-        let reason = self.ending.take()?;
-        Some(Entry {
+    /// What the connection log says of it.
+    fn entry(&self, reason: Reason) -> Entry {
+        Entry {
             client: self.client,
             port: self.port,
             server: Some(self.lease.address()),
@@ -255,7 +254,7 @@ impl Connection {
             down: self.sent_down.get(),
             time: self.since.elapsed(),
             reason,
-        })
+        }
     }
 
     fn dump(&self, direction: Direction, data: &[u8]) {
@@ -280,14 +279,14 @@ impl Drop for Connection {
         self.lease.traffic.rx.add(down);
         self.client_traffic.rx.add(self.received(Direction::Up));
         self.client_traffic.sx.add(down);
-        message::debug(1, || {
-            let (client, server) = (self.client, self.lease.name());
-            format!("{client}, {server}: closed, {up} bytes up, {down} down")
-        });
-        if self.logs.ends.is_on() {
-            if let Some(entry) = self.entry() {
-                self.logs.ends.put(&entry);
-            }
+        // `None` if pen ends, which has logged it.
+        if let Some(reason) = self.ending.take() {
+            message::debug(1, || {
+                let (client, server) = (self.client, self.lease.name());
+                let why = reason.word();
+                format!("{client}, {server}: closed, {up} bytes up, {down} down: {why}")
+            });
+            self.logs.ends.ended(reason, || self.entry(reason));
         }
     }
 }
@@ -298,7 +297,7 @@ pub(crate) fn log_the_rest(log: &ConnLog, connections: &Connections) {
         let live = connections.live().into_iter();
         log.finish(live.filter_map(|(_, connection)| {
             connection.set_reason(Reason::PenEnds);
-            connection.entry()
+            Some(connection.entry(connection.ending.take()?))
         }));
     }
 }

@@ -1,5 +1,6 @@
-//! Why a connection ended, as the connection log says it.
+//! Why a connection ended, as the connection log and reports say it.
 
+use crate::pool::counter::Counter;
 use crate::proxy::connection::Direction;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
@@ -16,7 +17,7 @@ macro_rules! reasons {
             /// All reasons. Each has its place in the list as its number.
             pub(crate) const ALL: &[Reason] = &[$(Reason::$name),*];
 
-            /// The word for it in the connection log.
+            /// The word for it in the connection log and reports.
             pub(crate) fn word(self) -> &'static str {
                 match self {
                     $(Reason::$name => $word,)*
@@ -36,7 +37,7 @@ reasons! {
     Idle "idle" "Nothing moved for `idle_timeout`.",
     HalfClosed "half-closed" "One side had ended, and nothing moved for `half_closed_timeout`.",
     Command "command" "`close` ended it.",
-    ServerCut "server-cut" "Its server is down, deleted or somewhere else (UDP).",
+    ServerCut "server-cut" "Its server went down (`on_down`); with UDP also: was deleted or moved.",
     Limit "limit" "It made room for another one (UDP).",
     PenEnds "pen-ends" "pen ended.",
     Denied "denied" "The access list denied the client.",
@@ -79,7 +80,7 @@ impl Reason {
 #[derive(Debug, Default)]
 pub(crate) struct Ending(AtomicU8);
 
-/// In an [`Ending`]: the log has it.
+/// In an [`Ending`]: it has been counted and logged.
 const TAKEN: u8 = 0x80;
 
 impl Ending {
@@ -95,7 +96,7 @@ impl Ending {
         });
     }
 
-    /// The reason, for the connection log; `None` if it was taken before.
+    /// The reason, to be counted and logged; `None` if it was taken before.
     pub(crate) fn take(&self) -> Option<Reason> {
         let now = self.0.fetch_or(TAKEN, SeqCst);
         Reason::at(now).filter(|_| now & TAKEN == 0)
@@ -106,6 +107,25 @@ impl Reason {
     fn at(number: u8) -> Option<Reason> {
         let index = usize::from(number & !TAKEN).checked_sub(1)?;
         Reason::ALL.get(index).copied()
+    }
+}
+
+/// How many connections have ended for each reason, by its number.
+#[derive(Debug, Default)]
+pub(crate) struct Ends([Counter; Reason::ALL.len()]);
+
+impl Ends {
+    /// Counts one more.
+    pub(crate) fn count(&self, reason: Reason) {
+        if let Some(counter) = self.0.get(reason as usize) {
+            counter.add(1);
+        }
+    }
+
+    /// The word for each reason, and how many connections have ended for it.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let words = Reason::ALL.iter().map(|reason| reason.word());
+        words.zip(self.0.iter().map(Counter::get))
     }
 }
 

@@ -120,7 +120,7 @@ pub fn find_server(
             }
         }
         if !search.is_outdated() {
-            turn_away(pen, accepted, rules.start.kind, reason);
+            turn_away(pen, accepted, rules.start.kind, reason, again);
             return None;
         }
         last = request.last;
@@ -128,8 +128,9 @@ pub fn find_server(
     }
 }
 
-/// Counts and logs a client that gets no server.
-fn turn_away(pen: &Pen, accepted: &Accepted, kind: Kind, reason: Reason) {
+/// Counts and logs a client that gets no server. What is sent `again` belonged to a flow
+/// whose server has refused it, and whose end is counted.
+fn turn_away(pen: &Pen, accepted: &Accepted, kind: Kind, reason: Reason, again: bool) {
     let Accepted { client, port, since } = *accepted;
     let mut why = "no server available";
     match reason {
@@ -138,9 +139,16 @@ fn turn_away(pen: &Pen, accepted: &Accepted, kind: Kind, reason: Reason) {
         _ => drop(pen.outcomes.no_server.add(1)),
     }
     message::drop_line(format_args!("{client}: {why}"));
-    if pen.conn_log.is_on() && kind == Kind::Stream {
-        let (server, up, down, time) = (None, 0, 0, since.elapsed());
-        pen.conn_log.put(&Entry { client, port, server, up, down, time, reason });
+    match kind {
+        Kind::Stream => pen.conn_log.ended(reason, || {
+            let (server, up, down, time) = (None, 0, 0, since.elapsed());
+            Entry { client, port, server, up, down, time, reason }
+        }),
+        Kind::Datagram if again => {}
+        Kind::Datagram => {
+            pen.outcomes.accepted.add(1);
+            pen.conn_log.ends.count(reason);
+        }
     }
 }
 
@@ -171,7 +179,7 @@ fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream
 /// Takes note that a server has answered.
 pub fn is_up(pen: &Pen, lease: &Lease) {
     if let Some(change) = lease.succeeded() {
-        changes::announce(pen, lease.target, lease.name(), change);
+        changes::announce(pen, lease.target, &lease.host, lease.port, change);
     }
 }
 
@@ -183,6 +191,6 @@ pub fn blame(pen: &Pen, lease: &Lease, settings: &Settings, error: &io::Error) {
     if !matches!(lease.target, Target::Server(_)) {
         message::say_seldom(format_args!("cannot connect to {}: {error}", lease.name()));
     } else if let Some(change) = change {
-        changes::announce(pen, lease.target, lease.name(), change);
+        changes::announce(pen, lease.target, &lease.host, lease.port, change);
     }
 }

@@ -71,6 +71,11 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
         head(&mut out, &name, help);
         let _ = writeln!(out, "{name} {count}");
     }
+    const ENDED: &str = "pen_connections_ended_total";
+    head(&mut out, ENDED, "Connections that have ended, by reason.");
+    for (word, count) in pen.conn_log.ends.rows() {
+        let _ = writeln!(out, "{ENDED}{{reason=\"{word}\"}} {count}");
+    }
     for (name, help, value) in EACH {
         head(&mut out, name, help);
         for row in &snapshot.servers {

@@ -57,6 +57,11 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
         out.number(name, count);
     }
     out.close('}');
+    out.open("ends", '{');
+    for (word, count) in pen.conn_log.ends.rows() {
+        out.number(word, count);
+    }
+    out.close('}');
     out.number("log_lost", pen.log_lost.get());
 
     out.open("servers", '[');

@@ -114,15 +114,15 @@ fn a_connection_is_closed_by_order() {
     wait_until("the connection is over", || pen.load(0) == 0);
 }
 
-/// A server whose connections the test gets.
-fn handing_over(place: &Place) -> (Backend, Receiver<Arc<TcpStream>>) {
+/// A server whose connections the test gets. They outlive it.
+pub(crate) fn handing_over(place: &Place) -> (Backend, Receiver<Arc<TcpStream>>) {
     let (send, receive) = mpsc::channel();
     let server = Backend::start(place.at(), move |stream| drop(send.send(stream)));
     (server, receive)
 }
 
 /// A client's and a server's end of one connection.
-fn ends(pen: &Pen, servers: &Receiver<Arc<TcpStream>>) -> (Client, Client) {
+pub(crate) fn ends(pen: &Pen, servers: &Receiver<Arc<TcpStream>>) -> (Client, Client) {
     let client = pen.connect();
     let server = servers.recv_timeout(PATIENCE).unwrap();
     (client, Client(server.try_clone().unwrap()))

@@ -21,6 +21,7 @@ mod alone;
 mod back_pressure;
 mod background;
 mod capacity;
+mod changes;
 mod checks;
 mod choice;
 mod command_line;

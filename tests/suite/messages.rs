@@ -89,7 +89,7 @@ fn each_has_its_level() {
     assert_eq!(client.letter(), "A");
     expect(info, " connected to ");
     drop(client);
-    expect(info, ": closed, ");
+    expect(info, ": closed, 0 bytes up, 1 down: client-closed");
     let at = server.at.clone();
     drop(server);
     assert!(Client::new(&pen.at).ends());

@@ -1,6 +1,8 @@
 //! What became of clients, as it is counted.
 
-use crate::stand::{At, Caller, Pen, Place, Starter, better, get, letters, wait_until};
+use crate::stand::{
+    At, Backend, Caller, Pen, Place, Starter, better, get, letters, responders, wait_until,
+};
 use crate::web::with_web;
 
 /// Names and counts, those that are 0 left out.
@@ -38,7 +40,8 @@ fn clients_denied_turned_away_and_sent_on_are_counted() {
     let mut servers = letters(&place, 2);
     let starter = Starter::new(&place).args(["-r", "-O", "acl 3 deny 127.0.0.9"]);
     let starter = starter.args(["-O", "client_acl 3"]).servers(&servers);
-    let expected = ["server ", "no server", "denied", " addr 127.", "client", "connection "];
+    let expected =
+        ["server ", "no server", "denied", " addr 127.", "client", "ends ", "connection "];
     let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
     let denied = Caller::new(&place, 9, &pen);
     assert_eq!(pen.letters(2), "BA");
@@ -61,14 +64,15 @@ fn clients_denied_turned_away_and_sent_on_are_counted() {
 fn flows_are_counted_once() {
     better!(OUTCOMES);
     let place = Place::new();
-    let servers = crate::stand::responders(&place, 1);
+    let servers = responders(&place, 1);
     let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
-    let expected = ["server 1", " addr 127.", "client", "connection "];
+    let expected = ["server 1", " addr 127.", "client", "ends ", "connection "];
     let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
     let client = pen.asker();
     assert_eq!(client.letters(3), "AAA");
     assert_eq!(pen.asker_letters(1), "A");
-    are_shown(&pen, &web, &[("accepted", "2"), ("redispatched", "1")]);
+    // One of them was refused by server 1, and went on as another flow.
+    are_shown(&pen, &web, &[("accepted", "3"), ("redispatched", "1")]);
 }
 
 #[test]
@@ -78,8 +82,99 @@ fn what_this_host_lacks_is_not_a_lack_of_servers() {
     let servers = letters(&place, 1);
     // No address of this host.
     let starter = Starter::new(&place).args(["-O", "source 192.0.2.1"]).servers(&servers);
-    let expected = ["server", " addr 127.", "client", "connection "];
+    let expected = ["server", " addr 127.", "client", "ends ", "connection "];
     let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
     assert_eq!(pen.letter(), "");
     are_shown(&pen, &web, &[("accepted", "1"), ("dropped_no_resources", "1")]);
+}
+
+/// Waits until these are the reasons for which connections have ended, in the order of
+/// the manual and as often as they are named, and until what was accepted has ended or
+/// is open.
+fn have_ended(pen: &Pen, web: &At, open: usize, wanted: &[&str]) {
+    let mut ends = Vec::new();
+    wait_until(format!("ended: {wanted:?}, open: {open}"), || {
+        let status = get(web, "/status.json");
+        let (_, rest) = status.body.split_once("\"ends\":{").unwrap();
+        let (all, _) = rest.split_once('}').unwrap();
+        let rows = all.split(',').map(|row| row.split_once(':').unwrap());
+        let rows = rows.map(|(word, count)| (word.trim_matches('"'), count.parse().unwrap()));
+        ends = rows.map(|(word, count): (_, usize)| (word.to_owned(), count)).collect();
+        let words = ends.iter().flat_map(|(word, count)| std::iter::repeat_n(word, *count));
+        let used: usize = status.member("\"connections\":{", "used").parse().unwrap();
+        let accepted: usize = status.member("\"outcomes\":", "accepted").parse().unwrap();
+        words.eq(wanted) && used == open && accepted == wanted.len() + open
+    });
+    let metrics = get(web, "/metrics").body;
+    for (word, count) in &ends {
+        let line = format!("\npen_connections_ended_total{{reason=\"{word}\"}} {count}\n");
+        assert!(metrics.contains(&line), "no {line} in {metrics}");
+    }
+    pen.signal("USR1");
+    let words: String = ends.iter().map(|(word, count)| format!(" {word} {count}")).collect();
+    pen.says(&format!("ends{words}"));
+}
+
+#[test]
+fn connections_that_were_accepted_have_ended_or_are_open() {
+    better!(ENDS);
+    let place = Place::new();
+    // A client that sends something gets a reset.
+    let server = Backend::start(place.at(), |stream| {
+        let _ = stream.peek(&mut [0]);
+    });
+    let starter = Starter::new(&place).args(["-O", "acl 3 deny 127.0.0.9", "-O", "client_acl 3"]);
+    let expected = ["no server", "denied", " addr ", "client", "ends ", "connect"];
+    let starter = starter.servers([&server]);
+    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    have_ended(&pen, &web, 0, &[]);
+    let client = pen.connect();
+    have_ended(&pen, &web, 1, &[]);
+    client.end_sending();
+    assert!(client.ends());
+    have_ended(&pen, &web, 0, &["client-closed"]);
+    let client = pen.connect();
+    client.send("x");
+    assert!(client.ends());
+    have_ended(&pen, &web, 0, &["client-closed", "server-reset"]);
+    assert!(Caller::new(&place, 9, &pen).connect().ends());
+    let kept = pen.connect();
+    have_ended(&pen, &web, 1, &["client-closed", "server-reset", "denied"]);
+    pen.ask("dummy");
+    let client = pen.connect();
+    client.end_sending();
+    assert!(client.rest().starts_with(b"HTTP/1.0 200 "));
+    pen.ask("no dummy");
+    pen.ask("server 0 address 0");
+    assert!(pen.connect().ends());
+    let wanted = ["client-closed", "server-closed", "server-reset", "denied", "no-server"];
+    have_ended(&pen, &web, 1, &wanted);
+    pen.ask("close 0");
+    assert!(kept.ends());
+    let wanted =
+        ["client-closed", "server-closed", "server-reset", "command", "denied", "no-server"];
+    have_ended(&pen, &web, 0, &wanted);
+}
+
+#[test]
+fn flows_that_were_accepted_have_ended_or_are_open() {
+    better!(ENDS);
+    let place = Place::new();
+    let mut servers = responders(&place, 1);
+    let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
+    let expected = ["server ", "no server", "denied", " addr 127.", "client", "ends ", "connect"];
+    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    let client = pen.asker();
+    assert_eq!(client.letters(3), "AAA");
+    assert_eq!(pen.asker_letters(1), "A");
+    // Server 1 has refused a flow, which went on as another one.
+    have_ended(&pen, &web, 2, &["server-reset"]);
+    servers.clear();
+    // Both servers refuse, one after the other, and nobody is left.
+    pen.asker().send("?");
+    have_ended(&pen, &web, 2, &["server-reset"; 3]);
+    pen.ask("acl 3 deny 0.0.0.0/0");
+    pen.ask("client_acl 3");
+    pen.asker().send("?");
+    have_ended(&pen, &web, 2, &["server-reset", "server-reset", "server-reset", "denied"]);
 }

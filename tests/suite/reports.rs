@@ -59,6 +59,7 @@ fn usr1_says_who_is_there() {
         .expect("client 0 127.0.0.1 ")
         .expect("connection 0 downfd ")
         .expect("clients accepted 1 denied 0 ")
+        .expect("ends client-closed 0 server-closed 0 ")
         .start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");

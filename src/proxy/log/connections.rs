@@ -4,7 +4,7 @@
 use super::writer::{Destination, Kind, Writer};
 use crate::pool::clients::Client;
 use crate::pool::counter::Counter;
-use crate::proxy::ending::Reason;
+use crate::proxy::ending::{Ends, Reason};
 use crate::sys::message;
 use crate::sys::text;
 use std::fmt;
@@ -44,39 +44,47 @@ impl fmt::Display for Entry {
     }
 }
 
-/// The connection log; off until [`ConnLog::switch`].
+/// The connection log, which is off until [`ConnLog::switch`], and how many
+/// connections have ended for which reason.
 #[derive(Debug)]
-pub struct ConnLog(Writer);
+pub struct ConnLog {
+    writer: Writer,
+    pub(crate) ends: Ends,
+}
 
 impl ConnLog {
     /// Makes a log that is off. It counts the lines that get lost in `lost`.
     pub(crate) fn new(lost: &Arc<Counter>) -> ConnLog {
-        ConnLog(Writer::new(lost))
+        ConnLog { writer: Writer::new(lost), ends: Ends::default() }
     }
 
     /// Logs there from now on. If that fails, what was open stays.
     pub(crate) fn switch(&self, to: Destination) -> Result<(), String> {
-        self.0.switch(to)
+        self.writer.switch(to)
     }
 
     /// Whether connections are logged.
     pub(crate) fn is_on(&self) -> bool {
-        !self.0.is(Kind::Off)
+        !self.writer.is(Kind::Off)
     }
 
-    /// Logs a connection, unless the queue has no place for its line.
-    pub(crate) fn put(&self, entry: &Entry) {
-        self.0.line(self.text(entry));
+    /// Counts the end of a connection, and logs it if connections are logged and the
+    /// queue has a place for its line.
+    pub(crate) fn ended(&self, reason: Reason, entry: impl FnOnce() -> Entry) {
+        self.ends.count(reason);
+        if self.is_on() {
+            self.writer.line(self.text(&entry()));
+        }
     }
 
     /// Logs the connections that end with pen, however many they are, and waits
     /// until all is written, a moment at most.
     pub(crate) fn finish(&self, entries: impl Iterator<Item = Entry>) {
-        self.0.finish(entries.map(|entry| self.text(&entry)));
+        self.writer.finish(entries.map(|entry| self.text(&entry)));
     }
 
     fn text(&self, entry: &Entry) -> Vec<u8> {
-        let line = match self.0.is(Kind::Syslog) {
+        let line = match self.writer.is(Kind::Syslog) {
             // The system log has the time itself.
             true => format!("{entry}\n"),
             false => format!("{} {entry}\n", message::timestamp(message::unix_time())),

@@ -1,0 +1,73 @@
+//! What follows when the state of a server changes.
+
+use crate::endings::{ends, handing_over};
+use crate::stand::{At, Client, Place, Starter, better, get, letters, responders, wait_until};
+use crate::web::with_web;
+use std::io::{ErrorKind, Read};
+
+/// Whether a reset comes.
+fn is_reset(client: &Client) -> bool {
+    (&client.0).read(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::ConnectionReset)
+}
+
+/// Waits until so many connections have been cut.
+fn are_cut(web: &At, count: &str) {
+    wait_until("they are counted", || {
+        get(web, "/status.json").member("\"ends\":", "server-cut") == count
+    });
+}
+
+#[test]
+fn connections_of_a_server_that_goes_down_are_kept_or_cut() {
+    better!(CHECKS);
+    let place = Place::new();
+    let (server, streams) = handing_over(&place);
+    let others = letters(&place, 1);
+    let starter = Starter::new(&place).args(["-r"]).servers(&others).servers([&server]);
+    let (pen, web) = with_web(&place, starter.expect("server 1 "));
+    let take_out = || {
+        pen.ask("server 1 state down");
+        pen.says("server 1 ");
+        pen.ask("server 1 state ready");
+    };
+    let (kept, kept_server) = ends(&pen, &streams);
+    take_out();
+    assert!(kept.is_quiet() && kept_server.is_quiet());
+    // It is the turn of the other one, which is not concerned.
+    let other = pen.connect();
+    assert_eq!(other.letter(), "A");
+    assert_eq!(pen.ask("on_down cut"), "cut\n");
+    let (cut, cut_server) = ends(&pen, &streams);
+    take_out();
+    for end in [&kept, &kept_server, &cut, &cut_server] {
+        assert!(is_reset(end));
+    }
+    are_cut(&web, "2");
+    // Drained and maintained servers keep theirs.
+    assert_eq!(pen.letter(), "A");
+    let (kept, _kept_server) = ends(&pen, &streams);
+    pen.ask("server 1 state drain");
+    pen.ask("server 1 state maint");
+    assert!(kept.is_quiet());
+    pen.ask("server 1 state ready");
+    // A check finds out.
+    drop(server);
+    pen.ask("check 1");
+    assert!(is_reset(&kept));
+    other.send("\n");
+    assert_eq!(other.letter(), "A");
+}
+
+#[test]
+fn flows_of_a_server_that_goes_down_are_cut() {
+    better!(CHECKS);
+    let place = Place::new();
+    let servers = responders(&place, 1);
+    let starter = Starter::datagrams(&place).args(["-O", "on_down cut"]).servers(&servers);
+    let (pen, web) = with_web(&place, starter.expect("server 0 "));
+    assert_eq!(pen.asker_letters(2), "AA");
+    pen.ask("server 0 state down");
+    // Without another datagram.
+    are_cut(&web, "2");
+    assert_eq!(get(&web, "/status.json").member("\"connections\":{", "used"), "0");
+}
