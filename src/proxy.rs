@@ -1,4 +1,6 @@
-//! One TCP connection from accept to close.
+//! TCP connections from accept to close (`accept`, `find`, `connect`, `relay`), what
+//! they need (`listener`, `slots`, `workers`, `limits`), what watches them (`idle`) and
+//! the servers (`checks`, `changes`), and the state that all threads share (`shared`).
 
 pub(crate) mod accept;
 pub(crate) mod changes;

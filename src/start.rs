@@ -163,8 +163,8 @@ fn run(pen: Pen, parent: Parent, print_warnings: impl Fn(&Pen)) -> Result<(), St
         cleanup.pid_file = Some(PidFile::write(path)?);
     }
     message::start_writer()?;
-    start_threads(&pen)?;
     let tasks = start_signal_thread(&pen)?;
+    start_threads(&pen)?;
     pen.enter(Phase::Running);
     print_warnings(&pen);
     parent.release()?;
@@ -242,14 +242,15 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
         let pen = Arc::clone(pen);
         process::spawn(name, move || work(&pen))
     };
-    match pen.settings().start.kind {
-        Kind::Stream => spawn("accept", accept::accept_loop)?,
-        Kind::Datagram => udp::start(pen)?,
-    }
     spawn("control", port::accept_loop)?;
     spawn("web", web::accept_loop)?;
     spawn("check", checks::watch)?;
-    spawn("idle", idle::watch)
+    spawn("idle", idle::watch)?;
+    // The last: its clients may use up all threads.
+    match pen.settings().start.kind {
+        Kind::Stream => spawn("accept", accept::accept_loop),
+        Kind::Datagram => udp::start(pen),
+    }
 }
 
 /// Starts the thread that carries out signals, which may take long (name look-ups, a

@@ -8,6 +8,7 @@
 //! Sources: POSIX.1-2017, the Linux and BSD manual pages, and the C headers
 //! for numbers that differ between systems.
 
+// For this file alone: the test `rooms` holds the files beside it to that.
 #![allow(unsafe_code)]
 
 pub mod addr;
@@ -46,8 +47,8 @@ pub(crate) use this_process::*;
 pub use wait::wait_readable;
 pub(crate) use wait::{has_hung_up, wait_either, wait_writable};
 
-// Those that take no pointers are `safe`: the kernel checks the numbers that they
-// are given, and no memory of this program is touched.
+// Those are `safe` that touch no memory of this program: the kernel or the C library
+// checks the numbers that they are given. `fork` takes none, and yet is not: see there.
 unsafe extern "C" {
     fn fork() -> c_int;
     safe fn setsid() -> c_int;

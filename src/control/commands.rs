@@ -183,8 +183,14 @@ pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
         }),
         Command::Write(_) if pen.is_checking() => Ok(String::new()),
         Command::Write(path) => config::write(pen, path.as_deref()),
-        // The transaction has carried out all other commands.
-        _ => Ok(String::new()),
+        // The transaction carries these out.
+        Command::AclAdd(..)
+        | Command::AclClear(_)
+        | Command::Include(_)
+        | Command::Nothing
+        | Command::Server(..)
+        | Command::Set(..)
+        | Command::Show(_) => Ok(String::new()),
     }
 }
 

@@ -93,7 +93,9 @@ impl Edit {
         if let Some((name, host)) = self.host {
             server.move_to(&name, host);
         }
-        put(&mut server.port, self.port);
+        if let Some(port) = self.port {
+            server.set_port(port);
+        }
         put(&mut server.share.max, self.max);
         put(&mut server.share.hard, self.hard);
         put(&mut server.share.weight, self.weight);

@@ -1,7 +1,7 @@
 //! Whether a server is up, how that is known, and what an operator wants of it.
 //! Pure: the caller has the lock and the clock.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// The reason why a server is down that an operator has taken out.
@@ -144,8 +144,8 @@ pub struct Health {
     pub checked: Option<Checked>,
     /// When the next one is due; `None` is now.
     pub check_due: Option<Instant>,
-    /// Whether one is under way.
-    pub is_checking: bool,
+    /// Belongs to the check under way, if its other end still exists.
+    check: Weak<()>,
     /// How often it went down.
     pub downs: u64,
     downtime: Duration,
@@ -256,10 +256,10 @@ impl Health {
         self.blacklisted
     }
 
-    /// Makes the connect that follows the one that shows whether the server is back,
-    /// and returns when that is known at the latest; `None` if the server is up or
-    /// still blacklisted, or another client tries it already. The server takes `most`
-    /// to answer, or not to.
+    /// Makes the caller's next connect the one that shows whether the server is back.
+    /// Returns when that is known at the latest, which is `most` from now; `None` if
+    /// there is nothing to show, or another client's connect shows it or has shown
+    /// nothing in its time.
     pub(crate) fn probe(&mut self, most: Duration, now: Instant) -> Option<Instant> {
         if !self.is_suspect() || !self.is_open(now) || self.probed_until.is_some() {
             return None;
@@ -287,8 +287,7 @@ impl Health {
         self.streak = 0;
     }
 
-    /// Takes note that it has failed, and does not leave it alone, as there is nothing
-    /// to be used in its place.
+    /// Takes note of what was seen of it, and blacklists nothing.
     pub(crate) fn note(&mut self, up: bool, why: &str, now: Instant) {
         if !up {
             self.reason = why.into();
@@ -351,6 +350,24 @@ impl Health {
     /// Whether checks have begun to contradict what was seen before.
     pub(crate) fn is_changing(&self) -> bool {
         self.streak > 0
+    }
+
+    /// Begins a check. It is under way until the caller drops what this returns.
+    pub(crate) fn begin_check(&mut self) -> Arc<()> {
+        let token = Arc::new(());
+        self.check = Arc::downgrade(&token);
+        token
+    }
+
+    /// Whether a check is under way.
+    pub(crate) fn is_checking(&self) -> bool {
+        self.check.strong_count() > 0
+    }
+
+    /// Whether this check is the one under way. It is not, if the server has moved
+    /// since it began.
+    pub(crate) fn is_check(&self, token: &Arc<()>) -> bool {
+        self.check.as_ptr() == Arc::as_ptr(token)
     }
 
     /// Begins checks anew, with this time between two of them. If that is 0, as there

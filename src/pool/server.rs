@@ -55,6 +55,14 @@ impl Server {
         self.host = Arc::new(host);
     }
 
+    /// Moves it to another port.
+    pub(crate) fn set_port(&mut self, port: u16) {
+        if self.port != port {
+            self.health.forget();
+        }
+        self.port = port;
+    }
+
     /// A slot that is never chosen until it gets an address.
     pub(crate) fn empty(port: u16) -> Server {
         Server::new(ServerSpec { port, ..ServerSpec::default() })

@@ -3,8 +3,8 @@
 //!
 //! One thread knows when checks are due, and hires for each of them one of the
 //! threads that serve clients, for as long as it takes. A thread for each server
-//! would cost memory for a thousand servers that sleep most of the time; a single
-//! one would wait for the slow before it asks the others. At most [`Limits::checks`]
+//! would sleep most of the time and cost memory, with a thousand servers 9 MiB; a
+//! single one would wait for the slow servers before it asks the others. At most [`Limits::checks`]
 //! are under way, whose descriptors are set aside for them: they take none from
 //! clients. If there is no thread, the check is late.
 //!
@@ -48,15 +48,26 @@ impl Checks {
     }
 }
 
-/// A server that is to be checked.
-struct Subject {
+/// A server that is checked. The check is over when this is dropped.
+struct Check {
     index: usize,
     host: Arc<Host>,
     port: u16,
+    /// See [`Health::begin_check`](crate::pool::health::Health::begin_check).
+    token: Arc<()>,
+    // Dropped last, as it wakes the thread that looks for what is due.
+    _running: Running,
 }
 
-/// A check under way.
+/// Counts a check as long as it exists.
 struct Running(Arc<Pen>);
+
+impl Running {
+    fn new(pen: &Arc<Pen>) -> Running {
+        pen.checks.running.fetch_add(1, SeqCst);
+        Running(Arc::clone(pen))
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -83,36 +94,34 @@ pub(crate) fn watch(pen: &Arc<Pen>) {
 
 /// Starts the checks that are due. Returns how long it is until the next one.
 fn start_due(pen: &Arc<Pen>, settings: &Arc<Settings>) -> Duration {
-    let most = pen.limits().checks().saturating_sub(pen.checks.running.load(SeqCst));
-    let (due, wait) = take_due(pen, most);
-    for subject in due {
-        pen.checks.running.fetch_add(1, SeqCst);
-        let running = Running(Arc::clone(pen));
+    let (due, wait) = take_due(pen);
+    for check in due {
         let Ok(worker) = pen.workers.hire(Duration::ZERO) else {
-            put_back(pen, &subject);
             return REST;
         };
         let settings = Arc::clone(settings);
-        worker.run(move |_| check(&running.0, &settings, &subject));
+        worker.run(move |_| carry_out(check, &settings));
     }
     wait
 }
 
-/// Takes servers whose check is due, `most` at once.
-fn take_due(pen: &Pen, most: usize) -> (Vec<Subject>, Duration) {
+/// Takes the servers whose check is due, as far as there may be checks at once.
+fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
+    let most = pen.limits().checks().saturating_sub(pen.checks.running.load(SeqCst));
     let now = Instant::now();
     let (mut due, mut wait) = (Vec::new(), LONGEST);
     for (index, server) in pen.servers.table().servers.iter_mut().enumerate() {
         let health = &mut server.health;
         let is_out = matches!(health.admin(), Admin::Maint | Admin::Down);
-        let left = health.check_due.map(|due| due.saturating_duration_since(now));
-        let left = left.unwrap_or_default();
-        if is_out || health.is_checking {
+        if is_out || health.is_checking() || *server.host == Host::Empty || server.port == 0 {
             continue;
         }
-        if left.is_zero() && due.len() < most && !server.is_empty() {
-            server.health.is_checking = true;
-            due.push(Subject { index, host: Arc::clone(&server.host), port: server.port });
+        let left = health.check_due.map(|due| due.saturating_duration_since(now));
+        let left = left.unwrap_or_default();
+        if left.is_zero() && due.len() < most {
+            let (host, port) = (Arc::clone(&server.host), server.port);
+            let token = health.begin_check();
+            due.push(Check { index, host, port, token, _running: Running::new(pen) });
         } else {
             wait = wait.min(left.max(REST));
         }
@@ -120,56 +129,39 @@ fn take_due(pen: &Pen, most: usize) -> (Vec<Subject>, Duration) {
     (due, wait)
 }
 
-/// Gives up a check that could not be started.
-fn put_back(pen: &Pen, subject: &Subject) {
-    if let Some(server) = pen.servers.table().servers.get_mut(subject.index) {
-        server.health.is_checking = false;
-    }
-}
-
 /// Checks one server, and takes note of the result.
-fn check(pen: &Pen, settings: &Settings, subject: &Subject) {
+fn carry_out(check: Check, settings: &Settings) {
+    let pen = &check._running.0;
     let start = Instant::now();
-    let result = kinds::run(settings, &subject.host, subject.port);
+    let result = kinds::run(settings, &check.host, check.port);
     let now = Instant::now();
     let took = now.saturating_duration_since(start);
-    let why = result.err().unwrap_or_default();
-    let checked = Checked { at: now, took, why: why.into() };
+    let checked = Checked { at: now, took, why: result.err().unwrap_or_default().into() };
     let rules = Rules { rise: settings.check_rise, fall: settings.check_fall };
     let change = {
         let mut table = pen.servers.table();
-        let server = table.servers.get_mut(subject.index);
-        // If it has moved meanwhile, this says nothing of it.
-        let same =
-            |host: &Arc<Host>, port| Arc::ptr_eq(host, &subject.host) && port == subject.port;
-        let Some(server) = server.filter(|server| same(&server.host, server.port)) else {
+        let is_on = !table.settings.check.is_zero();
+        let server = table.servers.get_mut(check.index);
+        let Some(server) = server.filter(|server| is_on && server.health.is_check(&check.token))
+        else {
             return;
         };
-        let health = &mut server.health;
-        health.is_checking = false;
-        let is_first = health.checked.is_none();
-        // Checks were switched off meanwhile: only clients bring it back now.
-        if table.settings.check.is_zero() {
-            return;
-        }
-        let Some(server) = table.servers.get_mut(subject.index) else {
-            return;
-        };
+        let is_first = server.health.checked.is_none();
         let change = server.update(now, |health| health.check(checked, rules, now));
         let health = &mut server.health;
         let wait = match health.is_changing() {
             true => (settings.check / 4).max(SHORTEST).min(settings.check),
             false if !health.is_seen_up() => settings.check.saturating_mul(2),
             // From then on they are spread out.
-            false if is_first => settings.check.mul_f64(share(subject.index)),
+            false if is_first => settings.check.mul_f64(share(check.index)),
             false => settings.check,
         };
         health.check_due = start.checked_add(wait);
         change
     };
     if let Some(change) = change {
-        let target = Target::Server(subject.index);
-        changes::announce(pen, target, &subject.host, subject.port, change);
+        let target = Target::Server(check.index);
+        changes::announce(pen, target, &check.host, check.port, change);
     }
 }
 

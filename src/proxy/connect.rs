@@ -183,7 +183,8 @@ fn tcp(addr: SocketAddr, from: Source, limit: Duration) -> io::Result<Socket> {
     let socket = Socket::new(&address, Kind::Stream)?;
     from.bind(&socket, addr)?;
     // On Linux the write timeout bounds a blocking connect, too, which takes half the
-    // system calls of a non-blocking one. It stays: the relay repeats such a write.
+    // system calls of a non-blocking one. The timeout stays set: the relay repeats a write
+    // that it ends.
     const BLOCKS: bool = cfg!(target_os = "linux");
     match BLOCKS {
         true => socket.set_write_timeout(limit)?,

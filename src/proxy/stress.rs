@@ -52,7 +52,7 @@ impl Hall {
         }
     }
 
-    /// One connection as `session` makes it, without the sockets.
+    /// One connection as `accept::serve` makes it, without the sockets.
     fn connection(&self, number: u32) {
         let dice = number.wrapping_mul(2_654_435_761) >> 16;
         let client = Client::Inet([127, 1, 0, (dice % (2 * CLIENTS)) as u8].into());

@@ -164,3 +164,20 @@ fn a_server_that_came_back_starts_slowly() {
     pen.ask("server 0 state maint");
     assert_eq!(pen.letters(2), "BB");
 }
+
+#[test]
+fn a_server_that_moves_during_a_check_is_checked_there() {
+    better!(CHECKS);
+    let place = Place::new();
+    let hole = place.at();
+    let _full = full_queue(hole.inet());
+    let server = Backend::letter(place.at(), 'A');
+    let pen = Starter::new(&place)
+        .control(place.at())
+        .args(["-O", "check 1", "-O", "check_timeout 600"])
+        .server(&hole)
+        .start();
+    is(&pen, 0, "untried");
+    pen.ask(&format!("server 0 port {}", server.at.inet().port()));
+    is(&pen, 0, "up");
+}

@@ -67,3 +67,19 @@ fn no_room_uses_one_behind_it() {
     assert!(seen > 100, "{seen} uses are too few to be all");
     assert!(faults.is_empty(), "upwards:\n{}", faults.join("\n"));
 }
+
+/// `sys.rs` may have unsafe code, and with that the files in its directory.
+#[test]
+fn unsafe_code_is_in_one_file() {
+    aside("about the sources");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&src, &mut |path| {
+        let text = fs::read_to_string(path).unwrap();
+        let mut code = text.lines().filter(|line| !line.trim().starts_with("//"));
+        if code.any(|line| line.contains("unsafe ")) {
+            files.push(path.strip_prefix(&src).unwrap().to_owned());
+        }
+    });
+    assert_eq!(files, [Path::new("sys.rs")]);
+}
