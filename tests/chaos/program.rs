@@ -3,7 +3,7 @@
 
 use crate::row::{Extent, Found, Row, Scene, Window};
 use crate::server::Server;
-use crate::stand::{At, Dir, Place, Starter, full_queue, pattern, wait_until};
+use crate::stand::{At, Dir, Host, Starter, full_queue, pattern, wait_until};
 use crate::talk::STARTING;
 use crate::traffic::{USUAL, pass};
 use crate::world::{Signals, need_faketime};
@@ -39,16 +39,16 @@ fn kill_9(extent: &Extent) -> Found {
     let mut kill = Signals::new();
     let dir = Dir::new();
     let pid_file = dir.file("pid").display().to_string();
-    let place = Place::new();
-    let servers: Vec<Server> = (0..3).map(|n| Server::new(place.at(), n)).collect();
-    let (at, control) = (place.at(), At::Unix(dir.file("control")));
+    let host = Host::new();
+    let servers: Vec<Server> = (0..3).map(|n| Server::new(host.at(), n)).collect();
+    let (at, control) = (host.at(), At::Unix(dir.file("control")));
     let words: Vec<String> = servers.iter().map(|server| server.at.to_string()).collect();
     let starter = || {
         let starter = Starter::at(at.clone()).control(control.clone());
         let starter = starter.args(["-r", "-p", &pid_file]).expect("signal: 9");
         words.iter().cloned().fold(starter, Starter::operand)
     };
-    let mut scene = Scene::of(place, servers, control.clone(), USUAL, starter());
+    let mut scene = Scene::of(host, servers, control.clone(), USUAL, starter());
     let mut windows = Vec::new();
     for _ in 0..extent.times(20, 3) {
         let from = scene.fault();
@@ -69,8 +69,8 @@ fn kill_9(extent: &Extent) -> Found {
 /// no server fails for any other reason.
 fn paused(extent: &Extent) -> Found {
     let mut full = None;
-    let mut scene = Scene::new(USUAL, |starter, place| {
-        let full = full.insert(place.addr());
+    let mut scene = Scene::new(USUAL, |starter, host| {
+        let full = full.insert(host.addr());
         starter.args(["-r", "-b", "0", "-t", "1"]).operand(full.to_string())
     });
     let full = full.unwrap();

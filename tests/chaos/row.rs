@@ -2,7 +2,7 @@
 //! what came of it.
 
 use crate::server::Server;
-use crate::stand::{At, PATIENCE, Pen, Place, Starter, wait_for};
+use crate::stand::{At, Host, PATIENCE, Pen, Starter, wait_for};
 use crate::talk::Failure;
 use crate::traffic::{Mix, Report, Traffic, USUAL};
 use crate::world::World;
@@ -117,7 +117,7 @@ impl Window {
 
 /// A pen with servers and traffic.
 pub(crate) struct Scene {
-    _place: Place,
+    _place: Host,
     pub(crate) servers: Vec<Server>,
     pub(crate) pen: Pen,
     pub(crate) control: At,
@@ -141,18 +141,18 @@ impl Scene {
     }
 
     /// Three servers, and a pen to which `settle` gives options.
-    pub(crate) fn new(mix: Mix, settle: impl FnOnce(Starter, &Place) -> Starter) -> Scene {
-        let place = Place::new();
-        let servers: Vec<Server> = (0..3).map(|n| Server::new(place.at(), n)).collect();
-        let control = place.at();
-        let starter = Starter::new(&place).servers(&servers);
-        let starter = settle(starter.control(control.clone()), &place);
-        Scene::of(place, servers, control, mix, starter)
+    pub(crate) fn new(mix: Mix, settle: impl FnOnce(Starter, &Host) -> Starter) -> Scene {
+        let host = Host::new();
+        let servers: Vec<Server> = (0..3).map(|n| Server::new(host.at(), n)).collect();
+        let control = host.at();
+        let starter = Starter::new(&host).servers(&servers);
+        let starter = settle(starter.control(control.clone()), &host);
+        Scene::of(host, servers, control, mix, starter)
     }
 
     /// With a pen that is started otherwise.
     pub(crate) fn of(
-        place: Place,
+        host: Host,
         servers: Vec<Server>,
         control: At,
         mix: Mix,
@@ -163,7 +163,7 @@ impl Scene {
         let idle_files = open_files(pen.pid());
         let traffic = Traffic::start(pen.at.inet(), mix);
         Scene {
-            _place: place,
+            _place: host,
             servers,
             pen,
             control,

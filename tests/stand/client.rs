@@ -1,6 +1,6 @@
 //! Clients.
 
-use super::{At, PATIENCE, Pen, Place, Port, Starter};
+use super::{At, Host, PATIENCE, Pen, Port, Starter};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Mutex;
@@ -92,9 +92,9 @@ impl Client {
 pub(crate) struct Caller(Pen);
 
 impl Caller {
-    pub(crate) fn new(place: &Place, number: u8, to: &Pen) -> Caller {
+    pub(crate) fn new(host: &Host, number: u8, to: &Pen) -> Caller {
         let source = format!("source 127.0.0.{number}");
-        let pen = Starter::at(place.at()).ours().args(["-O", &source]).server(&to.at).start();
+        let pen = Starter::at(host.at()).ours().args(["-O", &source]).server(&to.at).start();
         Caller(pen)
     }
 
@@ -113,8 +113,8 @@ impl Caller {
 pub(crate) struct Callers(Pen);
 
 impl Callers {
-    pub(crate) fn new(place: &Place, to: &Pen) -> Callers {
-        Callers(Starter::at(place.at()).ours().control(place.at()).server(&to.at).start())
+    pub(crate) fn new(host: &Host, to: &Pen) -> Callers {
+        Callers(Starter::at(host.at()).ours().control(host.at()).server(&to.at).start())
     }
 
     /// The client with this address connects once; whose letter came.

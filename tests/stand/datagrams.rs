@@ -1,6 +1,6 @@
 //! Servers and clients of datagrams, for `-U`.
 
-use super::{At, PATIENCE, Pen, Place, wait_until};
+use super::{At, Host, PATIENCE, Pen, wait_until};
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -162,8 +162,8 @@ impl Drop for Responder {
 }
 
 /// Servers that answer with A, B, C and so on, and what they were asked.
-pub(crate) fn responders(place: &Place, count: u8) -> Vec<Responder> {
-    (0..count).map(|n| Responder::letter(place.at(), char::from(b'A' + n))).collect()
+pub(crate) fn responders(host: &Host, count: u8) -> Vec<Responder> {
+    (0..count).map(|n| Responder::letter(host.at(), char::from(b'A' + n))).collect()
 }
 
 /// A client with a socket of its own, connected, so that it takes answers only
@@ -273,7 +273,7 @@ fn any(ip: IpAddr) -> SocketAddr {
 
 /// This address with a port that was free a moment ago; `None` where there is
 /// no such address. Below the ports that the kernel hands out, above those of
-/// a [`Place`]: an address of all interfaces must get in nobody's way.
+/// a [`Host`]: an address of all interfaces must get in nobody's way.
 pub(crate) fn free_datagram_port(ip: impl Into<IpAddr>) -> Option<SocketAddr> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let ip = ip.into();

@@ -1,6 +1,6 @@
 //! Servers for pen to choose from, each on threads of the test.
 
-use super::{At, PATIENCE, Place, pattern, wait_until};
+use super::{At, Host, PATIENCE, pattern, wait_until};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -196,8 +196,8 @@ fn http_request(from: &mut impl BufRead) -> Option<Vec<u8>> {
 }
 
 /// Servers that say A, B, C and so on.
-pub(crate) fn letters(place: &Place, count: u8) -> Vec<Backend> {
-    (0..count).map(|n| Backend::letter(place.at(), char::from(b'A' + n))).collect()
+pub(crate) fn letters(host: &Host, count: u8) -> Vec<Backend> {
+    (0..count).map(|n| Backend::letter(host.at(), char::from(b'A' + n))).collect()
 }
 
 /// A listener that never accepts, and the connections that fill its queue: a

@@ -1,7 +1,7 @@
 //! Starts pen.
 
 use super::process::finish;
-use super::{At, Background, Pen, Place, is_c_pen, is_root, our_program, pen_program, with_etc};
+use super::{At, Background, Host, Pen, is_c_pen, is_root, our_program, pen_program, with_etc};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,9 +23,9 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
-    /// A pen on an address of this place.
-    pub(crate) fn new(place: &Place) -> Starter {
-        Starter::at(place.at())
+    /// A pen on an address of this host.
+    pub(crate) fn new(host: &Host) -> Starter {
+        Starter::at(host.at())
     }
 
     /// A pen that listens here.
@@ -45,9 +45,9 @@ impl Starter {
         }
     }
 
-    /// A pen for datagrams on an address of this place.
-    pub(crate) fn datagrams(place: &Place) -> Starter {
-        Starter::new(place).args(["-U"])
+    /// A pen for datagrams on an address of this host.
+    pub(crate) fn datagrams(host: &Host) -> Starter {
+        Starter::new(host).args(["-U"])
     }
 
     /// Says where it listens in other words.

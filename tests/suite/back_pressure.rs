@@ -1,7 +1,7 @@
 //! Who does not read stalls the other end, and nothing piles up in pen.
 
 use crate::stand::{
-    Backend, PATIENCE, Pen, Place, Starter, pattern, same_pattern, wait_for, wait_until,
+    Backend, Host, PATIENCE, Pen, Starter, pattern, same_pattern, wait_for, wait_until,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -36,10 +36,10 @@ fn memory(pen: &Pen) -> u64 {
 
 #[test]
 fn a_client_that_stops_reading_stalls_its_server_alone() {
-    let place = Place::new();
+    let host = Host::new();
     let sent = Arc::new(AtomicUsize::new(0));
-    let source = Backend::source(place.at(), Arc::clone(&sent));
-    let pen = Starter::new(&place).server(&source.at).start();
+    let source = Backend::source(host.at(), Arc::clone(&sent));
+    let pen = Starter::new(&host).server(&source.at).start();
     let before = memory(&pen);
     let client = pen.connect();
     let stalled = settled(&sent);
@@ -57,11 +57,11 @@ fn a_client_that_stops_reading_stalls_its_server_alone() {
 
 #[test]
 fn a_server_that_stops_reading_stalls_its_client_alone() {
-    let place = Place::new();
+    let host = Host::new();
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let (report, reported) = std::sync::mpsc::channel();
-    let slow = Backend::start(place.at(), move |stream| {
+    let slow = Backend::start(host.at(), move |stream| {
         let _ = wait.lock().unwrap().recv();
         let mut buffer = vec![0; 65_536];
         let mut at = 0;
@@ -71,8 +71,8 @@ fn a_server_that_stops_reading_stalls_its_client_alone() {
         }
         let _ = report.send(at as usize);
     });
-    let other = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).args(["-r"]).server(&other.at).server(&slow.at).start();
+    let other = Backend::letter(host.at(), 'A');
+    let pen = Starter::new(&host).args(["-r"]).server(&other.at).server(&slow.at).start();
     let before = memory(&pen);
     let client = pen.connect();
     let sent = AtomicUsize::new(0);
@@ -103,10 +103,10 @@ fn a_server_that_stops_reading_stalls_its_client_alone() {
 
 #[test]
 fn a_stalled_connection_can_be_left() {
-    let place = Place::new();
+    let host = Host::new();
     let sent = Arc::new(AtomicUsize::new(0));
-    let source = Backend::source(place.at(), Arc::clone(&sent));
-    let starter = Starter::new(&place).control(place.at());
+    let source = Backend::source(host.at(), Arc::clone(&sent));
+    let starter = Starter::new(&host).control(host.at());
     let pen = starter.server(&source.at).start();
     let client = pen.connect();
     settled(&sent);
@@ -120,10 +120,10 @@ fn a_stalled_connection_can_be_left() {
 #[test]
 fn a_server_hears_at_once_that_its_client_has_left() {
     const CLIENTS: usize = 1000;
-    let place = Place::new();
+    let host = Host::new();
     let told = Arc::new(AtomicUsize::new(0));
     let ends = Arc::clone(&told);
-    let source = Backend::start(place.at(), move |stream| {
+    let source = Backend::start(host.at(), move |stream| {
         let late = loop {
             if let Err(e) = (&*stream).write(pattern(0, 0, 65_536)) {
                 break e.kind() == ErrorKind::WouldBlock;
@@ -131,7 +131,7 @@ fn a_server_hears_at_once_that_its_client_has_left() {
         };
         ends.fetch_add(usize::from(!late), SeqCst);
     });
-    let pen = Starter::new(&place).server(&source.at).start();
+    let pen = Starter::new(&host).server(&source.at).start();
     thread::scope(|scope| {
         for _ in 0..20 {
             scope.spawn(|| {

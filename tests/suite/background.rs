@@ -2,7 +2,7 @@
 
 use crate::differences::{INT, LISTEN_PATH, OTHER_PID_FILE};
 use crate::stand::{
-    At, Client, Dir, Place, Starter, better, is_c_pen, letters, stale_socket, wait_until, worse,
+    At, Client, Dir, Host, Starter, better, is_c_pen, letters, stale_socket, wait_until, worse,
 };
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -24,11 +24,11 @@ fn session(pid: u32) -> u32 {
 #[test]
 fn it_listens_when_the_parent_has_left() {
     better!(PARENT);
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 1);
     for _ in 0..10 {
         let pid_file = dir.file("pen.pid");
-        let pen = Starter::new(&place)
+        let pen = Starter::new(&host)
             .args(["-p", pid_file.to_str().unwrap()])
             .servers(&servers)
             .start_in_background(&pid_file);
@@ -41,10 +41,10 @@ fn it_listens_when_the_parent_has_left() {
 
 #[test]
 fn it_leaves_terminal_and_session_but_not_the_directory() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 1);
     // Relative paths keep working.
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .directory(dir.path())
         .args(["-p", "pen.pid", "-l", "pen.log"])
         .servers(&servers)
@@ -67,8 +67,8 @@ fn it_leaves_terminal_and_session_but_not_the_directory() {
 #[test]
 fn term_and_int_end_it_cleanly() {
     for signal in ["TERM", "INT"] {
-        let (place, dir) = (Place::new(), Dir::new());
-        let servers = letters(&place, 1);
+        let (host, dir) = (Host::new(), Dir::new());
+        let servers = letters(&host, 1);
         let (pid_file, socket) = (dir.file("pen.pid"), dir.file("pen.sock"));
         let pen = Starter::at(At::Unix(socket.clone()))
             .args(["-p", pid_file.to_str().unwrap()])
@@ -92,11 +92,11 @@ fn term_and_int_end_it_cleanly() {
 /// When a new pen has started before the old one ends.
 #[test]
 fn a_pid_file_of_another_pen_stays() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let pid_file = dir.file("pen.pid");
     let start = || {
-        let starter = Starter::new(&place).args(["-p", pid_file.to_str().unwrap()]);
-        starter.server(&place.at()).start()
+        let starter = Starter::new(&host).args(["-p", pid_file.to_str().unwrap()]);
+        starter.server(&host.at()).start()
     };
     let old = start();
     let is_of = |pid: u32| fs::read_to_string(&pid_file).is_ok_and(|text| text == pid.to_string());
@@ -115,12 +115,12 @@ fn a_pid_file_of_another_pen_stays() {
 
 #[test]
 fn exit_statuses_in_the_foreground() {
-    let place = Place::new();
+    let host = Host::new();
     for signal in ["TERM", "INT"] {
         if signal == "INT" && better(&INT) {
             return;
         }
-        let mut pen = Starter::new(&place).server(&place.at()).start();
+        let mut pen = Starter::new(&host).server(&host.at()).start();
         pen.signal(signal);
         assert_eq!(pen.wait().code(), Some(0), "{signal}");
         assert!(!pen.at.is_listening());
@@ -129,9 +129,9 @@ fn exit_statuses_in_the_foreground() {
 
 #[test]
 fn other_signals_do_not_end_it() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&servers).expect("reloading on HUP").start();
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host).servers(&servers).expect("reloading on HUP").start();
     pen.signal("PIPE");
     // Nothing to open or to read again.
     pen.signal("HUP");
@@ -141,11 +141,11 @@ fn other_signals_do_not_end_it() {
 
 #[test]
 fn signals_that_the_starter_ignored_work() {
-    let place = Place::new();
+    let host = Host::new();
     // As under nohup, or in the background of a script.
-    let mut pen = Starter::new(&place)
+    let mut pen = Starter::new(&host)
         .under("trap '' HUP INT TERM")
-        .server(&place.at())
+        .server(&host.at())
         .expect("reloading on HUP")
         .start();
     pen.signal("HUP");
@@ -162,8 +162,8 @@ fn signals_that_the_starter_ignored_work() {
 
 #[test]
 fn a_stale_socket_is_replaced() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 1);
     let path = dir.file("pen.sock");
     stale_socket(&path);
     assert!(fs::metadata(&path).unwrap().file_type().is_socket());
@@ -176,8 +176,8 @@ fn a_stale_socket_is_replaced() {
 
 #[test]
 fn another_ones_socket_is_not_removed_at_the_end() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 1);
     let path = dir.file("pen.sock");
     let first = Starter::at(At::Unix(path.clone())).servers(&servers).start();
     let second = Starter::at(At::Unix(path)).servers(&servers).start();
@@ -187,11 +187,11 @@ fn another_ones_socket_is_not_removed_at_the_end() {
 
 #[test]
 fn a_stale_pid_file_is_written_over() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let pid_file = dir.file("pen.pid");
     fs::write(&pid_file, "999999999999 of long ago\n").unwrap();
     let pen =
-        Starter::new(&place).args(["-p", pid_file.to_str().unwrap()]).server(&place.at()).start();
+        Starter::new(&host).args(["-p", pid_file.to_str().unwrap()]).server(&host.at()).start();
     let text = fs::read_to_string(&pid_file).unwrap();
     assert_eq!(text, pen.pid().to_string());
     drop(pen);

@@ -1,6 +1,6 @@
 //! Many connections: the cap (`-x`), and thousands at once.
 
-use crate::stand::{Backend, Client, Place, Starter, is_c_pen, letters, skipped, wait_until};
+use crate::stand::{Backend, Client, Host, Starter, is_c_pen, letters, skipped, wait_until};
 use std::io::Write;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -11,9 +11,9 @@ const FULL: &str = "clients wait: all ";
 /// At once, and then not for each of them.
 #[test]
 fn that_clients_wait_for_a_place_is_said_once() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "2"]).servers(&servers);
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let starter = Starter::new(&host).args(["-x", "2"]).servers(&servers);
     let pen = starter.expect(FULL).start();
     let mut clients: Vec<Client> = (0..2).map(|_| pen.connect()).collect();
     for client in &clients {
@@ -34,9 +34,9 @@ fn that_clients_wait_for_a_place_is_said_once() {
 
 #[test]
 fn at_the_cap_clients_wait_for_their_turn() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).servers(&servers);
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let starter = Starter::new(&host).args(["-x", "1"]).servers(&servers);
     let pen = starter.expect(FULL).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
@@ -55,9 +55,9 @@ fn at_the_cap_clients_wait_for_their_turn() {
 
 #[test]
 fn the_cap_can_be_raised() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).control(place.at()).servers(&servers);
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let starter = Starter::new(&host).args(["-x", "1"]).control(host.at()).servers(&servers);
     let pen = starter.expect(FULL).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
@@ -71,9 +71,9 @@ fn the_cap_can_be_raised() {
 
 #[test]
 fn a_client_that_leaves_while_it_waits_is_no_trouble() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).servers(&servers);
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let starter = Starter::new(&host).args(["-x", "1"]).servers(&servers);
     let pen = starter.expect(FULL).start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
@@ -85,9 +85,9 @@ fn a_client_that_leaves_while_it_waits_is_no_trouble() {
 
 #[test]
 fn a_thousand_short_connections_are_shared_evenly() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).args(["-r"]).control(place.at()).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 4);
+    let pen = Starter::new(&host).args(["-r"]).control(host.at()).servers(&servers).start();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -131,15 +131,15 @@ fn two_thousand_connections_at_once() {
     if !allow_open_files(6000) {
         return skipped("6,000 open files are not allowed, see ulimit -n");
     }
-    let place = Place::new();
+    let host = Host::new();
     // One thread for all, which is the test's own.
     let accepted = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&accepted);
-    let server = Backend::start(place.at(), move |stream| {
+    let server = Backend::start(host.at(), move |stream| {
         keep.lock().unwrap().push(stream);
     });
     let pen =
-        Starter::new(&place).args(["-x", "2500"]).control(place.at()).server(&server.at).start();
+        Starter::new(&host).args(["-x", "2500"]).control(host.at()).server(&server.at).start();
     let mut clients: Vec<Client> = Vec::new();
     while clients.len() < CLIENTS {
         // No more at a time than the server's queue holds: what is too much

@@ -1,7 +1,7 @@
 //! What follows when the state of a server changes.
 
 use crate::endings::{ends, handing_over};
-use crate::stand::{At, Client, Place, Starter, better, get, letters, responders, wait_until};
+use crate::stand::{At, Client, Host, Starter, better, get, letters, responders, wait_until};
 use crate::web::with_web;
 use std::io::{ErrorKind, Read};
 
@@ -20,11 +20,11 @@ fn are_cut(web: &At, count: &str) {
 #[test]
 fn connections_of_a_server_that_goes_down_are_kept_or_cut() {
     better!(CHECKS);
-    let place = Place::new();
-    let (server, streams) = handing_over(&place);
-    let others = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-r"]).servers(&others).servers([&server]);
-    let (pen, web) = with_web(&place, starter.expect("server 1 "));
+    let host = Host::new();
+    let (server, streams) = handing_over(&host);
+    let others = letters(&host, 1);
+    let starter = Starter::new(&host).args(["-r"]).servers(&others).servers([&server]);
+    let (pen, web) = with_web(&host, starter.expect("server 1 "));
     let take_out = || {
         pen.ask("server 1 state down");
         pen.says("server 1 ");
@@ -61,10 +61,10 @@ fn connections_of_a_server_that_goes_down_are_kept_or_cut() {
 #[test]
 fn flows_of_a_server_that_goes_down_are_cut() {
     better!(CHECKS);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).args(["-O", "on_down cut"]).servers(&servers);
-    let (pen, web) = with_web(&place, starter.expect("server 0 "));
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let starter = Starter::datagrams(&host).args(["-O", "on_down cut"]).servers(&servers);
+    let (pen, web) = with_web(&host, starter.expect("server 0 "));
     assert_eq!(pen.asker_letters(2), "AA");
     pen.ask("server 0 state down");
     // Without another datagram.

@@ -1,7 +1,7 @@
 //! Checks of servers, and what they find out before any client does.
 
 use crate::stand::{
-    Backend, Caller, Client, Dir, Pen, Place, Starter, better, full_queue, get, letters, wait_until,
+    Backend, Caller, Client, Dir, Host, Pen, Starter, better, full_queue, get, letters, wait_until,
 };
 use crate::web::with_web;
 
@@ -17,11 +17,11 @@ fn is(pen: &Pen, server: usize, words: &str) {
 #[test]
 fn servers_that_are_dead_from_the_start_are_known_without_a_client() {
     better!(CHECKS);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let dead = place.at();
-    let starter = Starter::new(&place).servers(&backends).server(&dead).expect(" is down: ");
-    let (pen, web) = with_web(&place, starter);
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let dead = host.at();
+    let starter = Starter::new(&host).servers(&backends).server(&dead).expect(" is down: ");
+    let (pen, web) = with_web(&host, starter);
     is(&pen, 0, "untried");
     assert_eq!(get(&web, "/healthz").status, 200);
     pen.ask("check 1");
@@ -46,12 +46,12 @@ fn servers_that_are_dead_from_the_start_are_known_without_a_client() {
 #[test]
 fn a_client_takes_a_server_out_and_only_checks_bring_it_back() {
     better!(CHECKS);
-    let place = Place::new();
-    let at = place.at();
+    let host = Host::new();
+    let at = host.at();
     let server = Backend::letter(at.clone(), 'A');
     // The next check comes too late to be of use.
-    let pen = Starter::new(&place)
-        .control(place.at())
+    let pen = Starter::new(&host)
+        .control(host.at())
         .args(["-b", "0", "-O", "check 3600", "-O", "check_rise 1"])
         .servers(&[server])
         .expect("server 0")
@@ -71,11 +71,11 @@ fn a_client_takes_a_server_out_and_only_checks_bring_it_back() {
 #[test]
 fn a_server_that_does_not_answer_is_late() {
     better!(CHECKS);
-    let place = Place::new();
-    let at = place.at();
+    let host = Host::new();
+    let at = host.at();
     let _full = full_queue(at.inet());
-    let pen = Starter::new(&place)
-        .control(place.at())
+    let pen = Starter::new(&host)
+        .control(host.at())
         .args(["-O", "check 1", "-O", "check_timeout 1"])
         .server(&at)
         .expect("server 0")
@@ -88,10 +88,10 @@ fn a_server_that_does_not_answer_is_late() {
 #[test]
 fn without_checks_a_server_that_was_down_is_tried_by_a_client() {
     better!(CHECKS);
-    let place = Place::new();
-    let dead = place.at();
-    let pen = Starter::new(&place)
-        .control(place.at())
+    let host = Host::new();
+    let dead = host.at();
+    let pen = Starter::new(&host)
+        .control(host.at())
         .args(["-O", "check 1"])
         .server(&dead)
         .expect("server 0")
@@ -108,11 +108,10 @@ fn without_checks_a_server_that_was_down_is_tried_by_a_client() {
 #[test]
 fn operators_take_servers_out() {
     better!(CHECKS);
-    let place = Place::new();
-    let backends = letters(&place, 2);
-    let pen =
-        Starter::new(&place).control(place.at()).servers(&backends).expect("server 1").start();
-    let new = |number: u8| Caller::new(&place, number, &pen);
+    let host = Host::new();
+    let backends = letters(&host, 2);
+    let pen = Starter::new(&host).control(host.at()).servers(&backends).expect("server 1").start();
+    let new = |number: u8| Caller::new(&host, number, &pen);
     let old = new(200);
     assert_eq!(old.letter(), "B");
     pen.ask("server 1 state drain");
@@ -145,10 +144,10 @@ fn operators_take_servers_out() {
 #[test]
 fn a_server_that_came_back_starts_slowly() {
     better!(CHECKS);
-    let place = Place::new();
-    let backends = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .control(place.at())
+    let host = Host::new();
+    let backends = letters(&host, 2);
+    let pen = Starter::new(&host)
+        .control(host.at())
         .args(["-r", "-O", "slow_start 1000"])
         .servers(&backends)
         .expect("server ")

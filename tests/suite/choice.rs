@@ -3,33 +3,33 @@
 
 use crate::differences::{EMPTY_SLOT, NO_WEIGHTS};
 use crate::stand::{
-    At, Backend, Caller, Client, Pen, Place, Port, Starter, better, hashed, letters, wait_until,
+    At, Backend, Caller, Client, Host, Pen, Port, Starter, better, hashed, letters, wait_until,
     worse,
 };
 use std::net::Ipv4Addr;
 
 #[test]
 fn the_very_first_client_gets_server_1() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let pen = Starter::new(&place).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 3);
+    let pen = Starter::new(&host).servers(&servers).start();
     assert_eq!(pen.letter(), "B");
 }
 
 #[test]
 fn a_single_server_is_server_0() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host).servers(&servers).start();
     assert_eq!(pen.letters(3), "AAA");
 }
 
 #[test]
 fn different_clients_go_round() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let pen = Starter::new(&place).servers(&servers).start();
-    let callers = [2, 3, 4, 5].map(|n| Caller::new(&place, n, &pen));
+    let host = Host::new();
+    let servers = letters(&host, 3);
+    let pen = Starter::new(&host).servers(&servers).start();
+    let callers = [2, 3, 4, 5].map(|n| Caller::new(&host, n, &pen));
     let round: String = callers.iter().map(Caller::letter).collect();
     assert_eq!(round, "BCAB");
 }
@@ -39,21 +39,21 @@ const MODULO: [&str; 2] = ["-O", "hash_type modulo"];
 
 #[test]
 fn hash_by_address() {
-    let place = Place::new();
-    let servers = letters(&place, 5);
-    let pen = Starter::new(&place).args(MODULO).args(["-h"]).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 5);
+    let pen = Starter::new(&host).args(MODULO).args(["-h"]).servers(&servers).start();
     assert_eq!(pen.letters(2), hashed(1, None, 5).repeat(2));
     for last in [2, 3, 77, 254] {
-        let caller = Caller::new(&place, last, &pen);
+        let caller = Caller::new(&host, last, &pen);
         assert_eq!(caller.letter(), hashed(last, None, 5), "127.0.0.{last}");
     }
 }
 
 #[test]
 fn hash_and_round_robin_by_address_and_port() {
-    let place = Place::new();
-    let servers = letters(&place, 5);
-    let pen = Starter::new(&place).args(MODULO).args(["-hr"]).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 5);
+    let pen = Starter::new(&host).args(MODULO).args(["-hr"]).servers(&servers).start();
     for _ in 0..20 {
         let client = pen.connect();
         let port = client.0.local_addr().unwrap().port();
@@ -70,9 +70,9 @@ fn hold(pen: &Pen) -> (Client, String) {
 
 #[test]
 fn weight_shares_connections() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-rW"]);
+    let host = Host::new();
+    let servers = letters(&host, 3);
+    let mut starter = Starter::new(&host).args(["-rW"]);
     for (server, weight) in servers.iter().zip([2, 3, 0]) {
         starter = starter.operand(format!("{}:0:0:{weight}", server.at));
     }
@@ -85,10 +85,10 @@ fn weight_shares_connections() {
 
 #[test]
 fn weight_without_weights_is_least_connections() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let starter = Starter::new(&place).args(["-r", "-W"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let host = Host::new();
+    let servers = letters(&host, 3);
+    let starter = Starter::new(&host).args(["-r", "-W"]).servers(&servers);
+    let pen = starter.control(host.at()).start();
     if worse(&NO_WEIGHTS) {
         assert_eq!(pen.letters(3), "");
         return;
@@ -105,9 +105,9 @@ fn weight_without_weights_is_least_connections() {
 #[test]
 fn prio_goes_on_with_the_next_lowest() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let mut servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-r", "-O", "prio"]);
+    let host = Host::new();
+    let mut servers = letters(&host, 3);
+    let mut starter = Starter::new(&host).args(["-r", "-O", "prio"]);
     for (server, prio) in servers.iter().zip([7, 6, 1]) {
         starter = starter.operand(format!("{}:0:0:0:{prio}", server.at));
     }
@@ -121,9 +121,9 @@ fn prio_goes_on_with_the_next_lowest() {
 
 #[test]
 fn prio_goes_before_weight_and_weight_before_hash() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-rhW", "-O", "prio"]).control(place.at());
+    let host = Host::new();
+    let servers = letters(&host, 3);
+    let mut starter = Starter::new(&host).args(["-rhW", "-O", "prio"]).control(host.at());
     for (server, (weight, prio)) in servers.iter().zip([(1, 2), (1, 3), (9, 1)]) {
         starter = starter.operand(format!("{}:0:0:{weight}:{prio}", server.at));
     }
@@ -139,11 +139,11 @@ fn prio_goes_before_weight_and_weight_before_hash() {
 
 #[test]
 fn an_empty_slot_is_never_chosen() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let pen = Starter::new(&host)
         .args(["-r"])
-        .control(place.at())
+        .control(host.at())
         .server(&servers[0].at)
         .operand("0.0.0.0:80".to_owned())
         .server(&servers[1].at)
@@ -162,14 +162,14 @@ fn an_empty_slot_is_never_chosen() {
 
 #[test]
 fn no_address_is_not_this_host() {
-    let (place, port) = (Place::new(), Port::new());
-    let servers = letters(&place, 1);
+    let (host, port) = (Host::new(), Port::new());
+    let servers = letters(&host, 1);
     let here = At::Inet((Ipv4Addr::LOCALHOST, port.number).into());
     let _here = Backend::letter(here, 'Z');
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-r"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .expect("no server available")
         .start();
     assert_eq!(pen.letters(2), "AA");

@@ -2,7 +2,7 @@
 
 use crate::differences::{LONG_OPTIONS, SIZES, WRITE};
 use crate::stand::{
-    At, Dir, Place, Starter, better, letters, pen_program, responders, run, wait_until, worse,
+    At, Dir, Host, Starter, better, letters, pen_program, responders, run, wait_until, worse,
 };
 use std::fs;
 use std::io::Write;
@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 #[test]
 fn a_file_sets_what_options_do_not() {
-    let place = Place::new();
-    let backends = letters(&place, 2);
+    let host = Host::new();
+    let backends = letters(&host, 2);
     let dir = Dir::new();
     let file = dir.file("pen.cfg");
     let [a, b] = [&backends[0], &backends[1]].map(|backend| backend.at.inet());
@@ -23,7 +23,7 @@ fn a_file_sets_what_options_do_not() {
         b.port()
     );
     fs::write(&file, text).unwrap();
-    let pen = Starter::new(&place).args(["-F", file.to_str().unwrap()]).start();
+    let pen = Starter::new(&host).args(["-F", file.to_str().unwrap()]).start();
     assert_eq!(pen.letters(3), "BAB");
 }
 
@@ -33,10 +33,10 @@ fn a_file_says_where_to_listen() {
     if better(&LONG_OPTIONS) {
         return; // it has no --check
     }
-    let place = Place::new();
+    let host = Host::new();
     let dir = Dir::new();
     let file = dir.file("pen.cfg");
-    let at = place.at();
+    let at = host.at();
     fs::write(&file, format!("listen {at}\n")).unwrap();
     // A check says what is wrong and nothing else.
     let (status, stdout, _) = run(["--check", "-F", file.to_str().unwrap()]);
@@ -70,11 +70,11 @@ fn every_bad_line_is_named_and_the_start_fails() {
 /// The tables may be smaller than they are by default.
 #[test]
 fn a_file_or_an_option_sets_the_sizes_of_the_tables() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let file = dir.file("pen.cfg");
     fs::write(&file, "conn_max 100\nconn_max 80\nclients_max 50\n").unwrap();
     let sizes = |words: &[&str]| {
-        let pen = Starter::new(&place).args(words).control(place.at()).start();
+        let pen = Starter::new(&host).args(words).control(host.at()).start();
         ["conn_max", "clients_max"].map(|name| pen.ask(name).trim().to_owned())
     };
     let file = file.to_str().unwrap();
@@ -93,18 +93,18 @@ fn a_file_or_an_option_sets_the_sizes_of_the_tables() {
 #[test]
 fn an_option_holds_against_what_was_written() {
     better!(SIZES);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let file = dir.file("pen.cfg");
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-x", "66", "-c", "77", "-e", "127.0.0.1:1", "-B", "127.0.0.1:2"])
-        .control(place.at())
+        .control(host.at())
         .start();
     pen.ask(&format!("write {}", file.display()));
     drop(pen);
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-x", "6", "-c", "7", "-e", "127.0.0.1:3", "-B", "127.0.0.1:4"])
         .args(["-F", file.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .start();
     let names = ["conn_max", "clients_max", "emergency", "abuse"];
@@ -124,15 +124,15 @@ fn an_option_holds_against_what_was_written() {
 /// in `-O`: lines like these are in files that the C program reads.
 #[test]
 fn what_is_too_much_is_ignored() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let file = dir.file("pen.cfg");
     let text = "# comment\n; comment\nserver 0 address 127.0.0.1 port 9 # web\n\
                 server 0 max 5 weight 2 ; web\nblacklist 44 # seconds\ntimeout 7 seconds\n\
                 roundrobin yes\nacl 1 permit 10.0.0.0 255.0.0.0 # ten\nno log # no\n";
     fs::write(&file, text).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-O", "servr 1", "-O", "hash yes", "-F", file.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .expect("-O servr 1: ignored: servr: no such command (did you mean server?)")
         .expect(" ignored, expected ")
         .start();
@@ -150,8 +150,8 @@ fn what_is_too_much_is_ignored() {
 
 #[test]
 fn an_access_list_takes_addresses_as_inet_aton_does() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let pen = Starter::new(&place).control(place.at()).start();
+    let (host, dir) = (Host::new(), Dir::new());
+    let pen = Starter::new(&host).control(host.at()).start();
     for line in ["0 0", "127.1", "10.1 255.255", "010.1.1.1", "0x7f.2"] {
         assert_eq!(pen.ask(&format!("acl 1 permit {line}")), "");
     }
@@ -172,11 +172,11 @@ fn an_access_list_takes_addresses_as_inet_aton_does() {
 #[test]
 fn what_is_written_restores_everything() {
     better!(WRITE);
-    let place = Place::new();
+    let host = Host::new();
     let dir = Dir::new();
     let (file, again) = (dir.file("pen.cfg"), dir.file("again.cfg"));
-    let control = place.at();
-    let pen = Starter::new(&place)
+    let control = host.at();
+    let pen = Starter::new(&host)
         .args(["-X", "-c", "77", "-x", "66", "-q", "55", "-e", "127.0.0.1:9", "-N"])
         .args(["-B", "[::1]:8:7", "-b", "6", "-t", "5", "-T", "4", "-a", "-hrsW"])
         .operand("127.0.0.1:1001:10:20:3:4".to_owned())
@@ -249,14 +249,14 @@ fn what_is_written_restores_everything() {
 #[test]
 fn what_is_written_with_udp_is_with_udp_again() {
     better!(WRITE);
-    let place = Place::new();
-    let servers = responders(&place, 2);
+    let host = Host::new();
+    let servers = responders(&host, 2);
     let dir = Dir::new();
     let file = dir.file("pen.cfg");
-    let pen = Starter::datagrams(&place)
+    let pen = Starter::datagrams(&host)
         .args(["-r", "-O", "udp_balance datagram"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .start();
     pen.ask(&format!("write {}", file.display()));
     let at = pen.at.clone();
@@ -272,9 +272,9 @@ fn what_is_written_with_udp_is_with_udp_again() {
 
 #[test]
 fn a_file_that_cannot_be_written_stays_as_it_is() {
-    let place = Place::new();
+    let host = Host::new();
     let dir = Dir::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new(&host).control(host.at()).start();
     // Whoever has the file open, or another name of it, keeps the old one.
     let (file, name) = (dir.file("file"), dir.file("name"));
     fs::write(&file, "precious").unwrap();
@@ -311,11 +311,11 @@ fn a_file_can_be_a_pipe() {
 /// Where a path is meant, a path can be given.
 #[test]
 fn a_unix_socket_server_is_written_and_read() {
-    let place = Place::new();
+    let host = Host::new();
     let dir = Dir::new();
     let path = dir.file("server");
     let backend = crate::stand::Backend::letter(At::Unix(path.clone()), 'U');
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new(&host).control(host.at()).start();
     assert_eq!(pen.ask(&format!("server 0 address {}", path.display())), "");
     assert_eq!(pen.letter(), "U");
     let file = dir.file("pen.cfg");
@@ -328,8 +328,8 @@ fn a_unix_socket_server_is_written_and_read() {
 
 #[test]
 fn a_file_includes_another() {
-    let place = Place::new();
-    let backends = letters(&place, 2);
+    let host = Host::new();
+    let backends = letters(&host, 2);
     let dir = Dir::new();
     let [file, more] = ["pen.cfg", "more.cfg"].map(|name| dir.file(name));
     let text = format!("roundrobin\ninclude {}\nblacklist 7\n", more.display());
@@ -337,10 +337,10 @@ fn a_file_includes_another() {
     let at = backends[1].at.inet();
     let text = format!("server 1 address {} port {}\n", at.ip(), at.port());
     fs::write(&more, text).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-F", file.to_str().unwrap()])
         .servers(&backends[..1])
-        .control(place.at())
+        .control(host.at())
         .start();
     assert_eq!(pen.letters(3), "BAB");
     assert_eq!(pen.ask("blacklist"), "7\n");

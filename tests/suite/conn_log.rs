@@ -1,7 +1,7 @@
 //! The connection log: a line for each connection at its end.
 
 use crate::stand::{
-    Backend, Client, Dir, PATIENCE, Pen, Place, Starter, better, is_root, letters, skipped,
+    Backend, Client, Dir, Host, PATIENCE, Pen, Starter, better, is_root, letters, skipped,
     wait_until,
 };
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Pen with a connection log, and that.
 struct Stand {
-    place: Place,
+    host: Host,
     log: PathBuf,
     _dir: Dir,
 }
@@ -19,12 +19,12 @@ struct Stand {
 impl Stand {
     fn new() -> Stand {
         let dir = Dir::new();
-        Stand { place: Place::new(), log: dir.file("conn.log"), _dir: dir }
+        Stand { host: Host::new(), log: dir.file("conn.log"), _dir: dir }
     }
 
     fn starter(&self) -> Starter {
         let line = format!("conn_log {}", self.log.display());
-        Starter::new(&self.place).args(["-O", &line]).control(self.place.at())
+        Starter::new(&self.host).args(["-O", &line]).control(self.host.at())
     }
 
     /// The fields of the next line, waited for, without the time.
@@ -53,7 +53,7 @@ fn client_word(client: &Client) -> String {
 fn a_line_says_who_where_how_much_how_long_and_how() {
     better!(CONN_LOG);
     let stand = Stand::new();
-    let server = Backend::echo(stand.place.at());
+    let server = Backend::echo(stand.host.at());
     let pen = stand.starter().server(&server.at).start();
     let client = pen.connect();
     client.send([b'x'; 12_345]);
@@ -74,7 +74,7 @@ fn every_end_has_its_word() {
     better!(CONN_LOG);
     let stand = Stand::new();
     // What the server does is what the client asks for.
-    let server = Backend::start(stand.place.at(), |stream| {
+    let server = Backend::start(stand.host.at(), |stream| {
         let mut letter = [0];
         (&*stream).write_all(b"A").unwrap();
         while let Ok(1) = stream.peek(&mut letter) {
@@ -154,7 +154,7 @@ fn log_one(stand: &Stand, pen: &Pen, count: &mut usize) {
 fn it_can_be_rotated_switched_off_and_on() {
     better!(CONN_LOG);
     let stand = Stand::new();
-    let server = Backend::letter(stand.place.at(), 'A');
+    let server = Backend::letter(stand.host.at(), 'A');
     let pen = stand.starter().server(&server.at).expect("reloading on HUP").start();
     log_one(&stand, &pen, &mut 0);
     fs::rename(&stand.log, stand.log.with_extension("1")).unwrap();
@@ -180,13 +180,13 @@ fn it_can_go_to_the_system_log() {
     if !is_root() {
         return skipped("only root can have a /dev/log of its own");
     }
-    let (place, jail) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
+    let (host, jail) = (Host::new(), Dir::new());
+    let servers = letters(&host, 1);
     fs::create_dir(jail.file("dev")).unwrap();
     let log = UnixDatagram::bind(jail.file("dev/log")).unwrap();
     log.set_read_timeout(Some(PATIENCE)).unwrap();
     let args = ["-j", jail.path().to_str().unwrap(), "-O", "conn_log syslog"];
-    let pen = Starter::new(&place).args(args).servers(&servers).start();
+    let pen = Starter::new(&host).args(args).servers(&servers).start();
     assert_eq!(pen.letter(), "A");
     let mut buffer = [0; 2000];
     let count = log.recv(&mut buffer).unwrap();

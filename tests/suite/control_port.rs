@@ -2,7 +2,7 @@
 
 use crate::differences::{ESCAPED, PIECES, SHARED_CONTROL};
 use crate::stand::{
-    At, Client, Dir, Place, Starter, better, is_root, letters, refused, skipped, stale_socket,
+    At, Client, Dir, Host, Starter, better, is_root, letters, refused, skipped, stale_socket,
     wait_until, worse,
 };
 use std::io::{Read, Write};
@@ -15,9 +15,9 @@ fn a_command_in_pieces_or_without_an_end_is_a_command() {
     if better(&PIECES) {
         return; // it takes the first piece for all
     }
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).start();
+    let host = Host::new();
+    let control = host.at();
+    let pen = Starter::new(&host).control(control.clone()).start();
     let client = Client::new(&control);
     for piece in ["mo", "de", "\n"] {
         client.send(piece);
@@ -33,9 +33,9 @@ fn a_command_in_pieces_or_without_an_end_is_a_command() {
 /// As bash's /dev/tcp and OpenBSD's nc do: no newline, and both wait.
 #[test]
 fn a_command_without_newline_or_end_is_carried_out() {
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).start();
+    let host = Host::new();
+    let control = host.at();
+    let pen = Starter::new(&host).control(control.clone()).start();
     for (line, reply) in [("blacklist 17", "17\n"), ("blacklist", "17\n")] {
         let client = Client::new(&control);
         client.send(line);
@@ -47,9 +47,9 @@ fn a_command_without_newline_or_end_is_carried_out() {
 #[test]
 fn half_a_command_is_none() {
     better!(PIECES);
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).start();
+    let host = Host::new();
+    let control = host.at();
+    let pen = Starter::new(&host).control(control.clone()).start();
     let client = Client::new(&control);
     // Nothing of it is a command until its end is there.
     for piece in ["server 0 ad", "dress 127.0.0.1 po", "rt", " 9\n"] {
@@ -64,8 +64,8 @@ fn half_a_command_is_none() {
 #[test]
 fn whether_a_command_was_refused_can_be_asked() {
     better!(NEW_COMMANDS);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
     assert_eq!(pen.ask("try blacklist 17"), "ok\n17\n");
     assert_eq!(pen.ask("try nonsense"), format!("refused\n{}", pen.ask("nonsense")));
     assert!(pen.ask("try try mode").starts_with("try: unexpected"));
@@ -74,10 +74,10 @@ fn whether_a_command_was_refused_can_be_asked() {
 #[test]
 fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
     better!(CONTROL_MODE);
-    let place = Place::new();
+    let host = Host::new();
     let dir = Dir::new().open_to_all();
     let path = dir.file("ctl");
-    let mut starter = Starter::new(&place).control(At::Unix(path.clone()));
+    let mut starter = Starter::new(&host).control(At::Unix(path.clone()));
     if is_root() {
         starter = starter.args(["-u", "nobody"]);
     }
@@ -93,14 +93,14 @@ fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
 
 #[test]
 fn two_pens_do_not_share_one() {
-    let (place, dir) = (Place::new(), Dir::new());
-    for control in [place.at(), At::Unix(dir.file("ctl"))] {
-        let pen = Starter::new(&place).control(control.clone()).start();
+    let (host, dir) = (Host::new(), Dir::new());
+    for control in [host.at(), At::Unix(dir.file("ctl"))] {
+        let pen = Starter::new(&host).control(control.clone()).start();
         if worse(&SHARED_CONTROL) {
-            let _second = Starter::new(&place).control(control).start();
+            let _second = Starter::new(&host).control(control).start();
             return;
         }
-        let (other, word) = (place.at().to_string(), control.to_string());
+        let (other, word) = (host.at().to_string(), control.to_string());
         let user = if is_root() { "root" } else { "" };
         let words = ["-C", &word, "-u", user, &other];
         let words = if is_root() { &words[..] } else { &[words[0], words[1], words[4]] };
@@ -111,7 +111,7 @@ fn two_pens_do_not_share_one() {
         if let At::Unix(path) = &control {
             stale_socket(path);
         }
-        Starter::new(&place).control(control).start().ask("mode");
+        Starter::new(&host).control(control).start().ask("mode");
     }
 }
 
@@ -120,9 +120,9 @@ fn root_without_a_user_gets_none() {
     if !is_root() {
         return skipped("only root gets none");
     }
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let control = host.at();
+    let pen = Starter::new(&host)
         .args(["-C", &control.to_string()])
         .expect("not opened, as pen runs as root")
         .start();
@@ -132,9 +132,9 @@ fn root_without_a_user_gets_none() {
 
 #[test]
 fn a_list_keeps_clients_out() {
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let control = host.at();
+    let pen = Starter::new(&host)
         .control(control.clone())
         .args(["-O", "acl 3 deny 127.0.0.0 255.0.0.0", "-O", "control_acl 3"])
         .expect("control connection denied")
@@ -149,10 +149,10 @@ fn a_list_keeps_clients_out() {
 #[test]
 fn abuse_disturbs_nobody() {
     better!(SILENT_CLIENT);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place).servers(&backends).control(control.clone()).start();
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let control = host.at();
+    let pen = Starter::new(&host).servers(&backends).control(control.clone()).start();
     assert_eq!(pen.letter(), "A");
     let threads = || pen.status().number("Threads");
     let before = threads();
@@ -191,8 +191,8 @@ fn abuse_disturbs_nobody() {
 #[test]
 fn a_line_that_is_too_long_is_refused() {
     better!(PIECES);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
     let reply = pen.ask(&"x".repeat(10_000));
     assert_eq!(reply, "line longer than 4095 bytes\n");
     let longest = format!("mode{}", " ".repeat(4091));
@@ -201,8 +201,8 @@ fn a_line_that_is_too_long_is_refused() {
 
 #[test]
 fn whatever_is_sent_comes_back_harmless() {
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
     let sent = "\x1b[2Jfoo\x07";
     let shown = if worse(&ESCAPED) { sent } else { "\\x1b[2Jfoo\\x07" };
     let reply = format!("do_cmd: ignoring command starting with '{shown}'\n");
@@ -212,8 +212,8 @@ fn whatever_is_sent_comes_back_harmless() {
 #[test]
 fn help_lists_every_command() {
     better!(NEW_COMMANDS);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
     let help = pen.ask("help");
     for spec in pen::control::table::TABLE {
         let no = if spec.has_no() { "[no] " } else { "" };
@@ -225,8 +225,8 @@ fn help_lists_every_command() {
 
 #[test]
 fn exit_ends_pen_if_it_may() {
-    let place = Place::new();
-    let mut pen = Starter::new(&place).args(["-X"]).control(place.at()).start();
+    let host = Host::new();
+    let mut pen = Starter::new(&host).args(["-X"]).control(host.at()).start();
     pen.ask("exit");
     assert!(pen.wait().success());
 }

@@ -1,7 +1,7 @@
 //! How connections end: resets, a side that leaves early, by order, and with
 //! `tcp_fastclose`.
 
-use crate::stand::{Backend, Client, PATIENCE, Pen, Place, Starter, better, wait_until};
+use crate::stand::{Backend, Client, Host, PATIENCE, Pen, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use std::sync::mpsc::{self, Receiver};
 
 #[test]
 fn a_reset_by_the_server_ends_the_client() {
-    let place = Place::new();
-    let server = Backend::resetting(place.at());
-    let starter = Starter::new(&place).control(place.at());
+    let host = Host::new();
+    let server = Backend::resetting(host.at());
+    let starter = Starter::new(&host).control(host.at());
     let pen = starter.server(&server.at).start();
     let client = pen.connect();
     client.send("hello");
@@ -21,9 +21,9 @@ fn a_reset_by_the_server_ends_the_client() {
 
 #[test]
 fn a_reset_by_the_client_ends_the_server() {
-    let place = Place::new();
+    let host = Host::new();
     let (report, reported) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
+    let server = Backend::start(host.at(), move |stream| {
         let mut stream: &TcpStream = &stream;
         // More than the client reads, so that its close is a reset.
         let _ = stream.write_all(&[0; 100_000]);
@@ -31,7 +31,7 @@ fn a_reset_by_the_client_ends_the_server() {
         while matches!(stream.read(&mut data), Ok(1..)) {}
         let _ = report.send(());
     });
-    let pen = Starter::new(&place).server(&server.at).start();
+    let pen = Starter::new(&host).server(&server.at).start();
     let client = pen.connect();
     client.send("hello");
     assert_eq!(client.receive(1), [0]);
@@ -41,8 +41,8 @@ fn a_reset_by_the_client_ends_the_server() {
 
 /// A server that answers before it has heard everything, and then ends its
 /// side in the way of `end`.
-fn hasty(place: &Place, answer: usize, end: fn(&TcpStream)) -> Backend {
-    Backend::start(place.at(), move |stream| {
+fn hasty(host: &Host, answer: usize, end: fn(&TcpStream)) -> Backend {
+    Backend::start(host.at(), move |stream| {
         let mut stream: &TcpStream = &stream;
         stream.read_exact(&mut [0; 1000]).unwrap();
         stream.write_all(&vec![b'x'; answer]).unwrap();
@@ -66,14 +66,14 @@ fn send_and_read(client: &Client) -> usize {
 #[test]
 fn an_early_answer_arrives_whole_though_the_client_still_sends() {
     better!(HALF_CLOSED);
-    let place = Place::new();
-    let server = hasty(&place, 3_000_000, |mut stream| {
+    let host = Host::new();
+    let server = hasty(&host, 3_000_000, |mut stream| {
         stream.shutdown(Shutdown::Write).unwrap();
         // As decent servers do, it lets the client finish.
         let mut data = [0; 4096];
         while matches!(stream.read(&mut data), Ok(1..)) {}
     });
-    let pen = Starter::new(&place).server(&server.at).start();
+    let pen = Starter::new(&host).server(&server.at).start();
     let client = pen.connect();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -91,11 +91,11 @@ fn an_early_answer_arrives_whole_though_the_client_still_sends() {
 #[test]
 fn an_early_answer_arrives_whole_though_the_server_has_gone() {
     better!(HALF_CLOSED);
-    let place = Place::new();
+    let host = Host::new();
     // It closes with unread data, and so resets; its answer has reached pen,
     // and races against the news that nobody takes the question any more.
-    let server = hasty(&place, 60_000, |_| {});
-    let pen = Starter::new(&place).server(&server.at).start();
+    let server = hasty(&host, 60_000, |_| {});
+    let pen = Starter::new(&host).server(&server.at).start();
     for round in 0..400 {
         assert_eq!(send_and_read(&pen.connect()), 60_000, "round {round}");
     }
@@ -103,9 +103,9 @@ fn an_early_answer_arrives_whole_though_the_server_has_gone() {
 
 #[test]
 fn a_connection_is_closed_by_order() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let starter = Starter::new(&place).control(place.at());
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let starter = Starter::new(&host).control(host.at());
     let pen = starter.server(&server.at).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
@@ -115,9 +115,9 @@ fn a_connection_is_closed_by_order() {
 }
 
 /// A server whose connections the test gets. They outlive it.
-pub(crate) fn handing_over(place: &Place) -> (Backend, Receiver<Arc<TcpStream>>) {
+pub(crate) fn handing_over(host: &Host) -> (Backend, Receiver<Arc<TcpStream>>) {
     let (send, receive) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| drop(send.send(stream)));
+    let server = Backend::start(host.at(), move |stream| drop(send.send(stream)));
     (server, receive)
 }
 
@@ -130,12 +130,12 @@ pub(crate) fn ends(pen: &Pen, servers: &Receiver<Arc<TcpStream>>) -> (Client, Cl
 
 #[test]
 fn fastclose_lets_one_side_end_both() {
-    let place = Place::new();
-    let (server, servers) = handing_over(&place);
+    let host = Host::new();
+    let (server, servers) = handing_over(&host);
     for (mode, by_server, by_client) in
         [("off", false, false), ("up", true, false), ("down", false, true), ("both", true, true)]
     {
-        let pen = Starter::new(&place)
+        let pen = Starter::new(&host)
             .args(["-O", &format!("tcp_fastclose {mode}")])
             .server(&server.at)
             .start();
@@ -156,9 +156,9 @@ fn fastclose_lets_one_side_end_both() {
 
 #[test]
 fn fastclose_set_later_counts_for_those_who_are_here() {
-    let place = Place::new();
-    let (server, servers) = handing_over(&place);
-    let starter = Starter::new(&place).control(place.at());
+    let host = Host::new();
+    let (server, servers) = handing_over(&host);
+    let starter = Starter::new(&host).control(host.at());
     let pen = starter.server(&server.at).start();
     let (first, first_up) = ends(&pen, &servers);
     let (second, second_up) = ends(&pen, &servers);
@@ -178,9 +178,9 @@ fn fastclose_set_later_counts_for_those_who_are_here() {
 #[test]
 fn fastclose_flushes_first() {
     const LENGTH: usize = 3_000_000;
-    let place = Place::new();
-    let (server, servers) = handing_over(&place);
-    let pen = Starter::new(&place).args(["-O", "tcp_fastclose both"]).server(&server.at).start();
+    let host = Host::new();
+    let (server, servers) = handing_over(&host);
+    let pen = Starter::new(&host).args(["-O", "tcp_fastclose both"]).server(&server.at).start();
     for server_ends in [true, false] {
         let (client, up) = ends(&pen, &servers);
         let (from, to) = if server_ends { (up, client) } else { (client, up) };
@@ -196,12 +196,12 @@ fn fastclose_flushes_first() {
 
 #[test]
 fn nothing_is_left_open() {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let resetting = Backend::resetting(place.at());
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let echo = Backend::echo(host.at());
+    let resetting = Backend::resetting(host.at());
+    let pen = Starter::new(&host)
         .args(["-r", "-b", "0"])
-        .server(&place.at())
+        .server(&host.at())
         .server(&echo.at)
         .server(&resetting.at)
         .expect("server 0")

@@ -3,17 +3,17 @@
 
 use crate::differences::{ABUSE_DENIED, ACL_MASKS, BURST, DENIED, TURNED_AWAY};
 use crate::stand::{
-    Backend, Caller, Client, Pen, Place, Starter, better, full_queue, letters, wait_until, worse,
+    Backend, Caller, Client, Host, Pen, Starter, better, full_queue, letters, wait_until, worse,
 };
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_silent_server_is_given_up_after_the_timeout() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let hole = place.addr();
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let hole = host.addr();
     let _full = full_queue(hole);
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-t", "1", "-r"])
         .servers(&servers)
         .operand(hole.to_string())
@@ -32,14 +32,14 @@ fn a_silent_server_is_given_up_after_the_timeout() {
 #[test]
 fn a_server_made_available_by_command_is_said_to_be_up() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let down = place.at();
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let down = host.at();
+    let pen = Starter::new(&host)
         .args(["-r", "-b", "300"])
         .servers(&servers)
         .server(&down)
-        .control(place.at())
+        .control(host.at())
         .expect("server 1")
         .start();
     assert_eq!(pen.letters(2), "AA");
@@ -52,11 +52,11 @@ fn a_server_made_available_by_command_is_said_to_be_up() {
 
 #[test]
 fn denied_clients_go_to_the_abuse_server() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let abuse = Backend::letter(place.at(), 'Z');
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let abuse = Backend::letter(host.at(), 'Z');
     for list in [3, 0] {
-        let pen = Starter::new(&place)
+        let pen = Starter::new(&host)
             .args(["-B", &abuse.at.to_string()])
             .args(["-O", &format!("acl {list} deny 127.0.0.0 255.0.0.0")])
             .args(["-O", &format!("client_acl {list}")])
@@ -73,13 +73,13 @@ fn denied_clients_go_to_the_abuse_server() {
 
 #[test]
 fn reports_have_numbers_for_the_servers_of_last_resort() {
-    let place = Place::new();
-    let (emergency, abuse) = (Backend::letter(place.at(), 'E'), Backend::letter(place.at(), 'X'));
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let (emergency, abuse) = (Backend::letter(host.at(), 'E'), Backend::letter(host.at(), 'X'));
+    let pen = Starter::new(&host)
         .args(["-e", &emergency.at.to_string(), "-B", &abuse.at.to_string()])
         .args(["-O", "acl 3 deny 127.0.0.1"])
-        .server(&place.at())
-        .control(place.at())
+        .server(&host.at())
+        .control(host.at())
         .start();
     pen.ask("server 0 blacklist 100");
     for (list, letter, number) in [("0", "E", "-1"), ("3", "X", "-2")] {
@@ -94,10 +94,10 @@ fn reports_have_numbers_for_the_servers_of_last_resort() {
 
 #[test]
 fn without_an_abuse_server_they_are_closed() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let emergency = Backend::letter(place.at(), 'E');
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let emergency = Backend::letter(host.at(), 'E');
+    let pen = Starter::new(&host)
         .args(["-e", &emergency.at.to_string()])
         .args(["-O", "acl 3 deny 127.0.0.1", "-O", "client_acl 3"])
         .servers(&servers)
@@ -111,25 +111,25 @@ fn without_an_abuse_server_they_are_closed() {
 #[test]
 fn an_access_list_tells_clients_apart() {
     better!(ACL_MASKS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host)
         .args(["-O", "acl 0 permit 127.0.0.2", "-O", "acl 0 deny 127.0.0.0/29"])
         .servers(&servers)
         .expect("denied by the access list")
         .start();
     assert_eq!(pen.letter(), "", "127.0.0.1");
     for (number, letter) in [(2, "A"), (7, ""), (8, "A")] {
-        let caller = Caller::new(&place, number, &pen);
+        let caller = Caller::new(&host, number, &pen);
         assert_eq!(caller.letter(), letter, "127.0.0.{number}");
     }
 }
 
 #[test]
 fn a_mask_counts_on_both_sides() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host)
         .args(["-O", "acl 0 permit 127.0.0.1 255.255.255.0"])
         .servers(&servers)
         .expect("denied by the access list")
@@ -147,14 +147,14 @@ fn hold(connect: impl Fn() -> Client) -> (Client, String) {
 
 #[test]
 fn soft_and_hard_limits() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let pen = Starter::new(&host)
         .server(&servers[0].at)
         .operand(format!("{}:1:2", servers[1].at))
-        .control(place.at())
+        .control(host.at())
         .start();
-    let [x, y, z] = [2, 3, 4].map(|n| Caller::new(&place, n, &pen));
+    let [x, y, z] = [2, 3, 4].map(|n| Caller::new(&host, n, &pen));
     let mut held = vec![hold(|| x.connect())];
     // At the soft limit now, but who was here may come to the hard one.
     held.push(hold(|| x.connect()));
@@ -172,14 +172,14 @@ fn soft_and_hard_limits() {
 
 #[test]
 fn full_everywhere_is_an_emergency() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let emergency = Backend::letter(place.at(), 'E');
-    let mut starter = Starter::new(&place).args(["-r", "-e", &emergency.at.to_string()]);
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let emergency = Backend::letter(host.at(), 'E');
+    let mut starter = Starter::new(&host).args(["-r", "-e", &emergency.at.to_string()]);
     for server in &servers {
         starter = starter.operand(format!("{}:1", server.at));
     }
-    let pen = starter.control(place.at()).start();
+    let pen = starter.control(host.at()).start();
     let mut held: Vec<_> = (0..4).map(|_| hold(|| pen.connect())).collect();
     let round: String = held.iter().map(|(_, letter)| letter.as_str()).collect();
     assert_eq!(round, "BAEE");
@@ -190,13 +190,13 @@ fn full_everywhere_is_an_emergency() {
 
 #[test]
 fn who_is_turned_away_is_not_counted() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let mut starter = Starter::new(&place).args(["-r"]);
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let mut starter = Starter::new(&host).args(["-r"]);
     for server in &servers {
         starter = starter.operand(format!("{}:1", server.at));
     }
-    let pen = starter.control(place.at()).expect("no server available").start();
+    let pen = starter.control(host.at()).expect("no server available").start();
     let held: Vec<_> = (0..2).map(|_| hold(|| pen.connect())).collect();
     assert_eq!(pen.letter(), "");
     // So the next one gets in, too.
@@ -207,9 +207,9 @@ fn who_is_turned_away_is_not_counted() {
 
 #[test]
 fn a_burst_cannot_overshoot_the_limit() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen: Pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let pen: Pen = Starter::new(&host)
         .args(["-r"])
         .operand(format!("{}:3", servers[0].at))
         .operand(format!("{}:4", servers[1].at))

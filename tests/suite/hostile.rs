@@ -7,7 +7,7 @@
 
 use crate::differences::{DEVICE, ESCAPED, PLANTED, UMASK};
 use crate::stand::{
-    At, Backend, Dir, Pen, Place, Starter, better, is_root, pen_program, refused, skipped,
+    At, Backend, Dir, Host, Pen, Starter, better, is_root, pen_program, refused, skipped,
     wait_until, worse,
 };
 use std::fs::{self, Permissions};
@@ -47,9 +47,9 @@ fn words(option: &str, path: &Path) -> [String; 2] {
 }
 
 /// A pen with a control port and a server, that writes its page there.
-fn with_page(place: &Place, page: &Path) -> Starter {
-    let starter = Starter::new(place).control(place.at());
-    starter.args(words("-w", page)).server(&place.at())
+fn with_page(host: &Host, page: &Path) -> Starter {
+    let starter = Starter::new(host).control(host.at());
+    starter.args(words("-w", page)).server(&host.at())
 }
 
 fn is_page(path: &Path) -> bool {
@@ -67,13 +67,13 @@ fn send(pen: &Pen, data: &str) {
 #[test]
 fn links_where_all_can_write_are_refused() {
     better!(PLANTED);
-    let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    let (host, all, own) = (Host::new(), Dir::new().open_to_all(), Dir::new());
     let victim = own.file("victim");
     fs::write(&victim, "whole").unwrap();
     let link = all.file("link");
     symlink(&victim, &link).unwrap();
     symlink(own.path(), all.file("way")).unwrap();
-    let (listen, way) = (place.at().to_string(), all.file("way/victim"));
+    let (listen, way) = (host.at().to_string(), all.file("way/victim"));
     for option in ["-l", "-p"] {
         for path in [&link, &way] {
             let words = [option, path.to_str().unwrap(), &listen, "127.0.0.1:9"];
@@ -82,7 +82,7 @@ fn links_where_all_can_write_are_refused() {
         }
     }
     // The page and the configuration take the link's own name.
-    let pen = with_page(&place, &link).expect("way is a link of user").start();
+    let pen = with_page(&host, &link).expect("way is a link of user").start();
     assert!(pen.ask("status").contains("Pen status page"));
     assert!(is_page(&link));
     symlink(&victim, all.file("cfg")).unwrap();
@@ -103,12 +103,12 @@ fn links_where_all_can_write_are_refused() {
 #[test]
 fn links_of_root_go_on() {
     for dir in [Dir::new(), sticky()] {
-        let (place, data) = (Place::new(), Dir::new());
-        let echo = Backend::echo(place.at());
+        let (host, data) = (Host::new(), Dir::new());
+        let echo = Backend::echo(host.at());
         for name in ["log", "page", "pid"] {
             symlink(data.file(name), dir.file(name)).unwrap();
         }
-        let pen = Starter::new(&place)
+        let pen = Starter::new(&host)
             .args(words("-l", &dir.file("log")))
             .args(words("-w", &dir.file("page")))
             .args(words("-p", &dir.file("pid")))
@@ -138,12 +138,12 @@ fn what_nobody_has_made_in_a_sticky_directory_is_not_used() {
     if is_nobody_else() {
         return;
     }
-    let (place, dir, own) = (Place::new(), sticky(), Dir::new());
+    let (host, dir, own) = (Host::new(), sticky(), Dir::new());
     let victim = own.file("victim");
     fs::write(&victim, "whole").unwrap();
     nobody_does(&dir, &format!("ln -s {} link", victim.display()));
     nobody_does(&dir, "mkfifo pipe; echo 1 >file; chmod 666 file");
-    let listen = place.at().to_string();
+    let listen = host.at().to_string();
     for option in ["-l", "-p"] {
         for (name, why) in [
             ("link", "is a link of user 65534"),
@@ -161,15 +161,15 @@ fn what_nobody_has_made_in_a_sticky_directory_is_not_used() {
 #[test]
 fn second_names_are_refused() {
     better!(PLANTED);
-    let (place, all) = (Place::new(), Dir::new().open_to_all());
+    let (host, all) = (Host::new(), Dir::new().open_to_all());
     fs::write(all.file("victim"), "whole").unwrap();
     fs::hard_link(all.file("victim"), all.file("name")).unwrap();
-    let (path, listen) = (all.file("name").display().to_string(), place.at());
+    let (path, listen) = (all.file("name").display().to_string(), host.at());
     for option in ["-l", "-p"] {
         let words = [option, &path, &listen.to_string(), "127.0.0.1:9"];
         refused(&words, &[&path, "another name"]);
     }
-    let pen = with_page(&place, &all.file("name")).start();
+    let pen = with_page(&host, &all.file("name")).start();
     pen.ask("status");
     assert!(is_page(&all.file("name")));
     assert_eq!(fs::read_to_string(all.file("victim")).unwrap(), "whole");
@@ -181,10 +181,10 @@ fn modes_of_others_are_not_kept() {
     if better(&PLANTED) || is_nobody_else() {
         return;
     }
-    let (place, dir) = (Place::new(), sticky());
+    let (host, dir) = (Host::new(), sticky());
     nobody_does(&dir, "echo x >page; chmod 4777 page");
     let page = dir.file("page");
-    let pen = with_page(&place, &page).start();
+    let pen = with_page(&host, &page).start();
     pen.ask("status");
     assert!(is_page(&page));
     let meta = fs::metadata(&page).unwrap();
@@ -202,7 +202,7 @@ fn a_planted_pipe_holds_up_nothing() {
         return;
     }
     for is_sticky in [true, false] {
-        let place = Place::new();
+        let host = Host::new();
         let dir = if is_sticky { sticky() } else { Dir::new() };
         let page = dir.file("page");
         if is_sticky {
@@ -211,7 +211,7 @@ fn a_planted_pipe_holds_up_nothing() {
             let made = Command::new("mkfifo").arg(&page).status();
             assert!(made.unwrap().success());
         }
-        let pen = with_page(&place, &page)
+        let pen = with_page(&host, &page)
             .expect("cannot write the report: No such device")
             .expect("reloading on HUP")
             .start();
@@ -228,9 +228,9 @@ fn a_planted_pipe_holds_up_nothing() {
 /// Names and temporary names that somebody has taken before.
 #[test]
 fn temporary_names_cannot_be_taken() {
-    let (place, all) = (Place::new(), Dir::new().open_to_all());
+    let (host, all) = (Host::new(), Dir::new().open_to_all());
     let page = all.file("page");
-    let pen = with_page(&place, &page).start();
+    let pen = with_page(&host, &page).start();
     // What a process with this number may have left when it was killed.
     fs::write(all.file(&format!("page.{}.tmp", pen.pid())), "").unwrap();
     pen.ask("status");
@@ -245,15 +245,15 @@ fn a_directory_of_nobody_in_a_sticky_one_is_not_used() {
     if is_nobody_else() {
         return;
     }
-    let (place, dir, own) = (Place::new(), sticky(), Dir::new());
+    let (host, dir, own) = (Host::new(), sticky(), Dir::new());
     nobody_does(&dir, "mkdir way");
-    let (page, listen) = (dir.file("way/page"), place.at().to_string());
+    let (page, listen) = (dir.file("way/page"), host.at().to_string());
     for option in ["-l", "-p"] {
         let path = dir.file("way/file").display().to_string();
         let words = [option, &path, &listen, "127.0.0.1:9"];
         refused(&words, &["way is a directory of user 65534", "not followed"]);
     }
-    let pen = with_page(&place, &page)
+    let pen = with_page(&host, &page)
         .expect("way is a directory of user 65534")
         .expect("way is a link of user 65534")
         .start();
@@ -268,11 +268,11 @@ fn a_directory_of_nobody_in_a_sticky_one_is_not_used() {
 #[test]
 fn another_pid_file_stays() {
     better!(PLANTED);
-    let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    let (host, all, own) = (Host::new(), Dir::new().open_to_all(), Dir::new());
     fs::create_dir(all.file("way")).unwrap();
     fs::write(own.file("pid"), "whole").unwrap();
     let pen =
-        Starter::new(&place).args(words("-p", &all.file("way/pid"))).server(&place.at()).start();
+        Starter::new(&host).args(words("-p", &all.file("way/pid"))).server(&host.at()).start();
     fs::rename(all.file("way"), all.file("away")).unwrap();
     symlink(own.path(), all.file("way")).unwrap();
     drop(pen);
@@ -284,14 +284,14 @@ fn a_device_is_no_pid_file_to_remove() {
     if is_nobody_else() {
         return;
     }
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let device = dir.file("null");
     let mut made = Command::new("mknod");
     made.arg(&device).args(["c", "1", "3"]);
     if !made.status().unwrap().success() {
         return skipped("no device can be made here");
     }
-    let pen = Starter::new(&place).args(words("-p", &device)).server(&place.at()).start();
+    let pen = Starter::new(&host).args(words("-p", &device)).server(&host.at()).start();
     drop(pen);
     let stays = fs::metadata(&device).is_ok_and(|meta| meta.file_type().is_char_device());
     assert!(stays != worse(&DEVICE));
@@ -299,14 +299,14 @@ fn a_device_is_no_pid_file_to_remove() {
 
 #[test]
 fn files_are_nobody_elses_to_write_whatever_the_umask() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let pen = Starter::new(&place)
+    let (host, dir) = (Host::new(), Dir::new());
+    let pen = Starter::new(&host)
         .under("umask 0")
         .args(words("-p", &dir.file("pid")))
         .args(words("-l", &dir.file("log")))
         .args(words("-w", &dir.file("page")))
-        .control(place.at())
-        .server(&place.at())
+        .control(host.at())
+        .server(&host.at())
         .start();
     pen.ask(&format!("write {}", dir.file("cfg").display()));
     pen.ask("status");
@@ -320,13 +320,13 @@ fn files_are_nobody_elses_to_write_whatever_the_umask() {
 
 #[test]
 fn the_mode_of_a_log_that_is_there_stays() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let log = dir.file("log");
     fs::write(&log, "").unwrap();
     fs::set_permissions(&log, Permissions::from_mode(0o604)).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(words("-l", &log))
-        .server(&place.at())
+        .server(&host.at())
         .expect("reloading on HUP")
         .start();
     pen.signal("HUP");
@@ -338,11 +338,11 @@ fn the_mode_of_a_log_that_is_there_stays() {
 /// A container's log.
 #[test]
 fn the_log_can_be_standard_output() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
+    let (host, dir) = (Host::new(), Dir::new());
+    let echo = Backend::echo(host.at());
     let out = dir.file("out");
     let limit: &'static str = Box::leak(format!("exec >{}", out.display()).into_boxed_str());
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .under(limit)
         .args(["-l", "/dev/stdout"])
         .server(&echo.at)
@@ -366,11 +366,11 @@ fn a_control_socket_is_made_by_who_can_write_there() {
     std::os::unix::fs::chown(his.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     std::os::unix::fs::chown(theirs.path(), Some(NOBODY - 1), None).unwrap();
     for dir in [&own, &his, &sticky()] {
-        let place = Place::new();
-        let pen = Starter::new(&place)
+        let host = Host::new();
+        let pen = Starter::new(&host)
             .args(["-C", &dir.file("ctl").display().to_string()])
             .args(["-u", &NOBODY.to_string()])
-            .server(&place.at())
+            .server(&host.at())
             .start();
         let meta = fs::symlink_metadata(dir.file("ctl")).unwrap();
         assert!(meta.file_type().is_socket());
@@ -379,7 +379,7 @@ fn a_control_socket_is_made_by_who_can_write_there() {
     }
     // Who has put a link there gets nothing.
     nobody_does(&his, "ln -s /etc/passwd link");
-    let listen = Place::new().at().to_string();
+    let listen = Host::new().at().to_string();
     let nobody = NOBODY.to_string();
     for (path, why) in [
         (his.file("link"), "not a socket"),
@@ -400,11 +400,11 @@ fn a_control_socket_is_made_by_who_can_write_there() {
 /// What is in a name does not reach a terminal, a page or a log.
 #[test]
 fn names_cannot_draw() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let path = dir.file("a\x1b[31m'b");
     let echo = Backend::echo(At::Unix(path.clone()));
     let log = dir.file("log");
-    let pen = Starter::new(&place).control(place.at()).args(words("-l", &log)).start();
+    let pen = Starter::new(&host).control(host.at()).args(words("-l", &log)).start();
     pen.ask(&format!("server 0 address {}", path.display()));
     let (servers, page) = (pen.ask("servers"), pen.ask("status"));
     if worse(&ESCAPED) {
@@ -428,8 +428,8 @@ fn a_configuration_without_an_end_is_refused() {
     }
     let words = ["-F", "/dev/zero", "127.0.0.1:9", "127.0.0.1:9"];
     refused(&words, &["/dev/zero", "longer than 16777216 bytes"]);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
     let reply = pen.ask("include /dev/zero");
     assert!(reply.contains("not a regular file"), "{reply}");
 }

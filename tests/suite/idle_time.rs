@@ -1,17 +1,17 @@
 //! Connections on which nothing moves (`idle_timeout`).
 
-use crate::stand::{Backend, PATIENCE, Place, Starter, better, wait_until};
+use crate::stand::{Backend, Host, PATIENCE, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_quiet_connection_ends_after_the_idle_time() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let pen = Starter::new(&host)
         .args(["-O", "idle_timeout 1"])
-        .control(place.at())
+        .control(host.at())
         .server(&server.at)
         .start();
     let start = Instant::now();
@@ -25,17 +25,17 @@ fn a_quiet_connection_ends_after_the_idle_time() {
 #[test]
 fn a_half_closed_connection_ends_after_the_idle_time() {
     better!(HALF_CLOSED);
-    let place = Place::new();
+    let host = Host::new();
     let (report, reported) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
+    let server = Backend::start(host.at(), move |stream| {
         let mut question = String::new();
         let _ = (&*stream).read_to_string(&mut question);
         // It never answers, nor does it leave: the test keeps its socket.
         let _ = report.send((question, stream));
     });
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-O", "idle_timeout 1"])
-        .control(place.at())
+        .control(host.at())
         .server(&server.at)
         .start();
     let client = pen.connect();
@@ -50,8 +50,8 @@ fn a_half_closed_connection_ends_after_the_idle_time() {
 #[test]
 fn a_half_closed_connection_has_a_time_of_its_own() {
     better!(NEW_COMMANDS);
-    let place = Place::new();
-    let server = Backend::start(place.at(), |stream| {
+    let host = Host::new();
+    let server = Backend::start(host.at(), |stream| {
         let mut question = String::new();
         (&*stream).read_to_string(&mut question).unwrap();
         if question == "slow" {
@@ -62,9 +62,9 @@ fn a_half_closed_connection_has_a_time_of_its_own() {
             std::mem::forget(stream);
         }
     });
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-O", "half_closed_timeout 3"])
-        .control(place.at())
+        .control(host.at())
         .server(&server.at)
         .start();
     let [slow, silent, whole] = [(); 3].map(|()| pen.connect());
@@ -82,9 +82,9 @@ fn a_half_closed_connection_has_a_time_of_its_own() {
 
 #[test]
 fn a_busy_connection_outlives_the_idle_time() {
-    let place = Place::new();
-    let server = Backend::echo(place.at());
-    let pen = Starter::new(&place).args(["-O", "idle_timeout 2"]).server(&server.at).start();
+    let host = Host::new();
+    let server = Backend::echo(host.at());
+    let pen = Starter::new(&host).args(["-O", "idle_timeout 2"]).server(&server.at).start();
     let client = pen.connect();
     let quiet = pen.connect();
     let start = Instant::now();
@@ -99,9 +99,9 @@ fn a_busy_connection_outlives_the_idle_time() {
 
 #[test]
 fn an_idle_time_set_later_counts_for_those_who_are_here() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let starter = Starter::new(&place).control(place.at());
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let starter = Starter::new(&host).control(host.at());
     let pen = starter.server(&server.at).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
@@ -113,10 +113,10 @@ fn an_idle_time_set_later_counts_for_those_who_are_here() {
 #[test]
 fn few_slots_are_no_reason_to_wait() {
     better!(IDLE_TABLE);
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
     let pen =
-        Starter::new(&place).args(["-x", "1", "-O", "idle_timeout 2"]).server(&server.at).start();
+        Starter::new(&host).args(["-x", "1", "-O", "idle_timeout 2"]).server(&server.at).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
     assert!(client.ends());

@@ -2,7 +2,7 @@
 
 use crate::differences::PENDING;
 use crate::stand::{
-    Asker, Client, Pen, Place, Starter, better, full_queue, is_root, letters, responders, skipped,
+    Asker, Client, Host, Pen, Starter, better, full_queue, is_root, letters, responders, skipped,
     wait_for, wait_until, worse,
 };
 use std::fs;
@@ -22,12 +22,12 @@ fn sufficient(pen: &Pen) -> usize {
 #[test]
 fn with_few_descriptors_clients_wait() {
     better!(DESCRIPTORS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host)
         .under("ulimit -n 60")
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .expect("60 open files suffice for")
         .expect("clients wait: all ")
         .start();
@@ -79,11 +79,11 @@ impl Drop for Group {
 #[test]
 fn a_control_group_with_too_little_memory_is_told() {
     better!(CONTROL_GROUP);
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
+    let servers = letters(&host, 1);
     let Some(group) = Group::new("67108864") else { return };
     let inside = format!("echo 0 >{}/cgroup.procs", group.0.display());
-    let starter = || Starter::new(&place).under(&inside).servers(&servers);
+    let starter = || Starter::new(&host).under(&inside).servers(&servers);
     let told = "64 MiB of memory (control group) suffice for 936 idle connections, not 937 (-x)";
     let pen = starter().args(["-x", "937"]).expect(told).start();
     pen.says(told);
@@ -97,10 +97,10 @@ fn a_control_group_with_too_little_memory_is_told() {
 #[test]
 fn with_few_descriptors_nobody_takes_those_of_clients() {
     better!(DESCRIPTORS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let control = host.at();
+    let pen = Starter::new(&host)
         .under("ulimit -n 60")
         .args(["-O", "idlers 5"])
         .servers(&servers)
@@ -162,9 +162,9 @@ fn one_more(pen: &Pen) -> usize {
 #[test]
 fn a_client_waits_for_the_descriptor_of_its_server() {
     better!(DESCRIPTORS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host)
         .under("ulimit -n 100")
         .servers(&servers)
         .expect("100 open files suffice for")
@@ -196,10 +196,9 @@ fn a_client_waits_for_the_descriptor_of_its_server() {
 
 #[test]
 fn a_cap_that_fits_is_not_mentioned() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen =
-        Starter::new(&place).under("ulimit -n 60").args(["-x", "8"]).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host).under("ulimit -n 60").args(["-x", "8"]).servers(&servers).start();
     assert_eq!(pen.letter(), "A");
 }
 
@@ -222,9 +221,9 @@ fn without_threads_to_be_had_clients_wait() {
     if !is_root() {
         return skipped("the limit on threads counts the user's other processes too");
     }
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&servers).control(place.at());
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let starter = Starter::new(&host).servers(&servers).control(host.at());
     let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
     let clients: Vec<Client> = (0..40).map(|_| pen.connect()).collect();
     pen.says("clients wait: cannot start a thread");
@@ -254,10 +253,10 @@ fn without_threads_to_be_had_flows_make_room() {
     if !is_root() {
         return skipped("the limit on threads counts the user's other processes too");
     }
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let starter = starter.control(place.at());
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let starter = Starter::datagrams(&host).servers(&servers);
+    let starter = starter.control(host.at());
     let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
     let clients: Vec<Asker> = (0..60).map(|_| pen.asker()).collect();
     // Who waits for an answer is never the one idle for longest.
@@ -279,10 +278,10 @@ fn threads(pen: &Pen) -> u64 {
 #[test]
 fn idle_threads_leave() {
     better!(WORK);
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
+    let servers = letters(&host, 1);
     let reload = "reloading on HUP";
-    let starter = Starter::new(&place).servers(&servers).expect(reload);
+    let starter = Starter::new(&host).servers(&servers).expect(reload);
     let pen = starter.start();
     // The last thread of its own to start is the one that does this.
     pen.signal("HUP");
@@ -307,10 +306,10 @@ fn ticks(pen: &Pen) -> u64 {
 
 #[test]
 fn pending_connects_cost_nothing() {
-    let place = Place::new();
-    let hole = place.addr();
+    let host = Host::new();
+    let hole = host.addr();
     let _full = full_queue(hole);
-    let pen = Starter::new(&place).args(["-t", "60"]).operand(hole.to_string()).start();
+    let pen = Starter::new(&host).args(["-t", "60"]).operand(hole.to_string()).start();
     let clients: Vec<Client> = (0..150).map(|_| pen.connect()).collect();
     if worse(&PENDING) {
         let before = ticks(&pen);

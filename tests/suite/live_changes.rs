@@ -1,15 +1,15 @@
 //! What commands change while connections are there.
 
 use crate::differences::{EMPTY_SLOT, IMPOSSIBLE, LIVE_HTTP};
-use crate::stand::{Backend, Client, Place, Starter, better, letters, wait_until, worse};
+use crate::stand::{Backend, Client, Host, Starter, better, letters, wait_until, worse};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 #[test]
 fn servers_come_and_go() {
-    let place = Place::new();
-    let backends = letters(&place, 3);
-    let pen = Starter::new(&place).args(["-r"]).servers(&backends[..2]).control(place.at()).start();
+    let host = Host::new();
+    let backends = letters(&host, 3);
+    let pen = Starter::new(&host).args(["-r"]).servers(&backends[..2]).control(host.at()).start();
     assert_eq!(pen.letters(2), "BA");
     let third = backends[2].at.inet();
     pen.ask(&format!("server 2 address {} port {}", third.ip(), third.port()));
@@ -28,12 +28,12 @@ fn servers_come_and_go() {
 
 #[test]
 fn a_move_keeps_connections_and_those_who_queue() {
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let pen = Starter::new(&host).servers(&backends).control(host.at()).start();
     let old = pen.connect();
     assert_eq!(old.letter(), "A");
-    let next = place.at();
+    let next = host.at();
     assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
     assert_eq!(Client::new(&next).letter(), "A");
     wait_until("the old place is closed", || pen.at.connect().is_err());
@@ -51,13 +51,13 @@ fn a_move_keeps_connections_and_those_who_queue() {
 
 #[test]
 fn a_move_is_possible_with_all_slots_taken() {
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).servers(&backends).control(place.at());
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let starter = Starter::new(&host).args(["-x", "1"]).servers(&backends).control(host.at());
     let pen = starter.expect("clients wait: all ").start();
     let first = pen.connect();
     assert_eq!(first.letter(), "A");
-    let next = place.at();
+    let next = host.at();
     pen.ask(&format!("listen {next}"));
     let second = Client::new(&next);
     drop(first);
@@ -71,9 +71,9 @@ fn a_move_is_possible_with_all_slots_taken() {
 
 #[test]
 fn close_ends_a_connection() {
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let pen = Starter::new(&host).servers(&backends).control(host.at()).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
     let shown = pen.ask("connection 0");
@@ -87,9 +87,9 @@ fn close_ends_a_connection() {
 #[test]
 fn idlers_are_kept_and_let_go() {
     better!(IDLERS);
-    let place = Place::new();
-    let backends = letters(&place, 2);
-    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
+    let host = Host::new();
+    let backends = letters(&host, 2);
+    let pen = Starter::new(&host).servers(&backends).control(host.at()).start();
     pen.ask("idlers 4");
     wait_until("four are there", || pen.ask("idlers") == "Idlers: 4/4\n");
     wait_until("the servers share them", || [backends[0].count(), backends[1].count()] == [2, 2]);
@@ -106,9 +106,9 @@ fn idlers_are_kept_and_let_go() {
 #[test]
 fn idlers_come_back() {
     better!(IDLERS);
-    let place = Place::new();
-    let backend = Backend::start(place.at(), |_| {});
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
+    let host = Host::new();
+    let backend = Backend::start(host.at(), |_| {});
+    let pen = Starter::new(&host).servers([&backend]).control(host.at()).start();
     pen.ask("idlers 1");
     wait_until("it was made three times", || backend.count() >= 3);
     pen.ask("idlers 0");
@@ -118,15 +118,15 @@ fn idlers_come_back() {
 #[test]
 fn no_request_is_lost_to_a_change() {
     better!(EMPTY_SLOT);
-    let place = Place::new();
-    let backends = letters(&place, 3);
+    let host = Host::new();
+    let backends = letters(&host, 3);
     let dir = crate::stand::Dir::new();
     let file = dir.file("pen.cfg");
     std::fs::write(&file, "").unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .servers(&backends[..2])
         .args(["-F", file.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .start();
     let third = backends[2].at.inet();
@@ -171,9 +171,9 @@ fn no_request_is_lost_to_a_change() {
 /// pen has not followed the requests of a connection from its start.
 #[test]
 fn http_counts_for_new_connections() {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let pen = Starter::new(&place).server(&echo.at).control(place.at()).start();
+    let host = Host::new();
+    let echo = Backend::echo(host.at());
+    let pen = Starter::new(&host).server(&echo.at).control(host.at()).start();
     let client = pen.connect();
     let (head, body) =
         ("POST / HTTP/1.0\r\nContent-Length: 22\r\n\r\n", "GET /part HTTP/1.0\r\n\r\n");

@@ -2,7 +2,7 @@
 
 use crate::differences::{CONTROL_CHARACTERS, LOG_BUFFER, UDP_LOG};
 use crate::stand::{
-    Backend, Client, Dir, PATIENCE, Pen, Place, Responder, Starter, better, is_c_pen, pen_program,
+    Backend, Client, Dir, Host, PATIENCE, Pen, Responder, Starter, better, is_c_pen, pen_program,
     signal, wait_until, worse,
 };
 use std::fs::{self, File};
@@ -42,9 +42,9 @@ fn send(pen: &Pen, data: &[u8]) {
 
 /// A pen in front of a server that sends everything back, and the option for
 /// its log, which is in a directory of its own.
-fn logging(place: &Place, log: &Path) -> (Backend, Starter) {
-    let echo = Backend::echo(place.at());
-    let starter = Starter::new(place).args(["-l", log.to_str().unwrap()]).server(&echo.at);
+fn logging(host: &Host, log: &Path) -> (Backend, Starter) {
+    let echo = Backend::echo(host.at());
+    let starter = Starter::new(host).args(["-l", log.to_str().unwrap()]).server(&echo.at);
     (echo, starter)
 }
 
@@ -56,9 +56,9 @@ fn pipe(dir: &Dir) -> PathBuf {
 }
 
 /// This line of the log has all that belongs to a request of now.
-fn is_logged(line: &str, place: &Place, before: u64, request: &str) {
+fn is_logged(line: &str, host: &Host, before: u64, request: &str) {
     let words: Vec<_> = line.splitn(4, ' ').collect();
-    assert_eq!([words[0], words[2]], ["127.0.0.1", &place.ip.to_string()], "{line}");
+    assert_eq!([words[0], words[2]], ["127.0.0.1", &host.ip.to_string()], "{line}");
     let time: u64 = words[1].parse().unwrap();
     assert!((before..=now()).contains(&time), "{line}");
     assert_eq!(words[3], request);
@@ -66,9 +66,9 @@ fn is_logged(line: &str, place: &Place, before: u64, request: &str) {
 
 #[test]
 fn a_line_has_client_time_server_and_request() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let log = dir.file("pen.log");
-    let (_echo, starter) = logging(&place, &log);
+    let (_echo, starter) = logging(&host, &log);
     let pen = starter.start();
     let before = now();
     let long = "x".repeat(300);
@@ -84,15 +84,15 @@ fn a_line_has_client_time_server_and_request() {
     {
         send(&pen, data.as_bytes());
         let all = lines(&pen, &log, count + 1);
-        is_logged(&all[count], &place, before, logged);
+        is_logged(&all[count], &host, before, logged);
     }
 }
 
 #[test]
 fn control_characters_do_not_reach_the_log() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let log = dir.file("pen.log");
-    let (_echo, starter) = logging(&place, &log);
+    let (_echo, starter) = logging(&host, &log);
     let pen = starter.start();
     send(&pen, b"a\x1b[31m\x07\0\t\x7f\xffb\n");
     let all = lines(&pen, &log, 1);
@@ -103,9 +103,9 @@ fn control_characters_do_not_reach_the_log() {
 
 #[test]
 fn every_read_of_a_client_is_a_line() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let log = dir.file("pen.log");
-    let (_echo, starter) = logging(&place, &log);
+    let (_echo, starter) = logging(&host, &log);
     let pen = starter.start();
     let client = pen.connect();
     for word in ["first\n", "second\n", "third\n"] {
@@ -119,9 +119,9 @@ fn every_read_of_a_client_is_a_line() {
 
 #[test]
 fn a_line_is_there_at_once() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let log = dir.file("pen.log");
-    let (_echo, starter) = logging(&place, &log);
+    let (_echo, starter) = logging(&host, &log);
     let pen = starter.start();
     send(&pen, b"hello\n");
     let is_there = || fs::read_to_string(&log).unwrap().ends_with(" hello\n");
@@ -135,10 +135,10 @@ fn a_line_is_there_at_once() {
 
 #[test]
 fn hup_opens_the_log_again() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let (log, old) = (dir.file("pen.log"), dir.file("pen.log.1"));
     fs::write(&log, "what was there stays\n").unwrap();
-    let (_echo, starter) = logging(&place, &log);
+    let (_echo, starter) = logging(&host, &log);
     let pen = starter.expect("reloading on HUP").start();
     send(&pen, b"before\n");
     assert_eq!(lines(&pen, &log, 2)[0], "what was there stays");
@@ -158,12 +158,12 @@ fn the_last_lines_are_written_before_the_end() {
     better!(LOG_BUFFER);
     // More than a pipe holds, so that most of it is in pen when it has to end.
     const LINES: usize = 1500;
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let pipe = pipe(&dir);
     // Open for both, so that neither end waits for the other to come.
     let both = File::options().read(true).write(true).open(&pipe);
     let mut reader = File::open(&pipe).unwrap();
-    let (_echo, starter) = logging(&place, &pipe);
+    let (_echo, starter) = logging(&host, &pipe);
     let mut pen = starter.start();
     // From now on the end of pen is the end of the log.
     drop(both);
@@ -185,10 +185,10 @@ fn the_last_lines_are_written_before_the_end() {
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_no_reload() {
     better!(LOG_PIPE);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let log = dir.file("log");
-    let (_echo, starter) = logging(&place, &log);
-    let starter = starter.control(place.at()).expect("reloading on HUP");
+    let (_echo, starter) = logging(&host, &log);
+    let starter = starter.control(host.at()).expect("reloading on HUP");
     let pen = starter.expect("cannot open the log").start();
     let client = pen.connect();
     let ask = |text: &str| {
@@ -214,10 +214,10 @@ fn a_pipe_that_nobody_reads_holds_up_no_reload() {
 #[test]
 fn a_pipe_that_nobody_reads_stops_nobody() {
     better!(UNREAD);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let pipe = pipe(&dir);
     let _both = File::options().read(true).write(true).open(&pipe);
-    let (_echo, starter) = logging(&place, &pipe);
+    let (_echo, starter) = logging(&host, &pipe);
     let mut pen = starter.start();
     let client = pen.connect();
     for _ in 0..1500 {
@@ -231,10 +231,10 @@ fn a_pipe_that_nobody_reads_stops_nobody() {
 /// At the start there is nobody to be held up.
 #[test]
 fn the_start_waits_for_the_reader_of_a_pipe() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
+    let (host, dir) = (Host::new(), Dir::new());
+    let echo = Backend::echo(host.at());
     let pipe = pipe(&dir);
-    let at = place.at();
+    let at = host.at();
     let starter = Starter::at(at.clone()).args(["-l", pipe.to_str().unwrap()]).server(&echo.at);
     let start = std::thread::spawn(|| starter.start());
     wait_until("pen listens, which is before it opens the log", || at.is_listening());
@@ -250,18 +250,18 @@ fn the_start_waits_for_the_reader_of_a_pipe() {
 
 #[test]
 fn over_udp_to_penlogd() {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let socket = UdpSocket::bind(place.addr()).unwrap();
+    let host = Host::new();
+    let echo = Backend::echo(host.at());
+    let socket = UdpSocket::bind(host.addr()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let target = socket.local_addr().unwrap().to_string();
-    let pen = Starter::new(&place).args(["-l", &target]).server(&echo.at).start();
+    let pen = Starter::new(&host).args(["-l", &target]).server(&echo.at).start();
     let long = "y".repeat(3000);
     for (data, logged) in [("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0"), (&long, &long)] {
         send(&pen, data.as_bytes());
         let mut buffer = [0; 2000];
         let count = socket.recv(&mut buffer).unwrap();
-        let mut wanted = format!("+ 127.0.0.1 {} {logged}", place.ip);
+        let mut wanted = format!("+ 127.0.0.1 {} {logged}", host.ip);
         wanted.truncate(1023);
         assert_eq!(buffer[..count], *format!("{wanted}\n").as_bytes());
     }
@@ -269,9 +269,9 @@ fn over_udp_to_penlogd() {
 
 #[test]
 fn a_full_disk_stops_nobody() {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let echo = Backend::echo(host.at());
+    let pen = Starter::new(&host)
         .args(["-l", "/dev/full"])
         .server(&echo.at)
         .expect("cannot write to the log")
@@ -287,11 +287,11 @@ fn a_full_disk_stops_nobody() {
 
 #[test]
 fn each_datagram_is_a_line() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let server = Responder::echo(place.at());
+    let (host, dir) = (Host::new(), Dir::new());
+    let server = Responder::echo(host.at());
     let log = dir.file("pen.log");
     let pen =
-        Starter::datagrams(&place).args(["-l", log.to_str().unwrap()]).server(&server.at).start();
+        Starter::datagrams(&host).args(["-l", log.to_str().unwrap()]).server(&server.at).start();
     let client = pen.asker();
     let long = "x".repeat(300);
     let before = now();
@@ -302,7 +302,7 @@ fn each_datagram_is_a_line() {
         let missing = usize::from(worse(&UDP_LOG));
         let all = lines(&pen, &log, count + 1 - missing);
         let Some(line) = all.last() else { continue };
-        is_logged(line, &place, before, logged);
+        is_logged(line, &host, before, logged);
     }
 }
 
@@ -311,9 +311,9 @@ fn each_datagram_is_a_line() {
 #[test]
 fn messages_and_requests_share_standard_error() {
     better!(LOG_BUFFER);
-    let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
-    let (at, out) = (place.at(), dir.file("out"));
+    let (host, dir) = (Host::new(), Dir::new());
+    let echo = Backend::echo(host.at());
+    let (at, out) = (host.at(), dir.file("out"));
     let mut command = Command::new(pen_program());
     command.args(["-f", "-l", "/dev/stderr", &at.to_string(), &echo.at.to_string()]);
     command.stderr(File::create(&out).unwrap());

@@ -1,6 +1,6 @@
 //! Command lines that are refused, in one line that names the word.
 
-use crate::stand::{Dir, Place, better, refused};
+use crate::stand::{Dir, Host, better, refused};
 
 #[test]
 fn malformed_option_values() {
@@ -99,8 +99,8 @@ fn malformed_listen_operands() {
 #[test]
 fn malformed_server_operands() {
     better!(WRONG_WORD);
-    let place = Place::new();
-    let listen = place.at().to_string();
+    let host = Host::new();
+    let listen = host.at().to_string();
     for word in [
         "127.0.0.1:x",
         "127.0.0.1:99999",
@@ -130,8 +130,8 @@ fn malformed_server_operands() {
 #[test]
 fn habits_get_a_remedy() {
     better!(WRONG_WORD);
-    let place = Place::new();
-    let listen = place.at().to_string();
+    let host = Host::new();
+    let listen = host.at().to_string();
     let listen = listen.as_str();
     let dir = Dir::new();
     let config = dir.file("pen.cfg");

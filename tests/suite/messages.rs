@@ -3,7 +3,7 @@
 
 use crate::differences::SYSLOG;
 use crate::stand::{
-    Backend, Background, Client, Dir, Place, Responder, Starter, SystemLog, better, is_c_pen,
+    Backend, Background, Client, Dir, Host, Responder, Starter, SystemLog, better, is_c_pen,
     letters, pen_program, wait_until, worse,
 };
 use std::process::{Command, Stdio};
@@ -23,9 +23,9 @@ fn time_of(line: &str) -> Option<u64> {
 
 #[test]
 fn they_have_the_local_time() {
-    let place = Place::new();
+    let host = Host::new();
     // Nine hours east of Greenwich.
-    let pen = Starter::new(&place).under("export TZ=EAST-9").server(&place.at()).start();
+    let pen = Starter::new(&host).under("export TZ=EAST-9").server(&host.at()).start();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let there = (now.as_secs() + 9 * 3600) % 86_400;
     let messages = pen.messages();
@@ -38,12 +38,12 @@ fn they_have_the_local_time() {
 
 #[test]
 fn in_the_background_they_go_to_the_system_log() {
-    let place = Place::new();
+    let host = Host::new();
     let Some(log) = SystemLog::new() else { return };
-    let servers = letters(&place, 1);
+    let servers = letters(&host, 1);
     // Otherwise the C program says nothing.
     let debug: &[&str] = if is_c_pen() { &["-d"] } else { &[] };
-    let pen = log.start(Starter::new(&place).args(debug).servers(&servers));
+    let pen = log.start(Starter::new(&host).args(debug).servers(&servers));
     // `<priority>Mmm dd hh:mm:ss ident: text`
     let ident = match worse(&SYSLOG) {
         true => "pen: ".to_owned(),
@@ -60,8 +60,8 @@ fn in_the_background_they_go_to_the_system_log() {
 
 /// Starts a pen that says more. On the command line that would begin before
 /// the parent has left.
-fn start_with_debug(log: &SystemLog, place: &Place, starter: Starter, level: u8) -> Background {
-    let control = place.at();
+fn start_with_debug(log: &SystemLog, host: &Host, starter: Starter, level: u8) -> Background {
+    let control = host.at();
     let pen = log.start(starter.control(control.clone()));
     let client = Client::new(&control);
     client.send(format!("debug {level}\n"));
@@ -73,12 +73,12 @@ fn start_with_debug(log: &SystemLog, place: &Place, starter: Starter, level: u8)
 #[test]
 fn each_has_its_level() {
     better!(SYSLOG);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let Some(log) = SystemLog::new() else { return };
     let page = dir.path().to_str().unwrap();
-    let server = Backend::letter(place.at(), 'A');
-    let starter = Starter::new(&place).args(["-w", page, "-b", "1"]).server(&server.at);
-    let pen = start_with_debug(&log, &place, starter, 1);
+    let server = Backend::letter(host.at(), 'A');
+    let starter = Starter::new(&host).args(["-w", page, "-b", "1"]).server(&server.at);
+    let pen = start_with_debug(&log, &host, starter, 1);
     let expect = |level: u32, text: &str| {
         let message = log.find(text);
         assert!(message.starts_with(&format!("<{}>", 3 * 8 + level)), "{message}");
@@ -110,11 +110,11 @@ fn each_has_its_level() {
 #[test]
 fn under_systemd_they_have_a_level_and_no_time() {
     better!(JOURNAL);
-    let place = Place::new();
-    let servers = [place.at()];
+    let host = Host::new();
+    let servers = [host.at()];
     let stream = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)";
     for (stream, is_journal) in [(stream, true), (&format!("{stream}1"), false)] {
-        let starter = Starter::new(&place).under(stream).server(&servers[0]);
+        let starter = Starter::new(&host).under(stream).server(&servers[0]);
         let pen = starter.expect(" is down for ").expect("drop: ").start();
         assert!(pen.connect().ends());
         pen.says("drop: ");
@@ -143,9 +143,9 @@ fn say_much(client: &Client) {
 #[test]
 fn a_standard_error_that_nobody_reads_stops_nobody() {
     better!(UNREAD);
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let mut pen = Starter::new(&place).args(["-ddd"]).server(&echo.at).expect("").start();
+    let host = Host::new();
+    let echo = Backend::echo(host.at());
+    let mut pen = Starter::new(&host).args(["-ddd"]).server(&echo.at).expect("").start();
     pen.leave_unread(true);
     say_much(&pen.connect());
     pen.leave_unread(false);
@@ -163,9 +163,9 @@ fn a_standard_error_that_nobody_reads_stops_nobody() {
 #[test]
 fn a_standard_error_that_nobody_reads_stops_no_datagrams() {
     better!(UNREAD);
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).args(["-ddd"]).server(&server.at).expect("").start();
+    let host = Host::new();
+    let server = Responder::echo(host.at());
+    let pen = Starter::datagrams(&host).args(["-ddd"]).server(&server.at).expect("").start();
     pen.leave_unread(true);
     let text = "x".repeat(1024);
     for _ in 0..400 {
@@ -178,11 +178,11 @@ fn a_standard_error_that_nobody_reads_stops_no_datagrams() {
 #[test]
 fn a_system_log_that_nobody_reads_stops_nobody() {
     better!(UNREAD);
-    let place = Place::new();
+    let host = Host::new();
     let Some(log) = SystemLog::new() else { return };
-    let echo = Backend::echo(place.at());
-    let starter = Starter::new(&place).server(&echo.at);
-    let pen = start_with_debug(&log, &place, starter, 3);
+    let echo = Backend::echo(host.at());
+    let starter = Starter::new(&host).server(&echo.at);
+    let pen = start_with_debug(&log, &host, starter, 3);
     say_much(&Client::new(&pen.at));
     let lost = log.find(" messages were lost");
     assert!(lost.starts_with("<28>"), "{lost}");
@@ -195,11 +195,11 @@ fn a_system_log_that_nobody_reads_stops_nobody() {
 
 #[test]
 fn a_system_log_that_was_restarted_is_found_again() {
-    let place = Place::new();
+    let host = Host::new();
     let Some(mut log) = SystemLog::new() else { return };
-    let servers = letters(&place, 1);
+    let servers = letters(&host, 1);
     let debug: &[&str] = if is_c_pen() { &["-d"] } else { &[] };
-    let pen = log.start(Starter::new(&place).args(debug).servers(&servers));
+    let pen = log.start(Starter::new(&host).args(debug).servers(&servers));
     for _ in 0..2 {
         pen.signal("HUP");
         log.find("HUP");
@@ -211,9 +211,9 @@ fn a_system_log_that_was_restarted_is_found_again() {
 
 /// What `-ddd` says of a line that is sent and comes back.
 fn dump(option: &str, shown: &str) {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let mut starter = Starter::new(&place).args([option]).server(&echo.at);
+    let host = Host::new();
+    let echo = Backend::echo(host.at());
+    let mut starter = Starter::new(&host).args([option]).server(&echo.at);
     for text in ["listening on", "127.0.0.1"] {
         starter = starter.expect(text);
     }
@@ -240,10 +240,10 @@ fn with_a_they_are_text() {
 #[test]
 fn term_ends_it_whatever_it_says() {
     better!(DEBUG_TERM);
-    let place = Place::new();
-    let servers = letters(&place, 2);
+    let host = Host::new();
+    let servers = letters(&host, 2);
     for _ in 0..2 {
-        let mut pen = Starter::new(&place).args(["-rddd"]).servers(&servers).expect("").start();
+        let mut pen = Starter::new(&host).args(["-rddd"]).servers(&servers).expect("").start();
         std::thread::scope(|scope| {
             let at = pen.at.clone();
             let clients = scope.spawn(move || {

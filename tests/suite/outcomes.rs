@@ -1,7 +1,7 @@
 //! What became of clients, as it is counted.
 
 use crate::stand::{
-    At, Backend, Caller, Pen, Place, Starter, better, get, letters, responders, wait_until,
+    At, Backend, Caller, Host, Pen, Starter, better, get, letters, responders, wait_until,
 };
 use crate::web::with_web;
 
@@ -36,14 +36,14 @@ fn are_shown(pen: &Pen, web: &At, counts: Counts) {
 #[test]
 fn clients_denied_turned_away_and_sent_on_are_counted() {
     better!(OUTCOMES);
-    let place = Place::new();
-    let mut servers = letters(&place, 2);
-    let starter = Starter::new(&place).args(["-r", "-O", "acl 3 deny 127.0.0.9"]);
+    let host = Host::new();
+    let mut servers = letters(&host, 2);
+    let starter = Starter::new(&host).args(["-r", "-O", "acl 3 deny 127.0.0.9"]);
     let starter = starter.args(["-O", "client_acl 3"]).servers(&servers);
     let expected =
         ["server ", "no server", "denied", " addr 127.", "client", "ends ", "connection "];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
-    let denied = Caller::new(&place, 9, &pen);
+    let (pen, web) = with_web(&host, expected.into_iter().fold(starter, Starter::expect));
+    let denied = Caller::new(&host, 9, &pen);
     assert_eq!(pen.letters(2), "BA");
     assert_eq!(denied.letter(), "");
     are_shown(&pen, &web, &[("accepted", "3"), ("denied", "1")]);
@@ -63,11 +63,11 @@ fn clients_denied_turned_away_and_sent_on_are_counted() {
 #[test]
 fn flows_are_counted_once() {
     better!(OUTCOMES);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let starter = Starter::datagrams(&host).servers(&servers).server(&host.at());
     let expected = ["server 1", " addr 127.", "client", "ends ", "connection "];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    let (pen, web) = with_web(&host, expected.into_iter().fold(starter, Starter::expect));
     let client = pen.asker();
     assert_eq!(client.letters(3), "AAA");
     assert_eq!(pen.asker_letters(1), "A");
@@ -78,12 +78,12 @@ fn flows_are_counted_once() {
 #[test]
 fn what_this_host_lacks_is_not_a_lack_of_servers() {
     better!(OUTCOMES);
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
+    let servers = letters(&host, 1);
     // No address of this host.
-    let starter = Starter::new(&place).args(["-O", "source 192.0.2.1"]).servers(&servers);
+    let starter = Starter::new(&host).args(["-O", "source 192.0.2.1"]).servers(&servers);
     let expected = ["server", " addr 127.", "client", "ends ", "connection "];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    let (pen, web) = with_web(&host, expected.into_iter().fold(starter, Starter::expect));
     assert_eq!(pen.letter(), "");
     are_shown(&pen, &web, &[("accepted", "1"), ("dropped_no_resources", "1")]);
 }
@@ -118,15 +118,15 @@ fn have_ended(pen: &Pen, web: &At, open: usize, wanted: &[&str]) {
 #[test]
 fn connections_that_were_accepted_have_ended_or_are_open() {
     better!(ENDS);
-    let place = Place::new();
+    let host = Host::new();
     // A client that sends something gets a reset.
-    let server = Backend::start(place.at(), |stream| {
+    let server = Backend::start(host.at(), |stream| {
         let _ = stream.peek(&mut [0]);
     });
-    let starter = Starter::new(&place).args(["-O", "acl 3 deny 127.0.0.9", "-O", "client_acl 3"]);
+    let starter = Starter::new(&host).args(["-O", "acl 3 deny 127.0.0.9", "-O", "client_acl 3"]);
     let expected = ["no server", "denied", " addr ", "client", "ends ", "connect"];
     let starter = starter.servers([&server]);
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    let (pen, web) = with_web(&host, expected.into_iter().fold(starter, Starter::expect));
     have_ended(&pen, &web, 0, &[]);
     let client = pen.connect();
     have_ended(&pen, &web, 1, &[]);
@@ -137,7 +137,7 @@ fn connections_that_were_accepted_have_ended_or_are_open() {
     client.send("x");
     assert!(client.ends());
     have_ended(&pen, &web, 0, &["client-closed", "server-reset"]);
-    assert!(Caller::new(&place, 9, &pen).connect().ends());
+    assert!(Caller::new(&host, 9, &pen).connect().ends());
     let kept = pen.connect();
     have_ended(&pen, &web, 1, &["client-closed", "server-reset", "denied"]);
     pen.ask("dummy");
@@ -159,11 +159,11 @@ fn connections_that_were_accepted_have_ended_or_are_open() {
 #[test]
 fn flows_that_were_accepted_have_ended_or_are_open() {
     better!(ENDS);
-    let place = Place::new();
-    let mut servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
+    let host = Host::new();
+    let mut servers = responders(&host, 1);
+    let starter = Starter::datagrams(&host).servers(&servers).server(&host.at());
     let expected = ["server ", "no server", "denied", " addr 127.", "client", "ends ", "connect"];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    let (pen, web) = with_web(&host, expected.into_iter().fold(starter, Starter::expect));
     let client = pen.asker();
     assert_eq!(client.letters(3), "AAA");
     assert_eq!(pen.asker_letters(1), "A");

@@ -2,7 +2,7 @@
 //! slots are taken.
 
 use crate::stand::{
-    At, Backend, Client, Dir, Namespace, Place, Port, Starter, better, letters, refused, run,
+    At, Backend, Client, Dir, Host, Namespace, Port, Starter, better, letters, refused, run,
     wait_until,
 };
 
@@ -39,11 +39,11 @@ fn it_is_refused_at_the_start() {
 #[test]
 fn it_is_refused_on_the_control_port() {
     better!(OWN_ADDRESS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place).servers(&servers).control(control).start();
-    let (ip, port) = (place.ip, pen.at.inet().port());
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let control = host.at();
+    let pen = Starter::new(&host).servers(&servers).control(control).start();
+    let (ip, port) = (host.ip, pen.at.inet().port());
     let server = servers[0].at.inet().port();
     let before = pen.ask("servers");
     for line in [

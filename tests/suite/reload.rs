@@ -2,7 +2,7 @@
 //! step, or nothing does, and nothing that a file can be holds anybody up.
 
 use crate::differences::{BYTE_ORDER_MARK, RELOAD};
-use crate::stand::{Backend, Client, Dir, Pen, Place, Starter, better, letters, wait_until, worse};
+use crate::stand::{Backend, Client, Dir, Host, Pen, Starter, better, letters, wait_until, worse};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -45,8 +45,8 @@ fn letters_while_reloading(pen: &Pen, file: &Path, texts: &[String]) -> String {
 #[test]
 fn a_denied_client_never_gets_in_meanwhile() {
     better!(RELOAD);
-    let (place, dir) = (Place::new(), Dir::new());
-    let backends = letters(&place, 1);
+    let (host, dir) = (Host::new(), Dir::new());
+    let backends = letters(&host, 1);
     let file = dir.file("pen.cfg");
     let mut list = "no acl 1\n".to_owned();
     for number in 0..4000 {
@@ -55,10 +55,10 @@ fn a_denied_client_never_gets_in_meanwhile() {
     // The clients of this test are the last.
     list += "acl 1 deny 127.0.0.0 255.0.0.0\nacl 1 permit 0.0.0.0 0.0.0.0\nclient_acl 1\n";
     fs::write(&file, &list).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-F", file.to_str().unwrap()])
         .servers(&backends)
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .expect("denied by the access list")
         .expect("more messages like these")
@@ -71,8 +71,8 @@ fn a_denied_client_never_gets_in_meanwhile() {
 #[test]
 fn servers_and_lists_change_together() {
     better!(RELOAD);
-    let (place, dir) = (Place::new(), Dir::new());
-    let backends = letters(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let backends = letters(&host, 2);
     let file = dir.file("pen.cfg");
     let [open, closed] = [0, 1].map(|index| {
         let at: SocketAddr = backends[index].at.inet();
@@ -87,9 +87,9 @@ fn servers_and_lists_change_together() {
     texts.push(format!("{closed}{between}{deny}"));
     texts.push(format!("{permit}{between}{open}"));
     fs::write(&file, &texts[1]).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-r", "-F", file.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .expect("no server available")
         .expect("more messages like these")
@@ -100,14 +100,14 @@ fn servers_and_lists_change_together() {
 
 #[test]
 fn a_file_with_an_error_changes_nothing() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let (file, more, saved) = (dir.file("pen.cfg"), dir.file("more.cfg"), dir.file("saved.cfg"));
     let list = "acl 1 permit 10.0.0.0 255.0.0.0\n";
     fs::write(&file, list).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-F", file.to_str().unwrap()])
         .operand("127.0.0.1:9".to_owned())
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .expect("pen.cfg, line ")
         .expect("more.cfg, line ")
@@ -166,8 +166,8 @@ fn a_file_with_an_error_changes_nothing() {
 #[test]
 fn a_command_with_an_error_changes_nothing() {
     better!(RELOAD);
-    let place = Place::new();
-    let pen = Starter::new(&place).operand("127.0.0.1:9".to_owned()).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).operand("127.0.0.1:9".to_owned()).control(host.at()).start();
     let before = pen.ask("servers");
     for line in ["server 0 max 5 port no-such-port", "server 2 max 5 address bad..host"] {
         assert!(!pen.ask(line).is_empty(), "{line}");
@@ -181,13 +181,13 @@ fn entries_do_not_pile_up() {
     if better(&crate::differences::ACL_TWICE) {
         return;
     }
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let (file, saved) = (dir.file("pen.cfg"), dir.file("saved.cfg"));
     let list = "acl 1 permit 10.0.0.0 255.0.0.0\nacl 1 deny 10.0.0.1\n".to_owned();
     fs::write(&file, &list).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-F", file.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .start();
     (0..3).for_each(|round| reload(&pen, &file, &list, round));
@@ -199,17 +199,17 @@ fn entries_do_not_pile_up() {
 /// counts. So it is with the C program.
 #[test]
 fn operands_hold_against_the_file_at_the_start() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let backends: Vec<Backend> = letters(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let backends: Vec<Backend> = letters(&host, 2);
     let file = dir.file("pen.cfg");
     let at = backends[1].at.inet();
     let address = format!("address {} port {}", at.ip(), at.port());
     let text = format!("server 0 {address} max 9 weight 8\nserver 1 {address} max 7\n");
     fs::write(&file, &text).unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-s", "-F", file.to_str().unwrap()])
         .operand(format!("{}:0:6", backends[0].at))
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .start();
     let own = backends[0].at.inet();
@@ -236,13 +236,13 @@ fn make_pipe(path: &Path) {
 #[test]
 fn a_pipe_holds_nobody_up() {
     better!(HOSTILE_FILES);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let [pipe, file, log] = ["pipe", "pen.cfg", "log"].map(|name| dir.file(name));
     make_pipe(&pipe);
     fs::write(&file, "").unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-F", file.to_str().unwrap(), "-l", log.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .expect("cannot open the log")
         .expect("not a regular file")
@@ -268,13 +268,13 @@ fn a_pipe_holds_nobody_up() {
 #[test]
 fn files_include_one_another_up_to_a_depth() {
     better!(HOSTILE_FILES);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let name = |number: usize| dir.file(&format!("{number}.cfg"));
     for number in 0..500 {
         let next = name(number + 1);
         fs::write(name(number), format!("include {}\n", next.display())).unwrap();
     }
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new(&host).control(host.at()).start();
     let reply = pen.ask(&format!("include {}", name(0).display()));
     let wanted = format!(
         "{}, line 1: {}: included too deep, 16 files at most\n",
@@ -291,12 +291,12 @@ fn files_include_one_another_up_to_a_depth() {
 #[test]
 fn nonsense_costs_little_and_is_told_in_part() {
     better!(HOSTILE_FILES);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let file = dir.file("pen.cfg");
     let lines = (16 << 20) / 64;
     let nonsense = |lines: usize| format!("{}\n", "x".repeat(63)).repeat(lines);
     fs::write(&file, nonsense(lines)).unwrap();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new(&host).control(host.at()).start();
     let reply = pen.ask(&format!("include {}", file.display()));
     let parts: Vec<&str> = reply.trim_end().split("; ").collect();
     assert_eq!(parts.len(), 101, "{} bytes", reply.len());
@@ -312,11 +312,11 @@ fn nonsense_costs_little_and_is_told_in_part() {
 #[test]
 fn what_is_included_counts_for_the_length() {
     better!(HOSTILE_FILES);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let (file, more) = (dir.file("pen.cfg"), dir.file("more.cfg"));
     fs::write(&more, "#\n".repeat(3 << 20)).unwrap();
     let include = format!("include {}\n", more.display());
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new(&host).control(host.at()).start();
     fs::write(&file, include.repeat(2)).unwrap();
     assert_eq!(pen.ask(&format!("include {}", file.display())), "");
     fs::write(&file, include.repeat(3)).unwrap();
@@ -327,10 +327,10 @@ fn what_is_included_counts_for_the_length() {
 /// Some editors put this before the text.
 #[test]
 fn a_byte_order_mark_is_passed_over() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let file = dir.file("pen.cfg");
     fs::write(&file, "\u{feff}roundrobin\nblacklist 7\n").unwrap();
-    let pen = Starter::new(&place).args(["-F", file.to_str().unwrap()]).control(place.at()).start();
+    let pen = Starter::new(&host).args(["-F", file.to_str().unwrap()]).control(host.at()).start();
     assert_eq!(pen.ask("blacklist"), "7\n");
     let mode = if worse(&BYTE_ORDER_MARK) { "no roundrobin" } else { "no hash roundrobin" };
     assert!(pen.ask("mode").contains(mode));

@@ -1,7 +1,7 @@
 //! What `servers`, `recent`, `status`, `-w` and USR1 show.
 
 use crate::differences::{ESCAPED, STATUS, USR1};
-use crate::stand::{Backend, Caller, Dir, Place, Starter, wait_until, worse};
+use crate::stand::{Backend, Caller, Dir, Host, Starter, wait_until, worse};
 use std::fs;
 
 /// The value behind a name in a line of names and values.
@@ -13,9 +13,9 @@ fn value<'a>(line: &'a str, name: &str) -> &'a str {
 /// Live connections count as they move, ended ones to the byte.
 #[test]
 fn bytes_are_counted_on_both_sides() {
-    let place = Place::new();
-    let backend = Backend::echo(place.at());
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
+    let host = Host::new();
+    let backend = Backend::echo(host.at());
+    let pen = Starter::new(&host).servers([&backend]).control(host.at()).start();
     let client = pen.connect();
     let data = [7; 12_345];
     client.send(data);
@@ -36,10 +36,10 @@ fn bytes_are_counted_on_both_sides() {
 
 #[test]
 fn recent_knows_who_came_when() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
-    let (one, two) = (Caller::new(&place, 21, &pen), Caller::new(&place, 22, &pen));
+    let host = Host::new();
+    let backend = Backend::letter(host.at(), 'A');
+    let pen = Starter::new(&host).servers([&backend]).control(host.at()).start();
+    let (one, two) = (Caller::new(&host, 21, &pen), Caller::new(&host, 22, &pen));
     assert_eq!([one.letter(), two.letter(), one.letter()], ["A"; 3]);
     let recent = pen.ask("recent");
     let of = |ip: &str| recent.lines().find(|line| line.starts_with(ip)).unwrap();
@@ -50,11 +50,11 @@ fn recent_knows_who_came_when() {
 
 #[test]
 fn usr1_says_who_is_there() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let backend = Backend::letter(host.at(), 'A');
+    let pen = Starter::new(&host)
         .servers([&backend])
-        .control(place.at())
+        .control(host.at())
         .expect(" addr 127.")
         .expect("client 0 127.0.0.1 ")
         .expect("connection 0 downfd ")
@@ -77,14 +77,14 @@ fn usr1_says_who_is_there() {
 
 #[test]
 fn usr1_writes_the_page() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
+    let host = Host::new();
+    let backend = Backend::letter(host.at(), 'A');
     let dir = Dir::new();
     let page = dir.file("page.html");
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .servers([&backend])
         .args(["-w", page.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
@@ -103,9 +103,9 @@ fn usr1_writes_the_page() {
 
 #[test]
 fn addresses_are_escaped_in_the_page() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let page = dir.file("page.html");
-    let pen = Starter::new(&place).args(["-w", page.to_str().unwrap()]).control(place.at()).start();
+    let pen = Starter::new(&host).args(["-w", page.to_str().unwrap()]).control(host.at()).start();
     pen.ask("server 0 address /tmp/<b>&");
     let page = pen.ask("status");
     let shown = if worse(&ESCAPED) { "/tmp/<b>&" } else { "/tmp/&lt;b&gt;&amp;" };
@@ -114,9 +114,9 @@ fn addresses_are_escaped_in_the_page() {
 
 #[test]
 fn a_socket_belongs_to_its_connection() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
+    let host = Host::new();
+    let backend = Backend::letter(host.at(), 'A');
+    let pen = Starter::new(&host).servers([&backend]).control(host.at()).start();
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
     let shown = pen.ask("connection 0");
@@ -128,8 +128,8 @@ fn a_socket_belongs_to_its_connection() {
 
 #[test]
 fn status_needs_no_file() {
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
     let page = pen.ask("status");
     if worse(&STATUS) {
         assert_eq!(page, "Unable to create webstats\n");

@@ -1,7 +1,7 @@
 //! A reset on one side becomes one on the other, so that nobody takes a part for
 //! the whole; and clients that have gone while nobody listens to them.
 
-use crate::stand::{At, Backend, Client, Dir, Place, Starter, better, wait_for, wait_until};
+use crate::stand::{At, Backend, Client, Dir, Host, Starter, better, wait_for, wait_until};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -45,9 +45,9 @@ fn is_reset(end: &io::Result<usize>) -> bool {
 #[test]
 fn a_clients_reset_is_the_servers() {
     better!(RESET);
-    let place = Place::new();
-    let (server, servers) = greeting(place.at());
-    let starter = Starter::new(&place).control(place.at()).server(&server.at);
+    let host = Host::new();
+    let (server, servers) = greeting(host.at());
+    let starter = Starter::new(&host).control(host.at()).server(&server.at);
     let pen = starter.start();
     for half_closed in [false, true] {
         let client = pen.connect();
@@ -67,9 +67,9 @@ fn a_clients_reset_is_the_servers() {
 #[test]
 fn a_servers_reset_is_the_clients() {
     better!(RESET);
-    let place = Place::new();
-    let server = Backend::resetting(place.at());
-    let starter = Starter::new(&place).control(place.at()).server(&server.at);
+    let host = Host::new();
+    let server = Backend::resetting(host.at());
+    let starter = Starter::new(&host).control(host.at()).server(&server.at);
     let pen = starter.start();
     for half_closed in [false, true] {
         let client = pen.connect();
@@ -88,9 +88,9 @@ fn a_servers_reset_is_the_clients() {
 #[test]
 fn a_reset_while_the_other_side_sends_is_one() {
     better!(RESET);
-    let place = Place::new();
+    let host = Host::new();
     let (send, ends) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
+    let server = Backend::start(host.at(), move |stream| {
         // Goes on while the client leaves, and gets the error in a write or in
         // a read.
         stream.set_nonblocking(true).unwrap();
@@ -99,7 +99,7 @@ fn a_reset_while_the_other_side_sends_is_one() {
         stream.set_nonblocking(false).unwrap();
         let _ = send.send(failed.unwrap_or_else(|| take(&stream).1));
     });
-    let pen = Starter::new(&place).server(&server.at).start();
+    let pen = Starter::new(&host).server(&server.at).start();
     for round in 0..300 {
         let client = pen.connect();
         client.receive(1);
@@ -112,11 +112,11 @@ fn a_reset_while_the_other_side_sends_is_one() {
 #[test]
 fn a_reset_passes_between_kinds_of_sockets() {
     better!(RESET);
-    let (place, dir) = (Place::new(), Dir::new());
-    let (tcp, tcp_servers) = greeting(place.at());
+    let (host, dir) = (Host::new(), Dir::new());
+    let (tcp, tcp_servers) = greeting(host.at());
     let (unix, unix_servers) = greeting(At::Unix(dir.file("server")));
     let from_unix = Starter::at(At::Unix(dir.file("pen"))).server(&tcp.at).start();
-    let to_unix = Starter::new(&place).server(&unix.at).start();
+    let to_unix = Starter::new(&host).server(&unix.at).start();
     reset(from_unix.connect());
     let end = take(&tcp_servers.recv().unwrap()).1;
     assert!(is_reset(&end), "{end:?}");
@@ -129,10 +129,10 @@ fn a_reset_passes_between_kinds_of_sockets() {
 #[test]
 fn a_client_that_has_gone_is_noticed_while_the_server_is_silent() {
     better!(GONE);
-    let (place, dir) = (Place::new(), Dir::new());
-    let (server, servers) = greeting(place.at());
-    for at in [place.at(), At::Unix(dir.file("pen"))] {
-        let pen = Starter::at(at).control(place.at()).server(&server.at).start();
+    let (host, dir) = (Host::new(), Dir::new());
+    let (server, servers) = greeting(host.at());
+    for at in [host.at(), At::Unix(dir.file("pen"))] {
+        let pen = Starter::at(at).control(host.at()).server(&server.at).start();
         let client = pen.connect();
         client.send("a question");
         client.end_sending();
@@ -146,9 +146,9 @@ fn a_client_that_has_gone_is_noticed_while_the_server_is_silent() {
 #[test]
 fn a_client_that_has_gone_is_noticed_while_the_server_takes_nothing() {
     better!(GONE);
-    let place = Place::new();
-    let (server, servers) = greeting(place.at());
-    let pen = Starter::new(&place).control(place.at()).server(&server.at).start();
+    let host = Host::new();
+    let (server, servers) = greeting(host.at());
+    let pen = Starter::new(&host).control(host.at()).server(&server.at).start();
     let client = pen.connect();
     let up = servers.recv().unwrap();
     client.0.set_nonblocking(true).unwrap();

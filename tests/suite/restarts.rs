@@ -3,17 +3,17 @@
 //! reason why nobody serves them.
 
 use crate::stand::{
-    Backend, Client, Place, Responder, Starter, better, full_queue, letters, responders, wait_until,
+    Backend, Client, Host, Responder, Starter, better, full_queue, letters, responders, wait_until,
 };
 
 #[test]
 fn a_server_that_was_restarted_serves_at_once() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
+    let host = Host::new();
     for args in [&["-r"][..], &[]] {
-        let at = place.at();
+        let at = host.at();
         let server = Backend::letter(at.clone(), 'A');
-        let pen = Starter::new(&place)
+        let pen = Starter::new(&host)
             .args(args)
             .servers(&[server])
             .expect("server 0")
@@ -30,9 +30,9 @@ fn a_server_that_was_restarted_serves_at_once() {
 #[test]
 fn servers_restarted_one_after_the_other_serve_all_the_time() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let mut servers = letters(&place, 3);
-    let pen = Starter::new(&place).args(["-r"]).servers(&servers).expect("server ").start();
+    let host = Host::new();
+    let mut servers = letters(&host, 3);
+    let pen = Starter::new(&host).args(["-r"]).servers(&servers).expect("server ").start();
     for _ in 0..3 {
         let at = servers.remove(0).at.clone();
         // Each finds out, and is sent on: to one that is blacklisted, too.
@@ -47,11 +47,11 @@ fn servers_restarted_one_after_the_other_serve_all_the_time() {
 #[test]
 fn of_the_blacklisted_the_one_whose_time_is_over_first_is_tried_first() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let mut servers = letters(&place, 2);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let mut servers = letters(&host, 2);
+    let pen = Starter::new(&host)
         .args(["-r"])
-        .control(place.at())
+        .control(host.at())
         .servers(&servers)
         .expect("server ")
         .expect("no server available")
@@ -68,11 +68,11 @@ fn of_the_blacklisted_the_one_whose_time_is_over_first_is_tried_first() {
 
 #[test]
 fn what_was_drained_by_hand_stays_out() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let pen = Starter::new(&host)
         .args(["-r"])
-        .control(place.at())
+        .control(host.at())
         .servers(&servers)
         .expect("no server available")
         .start();
@@ -87,11 +87,11 @@ fn what_was_drained_by_hand_stays_out() {
 #[test]
 fn the_emergency_server_goes_before_the_blacklisted() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let at = place.at();
+    let host = Host::new();
+    let at = host.at();
     let server = Backend::letter(at.clone(), 'A');
-    let emergency = Backend::letter(place.at(), 'E');
-    let pen = Starter::new(&place)
+    let emergency = Backend::letter(host.at(), 'E');
+    let pen = Starter::new(&host)
         .args(["-e", &emergency.at.to_string()])
         .servers(&[server])
         .expect("server 0")
@@ -108,12 +108,12 @@ fn the_emergency_server_goes_before_the_blacklisted() {
 #[test]
 fn one_client_probes_a_dead_server_and_the_others_pass_it_by() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let hole = place.addr();
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let hole = host.addr();
+    let pen = Starter::new(&host)
         .args(["-r", "-b", "1", "-t", "15"])
-        .control(place.at())
+        .control(host.at())
         .servers(&servers)
         .operand(hole.to_string())
         .expect("server 1")
@@ -133,10 +133,10 @@ fn one_client_probes_a_dead_server_and_the_others_pass_it_by() {
 #[test]
 fn a_datagram_server_that_was_restarted_serves_at_once() {
     better!(UDP_REFUSED);
-    let place = Place::new();
+    let host = Host::new();
     for args in [&["-r"][..], &[]] {
-        let mut servers = responders(&place, 1);
-        let pen = Starter::datagrams(&place)
+        let mut servers = responders(&host, 1);
+        let pen = Starter::datagrams(&host)
             .args(args)
             .servers(&servers)
             .expect("server 0")
@@ -158,10 +158,10 @@ fn a_datagram_server_that_was_restarted_serves_at_once() {
 #[test]
 fn a_silent_datagram_server_that_was_restarted_keeps_its_flow() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let at = place.at();
-    let pen = Starter::datagrams(&place)
-        .control(place.at())
+    let host = Host::new();
+    let at = host.at();
+    let pen = Starter::datagrams(&host)
+        .control(host.at())
         .server(&at)
         .expect("server 0")
         .expect("no server available")

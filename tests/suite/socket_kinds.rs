@@ -3,7 +3,7 @@
 
 use crate::differences::{MAPPED, SOURCE, UNIX_CLIENTS};
 use crate::stand::{
-    At, Backend, Client, Dir, PATIENCE, Place, Starter, better, free_v6, letters, skipped, worse,
+    At, Backend, Client, Dir, Host, PATIENCE, Starter, better, free_v6, letters, skipped, worse,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
@@ -19,13 +19,13 @@ fn talks(client: &Client) {
 
 #[test]
 fn a_unix_socket_for_clients() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 2);
     let pen = Starter::at(At::Unix(dir.file("pen.sock")))
         .args(["-r"])
         .server(&servers[1].at)
         .server(&servers[0].at)
-        .control(place.at())
+        .control(host.at())
         .start();
     talks(&pen.connect());
     // All who come this way are one client.
@@ -39,9 +39,9 @@ fn a_unix_socket_for_clients() {
 
 #[test]
 fn a_unix_socket_for_a_server() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let server = Backend::letter(At::Unix(dir.file("server.sock")), 'A');
-    let starter = Starter::new(&place).control(place.at());
+    let starter = Starter::new(&host).control(host.at());
     let pen = starter.server(&server.at).start();
     talks(&pen.connect());
     let list = pen.ask("servers");
@@ -59,9 +59,9 @@ fn unix_sockets_on_both_sides() {
 
 #[test]
 fn a_unix_server_that_is_not_there_is_passed_over() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 1);
+    let pen = Starter::new(&host)
         .servers(&servers)
         .operand(dir.file("nothing.sock").display().to_string())
         .expect("nothing.sock) is down for 30 s")
@@ -74,11 +74,11 @@ fn ipv6_for_clients() {
     let Some(at) = free_v6() else {
         return skipped("no IPv6 here");
     };
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
+    let servers = letters(&host, 1);
     // The last colon splits, so that no brackets are needed.
     let word = format!("::1:{}", at.inet().port());
-    let pen = Starter::at(at).listen_word(word).servers(&servers).control(place.at()).start();
+    let pen = Starter::at(at).listen_word(word).servers(&servers).control(host.at()).start();
     talks(&pen.connect());
     let table = pen.ask("recent");
     assert!(table.starts_with("::1 connects 1 "), "{table}");
@@ -89,9 +89,9 @@ fn ipv6_for_a_server() {
     let Some(at) = free_v6() else {
         return skipped("no IPv6 here");
     };
-    let place = Place::new();
+    let host = Host::new();
     let server = Backend::letter(at, 'A');
-    let starter = Starter::new(&place).control(place.at());
+    let starter = Starter::new(&host).control(host.at());
     let pen = starter.server(&server.at).start();
     talks(&pen.connect());
     let list = pen.ask("servers");
@@ -105,13 +105,13 @@ fn an_ipv4_client_of_an_ipv6_socket_is_an_ipv4_client() {
         return skipped("no IPv6 here");
     };
     let port = at.inet().port();
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
+    let servers = letters(&host, 1);
     let pen = Starter::at(at)
         .listen_word(format!(":::{port}"))
         .args(["-O", "acl 0 permit 127.0.0.0/8"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .start();
     talks(&Client::new(&At::Inet((Ipv4Addr::LOCALHOST, port).into())));
     let table = pen.ask("recent");
@@ -122,12 +122,12 @@ fn an_ipv4_client_of_an_ipv6_socket_is_an_ipv4_client() {
 
 #[test]
 fn servers_see_the_source_address() {
-    let place = Place::new();
+    let host = Host::new();
     let (report, reported) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
+    let server = Backend::start(host.at(), move |stream| {
         let _ = report.send(stream.peer_addr().unwrap());
     });
-    let pen = Starter::new(&place).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
+    let pen = Starter::new(&host).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
     assert!(pen.connect().ends());
     let peer: SocketAddr = reported.recv_timeout(PATIENCE).unwrap();
     assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 9));
@@ -135,13 +135,13 @@ fn servers_see_the_source_address() {
 
 #[test]
 fn a_source_address_that_is_not_here_blames_no_server() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
+    let servers = letters(&host, 1);
     // TEST-NET-3, nobody's address (RFC 5737).
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-O", "source 203.0.113.1"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .expect("cannot connect to server 0")
         .expect("no server available")
         .start();
@@ -153,9 +153,9 @@ fn a_source_address_that_is_not_here_blames_no_server() {
 #[test]
 fn the_built_in_page() {
     better!(DUMMY);
-    let place = Place::new();
+    let host = Host::new();
     // No servers at all.
-    let pen = Starter::new(&place).args(["-O", "dummy"]).start();
+    let pen = Starter::new(&host).args(["-O", "dummy"]).start();
     for _ in 0..3 {
         let client = pen.connect();
         client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");

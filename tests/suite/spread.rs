@@ -2,7 +2,7 @@
 //! down are.
 
 use crate::differences::{DISPLACED, HASH_TYPE, WEIGHT_TIES};
-use crate::stand::{Backend, Callers, Pen, Place, Starter, better, letters, wait_until, worse};
+use crate::stand::{Backend, Callers, Host, Pen, Starter, better, letters, wait_until, worse};
 
 /// How often each of four letters comes.
 fn counts(letters: &str) -> [usize; 4] {
@@ -11,10 +11,10 @@ fn counts(letters: &str) -> [usize; 4] {
 
 #[test]
 fn clients_of_a_server_that_is_left_alone_are_shared_by_all_others() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).control(place.at()).servers(&servers).start();
-    let clients = Callers::new(&place, &pen);
+    let host = Host::new();
+    let servers = letters(&host, 4);
+    let pen = Starter::new(&host).control(host.at()).servers(&servers).start();
+    let clients = Callers::new(&host, &pen);
     assert_eq!(counts(&clients.letters(0..24)), [6, 6, 6, 6]);
     assert_eq!(pen.ask("server 1 blacklist 120"), "");
     let wanted = if worse(&DISPLACED) { [6, 0, 12, 6] } else { [8, 0, 8, 8] };
@@ -27,12 +27,12 @@ fn clients_of_a_server_that_is_left_alone_are_shared_by_all_others() {
 #[test]
 fn clients_whose_server_refuses_are_shared_by_all_others() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
+    let host = Host::new();
     // None is left alone, so each client finds out by itself.
     for args in [&["-r", "-b", "0"][..], &["-b", "0"]] {
-        let mut servers = letters(&place, 4);
-        let pen = Starter::new(&place).args(args).servers(&servers).expect("server 1").start();
-        let clients = Callers::new(&place, &pen);
+        let mut servers = letters(&host, 4);
+        let pen = Starter::new(&host).args(args).servers(&servers).expect("server 1").start();
+        let clients = Callers::new(&host, &pen);
         assert_eq!(counts(&clients.letters(0..24)), [6, 6, 6, 6]);
         servers.remove(1);
         let [a, b, c, d] = counts(&clients.letters(0..24));
@@ -42,10 +42,10 @@ fn clients_whose_server_refuses_are_shared_by_all_others() {
 
 #[test]
 fn displaced_clients_do_not_pile_up_and_can_be_forgotten() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).control(place.at()).servers(&servers).start();
-    let clients = Callers::new(&place, &pen);
+    let host = Host::new();
+    let servers = letters(&host, 4);
+    let pen = Starter::new(&host).control(host.at()).servers(&servers).start();
+    let clients = Callers::new(&host, &pen);
     let all = || counts(&clients.letters(0..40));
     assert_eq!(all(), [10, 10, 10, 10]);
     let mut last = [0; 4];
@@ -77,9 +77,9 @@ fn displaced_clients_do_not_pile_up_and_can_be_forgotten() {
 
 #[test]
 fn equal_load_goes_in_turn() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-rW"]).control(place.at());
+    let host = Host::new();
+    let servers = letters(&host, 3);
+    let mut starter = Starter::new(&host).args(["-rW"]).control(host.at());
     for server in &servers {
         starter = starter.operand(format!("{}:0:0:1", server.at));
     }
@@ -99,23 +99,23 @@ fn many(clients: &Callers) -> Vec<String> {
     (0..120).map(|n| clients.letter(address(n))).collect()
 }
 
-fn hashing(place: &Place, servers: &[Backend], more: &[&str]) -> Pen {
-    let starter = Starter::new(place).args(["-N"]).args(more).servers(servers);
+fn hashing(host: &Host, servers: &[Backend], more: &[&str]) -> Pen {
+    let starter = Starter::new(host).args(["-N"]).args(more).servers(servers);
     starter.expect("server ").start()
 }
 
 #[test]
 fn a_hash_spreads_evenly_and_moves_the_clients_of_one_server_alone() {
-    let place = Place::new();
-    let mut servers = letters(&place, 4);
+    let host = Host::new();
+    let mut servers = letters(&host, 4);
     if worse(&HASH_TYPE) {
-        let pen = Starter::new(&place).args(["-h"]).servers(&servers).start();
-        let all = many(&Callers::new(&place, &pen)).concat();
+        let pen = Starter::new(&host).args(["-h"]).servers(&servers).start();
+        let all = many(&Callers::new(&host, &pen)).concat();
         assert_eq!(counts(&all).into_iter().max(), Some(120));
         return;
     }
-    let pen = hashing(&place, &servers, &[]);
-    let clients = Callers::new(&place, &pen);
+    let pen = hashing(&host, &servers, &[]);
+    let clients = Callers::new(&host, &pen);
     let before = many(&clients);
     // 30 each, with a standard deviation of 4.7.
     assert!(counts(&before.concat()).iter().all(|count| (6..=54).contains(count)), "{before:?}");
@@ -130,17 +130,17 @@ fn a_hash_spreads_evenly_and_moves_the_clients_of_one_server_alone() {
     drop((clients, pen));
     // Another order of the servers, another pen: the same choice.
     servers.insert(0, Backend::letter(at, 'B'));
-    let pen = hashing(&place, &servers, &[]);
-    assert_eq!(many(&Callers::new(&place, &pen)), before);
+    let pen = hashing(&host, &servers, &[]);
+    assert_eq!(many(&Callers::new(&host, &pen)), before);
 }
 
 #[test]
 fn modulo_is_the_c_programs_hash() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let starter = Starter::new(&place).args(["-h", "-O", "hash_type modulo"]);
-    let pen = starter.control(place.at()).servers(&servers).start();
-    let all = many(&Callers::new(&place, &pen)).concat();
+    let host = Host::new();
+    let servers = letters(&host, 4);
+    let starter = Starter::new(&host).args(["-h", "-O", "hash_type modulo"]);
+    let pen = starter.control(host.at()).servers(&servers).start();
+    let all = many(&Callers::new(&host, &pen)).concat();
     assert_eq!(counts(&all).into_iter().max(), Some(120));
     better!(HASH_TYPE);
     assert_eq!(pen.ask("hash_type"), "modulo\n");

@@ -1,14 +1,14 @@
 //! The client table: who comes back to which server, and who is forgotten.
 
-use crate::stand::{Caller, Place, Starter, better, letters, wait_until};
+use crate::stand::{Caller, Host, Starter, better, letters, wait_until};
 use std::time::Duration;
 
 #[test]
 fn a_client_returns_to_its_server() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).servers(&servers).start();
-    let (x, y) = (Caller::new(&place, 2, &pen), Caller::new(&place, 3, &pen));
+    let host = Host::new();
+    let servers = letters(&host, 4);
+    let pen = Starter::new(&host).servers(&servers).start();
+    let (x, y) = (Caller::new(&host, 2, &pen), Caller::new(&host, 3, &pen));
     assert_eq!([x.letter(), y.letter()], ["B", "C"]);
     for _ in 0..3 {
         assert_eq!([y.letter(), x.letter()], ["C", "B"]);
@@ -17,10 +17,10 @@ fn a_client_returns_to_its_server() {
 
 #[test]
 fn hash_and_weight_choose_only_once() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
+    let host = Host::new();
+    let servers = letters(&host, 3);
     for mode in ["-h", "-W"] {
-        let mut starter = Starter::new(&place).args([mode]).control(place.at());
+        let mut starter = Starter::new(&host).args([mode]).control(host.at());
         for server in &servers {
             starter = starter.operand(format!("{}:0:0:1", server.at));
         }
@@ -35,10 +35,10 @@ fn hash_and_weight_choose_only_once() {
 #[test]
 fn an_expired_client_is_a_new_one() {
     better!(EXPIRY);
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let starter = Starter::new(&place).args(["-T", "1"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let starter = Starter::new(&host).args(["-T", "1"]).servers(&servers);
+    let pen = starter.control(host.at()).start();
     assert_eq!(pen.letters(3), "BBB");
     wait_until("the client is away for a second", || pen.ask("recent 1").is_empty());
     assert_eq!(pen.letter(), "A");
@@ -48,9 +48,9 @@ fn an_expired_client_is_a_new_one() {
 
 #[test]
 fn without_expiry_a_client_is_known_for_ever() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place).control(place.at()).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 2);
+    let pen = Starter::new(&host).control(host.at()).servers(&servers).start();
     assert_eq!(pen.letter(), "B");
     wait_until("the client is away for a second", || pen.ask("recent 1").is_empty());
     assert_eq!(pen.letter(), "B");
@@ -58,11 +58,11 @@ fn without_expiry_a_client_is_known_for_ever() {
 
 #[test]
 fn a_full_table_forgets_who_was_away_longest() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let starter = Starter::new(&place).args(["-c", "2"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
-    let [x, y, z] = [2, 3, 4].map(|n| Caller::new(&place, n, &pen));
+    let host = Host::new();
+    let servers = letters(&host, 4);
+    let starter = Starter::new(&host).args(["-c", "2"]).servers(&servers);
+    let pen = starter.control(host.at()).start();
+    let [x, y, z] = [2, 3, 4].map(|n| Caller::new(&host, n, &pen));
     // The C program tells ages apart by the second.
     let pause = || wait_until("a second has gone", || pen.ask("recent 1").is_empty());
     assert_eq!([x.letter(), y.letter()], ["B", "C"]);
@@ -79,11 +79,11 @@ fn a_full_table_forgets_who_was_away_longest() {
 
 #[test]
 fn the_table_can_be_made_larger() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let starter = Starter::new(&place).args(["-c", "1"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
-    let (x, y) = (Caller::new(&place, 2, &pen), Caller::new(&place, 3, &pen));
+    let host = Host::new();
+    let servers = letters(&host, 4);
+    let starter = Starter::new(&host).args(["-c", "1"]).servers(&servers);
+    let pen = starter.control(host.at()).start();
+    let (x, y) = (Caller::new(&host, 2, &pen), Caller::new(&host, 3, &pen));
     assert_eq!([x.letter(), y.letter(), x.letter()], ["B", "C", "D"]);
     assert_eq!(pen.ask("clients_max 2"), "2\n");
     assert_eq!([y.letter(), x.letter(), y.letter()], ["A", "D", "A"]);
@@ -92,12 +92,12 @@ fn the_table_can_be_made_larger() {
 #[test]
 fn n_hashes_and_never_remembers() {
     better!(NEVER_REMEMBER);
-    let place = Place::new();
+    let host = Host::new();
     for (mode, afterwards) in [("-N", "B"), ("-h", "A")] {
-        let mut servers = letters(&place, 2);
-        let pen = Starter::new(&place)
+        let mut servers = letters(&host, 2);
+        let pen = Starter::new(&host)
             .args(["-O", "hash_type modulo", mode, "-b", "1"])
-            .control(place.at())
+            .control(host.at())
             .servers(&servers)
             .expect("server 1")
             .start();
@@ -113,10 +113,10 @@ fn n_hashes_and_never_remembers() {
 
 #[test]
 fn counts_connects_and_bytes() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let starter = Starter::new(&host).servers(&servers);
+    let pen = starter.control(host.at()).start();
     for _ in 0..3 {
         let client = pen.connect();
         client.send("hello\n");

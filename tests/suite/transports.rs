@@ -3,7 +3,7 @@
 
 use crate::differences::{Difference, REFUSED_CONNECT, UDP_REFUSED};
 use crate::stand::{
-    Asker, At, Backend, Caller, Pen, Place, Responder, Starter, better, wait_until, worse,
+    Asker, At, Backend, Caller, Host, Pen, Responder, Starter, better, wait_until, worse,
 };
 use std::time::{Duration, Instant};
 
@@ -61,10 +61,10 @@ impl Client<'_> {
 }
 
 impl Transport {
-    fn starter(self, place: &Place) -> Starter {
+    fn starter(self, host: &Host) -> Starter {
         match self {
-            Tcp => Starter::new(place),
-            Udp => Starter::datagrams(place),
+            Tcp => Starter::new(host),
+            Udp => Starter::datagrams(host),
         }
     }
 
@@ -76,8 +76,8 @@ impl Transport {
     }
 
     /// Servers that answer with A, B, C and so on.
-    fn servers(self, place: &Place, count: u8) -> Vec<Server> {
-        (0..count).map(|n| self.server(place.at(), char::from(b'A' + n))).collect()
+    fn servers(self, host: &Host, count: u8) -> Vec<Server> {
+        (0..count).map(|n| self.server(host.at(), char::from(b'A' + n))).collect()
     }
 
     fn client(self, pen: &Pen) -> Client<'_> {
@@ -93,9 +93,9 @@ impl Transport {
     }
 
     /// The letter that the client 127.0.0.N gets.
-    fn letter_of(self, number: u8, place: &Place, pen: &Pen) -> String {
+    fn letter_of(self, number: u8, host: &Host, pen: &Pen) -> String {
         match self {
-            Tcp => Caller::new(place, number, pen).letter(),
+            Tcp => Caller::new(host, number, pen).letter(),
             Udp => Asker::number(number, &pen.at).letter(),
         }
     }
@@ -117,9 +117,9 @@ fn that_notice_refusals() -> impl Iterator<Item = Transport> {
 #[test]
 fn in_turn() {
     for transport in BOTH {
-        let place = Place::new();
-        let servers = transport.servers(&place, 3);
-        let pen = transport.starter(&place).args(["-r"]).servers(&servers).start();
+        let host = Host::new();
+        let servers = transport.servers(&host, 3);
+        let pen = transport.starter(&host).args(["-r"]).servers(&servers).start();
         assert_eq!(transport.letters(&pen, 7), "BCABCAB", "{transport:?}");
     }
 }
@@ -127,13 +127,13 @@ fn in_turn() {
 #[test]
 fn prio_takes_the_lowest() {
     for transport in BOTH {
-        let place = Place::new();
-        let servers = transport.servers(&place, 3);
-        let mut starter = transport.starter(&place).args(["-r", "-O", "prio"]);
+        let host = Host::new();
+        let servers = transport.servers(&host, 3);
+        let mut starter = transport.starter(&host).args(["-r", "-O", "prio"]);
         for (server, prio) in servers.iter().zip([5, 2, 2]) {
             starter = starter.operand(format!("{}:0:0:0:{prio}", server.at()));
         }
-        let pen = starter.control(place.at()).start();
+        let pen = starter.control(host.at()).start();
         assert_eq!(transport.letters(&pen, 4), "BBBB", "{transport:?}");
         assert_eq!(pen.ask("server 0 prio 1"), "");
         assert_eq!(transport.letters(&pen, 2), "AA", "{transport:?}");
@@ -143,14 +143,14 @@ fn prio_takes_the_lowest() {
 #[test]
 fn a_servers_own_access_list_sends_clients_on() {
     for transport in BOTH {
-        let place = Place::new();
-        let servers = transport.servers(&place, 2);
-        let starter = transport.starter(&place).args(["-O", "acl 1 deny 127.0.0.1"]);
-        let pen = starter.servers(&servers).control(place.at()).start();
+        let host = Host::new();
+        let servers = transport.servers(&host, 2);
+        let starter = transport.starter(&host).args(["-O", "acl 1 deny 127.0.0.1"]);
+        let pen = starter.servers(&servers).control(host.at()).start();
         assert_eq!(pen.ask("server 1 acl 1"), "");
         assert_eq!(transport.letters(&pen, 2), "AA", "{transport:?}");
         // The others are in turn: 0 and 1.
-        let others = [2, 3].map(|number| transport.letter_of(number, &place, &pen));
+        let others = [2, 3].map(|number| transport.letter_of(number, &host, &pen));
         assert_eq!(others, ["A", "B"], "{transport:?}");
     }
 }
@@ -161,13 +161,13 @@ fn a_refused_client_goes_to_the_next_server() {
         if transport == Udp && better(&UDP_REFUSED) {
             continue;
         }
-        let place = Place::new();
-        let servers = transport.servers(&place, 2);
+        let host = Host::new();
+        let servers = transport.servers(&host, 2);
         let pen = transport
-            .starter(&place)
-            .control(place.at())
+            .starter(&host)
+            .control(host.at())
             .server(&servers[0].at())
-            .server(&place.at())
+            .server(&host.at())
             .server(&servers[1].at())
             .expect("server 1")
             .start();
@@ -191,10 +191,10 @@ fn a_refused_client_goes_to_the_next_server() {
 #[test]
 fn fail_over_goes_around() {
     for transport in that_notice_refusals() {
-        let place = Place::new();
-        let servers = transport.servers(&place, 1);
-        let starter = transport.starter(&place).servers(&servers).server(&place.at());
-        let starter = starter.server(&place.at()).control(place.at());
+        let host = Host::new();
+        let servers = transport.servers(&host, 1);
+        let starter = transport.starter(&host).servers(&servers).server(&host.at());
+        let starter = starter.server(&host.at()).control(host.at());
         let pen = starter.expect("is down for").start();
         assert_eq!(transport.letters(&pen, 1), "A", "{transport:?}");
         wait_until("both are down", || {
@@ -209,14 +209,14 @@ fn fail_over_goes_around() {
 #[test]
 fn stubborn_means_no_fail_over() {
     for transport in that_notice_refusals() {
-        let place = Place::new();
-        let servers = transport.servers(&place, 1);
-        let emergency = transport.server(place.at(), 'E');
+        let host = Host::new();
+        let servers = transport.servers(&host, 1);
+        let emergency = transport.server(host.at(), 'E');
         let pen = transport
-            .starter(&place)
+            .starter(&host)
             .args(["-s", "-r", "-e", &emergency.at().to_string()])
             .servers(&servers)
-            .server(&place.at())
+            .server(&host.at())
             .expect("server 1")
             .expect("no server available")
             .expect("drop: 127.0.0.1: refused: ")
@@ -235,11 +235,11 @@ fn stubborn_means_no_fail_over() {
 #[test]
 fn the_emergency_server_comes_last() {
     for transport in that_notice_refusals() {
-        let place = Place::new();
-        let mut servers = transport.servers(&place, 2);
-        let emergency = transport.server(place.at(), 'E');
+        let host = Host::new();
+        let mut servers = transport.servers(&host, 2);
+        let emergency = transport.server(host.at(), 'E');
         let pen = transport
-            .starter(&place)
+            .starter(&host)
             .args(["-b", "1", "-e", &emergency.at().to_string()])
             .servers(&servers)
             .expect("server 0")
@@ -260,10 +260,10 @@ fn the_emergency_server_comes_last() {
 #[test]
 fn a_blacklisted_server_is_used_again_after_its_time() {
     for transport in that_notice_refusals() {
-        let place = Place::new();
-        let servers = transport.servers(&place, 1);
-        let down = place.at();
-        let starter = transport.starter(&place).args(["-r", "-b", "1"]);
+        let host = Host::new();
+        let servers = transport.servers(&host, 1);
+        let down = host.at();
+        let starter = transport.starter(&host).args(["-r", "-b", "1"]);
         let pen = starter.servers(&servers).server(&down).expect("server 1").start();
         let failed = Instant::now();
         assert_eq!(transport.letters(&pen, 1), "A", "{transport:?}");

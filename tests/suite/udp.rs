@@ -2,7 +2,7 @@
 
 use crate::differences::UDP_KINDS;
 use crate::stand::{
-    Asker, At, LONGEST, PATIENCE, Place, Responder, Starter, better, is_c_pen, pattern, responders,
+    Asker, At, Host, LONGEST, PATIENCE, Responder, Starter, better, is_c_pen, pattern, responders,
     wait_until,
 };
 use std::net::{Ipv4Addr, UdpSocket};
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn answers_come_back() {
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let host = Host::new();
+    let server = Responder::echo(host.at());
+    let pen = Starter::datagrams(&host).server(&server.at).start();
     let (x, y) = (pen.asker(), pen.asker());
     for text in ["one", "two\nlines", "three"] {
         assert_eq!(x.ask(text), text);
@@ -24,10 +24,10 @@ fn answers_come_back() {
 
 #[test]
 fn a_server_may_answer_often_and_late() {
-    let place = Place::new();
-    let server = UdpSocket::bind(place.addr()).unwrap();
+    let host = Host::new();
+    let server = UdpSocket::bind(host.addr()).unwrap();
     server.set_read_timeout(Some(PATIENCE)).unwrap();
-    let pen = Starter::datagrams(&place).server(&At::Inet(server.local_addr().unwrap())).start();
+    let pen = Starter::datagrams(&host).server(&At::Inet(server.local_addr().unwrap())).start();
     let (x, y) = (pen.asker(), pen.asker());
     let mut buffer = [0; 10];
     let mut peers = Vec::new();
@@ -50,9 +50,9 @@ fn a_server_may_answer_often_and_late() {
 #[test]
 fn empty_datagrams_go_through_and_end_nothing() {
     better!(UDP_KINDS);
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let host = Host::new();
+    let server = Responder::echo(host.at());
+    let pen = Starter::datagrams(&host).server(&server.at).start();
     let client = pen.asker();
     for text in ["", "a", "", "", "b"] {
         assert_eq!(client.ask(text), text);
@@ -63,9 +63,9 @@ fn empty_datagrams_go_through_and_end_nothing() {
 
 #[test]
 fn the_longest_datagrams_go_through() {
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let host = Host::new();
+    let server = Responder::echo(host.at());
+    let pen = Starter::datagrams(&host).server(&server.at).start();
     let client = pen.asker();
     for (number, length) in [1, 1472, 1473, 9000, 65_000, LONGEST].into_iter().enumerate() {
         if length > 9000 && better(&UDP_KINDS) {
@@ -79,9 +79,9 @@ fn the_longest_datagrams_go_through() {
 
 #[test]
 fn a_flow_keeps_its_server() {
-    let place = Place::new();
-    let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).start();
+    let host = Host::new();
+    let servers = responders(&host, 3);
+    let pen = Starter::datagrams(&host).args(["-r"]).servers(&servers).start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     for _ in 0..5 {
         let round: String = clients.iter().map(Asker::letter).collect();
@@ -92,10 +92,10 @@ fn a_flow_keeps_its_server() {
 #[test]
 fn bytes_are_counted() {
     better!(UDP_KINDS);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let starter = Starter::datagrams(&host).servers(&servers);
+    let pen = starter.control(host.at()).start();
     let client = pen.asker();
     for text in ["hello", "", "you"] {
         assert_eq!(client.ask(text), format!("A{text}"));
@@ -108,9 +108,9 @@ fn bytes_are_counted() {
 
 #[test]
 fn flows_count_as_connections() {
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();
+    let host = Host::new();
+    let servers = responders(&host, 2);
+    let pen = Starter::datagrams(&host).args(["-r"]).servers(&servers).control(host.at()).start();
     let clients: Vec<Asker> = (0..3).map(|_| pen.asker()).collect();
     for _ in 0..3 {
         let letters: String = clients.iter().map(Asker::letter).collect();
@@ -133,12 +133,12 @@ fn flows_count_as_connections() {
 #[test]
 fn a_quiet_flow_ends_after_the_idle_time() {
     better!(UDP_IDLE);
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let servers = responders(&host, 2);
+    let pen = Starter::datagrams(&host)
         .args(["-r", "-O", "idle_timeout 1"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .start();
     let start = Instant::now();
     let client = pen.asker();
@@ -151,10 +151,10 @@ fn a_quiet_flow_ends_after_the_idle_time() {
 
 #[test]
 fn an_idle_time_set_later_counts_for_those_who_are_here() {
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let starter = Starter::datagrams(&host).servers(&servers);
+    let pen = starter.control(host.at()).start();
     assert_eq!(pen.asker().letter(), "A");
     assert_eq!(pen.load(0), 1);
     assert_eq!(pen.ask("idle_timeout 1"), "Idle timeout: 1 seconds\n");
@@ -163,13 +163,13 @@ fn an_idle_time_set_later_counts_for_those_who_are_here() {
 
 #[test]
 fn traffic_one_way_keeps_a_flow() {
-    let place = Place::new();
-    let server = UdpSocket::bind(place.addr()).unwrap();
+    let host = Host::new();
+    let server = UdpSocket::bind(host.addr()).unwrap();
     server.set_read_timeout(Some(PATIENCE)).unwrap();
-    let pen = Starter::datagrams(&place)
+    let pen = Starter::datagrams(&host)
         .args(["-O", "idle_timeout 2"])
         .server(&At::Inet(server.local_addr().unwrap()))
-        .control(place.at())
+        .control(host.at())
         .start();
     let hear = |text: &str| {
         let mut buffer = [0; 10];
@@ -199,10 +199,9 @@ fn traffic_one_way_keeps_a_flow() {
 #[test]
 fn servers_see_the_source_address() {
     better!(UDP_KINDS);
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen =
-        Starter::datagrams(&place).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
+    let host = Host::new();
+    let server = Responder::echo(host.at());
+    let pen = Starter::datagrams(&host).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
     for client in [pen.asker(), pen.asker()] {
         assert_eq!(client.ask("hello"), "hello");
     }
@@ -214,9 +213,9 @@ fn servers_see_the_source_address() {
 
 #[test]
 fn what_sends_back_an_icmp_error_is_no_trouble() {
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let host = Host::new();
+    let server = Responder::echo(host.at());
+    let pen = Starter::datagrams(&host).server(&server.at).start();
     let stays = pen.asker();
     for _ in 0..20 {
         // Its answers come when it has gone.

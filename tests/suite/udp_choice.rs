@@ -1,7 +1,7 @@
 //! UDP (`-U`): which server a flow gets, and with `udp_balance datagram`, each
 //! datagram.
 
-use crate::stand::{Asker, Pen, Place, Responder, Starter, better, hashed, responders, wait_until};
+use crate::stand::{Asker, Host, Pen, Responder, Starter, better, hashed, responders, wait_until};
 
 /// New clients with these addresses, 127.0.0.N, one after the other; the
 /// letters of their servers.
@@ -11,10 +11,10 @@ fn numbers<const N: usize>(pen: &Pen, numbers: [u8; N]) -> String {
 
 #[test]
 fn a_client_returns_to_its_server() {
-    let place = Place::new();
-    let servers = responders(&place, 3);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let host = Host::new();
+    let servers = responders(&host, 3);
+    let starter = Starter::datagrams(&host).servers(&servers);
+    let pen = starter.control(host.at()).start();
     assert_eq!(numbers(&pen, [2, 3, 4, 5]), "BCAB");
     // From other ports: other flows, the same clients.
     assert_eq!(numbers(&pen, [5, 4, 3, 2, 2, 3]), "BACBBC");
@@ -26,13 +26,13 @@ const MODULO: [&str; 2] = ["-O", "hash_type modulo"];
 
 #[test]
 fn by_hash() {
-    let place = Place::new();
-    let servers = responders(&place, 5);
+    let host = Host::new();
+    let servers = responders(&host, 5);
     for last in [1, 2, 3, 77] {
-        let pen = Starter::datagrams(&place).args(MODULO).args(["-h"]).servers(&servers).start();
+        let pen = Starter::datagrams(&host).args(MODULO).args(["-h"]).servers(&servers).start();
         assert_eq!(numbers(&pen, [last; 2]), hashed(last, None, 5).repeat(2));
     }
-    let pen = Starter::datagrams(&place).args(MODULO).args(["-hr"]).servers(&servers).start();
+    let pen = Starter::datagrams(&host).args(MODULO).args(["-hr"]).servers(&servers).start();
     for _ in 0..20 {
         let client = pen.asker();
         let port = client.addr().port();
@@ -42,9 +42,9 @@ fn by_hash() {
 
 #[test]
 fn by_weight() {
-    let place = Place::new();
-    let servers = responders(&place, 3);
-    let mut starter = Starter::datagrams(&place).args(["-rW"]);
+    let host = Host::new();
+    let servers = responders(&host, 3);
+    let mut starter = Starter::datagrams(&host).args(["-rW"]);
     for (server, weight) in servers.iter().zip([2, 3, 0]) {
         starter = starter.operand(format!("{}:0:0:{weight}", server.at));
     }
@@ -58,14 +58,14 @@ fn by_weight() {
 
 #[test]
 fn flows_count_against_the_limit() {
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let emergency = Responder::letter(place.at(), 'E');
-    let mut starter = Starter::datagrams(&place).args(["-r", "-e", &emergency.at.to_string()]);
+    let host = Host::new();
+    let servers = responders(&host, 2);
+    let emergency = Responder::letter(host.at(), 'E');
+    let mut starter = Starter::datagrams(&host).args(["-r", "-e", &emergency.at.to_string()]);
     for server in &servers {
         starter = starter.operand(format!("{}:1", server.at));
     }
-    let pen = starter.control(place.at()).start();
+    let pen = starter.control(host.at()).start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     let round: String = clients.iter().map(Asker::letter).collect();
     assert_eq!(round, "BAEE");
@@ -77,11 +77,11 @@ fn flows_count_against_the_limit() {
 
 #[test]
 fn without_room_anywhere_a_datagram_goes_nowhere() {
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let pen = Starter::datagrams(&host)
         .operand(format!("{}:1", servers[0].at))
-        .control(place.at())
+        .control(host.at())
         .expect("no server available")
         .start();
     let first = pen.asker();
@@ -97,10 +97,10 @@ fn without_room_anywhere_a_datagram_goes_nowhere() {
 
 #[test]
 fn denied_clients_go_to_the_abuse_server() {
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let abuse = Responder::letter(place.at(), 'Z');
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let abuse = Responder::letter(host.at(), 'Z');
+    let pen = Starter::datagrams(&host)
         .args(["-B", &abuse.at.to_string(), "-O", "acl 3 deny 127.0.0.2"])
         .args(["-O", "acl 3 deny 127.0.0.5", "-O", "client_acl 3"])
         .servers(&servers)
@@ -112,14 +112,14 @@ fn denied_clients_go_to_the_abuse_server() {
 #[test]
 fn without_an_abuse_server_they_are_not_heard() {
     better!(DENIED);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let emergency = Responder::letter(place.at(), 'E');
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let emergency = Responder::letter(host.at(), 'E');
+    let pen = Starter::datagrams(&host)
         .args(["-e", &emergency.at.to_string()])
         .args(["-O", "acl 3 deny 127.0.0.2", "-O", "client_acl 3"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .expect("denied by the access list")
         .start();
     let denied = Asker::number(2, &pen.at);
@@ -149,20 +149,20 @@ fn messages(pen: &Pen, servers: &[Responder], count: usize) -> Vec<usize> {
     counts()
 }
 
-fn silent(place: &Place, count: usize) -> Vec<Responder> {
-    (0..count).map(|_| Responder::silent(place.at())).collect()
+fn silent(host: &Host, count: usize) -> Vec<Responder> {
+    (0..count).map(|_| Responder::silent(host.at())).collect()
 }
 
 #[test]
 fn one_source_port_and_two_servers_of_a_log() {
     better!(UDP_BALANCE);
     const COUNT: usize = 10_000;
-    let place = Place::new();
-    let servers = silent(&place, 2);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let servers = silent(&host, 2);
+    let pen = Starter::datagrams(&host)
         .args(["-r", "-O", "udp_balance datagram"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .start();
     assert_eq!(pen.ask("udp_balance"), "datagram\n");
     assert_eq!(messages(&pen, &servers, COUNT), [COUNT / 2, COUNT / 2]);
@@ -186,13 +186,13 @@ fn one_source_port_and_two_servers_of_a_log() {
 #[test]
 fn datagrams_by_weight() {
     better!(UDP_BALANCE);
-    let place = Place::new();
-    let servers = silent(&place, 3);
-    let mut starter = Starter::datagrams(&place).args(["-rW", "-O", "udp_balance datagram"]);
+    let host = Host::new();
+    let servers = silent(&host, 3);
+    let mut starter = Starter::datagrams(&host).args(["-rW", "-O", "udp_balance datagram"]);
     for (server, weight) in servers.iter().zip([1, 3, 0]) {
         starter = starter.operand(format!("{}:0:0:{weight}", server.at));
     }
-    let pen = starter.control(place.at()).start();
+    let pen = starter.control(host.at()).start();
     let counts = messages(&pen, &servers, 800);
     assert_eq!(counts, [200, 600, 0]);
 }
@@ -200,9 +200,9 @@ fn datagrams_by_weight() {
 #[test]
 fn answers_to_balanced_datagrams() {
     better!(UDP_BALANCE);
-    let place = Place::new();
-    let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();
+    let host = Host::new();
+    let servers = responders(&host, 3);
+    let pen = Starter::datagrams(&host).args(["-r"]).servers(&servers).control(host.at()).start();
     assert_eq!(pen.ask("udp_balance"), "flow\n");
     let client = pen.asker();
     assert_eq!(client.letters(2), "BB");

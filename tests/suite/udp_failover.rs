@@ -1,6 +1,6 @@
 //! UDP (`-U`): servers that refuse, and servers that are taken away.
 
-use crate::stand::{Asker, Pen, Place, Responder, Starter, better, responders, wait_until};
+use crate::stand::{Asker, Host, Pen, Responder, Starter, better, responders, wait_until};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ fn downs(pen: &Pen) -> usize {
 #[test]
 fn each_server_is_asked_once_though_none_is_left_alone() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let pen = Starter::datagrams(&host)
         .args(["-b", "0"])
         .servers(&servers)
-        .server(&place.at())
-        .server(&place.at())
+        .server(&host.at())
+        .server(&host.at())
         .expect("is down for 0 s")
         .start();
     assert_eq!(pen.asker_letters(3), "AAA");
@@ -28,9 +28,9 @@ fn each_server_is_asked_once_though_none_is_left_alone() {
 #[test]
 fn servers_that_fail_by_turns_lose_nothing() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let mut servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let mut servers = responders(&host, 2);
+    let pen = Starter::datagrams(&host)
         .args(["-b", "0"])
         .servers(&servers)
         .expect("is down for 0 s")
@@ -50,12 +50,12 @@ fn servers_that_fail_by_turns_lose_nothing() {
 #[test]
 fn a_server_that_dies_loses_its_flows_to_another() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let mut servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let mut servers = responders(&host, 2);
+    let pen = Starter::datagrams(&host)
         .args(["-r"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .expect("server 1")
         .start();
     let clients: Vec<Asker> = (0..10).map(|_| pen.asker()).collect();
@@ -71,12 +71,12 @@ fn a_server_that_dies_loses_its_flows_to_another() {
 #[test]
 fn a_burst_that_is_refused_is_not_lost() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let mut servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let mut servers = responders(&host, 2);
+    let pen = Starter::datagrams(&host)
         .args(["-r"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .expect("server 1")
         .start();
     for round in 0..150 {
@@ -105,9 +105,9 @@ fn a_burst_that_is_refused_is_not_lost() {
 #[test]
 fn balanced_datagrams_that_are_refused_are_not_lost() {
     better!(UDP_BALANCE);
-    let place = Place::new();
-    let mut servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let mut servers = responders(&host, 3);
+    let pen = Starter::datagrams(&host)
         .args(["-r", "-O", "udp_balance datagram"])
         .servers(&servers)
         .expect("server 2")
@@ -130,10 +130,10 @@ fn balanced_datagrams_that_are_refused_are_not_lost() {
 #[test]
 fn a_server_that_is_taken_away_loses_its_flows() {
     better!(UDP_TAKEN_AWAY);
-    let place = Place::new();
-    let servers = responders(&place, 3);
+    let host = Host::new();
+    let servers = responders(&host, 3);
     let pen =
-        Starter::datagrams(&place).args(["-r"]).servers(&servers[..2]).control(place.at()).start();
+        Starter::datagrams(&host).args(["-r"]).servers(&servers[..2]).control(host.at()).start();
     let client = pen.asker();
     assert_eq!(client.letters(2), "BB");
     assert_eq!(pen.ask("server 1 blacklist 120"), "");
@@ -158,10 +158,10 @@ fn a_server_that_is_taken_away_loses_its_flows() {
 #[test]
 fn a_tracked_client_leaves_a_blacklisted_server_for_good() {
     better!(UDP_TAKEN_AWAY);
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let host = Host::new();
+    let servers = responders(&host, 2);
+    let starter = Starter::datagrams(&host).servers(&servers);
+    let pen = starter.control(host.at()).start();
     let client = pen.asker();
     assert_eq!(client.letters(2), "BB");
     pen.ask("server 1 blacklist 120");

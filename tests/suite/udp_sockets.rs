@@ -3,7 +3,7 @@
 
 use crate::differences::UDP_KINDS;
 use crate::stand::{
-    Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, finish, free_datagram_port,
+    Asker, At, Dir, Host, PATIENCE, Responder, Starter, better, finish, free_datagram_port,
     refused, responders, skipped, wait_until,
 };
 use std::collections::BTreeMap;
@@ -21,12 +21,12 @@ fn talks(client: &Asker) {
 #[test]
 fn answers_come_from_the_address_that_was_asked() {
     better!(UDP_WILDCARD);
-    let place = Place::new();
-    let server = Responder::letter(place.at(), 'A');
+    let host = Host::new();
+    let server = Responder::letter(host.at(), 'A');
     let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
-    let pen = Starter::at(At::Inet(at)).args(["-U"]).server(&server.at).control(place.at()).start();
+    let pen = Starter::at(At::Inet(at)).args(["-U"]).server(&server.at).control(host.at()).start();
     // Connected sockets take nothing from elsewhere.
-    let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), place.ip];
+    let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), host.ip];
     for address in addresses {
         talks(&Asker::new(&At::Inet((address, at.port()).into())));
     }
@@ -54,8 +54,8 @@ fn answers_come_from_the_address_that_was_asked() {
 
 #[test]
 fn a_port_alone_is_all_of_ipv4() {
-    let place = Place::new();
-    let server = Responder::letter(place.at(), 'A');
+    let host = Host::new();
+    let server = Responder::letter(host.at(), 'A');
     let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
     let _pen = Starter::at(At::Inet(at))
         .listen_word(at.port().to_string())
@@ -71,15 +71,15 @@ fn all_of_ipv6_is_all_of_ipv4_too() {
     let Some(at) = free_datagram_port(Ipv6Addr::UNSPECIFIED) else {
         return skipped("no IPv6 here");
     };
-    let place = Place::new();
-    let server = Responder::letter(place.at(), 'A');
+    let host = Host::new();
+    let server = Responder::letter(host.at(), 'A');
     let pen = Starter::at(At::Inet(at))
         .listen_word(format!(":::{}", at.port()))
         .args(["-U", "-O", "acl 0 permit 127.0.0.0/8", "-O", "acl 0 permit ::1"])
         .server(&server.at)
-        .control(place.at())
+        .control(host.at())
         .start();
-    for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), place.ip] {
+    for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), host.ip] {
         talks(&Asker::new(&At::Inet((address, at.port()).into())));
     }
     // An IPv4 client is one, also in the table.
@@ -105,15 +105,15 @@ fn ipv6_on_either_side() {
     else {
         return skipped("no IPv6 here");
     };
-    let place = Place::new();
-    let near = Responder::letter(place.at(), 'A');
+    let host = Host::new();
+    let near = Responder::letter(host.at(), 'A');
     let far = Responder::letter(At::Inet(server), 'A');
-    for (at, server) in [(place.at(), &far), (At::Inet(listen), &near), (At::Inet(listen), &far)] {
+    for (at, server) in [(host.at(), &far), (At::Inet(listen), &near), (At::Inet(listen), &far)] {
         let is_v6 = at.inet().is_ipv6();
         if is_v6 && better(&UDP_KINDS) {
             return;
         }
-        let pen = Starter::at(at).args(["-U"]).server(&server.at).control(place.at()).start();
+        let pen = Starter::at(at).args(["-U"]).server(&server.at).control(host.at()).start();
         let (x, y) = (pen.asker(), pen.asker());
         talks(&x);
         talks(&y);
@@ -126,13 +126,13 @@ fn ipv6_on_either_side() {
 #[test]
 fn a_unix_socket_for_clients() {
     better!(UDP_KINDS);
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = responders(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = responders(&host, 2);
     let path = dir.file("pen.sock");
     let pen = Starter::at(At::Unix(path.clone()))
         .args(["-U", "-r"])
         .servers(&servers)
-        .control(place.at())
+        .control(host.at())
         .start();
     let clients = ["x", "y", "z"].map(|name| Asker::unix(&dir.file(name), &path));
     for _ in 0..3 {
@@ -160,13 +160,13 @@ fn a_unix_socket_for_clients() {
 #[test]
 fn a_unix_socket_for_a_server() {
     better!(UDP_KINDS);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let at = At::Unix(dir.file("server.sock"));
     let server = Responder::letter(at.clone(), 'A');
-    let pen = Starter::datagrams(&place)
+    let pen = Starter::datagrams(&host)
         .args(["-b", "1"])
         .server(&at)
-        .control(place.at())
+        .control(host.at())
         .expect("server 0")
         .expect("no server available")
         .expect("more messages like these")
@@ -203,9 +203,9 @@ fn unix_sockets_on_both_sides() {
 #[test]
 fn who_does_not_read_holds_nobody_up() {
     better!(UDP_KINDS);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let stuck = UnixDatagram::bind(dir.file("stuck.sock")).unwrap();
-    let server = Responder::letter(place.at(), 'A');
+    let server = Responder::letter(host.at(), 'A');
     let path = dir.file("pen.sock");
     let pen = Starter::at(At::Unix(path.clone()))
         .args(["-U", "-r"])
@@ -244,12 +244,12 @@ fn who_does_not_read_holds_nobody_up() {
 
 #[test]
 fn a_move() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = responders(&host, 1);
+    let starter = Starter::datagrams(&host).servers(&servers);
+    let pen = starter.control(host.at()).start();
     talks(&pen.asker());
-    let next = place.at();
+    let next = host.at();
     assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
     talks(&Asker::new(&next));
     wait_until("the old place is closed", || !pen.at.is_listening());
@@ -269,8 +269,8 @@ fn a_move() {
 #[test]
 fn an_address_that_is_taken_is_refused() {
     better!(FAILED_START);
-    let place = Place::new();
-    let taken = UdpSocket::bind(place.addr()).unwrap();
+    let host = Host::new();
+    let taken = UdpSocket::bind(host.addr()).unwrap();
     let word = taken.local_addr().unwrap().to_string();
     refused(&["-U", &word, "127.0.0.1:9"], &[&word, "cannot listen"]);
 }
@@ -303,9 +303,9 @@ fn nobody_else_gets_the_port() {
     if Command::new("python3").arg("--version").output().is_err() {
         return skipped("no python3, which tries to take it");
     }
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let pen = Starter::datagrams(&place).servers(&servers).start();
+    let host = Host::new();
+    let servers = responders(&host, 1);
+    let pen = Starter::datagrams(&host).servers(&servers).start();
     let at = pen.at.inet();
     let mut python = Command::new("python3");
     python.args(["-c", TAKERS, &at.ip().to_string(), &at.port().to_string()]);

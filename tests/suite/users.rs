@@ -2,8 +2,8 @@
 
 use crate::differences::{GROUPS, JAIL_DIRECTORY, MISSING_FILE, NUMERIC_USER};
 use crate::stand::{
-    Backend, Background, Client, Dir, Place, Starter, Status, better, is_root, letters,
-    pen_program, skipped, wait_until, worse,
+    Backend, Background, Client, Dir, Host, Starter, Status, better, is_root, letters, pen_program,
+    skipped, wait_until, worse,
 };
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -45,10 +45,10 @@ fn it_becomes_the_user() {
     let Some((uid, gid)) = user("nobody") else {
         return skipped("no user nobody here");
     };
-    let (place, dir) = (Place::new(), Dir::new().open_to_all());
-    let echo = Backend::echo(place.at());
+    let (host, dir) = (Host::new(), Dir::new().open_to_all());
+    let echo = Backend::echo(host.at());
     let (pid_file, log) = (dir.file("pen.pid"), dir.file("pen.log"));
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-u", "nobody", "-p", pid_file.to_str().unwrap()])
         .args(["-l", log.to_str().unwrap()])
         .server(&echo.at)
@@ -70,9 +70,9 @@ fn a_user_can_be_a_number() {
     if better(&NUMERIC_USER) || not_root() {
         return;
     }
-    let place = Place::new();
+    let host = Host::new();
     let number = 4_000_000 + std::process::id();
-    let pen = Starter::new(&place).args(["-u", &number.to_string()]).server(&place.at()).start();
+    let pen = Starter::new(&host).args(["-u", &number.to_string()]).server(&host.at()).start();
     runs_as(pen.pid(), number, number);
 }
 
@@ -81,10 +81,10 @@ fn it_runs_in_the_jail() {
     if not_root() {
         return;
     }
-    let (place, jail) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
+    let (host, jail) = (Host::new(), Dir::new());
+    let echo = Backend::echo(host.at());
     let pid_file = jail.file("pen.pid");
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-j", jail.path().to_str().unwrap()])
         .args(["-p", "/pen.pid", "-l", "/pen.log"])
         .server(&echo.at)
@@ -106,12 +106,12 @@ fn jail_and_user_together() {
     if better(&NUMERIC_USER) || not_root() {
         return;
     }
-    let (place, jail) = (Place::new(), Dir::new().open_to_all());
-    let echo = Backend::echo(place.at());
+    let (host, jail) = (Host::new(), Dir::new().open_to_all());
+    let echo = Backend::echo(host.at());
     let number = 5_000_000 + std::process::id();
     let pid_file = jail.file("pen.pid");
     // The log and the pid file are opened inside and as that user.
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-j", jail.path().to_str().unwrap(), "-u", &number.to_string()])
         .args(["-p", "pen.pid", "-l", "pen.log"])
         .server(&echo.at)
@@ -132,13 +132,13 @@ fn a_configuration_can_be_in_the_jail() {
     if better(&MISSING_FILE) || not_root() {
         return;
     }
-    let (place, jail) = (Place::new(), Dir::new());
+    let (host, jail) = (Host::new(), Dir::new());
     let name = format!("/pen-{}.cfg", std::process::id());
     let file = jail.file(name.trim_start_matches('/'));
     fs::write(&file, "roundrobin\n").unwrap();
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-j", jail.path().to_str().unwrap(), "-F", &name])
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .start();
     assert!(pen.ask("mode").starts_with("no hash roundrobin"));
@@ -153,9 +153,9 @@ fn the_background_needs_no_dev_null() {
     if not_root() {
         return;
     }
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
-    let (at, pid_file) = (place.at(), dir.file("pen.pid"));
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 1);
+    let (at, pid_file) = (host.at(), dir.file("pen.pid"));
     let script = "mount -t tmpfs none /dev || exit 77; exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(pen_program());

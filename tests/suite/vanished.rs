@@ -2,7 +2,7 @@
 //! there is a cable to pull.
 
 use crate::stand::{
-    At, Backend, Client, Dir, Namespace, Pen, Place, Starter, better, wait_for, wait_until,
+    At, Backend, Client, Dir, Host, Namespace, Pen, Starter, better, wait_for, wait_until,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -117,9 +117,9 @@ fn connected(pen: &Pen) -> Client {
 
 #[test]
 fn clients_are_always_watched_and_servers_on_order() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).control(place.at()).server(&server.at).start();
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let pen = Starter::new(&host).control(host.at()).server(&server.at).start();
     for (line, wanted) in [("keepalive", true), ("no keepalive", false)] {
         assert_eq!(pen.ask(line), "");
         let client = connected(&pen);
@@ -133,9 +133,9 @@ fn clients_are_always_watched_and_servers_on_order() {
 #[test]
 fn the_time_can_be_set_while_pen_runs() {
     better!(CLIENT_KEEPALIVE);
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).control(place.at()).server(&server.at).start();
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let pen = Starter::new(&host).control(host.at()).server(&server.at).start();
     let system = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_keepalive_time").unwrap();
     let system: u64 = system.trim().parse().unwrap();
     assert_eq!(pen.ask("client_keepalive"), "120\n");

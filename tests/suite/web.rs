@@ -1,7 +1,7 @@
 //! The web interface: what it serves, where, and to whom.
 
 use crate::stand::{
-    Answer, At, Backend, Client, Pen, Place, Port, Starter, aside, ask_web, better, finish, get,
+    Answer, At, Backend, Client, Host, Pen, Port, Starter, aside, ask_web, better, finish, get,
     letters, skipped, wait_until,
 };
 use std::io::Write;
@@ -9,36 +9,36 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// A pen with a web interface, and where that is.
-pub(crate) fn with_web(place: &Place, starter: Starter) -> (Pen, At) {
-    let web = place.at();
+pub(crate) fn with_web(host: &Host, starter: Starter) -> (Pen, At) {
+    let web = host.at();
     let starter = starter.args(["--web", &web.to_string()]);
-    (starter.control(place.at()).start(), web)
+    (starter.control(host.at()).start(), web)
 }
 
 #[test]
 fn it_is_off_until_asked_for() {
     better!(WEB);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
     assert_eq!(pen.ask("web"), "");
     drop(pen);
     // A port alone is 127.0.0.1's.
     let port = Port::new();
     let pen =
-        Starter::new(&place).args(["--web", &port.number.to_string()]).control(place.at()).start();
+        Starter::new(&host).args(["--web", &port.number.to_string()]).control(host.at()).start();
     assert_eq!(pen.ask("web"), format!("127.0.0.1:{}\n", port.number));
     assert_eq!(get(&port.at(), "/healthz").status, 503);
-    let elsewhere = At::Inet((place.ip, port.number).into());
+    let elsewhere = At::Inet((host.ip, port.number).into());
     assert!(elsewhere.connect().is_err());
 }
 
 #[test]
 fn everything_is_served() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends);
-    let (pen, web) = with_web(&place, starter);
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let starter = Starter::new(&host).servers(&backends);
+    let (pen, web) = with_web(&host, starter);
     assert_eq!(pen.letter(), "A");
     for (path, kind, part) in [
         ("/", "text/html; charset=utf-8", "</html>"),
@@ -99,10 +99,10 @@ fn status_json_is_json() {
     if Command::new("python3").arg("--version").output().is_err() {
         return skipped("no python3, which reads JSON");
     }
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends);
-    let (pen, web) = with_web(&place, starter.args(["-e", "/tmp/\"\\<b>\u{e9}"]));
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let starter = Starter::new(&host).servers(&backends);
+    let (pen, web) = with_web(&host, starter.args(["-e", "/tmp/\"\\<b>\u{e9}"]));
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
     // The client may have it a moment before it is counted.
@@ -143,10 +143,10 @@ fn python(python: PathBuf, script: &str, text: &str) -> String {
 #[test]
 fn counts_grow_with_the_traffic() {
     better!(WEB);
-    let place = Place::new();
-    let backend = Backend::echo(place.at());
-    let starter = Starter::new(&place).servers([&backend]);
-    let (pen, web) = with_web(&place, starter);
+    let host = Host::new();
+    let backend = Backend::echo(host.at());
+    let starter = Starter::new(&host).servers([&backend]);
+    let (pen, web) = with_web(&host, starter);
     let mut last = 0;
     for round in 1..=20 {
         let client = pen.connect();
@@ -168,13 +168,13 @@ fn counts_grow_with_the_traffic() {
 #[test]
 fn states_of_servers() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place)
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let starter = Starter::new(&host)
         .servers(&backends)
         .expect(" is down for ")
         .expect("no server available");
-    let (pen, web) = with_web(&place, starter);
+    let (pen, web) = with_web(&host, starter);
     let is = |state: &str, health: &str| {
         let what = format!("{state}, {health}");
         wait_until(&what, || {
@@ -205,7 +205,7 @@ fn states_of_servers() {
     is("down", "down");
     assert_eq!(get(&web, "/status.json").member("\"servers\":", "failures"), "1");
     // Another one takes its place.
-    pen.ask(&format!("emergency {}", place.at()));
+    pen.ask(&format!("emergency {}", host.at()));
     is("down", "ok");
     pen.ask("server 0 address 0");
     pen.ask("emergency 0");
@@ -217,10 +217,10 @@ fn states_of_servers() {
 #[test]
 fn all_connections_taken_is_full() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends).args(["-x", "1"]);
-    let (pen, web) = with_web(&place, starter);
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let starter = Starter::new(&host).servers(&backends).args(["-x", "1"]);
+    let (pen, web) = with_web(&host, starter);
     assert_eq!(get(&web, "/healthz").body, "ok\n");
     let client = pen.connect();
     assert_eq!(client.letter(), "A");
@@ -232,9 +232,9 @@ fn all_connections_taken_is_full() {
 #[test]
 fn it_opens_moves_and_closes() {
     better!(WEB);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
-    let (one, two) = (place.at(), place.at());
+    let host = Host::new();
+    let pen = Starter::new(&host).control(host.at()).start();
+    let (one, two) = (host.at(), host.at());
     assert_eq!(pen.ask(&format!("web {one}")), format!("{one}\n"));
     assert_eq!(get(&one, "/healthz").status, 503);
     // The same again changes nothing.
@@ -257,9 +257,9 @@ fn it_opens_moves_and_closes() {
 #[test]
 fn a_list_keeps_clients_out() {
     better!(WEB);
-    let place = Place::new();
-    let starter = Starter::new(&place).expect("web connection denied");
-    let (pen, web) = with_web(&place, starter);
+    let host = Host::new();
+    let starter = Starter::new(&host).expect("web connection denied");
+    let (pen, web) = with_web(&host, starter);
     pen.ask("acl 3 deny 127.0.0.0/8");
     assert_eq!(pen.ask("web_acl 3"), "3\n");
     assert!(Client::new(&web).ends());
@@ -272,8 +272,8 @@ fn a_list_keeps_clients_out() {
 #[test]
 fn a_strange_name_is_refused() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let host = Host::new();
+    let (_pen, web) = with_web(&host, Starter::new(&host));
     let from = |host: &str, path: &str| {
         ask_web(&web, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).status
     };
@@ -304,10 +304,10 @@ fn metrics_are_read_by_the_reference_parser() {
     let Some(venv) = venv else {
         return skipped("no prometheus-client: .ci/run puts it into target/prometheus");
     };
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends);
-    let (pen, web) = with_web(&place, starter.args(["-e", "/tmp/a\"b\\c"]));
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let starter = Starter::new(&host).servers(&backends);
+    let (pen, web) = with_web(&host, starter.args(["-e", "/tmp/a\"b\\c"]));
     assert_eq!(pen.letter(), "A");
     let text = get(&web, "/metrics").body;
     let script = "import sys\n\

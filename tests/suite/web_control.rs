@@ -1,7 +1,7 @@
 //! Control from the web: who may, and who may not.
 
 use crate::stand::{
-    At, Dir, Pen, Place, Starter, ask_web, better, curl, get, is_root, letters, skipped, wait_until,
+    At, Dir, Host, Pen, Starter, ask_web, better, curl, get, is_root, letters, skipped, wait_until,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,13 +29,13 @@ fn password_file(dir: &Dir, text: &str, mode: u32) -> PathBuf {
 }
 
 impl Stand {
-    fn new(place: &Place, starter: Starter) -> Stand {
-        let (dir, web) = (Dir::new(), place.at());
+    fn new(host: &Host, starter: Starter) -> Stand {
+        let (dir, web) = (Dir::new(), host.at());
         let file = password_file(&dir, &format!("{USER}\n"), 0o600);
         let pen = starter
             .args(["--web", &web.to_string()])
             .args(["-O", &format!("web_password {}", file.display())])
-            .control(place.at())
+            .control(host.at())
             .expect(": web: ")
             .start();
         Stand { pen, web, file, _dir: dir }
@@ -78,9 +78,9 @@ impl Stand {
 #[test]
 fn an_action_works_with_the_password() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let stand = Stand::new(&host, Starter::new(&host).servers(&backends));
     let token = format!("X-Pen-Token: {}", stand.token());
     let url = stand.url("/control");
     let act = |command: &str| curl(&["-u", USER, "-H", &token, "--data-binary", command, &url]);
@@ -111,13 +111,13 @@ fn an_action_works_with_the_password() {
 #[test]
 fn what_is_refused() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let stand = Stand::new(&host, Starter::new(&host).servers(&backends));
     let set = "server 0 max 9";
     let zeros = "0".repeat(32);
     let port = stand.web.inet().port();
-    let other_port = format!("http://{}:1", place.ip);
+    let other_port = format!("http://{}:1", host.ip);
     let named = format!("localhost:{port}");
     for (status, fields, command) in [
         (401, &[("Authorization", "")][..], set),
@@ -158,8 +158,8 @@ fn what_is_refused() {
 fn wrong_passwords_take_their_time_one_after_the_other() {
     better!(WEB);
     const GUESSES: u32 = 4;
-    let place = Place::new();
-    let stand = Stand::new(&place, Starter::new(&place));
+    let host = Host::new();
+    let stand = Stand::new(&host, Starter::new(&host));
     let url = stand.url("/status.json");
     let status = |from: u32, user: &str| {
         let from = format!("127.0.0.{from}");
@@ -182,8 +182,8 @@ fn wrong_passwords_take_their_time_one_after_the_other() {
 #[test]
 fn a_password_that_is_taken_away() {
     better!(WEB);
-    let place = Place::new();
-    let stand = Stand::new(&place, Starter::new(&place));
+    let host = Host::new();
+    let stand = Stand::new(&host, Starter::new(&host));
     assert_eq!(stand.pen.ask("web_password"), format!("{}\n", stand.file.display()));
     // Another one, at once.
     fs::write(&stand.file, "other:one").unwrap();
@@ -222,8 +222,8 @@ fn a_password_that_is_taken_away() {
 #[test]
 fn exit_only_where_it_may() {
     better!(WEB);
-    let place = Place::new();
-    let mut stand = Stand::new(&place, Starter::new(&place).args(["-X"]));
+    let host = Host::new();
+    let mut stand = Stand::new(&host, Starter::new(&host).args(["-X"]));
     let token = format!("X-Pen-Token: {}", stand.token());
     curl(&["-u", USER, "-H", &token, "--data-binary", "exit", &stand.url("/control")]);
     assert!(stand.pen.wait().success());
@@ -233,8 +233,8 @@ fn exit_only_where_it_may() {
 #[test]
 fn a_written_file_has_it() {
     better!(WEB);
-    let place = Place::new();
-    let stand = Stand::new(&place, Starter::new(&place));
+    let host = Host::new();
+    let stand = Stand::new(&host, Starter::new(&host));
     let dir = Dir::new();
     let config = dir.file("pen.cfg");
     stand.pen.ask(&format!("write {}", config.display()));
@@ -245,9 +245,9 @@ fn a_written_file_has_it() {
     let Stand { pen, _dir, .. } = stand;
     drop(pen);
     wait_until("it has ended", || web.connect().is_err());
-    let pen = Starter::new(&place)
+    let pen = Starter::new(&host)
         .args(["-F", config.to_str().unwrap()])
-        .control(place.at())
+        .control(host.at())
         .expect("reloading on HUP")
         .expect(": web: ")
         .start();
@@ -267,12 +267,12 @@ fn a_password_that_only_root_can_read_stays() {
     if !is_root() {
         return skipped("only root can do that");
     }
-    let (place, dir) = (Place::new(), Dir::new().open_to_all());
+    let (host, dir) = (Host::new(), Dir::new().open_to_all());
     let file = password_file(&dir, &format!("{USER}\n"), 0o600);
     let config = dir.file("pen.cfg");
     fs::write(&config, format!("web_password {}\n", file.display())).unwrap();
-    let (web, control) = (place.at(), place.at());
-    let pen = Starter::new(&place)
+    let (web, control) = (host.at(), host.at());
+    let pen = Starter::new(&host)
         .args(["-F", config.to_str().unwrap(), "--web", &web.to_string()])
         .args(["-C", &control.to_string(), "-u", "nobody"])
         .expect("reloading on HUP")

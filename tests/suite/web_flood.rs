@@ -1,7 +1,7 @@
 //! What strangers can do to the web interface: little, and nothing to the
 //! traffic.
 
-use crate::stand::{Client, PATIENCE, Place, Starter, better, get, letters, wait_until};
+use crate::stand::{Client, Host, PATIENCE, Starter, better, get, letters, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 #[test]
 fn it_disturbs_nobody() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let web = place.at();
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let backends = letters(&host, 1);
+    let web = host.at();
+    let pen = Starter::new(&host)
         .servers(&backends)
         .args(["--web", &web.to_string()])
-        .control(place.at())
+        .control(host.at())
         .start();
     assert_eq!(pen.letter(), "A");
     let threads = || pen.status().number("Threads");
@@ -91,9 +91,9 @@ fn it_disturbs_nobody() {
 #[test]
 fn silent_clients_make_room() {
     better!(WEB);
-    let place = Place::new();
-    let web = place.at();
-    let _pen = Starter::new(&place).args(["--web", &web.to_string()]).control(place.at()).start();
+    let host = Host::new();
+    let web = host.at();
+    let _pen = Starter::new(&host).args(["--web", &web.to_string()]).control(host.at()).start();
     let silent: Vec<Client> = (0..100).map(|_| Client::new(&web)).collect();
     let start = Instant::now();
     assert_eq!(get(&web, "/healthz").status, 503);

@@ -1,6 +1,6 @@
 //! Requests to the web interface that are odd, in pieces or slow.
 
-use crate::stand::{Client, Place, Starter, ask_web, better};
+use crate::stand::{Client, Host, Starter, ask_web, better};
 use crate::web::with_web;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 #[test]
 fn odd_requests_are_refused_and_closed() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let host = Host::new();
+    let (_pen, web) = with_web(&host, Starter::new(&host));
     let long = format!("GET / HTTP/1.1\r\nHost: {web}\r\nX: {}\r\n\r\n", "x".repeat(9000));
     let wide = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(100_000));
     for (status, request) in [
@@ -50,8 +50,8 @@ fn odd_requests_are_refused_and_closed() {
 #[test]
 fn pieces_and_rests_do_no_harm() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let host = Host::new();
+    let (_pen, web) = with_web(&host, Starter::new(&host));
     let client = Client::new(&web);
     for piece in ["\r", "\nGET /hea", "lthz HTTP/1.1\r", "\nHost: x\r\nContent-Le"] {
         client.send(piece);
@@ -75,8 +75,8 @@ fn pieces_and_rests_do_no_harm() {
 #[test]
 fn a_slow_client_is_given_up() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let host = Host::new();
+    let (_pen, web) = with_web(&host, Starter::new(&host));
     let start = Instant::now();
     let client = Client::new(&web);
     client.0.set_read_timeout(Some(Duration::from_millis(200))).unwrap();

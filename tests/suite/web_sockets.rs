@@ -2,7 +2,7 @@
 //! root.
 
 use crate::stand::{
-    At, Dir, Place, Starter, Status, better, curl, free_v6, get, is_root, letters, skipped,
+    At, Dir, Host, Starter, Status, better, curl, free_v6, get, is_root, letters, skipped,
     wait_until,
 };
 use std::fs;
@@ -11,10 +11,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 #[test]
 fn a_unix_socket_is_for_its_user_alone() {
     better!(WEB);
-    let place = Place::new();
+    let host = Host::new();
     let dir = Dir::new().open_to_all();
     let (path, second) = (dir.file("web"), dir.file("web2"));
-    let mut starter = Starter::new(&place).args(["--web", path.to_str().unwrap()]);
+    let mut starter = Starter::new(&host).args(["--web", path.to_str().unwrap()]);
     if is_root() {
         starter = starter.args(["-u", "nobody"]);
     }
@@ -44,11 +44,11 @@ fn a_unix_socket_is_for_its_user_alone() {
 #[test]
 fn two_pens_do_not_share_one() {
     better!(WEB);
-    let (place, dir) = (Place::new(), Dir::new());
-    for web in [place.at(), At::Unix(dir.file("web"))] {
+    let (host, dir) = (Host::new(), Dir::new());
+    for web in [host.at(), At::Unix(dir.file("web"))] {
         let word = web.to_string();
-        let pen = Starter::new(&place).args(["--web", &word]).control(place.at()).start();
-        let other = Starter::new(&place).control(place.at()).start();
+        let pen = Starter::new(&host).args(["--web", &word]).control(host.at()).start();
+        let other = Starter::new(&host).control(host.at()).start();
         let reply = other.ask(&format!("web {word}"));
         assert!(reply.contains(&word) && reply.contains(" in use"), "{reply}");
         assert_eq!(other.ask("web"), "");
@@ -64,9 +64,9 @@ fn root_without_a_user_gets_none() {
     if !is_root() {
         return skipped("only root gets none");
     }
-    let place = Place::new();
-    let web = place.at();
-    let pen = Starter::new(&place)
+    let host = Host::new();
+    let web = host.at();
+    let pen = Starter::new(&host)
         .args(["--web", &web.to_string()])
         .expect("not opened, as pen runs as root")
         .start();
@@ -81,13 +81,13 @@ fn in_a_jail_as_another_user() {
     if !is_root() {
         return skipped("only root may do this");
     }
-    let (place, dir, secrets) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    let (host, dir, secrets) = (Host::new(), Dir::new().open_to_all(), Dir::new());
     let file = secrets.file("password");
     fs::write(&file, "a:b\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let web = place.at();
-    let backends = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let web = host.at();
+    let backends = letters(&host, 1);
+    let pen = Starter::new(&host)
         .servers(&backends)
         .args(["-u", "nobody", "-j", dir.file("").to_str().unwrap()])
         .args(["--web", &web.to_string()])
@@ -110,8 +110,8 @@ fn over_ipv6() {
     let Some(web) = free_v6() else {
         return skipped("no IPv6 here");
     };
-    let place = Place::new();
-    let _pen = Starter::new(&place).args(["--web", &web.to_string()]).control(place.at()).start();
+    let host = Host::new();
+    let _pen = Starter::new(&host).args(["--web", &web.to_string()]).control(host.at()).start();
     assert_eq!(get(&web, "/").status, 200);
     assert_eq!(curl(&[&format!("http://{web}/status.json")]).status, 200);
 }
@@ -119,13 +119,13 @@ fn over_ipv6() {
 #[test]
 fn beside_datagrams() {
     better!(WEB);
-    let place = Place::new();
-    let responders = crate::stand::responders(&place, 1);
-    let web = place.at();
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let responders = crate::stand::responders(&host, 1);
+    let web = host.at();
+    let pen = Starter::datagrams(&host)
         .servers(&responders)
         .args(["--web", &web.to_string()])
-        .control(place.at())
+        .control(host.at())
         .start();
     let asker = crate::stand::Asker::new(&pen.at);
     asker.send("x");

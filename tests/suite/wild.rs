@@ -2,7 +2,7 @@
 //! images and manuals of others. Each is quoted above its test.
 
 use crate::stand::{
-    At, Backend, Background, Client, Dir, Pen, Place, Port, Starter, finish, free_v6, is_root,
+    At, Backend, Background, Client, Dir, Host, Pen, Port, Starter, finish, free_v6, is_root,
     letters, program, signal, skipped, wait_until,
 };
 use std::fs;
@@ -28,9 +28,9 @@ pub(crate) fn user() -> &'static [&'static str] {
 /// `pen -l pen.log -p pen.pid lbhost:80 host1:80 host2:80`
 #[test]
 fn a_log_and_a_pid_file() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 2);
+    let pen = Starter::new(&host)
         .directory(dir.path())
         .args(["-l", "pen.log", "-p", "pen.pid"])
         .servers(&servers)
@@ -72,14 +72,14 @@ fn services_by_name() {
     let Some((name, port)) = service() else {
         return skipped("no free port has a name in /etc/services");
     };
-    let (place, number) = (Place::new(), port.number);
-    let backend = Backend::letter(place.at(), 'A');
+    let (host, number) = (Host::new(), port.number);
+    let backend = Backend::letter(host.at(), 'A');
     let pen = Starter::at(port.at())
         .listen_word(name.clone())
         .operand(format!("[::1]:{name}"))
         .operand(format!("[::1]:{number}"))
         .operand("[::1]".to_owned())
-        .control(place.at())
+        .control(host.at())
         .start();
     let mut wanted = vec![("::1".to_owned(), number); 3];
     assert_eq!(addresses(&pen.ask("servers")), wanted);
@@ -92,7 +92,7 @@ fn services_by_name() {
     wanted[1] = (addr.ip().to_string(), addr.port());
     assert_eq!(addresses(&pen.ask("servers")), wanted);
     assert_eq!(pen.letter(), "A");
-    let other = At::Inet((place.ip, number).into());
+    let other = At::Inet((host.ip, number).into());
     assert_eq!(Client::new(&other).letter(), "A");
 }
 
@@ -102,8 +102,8 @@ fn a_service_in_the_background() {
     let Some((name, port)) = service() else {
         return skipped("no free port has a name in /etc/services");
     };
-    let (place, dir) = (Place::new(), Dir::new());
-    let backend = Backend::letter(place.at(), 'A');
+    let (host, dir) = (Host::new(), Dir::new());
+    let backend = Backend::letter(host.at(), 'A');
     let addr = backend.at.inet();
     let pen = Starter::at(port.at())
         .directory(dir.path())
@@ -120,9 +120,9 @@ fn a_service_in_the_background() {
 /// `penctl 127.0.0.1:PORT server N address IP port P max M weight W prio P`
 #[test]
 fn servers_by_penctl() {
-    let (place, control) = (Place::new(), Port::new());
-    let servers = letters(&place, 2);
-    let mut starter = Starter::new(&place).expect("-S is obsolete");
+    let (host, control) = (Host::new(), Port::new());
+    let servers = letters(&host, 2);
+    let mut starter = Starter::new(&host).expect("-S is obsolete");
     let control = control.at();
     for word in ["-c", "2049", "-x", "257", "-S", "10", "-C"] {
         starter = starter.operand(word.to_owned());
@@ -155,13 +155,13 @@ fn servers_by_penctl() {
 /// `pen -f -H PORT localhost:P1:1 localhost:P2:1`
 #[test]
 fn http_with_one_connection_each() {
-    let (place, port) = (Place::new(), Port::new());
-    let servers = [Backend::http(place.at()), Backend::http(place.at())];
+    let (host, port) = (Host::new(), Port::new());
+    let servers = [Backend::http(host.at()), Backend::http(host.at())];
     let mut starter = Starter::at(port.at()).listen_word(port.number.to_string());
     for server in &servers {
         starter = starter.operand(format!("{}:1", server.at));
     }
-    let pen = starter.args(["-H"]).control(place.at()).start();
+    let pen = starter.args(["-H"]).control(host.at()).start();
     let clients = [(), ()].map(|()| {
         let client = pen.connect();
         client.send("GET /index HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -179,8 +179,8 @@ fn ipv6_in_front_of_ipv4() {
     let Some(at) = free_v6() else {
         return skipped("no IPv6 here");
     };
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
+    let servers = letters(&host, 1);
     let word = format!("::1:{}", at.inet().port());
     let pen = Starter::at(at)
         .args(["-df"])
@@ -195,10 +195,10 @@ fn ipv6_in_front_of_ipv4() {
 /// `pen -d pen:5672 rabbitmq0:5672 rabbitmq1:5672`
 #[test]
 fn debugging_in_the_background() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 2);
     let (errors, pid_file) = (dir.file("errors"), dir.file("pid"));
-    let at = place.at();
+    let at = host.at();
     let mut command = Command::new(program("pen"));
     command.arg("-d").arg(at.to_string());
     command.args(servers.iter().map(|server| server.at.to_string()));
@@ -216,11 +216,11 @@ fn debugging_in_the_background() {
 /// `penctl 127.0.0.1:1990 status > page.html`
 #[test]
 fn a_page_from_cron() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 2);
     let (page, copy) = (dir.file("stats.html"), dir.file("page.html"));
-    let control = place.at();
-    let pen = Starter::new(&place)
+    let control = host.at();
+    let pen = Starter::new(&host)
         .args(["-w", page.to_str().unwrap()])
         .control(control.clone())
         .servers(&servers)
@@ -252,10 +252,10 @@ fn a_page_from_cron() {
 /// Programs that read `servers` and `recent` go by the places of the words.
 #[test]
 fn replies_by_the_places_of_words() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).servers(&servers).start();
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let control = host.at();
+    let pen = Starter::new(&host).control(control.clone()).servers(&servers).start();
     let client = pen.connect();
     client.send("hi\n");
     assert_eq!(client.receive(2), b"AA");
@@ -276,10 +276,10 @@ fn replies_by_the_places_of_words() {
 /// written: `exec \`sed -n '2s/^# //p' pen.cfg\``
 #[test]
 fn started_again_from_a_written_file() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = letters(&host, 2);
     let file = dir.file("pen.cfg");
-    let (at, control) = (place.at(), place.at());
+    let (at, control) = (host.at(), host.at());
     let pen = Starter::at(at.clone())
         .args(["-r", "-b", "7"])
         .control(control.clone())
@@ -308,9 +308,9 @@ fn the_first_process_of_a_container() {
     if !is_root() {
         return skipped("only root makes process namespaces");
     }
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let at = place.at();
+    let host = Host::new();
+    let servers = letters(&host, 1);
+    let at = host.at();
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "sh", "-c", "exec \"$@\"", "sh"]);
     command.arg(program("pen")).arg("-f").arg(at.to_string());

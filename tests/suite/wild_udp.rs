@@ -3,7 +3,7 @@
 
 use crate::differences::UDP_USER;
 use crate::stand::{
-    Asker, At, Dir, Place, Port, Responder, Starter, better, free_datagram_port, is_root,
+    Asker, At, Dir, Host, Port, Responder, Starter, better, free_datagram_port, is_root,
     responders, skipped, wait_until,
 };
 use crate::wild::{penctl, user};
@@ -20,10 +20,10 @@ fn server_line(number: usize, server: &Responder, rest: &str) -> String {
 /// `penctl 127.0.0.1:PORT server N address IP port P max M weight W prio P`
 #[test]
 fn servers_by_penctl() {
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let control = place.at();
-    let mut starter = Starter::new(&place).expect("-S is obsolete");
+    let host = Host::new();
+    let servers = responders(&host, 2);
+    let control = host.at();
+    let mut starter = Starter::new(&host).expect("-S is obsolete");
     let words = "-c 2049 -x 257 -S 10 -U -t 1 -b 3 -C".split(' ');
     for word in words.chain([control.to_string().as_str()]).chain(user().iter().copied()) {
         starter = starter.operand(word.to_owned());
@@ -44,8 +44,8 @@ fn servers_by_penctl() {
 /// and HUP when the file has been changed
 #[test]
 fn a_file_and_hup() {
-    let (place, port, dir) = (Place::new(), Port::new(), Dir::new().open_to_all());
-    let servers = responders(&place, 2);
+    let (host, port, dir) = (Host::new(), Port::new(), Dir::new().open_to_all());
+    let servers = responders(&host, 2);
     let (config, pid_file) = (dir.file("pen-X.cfg"), dir.file("X.pid"));
     fs::write(&config, server_line(0, &servers[0], " weight 1\n")).unwrap();
     let user: &[&str] = match is_root() {
@@ -82,8 +82,8 @@ fn all_of_ipv6() {
     let Some(at) = free_datagram_port(Ipv6Addr::LOCALHOST) else {
         return skipped("no IPv6 here");
     };
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = responders(&place, 1);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = responders(&host, 1);
     let config = dir.file("upstreams.cfg");
     fs::write(&config, server_line(0, &servers[0], "\n")).unwrap();
     let pen = Starter::at(At::Inet(at))
@@ -97,8 +97,8 @@ fn all_of_ipv6() {
 /// splits what `penctl HOST servers` says on blanks and lets servers rest
 #[test]
 fn a_loop_that_looks_after_servers() {
-    let (place, port, control) = (Place::new(), Port::new(), Port::new());
-    let servers = responders(&place, 2);
+    let (host, port, control) = (Host::new(), Port::new(), Port::new());
+    let servers = responders(&host, 2);
     let pen = Starter::at(port.at())
         .args(user())
         .args(["-C", &control.number.to_string(), "-X", "-r", "-U"])
@@ -131,11 +131,11 @@ fn a_loop_that_looks_after_servers() {
 /// `pen -U -O "source 192.168.1.20" 53 192.168.1.100 192.168.1.101`
 #[test]
 fn a_name_server_with_a_source_address() {
-    let (place, one, two) = (Place::new(), Place::new(), Place::new());
-    let at = place.at();
+    let (host, one, two) = (Host::new(), Host::new(), Host::new());
+    let at = host.at();
     let port = at.inet().port();
     let servers = [(&one, 'A'), (&two, 'B')]
-        .map(|(place, letter)| Responder::letter(At::Inet((place.ip, port).into()), letter));
+        .map(|(host, letter)| Responder::letter(At::Inet((host.ip, port).into()), letter));
     let pen = Starter::at(at)
         .args(["-U", "-O", "source 127.0.0.20"])
         .operand(one.ip.to_string())

@@ -11,15 +11,15 @@ const CLAIM: u16 = 20_000;
 /// uses while this lives: not another test, not another run of the tests. That
 /// matters because pen's listeners have SO_REUSEPORT: two pens on one port
 /// would share it in silence.
-pub(crate) struct Place {
+pub(crate) struct Host {
     pub(crate) ip: Ipv4Addr,
     next: AtomicU16,
     // std's listeners do not share their port: this is the lock.
     _claim: TcpListener,
 }
 
-impl Place {
-    pub(crate) fn new() -> Place {
+impl Host {
+    pub(crate) fn new() -> Host {
         static COUNTER: AtomicU16 = AtomicU16::new(0);
         let pid = std::process::id();
         loop {
@@ -29,7 +29,7 @@ impl Place {
             // Never 127.0.x.y, which others may use.
             let ip = Ipv4Addr::new(127, high % 200 + 50, low, (count % 250 + 1) as u8);
             if let Ok(claim) = TcpListener::bind((ip, CLAIM)) {
-                return Place { ip, next: AtomicU16::new(CLAIM + 1), _claim: claim };
+                return Host { ip, next: AtomicU16::new(CLAIM + 1), _claim: claim };
             }
         }
     }
