@@ -82,10 +82,10 @@ fn stderr_hangs(extent: &Extent) -> Found {
 fn syslog_hangs(extent: &Extent) -> Found {
     let log = SystemLog::new().ok_or("needs root")?;
     let host = Host::new();
-    let mut servers: Vec<Server> = (0..3).map(|n| Server::new(host.at(), n)).collect();
+    let mut servers = Server::three(&host);
     let control = host.at();
-    let starter = Starter::new(&host).args(WORDS).servers(&servers);
-    let pen = log.start(starter.control(control.clone()));
+    let starter = Starter::on(&host).args(WORDS).servers(&servers);
+    let pen = log.start(starter.control_at(control.clone()));
     Client::new(&control).send("debug 1\n");
     let traffic = Traffic::start(pen.at.inet(), USUAL);
     let (from, in_flight) = (Instant::now(), traffic.open());

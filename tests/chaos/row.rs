@@ -2,7 +2,7 @@
 //! what came of it.
 
 use crate::server::Server;
-use crate::stand::{At, Host, PATIENCE, Pen, Starter, wait_for};
+use crate::stand::{Host, PATIENCE, Pen, Starter, wait_for};
 use crate::talk::Failure;
 use crate::traffic::{Mix, Report, Traffic, USUAL};
 use crate::world::World;
@@ -117,10 +117,8 @@ impl Window {
 
 /// A pen with servers and traffic.
 pub(crate) struct Scene {
-    _place: Host,
     pub(crate) servers: Vec<Server>,
     pub(crate) pen: Pen,
-    pub(crate) control: At,
     pub(crate) traffic: Traffic,
     times: usize,
     in_flight: usize,
@@ -143,30 +141,20 @@ impl Scene {
     /// Three servers, and a pen to which `settle` gives options.
     pub(crate) fn new(mix: Mix, settle: impl FnOnce(Starter, &Host) -> Starter) -> Scene {
         let host = Host::new();
-        let servers: Vec<Server> = (0..3).map(|n| Server::new(host.at(), n)).collect();
-        let control = host.at();
-        let starter = Starter::new(&host).servers(&servers);
-        let starter = settle(starter.control(control.clone()), &host);
-        Scene::of(host, servers, control, mix, starter)
+        let servers = Server::three(&host);
+        let starter = Starter::on(&host).servers(&servers).control();
+        Scene::of(servers, mix, settle(starter, &host))
     }
 
     /// With a pen that is started otherwise.
-    pub(crate) fn of(
-        host: Host,
-        servers: Vec<Server>,
-        control: At,
-        mix: Mix,
-        starter: Starter,
-    ) -> Scene {
+    pub(crate) fn of(servers: Vec<Server>, mix: Mix, starter: Starter) -> Scene {
         let starter = ABOUT_SERVERS.into_iter().fold(starter, Starter::expect);
         let pen = starter.start();
         let idle_files = open_files(pen.pid());
         let traffic = Traffic::start(pen.at.inet(), mix);
         Scene {
-            _place: host,
             servers,
             pen,
-            control,
             traffic,
             times: 0,
             in_flight: 0,

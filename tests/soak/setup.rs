@@ -116,11 +116,11 @@ impl Setup {
             .map(|(index, role)| (transport.serve)(host.addr(), index, *role, faults))
             .collect();
         let table = (REGULARS + STRANGERS).to_string();
-        let mut starter = Starter::new(&host)
+        let mut starter = Starter::on(&host)
             .args(transport.args)
             // Who comes for the first time tries the absent one, each time.
             .args(["-b", "0", "-t", "60", "-c", &table])
-            .control(host.at())
+            .control()
             .expect("is down for 0 s");
         for server in &servers {
             let prio = u8::from(server.role != Role::Absent);

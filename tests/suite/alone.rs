@@ -35,20 +35,17 @@ fn root() -> Option<Dir> {
 fn it_needs_no_file() {
     let Some(root) = root() else { return };
     fs::create_dir(root.file("run")).unwrap();
-    let host = Host::new();
-    let echo = Backend::echo(host.at());
-    let pen = Starter::new(&host)
+    let pen = Starter::new()
         .alone_in(root.path())
         .args(["-p", "/run/pid", "-l", "/run/log", "-u", "0"])
-        .server(&echo.at)
+        .echo()
         .start();
-    let pid = fs::read_to_string(root.file("run/pid")).unwrap();
+    let pid = root.text("run/pid");
     assert_eq!(pid, pen.pid().to_string());
     let client = pen.connect();
-    client.send("hello\n");
-    assert_eq!(client.receive(6), b"hello\n");
+    client.echoes("hello\n");
     drop((client, pen));
-    let log = fs::read_to_string(root.file("run/log")).unwrap();
+    let log = root.text("run/log");
     assert!(log.ends_with(" hello\n"), "{log}");
     assert!(!root.file("run/pid").exists());
 }

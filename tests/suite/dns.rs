@@ -25,11 +25,11 @@ fn start(host: &Host, args: &[&str]) -> Option<(Vec<NameServer>, Pen)> {
     let servers = ADDRESSES.map(|address| NameServer::start(host.at(), address));
     let servers: Option<Vec<NameServer>> = servers.into_iter().collect();
     let servers = servers?;
-    let mut starter = Starter::datagrams(host).args(args).args(["-b", "1"]);
+    let mut starter = Starter::on(host).udp().args(args).args(["-b", "1"]);
     for server in &servers {
         starter = starter.server(&server.at);
     }
-    let pen = starter.control(host.at()).expect("server 1").start();
+    let pen = starter.control().expect("server 1").start();
     Some((servers, pen))
 }
 

@@ -112,11 +112,10 @@ fn a_bad_line_in_the_configuration() {
 #[test]
 fn a_file_in_the_place_of_the_socket_stays() {
     let dir = Dir::new();
-    let path = dir.file("precious");
-    fs::write(&path, "data").unwrap();
+    let path = dir.put("precious", "data");
     if worse(&LISTEN_PATH) {
         let starter = Starter::at(At::Unix(path.clone()));
-        let _pen = starter.operand("127.0.0.1:9".to_owned()).start();
+        let _pen = starter.operand("127.0.0.1:9").start();
         wait_until("it is removed", || {
             fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_socket())
         });

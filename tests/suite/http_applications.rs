@@ -157,7 +157,7 @@ const CASES: &[&str] = &[
 /// What an application sees last of each field, for each request of a
 /// connection that it was asked for.
 fn sees(host: &Host, server: &Server, case: &str) -> Vec<(String, String)> {
-    let pen = Starter::new(host)
+    let pen = Starter::on(host)
         .args(["-H"])
         .expect("HTTP request that can be read in two ways")
         .server(&server.at)

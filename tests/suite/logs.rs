@@ -141,16 +141,14 @@ fn messages_that_nobody_reads_stop_no_lines() {
 #[test]
 fn odd_datagrams_harm_nothing() {
     better!(PENLOGD_ODD);
-    let (host, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (host.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &["-n", "3"]);
+    let site = Site::new(&["-n", "3"]);
     let long = vec![b'z'; 60_000];
     let pens = [b"+ 192.0.2.7 192.0.2.1 GET /".to_vec(), long.clone()].concat();
     let quotes = vec![b'"'; 2000];
     let slashes = [b"\"".to_vec(), vec![b'\\'; 2001]].concat();
     send(
-        host.ip(3),
-        at,
+        site.host.ip(3),
+        site.at,
         &[
             b"",
             b"\n\n",
@@ -166,7 +164,7 @@ fn odd_datagrams_harm_nothing() {
             b"last\n",
         ],
     );
-    let all = lines(&log, 7);
+    let all = site.lines(7);
     assert_eq!(all[..3], ["plain.\u{fffd}", "one", "two"]);
     assert_eq!(all[5], "z".repeat(8192));
     assert_eq!(all[6], "last");
@@ -174,13 +172,11 @@ fn odd_datagrams_harm_nothing() {
 
 #[test]
 fn the_newest_request_counts() {
-    let (host, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (host.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
-    let (web, other) = (host.ip(3), host.ip(4));
+    let site = Site::new(&[]);
+    let (web, other) = (site.host.ip(3), site.host.ip(4));
     for client in ["198.51.100.1", "2001:db8::2"] {
         let line = format!("+ {client} {web} GET /1 HTTP/1.0\n");
-        send(host.ip(9), at, &[line.as_bytes()]);
+        send(site.host.ip(9), site.at, &[line.as_bytes()]);
     }
     for (server, request) in [
         (web, "GET /1 HTTP/1.0"),
@@ -190,9 +186,9 @@ fn the_newest_request_counts() {
         (web, "GET /1 HTTP/1.1"),
     ] {
         let line = format!("pen - - [now] \"{request}\" 200 1\n");
-        send(server, at, &[line.as_bytes()]);
+        send(server, site.at, &[line.as_bytes()]);
     }
-    let all = lines(&log, 4);
+    let all = site.lines(4);
     let clients = all.iter().map(|line| line.split(' ').next().unwrap());
     let wanted = ["2001:db8::2", "2001:db8::2", "pen", "pen"];
     assert_eq!(clients.collect::<Vec<_>>(), wanted);
@@ -201,37 +197,33 @@ fn the_newest_request_counts() {
 
 #[test]
 fn a_request_is_more_than_its_beginning() {
-    let (host, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (host.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
-    let web = host.ip(3);
+    let site = Site::new(&[]);
+    let web = site.host.ip(3);
     let line = format!("+ 198.51.100.1 {web} GET /1abc HTTP/1.0\n");
-    send(host.ip(9), at, &[line.as_bytes()]);
-    send(web, at, &[b"pen - - [now] \"GET /1\" 200 1\n"]);
+    send(site.host.ip(9), site.at, &[line.as_bytes()]);
+    send(web, site.at, &[b"pen - - [now] \"GET /1\" 200 1\n"]);
     let client = if worse(&PENLOGD_PREFIX) { "198.51.100.1" } else { "pen" };
-    assert!(lines(&log, 1)[0].starts_with(&format!("{client} ")));
+    assert!(site.lines(1)[0].starts_with(&format!("{client} ")));
 }
 
 #[test]
 fn a_line_without_a_request_stays() {
-    let (host, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (host.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
-    send(host.ip(3), at, &[b"plain\n", WEB_LINE]);
+    let site = Site::new(&[]);
+    send(site.host.ip(3), site.at, &[b"plain\n", WEB_LINE]);
     let count = if worse(&PENLOGD_LINE) { 1 } else { 2 };
-    lines(&log, count);
+    site.lines(count);
 }
 
 /// A line that would look like another one on a terminal.
 #[test]
 fn lines_cannot_pretend() {
-    let (host, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (host.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
+    let site = Site::new(&[]);
     let line = "x - - \"GET /\tcaf\u{e9}\u{9b}2K\r198.51.100.7\x1b[8m\" 200";
-    send(host.ip(3), at, &[format!("{line}\n").as_bytes()]);
-    wait_until("the line is in the log", || fs::read(&log).is_ok_and(|data| data.ends_with(b"\n")));
-    let text = fs::read_to_string(&log).unwrap();
+    send(site.host.ip(3), site.at, &[format!("{line}\n").as_bytes()]);
+    wait_until("the line is in the log", || {
+        fs::read(&site.log).is_ok_and(|data| data.ends_with(b"\n"))
+    });
+    let text = fs::read_to_string(&site.log).unwrap();
     let want = match worse(&OTHERS_LINES) {
         true => line,
         false => "x - - \"GET /\tcaf\u{e9}.2K.198.51.100.7.[8m\" 200",
@@ -261,17 +253,15 @@ fn planted_links_are_not_followed() {
 #[test]
 fn the_newest_of_n_requests_counts() {
     better!(PENLOGD_RING);
-    let (host, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (host.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &["-n", "2"]);
-    let web = host.ip(3);
+    let site = Site::new(&["-n", "2"]);
+    let web = site.host.ip(3);
     let pen = |client: &str, request: &str| {
         let line = format!("+ {client} {web} {request}\n");
-        send(host.ip(9), at, &[line.as_bytes()]);
+        send(site.host.ip(9), site.at, &[line.as_bytes()]);
     };
     let ask = |request: &str| {
         let line = format!("pen - - [now] \"{request}\" 200 1\n");
-        send(web, at, &[line.as_bytes()]);
+        send(web, site.at, &[line.as_bytes()]);
     };
     pen("198.51.100.1", "GET /1 HTTP/1.0");
     pen("2001:db8::2", "GET /1 HTTP/1.0");
@@ -284,8 +274,8 @@ fn the_newest_of_n_requests_counts() {
     ask("GET /2");
     ask("GET /2 HTTP/1.1");
     // The same from another server.
-    send(host.ip(4), at, &[b"pen - - \"GET /2 HTTP/1.0\" 200"]);
-    let all = lines(&log, 7);
+    send(site.host.ip(4), site.at, &[b"pen - - \"GET /2 HTTP/1.0\" 200"]);
+    let all = site.lines(7);
     let clients = all.iter().map(|line| line.split(' ').next().unwrap());
     let want = "2001:db8::2 2001:db8::2 pen 198.51.100.3 198.51.100.3 pen pen";
     assert_eq!(clients.collect::<Vec<_>>().join(" "), want);

@@ -37,9 +37,8 @@ fn reached(one: &Host, two: &Host, ask: impl Fn(u16) -> bool) -> usize {
 #[test]
 fn each_address_of_a_server_is_tried() {
     let Some((one, two, etc)) = twins() else { return };
-    let host = Host::new();
     let found = reached(&one, &two, |port| {
-        let pen = Starter::new(&host).etc(etc.path()).operand(format!("twins:{port}")).start();
+        let pen = Starter::new().etc(etc.path()).operand(format!("twins:{port}")).start();
         let client = pen.connect();
         client.send("hello");
         client.letter() == "A"
@@ -78,7 +77,7 @@ fn a_look_up_for_a_listener_changes_nothing_else() {
     let dns = Host::new();
     let Some((silent, etc)) = silent_dns(&dns) else { return };
     let (host, dir) = (Host::new(), Dir::new());
-    let pen = Starter::new(&host).etc(etc.path()).control(host.at()).start();
+    let pen = Starter::on(&host).etc(etc.path()).control().start();
     std::thread::scope(|scope| {
         let asks = scope.spawn(|| pen.ask("web nobody.example.org:1"));
         silent.recv(&mut [0; 1000]).unwrap();
@@ -99,9 +98,7 @@ fn a_look_up_for_a_listener_changes_nothing_else() {
 fn a_look_up_holds_up_nobody() {
     let dns = Host::new();
     let Some((silent, etc)) = silent_dns(&dns) else { return };
-    let host = Host::new();
-    let backend = Backend::letter(host.at(), 'A');
-    let pen = Starter::new(&host).etc(etc.path()).servers([&backend]).control(host.at()).start();
+    let pen = Starter::new().etc(etc.path()).letters(1).control().start();
     std::thread::scope(|scope| {
         let asks = scope.spawn(|| pen.ask("server 1 address nobody.example.org port 1"));
         // It is asked, and does not answer.

@@ -17,9 +17,8 @@ fn penctl<S: AsRef<str>>(words: &[S]) -> (i32, String, String) {
 
 #[test]
 fn it_sends_its_words_and_shows_the_reply() {
-    let host = Host::new();
-    let control = host.at();
-    let pen = Starter::new(&host).control(control.clone()).start();
+    let pen = Starter::new().control().start();
+    let control = pen.control();
     let address = control.to_string();
     let reply = pen.ask("mode");
     assert_eq!(penctl(&[address.as_str(), "mode"]), (0, reply, String::new()));
@@ -32,10 +31,9 @@ fn it_sends_its_words_and_shows_the_reply() {
 
 #[test]
 fn a_path_is_a_unix_socket() {
-    let host = Host::new();
     let dir = Dir::new();
     let path = dir.file("ctl");
-    let pen = Starter::new(&host).control(At::Unix(path.clone())).start();
+    let pen = Starter::new().control_at(At::Unix(path.clone())).start();
     let (status, stdout, _) = penctl(&[path.to_str().unwrap(), "pid"]);
     assert_eq!((status, stdout), (0, format!("{}\n", pen.pid())));
 }
@@ -71,7 +69,7 @@ fn its_status_says_whether_a_command_was_refused() {
     better!(PENCTL_STATUS);
     let host = Host::new();
     let control = host.at();
-    let _pen = Starter::new(&host).control(control.clone()).start();
+    let _pen = Starter::on(&host).control_at(control.clone()).start();
     let address = control.to_string();
     let refused = "do_cmd: ignoring command starting with 'nonsense'\n";
     for (option, command, status, stdout) in [

@@ -46,7 +46,7 @@ fn a_connect_goes_on() {
     let host = Host::new();
     let slow = host.addr();
     let (listener, waiting) = full_queue(slow);
-    let pen = Starter::new(&host).args(["-t", "15"]).server(&At::Inet(slow)).start();
+    let pen = Starter::on(&host).args(["-t", "15"]).server(&At::Inet(slow)).start();
     let client = pen.connect();
     wait_for_connect(slow);
     (0..TIMES).for_each(|_| stop_and_go(pen.pid()));
@@ -75,8 +75,7 @@ fn a_connect_to_a_unix_socket_begins_anew() {
     // Its queue, the shortest that pen has, takes 51 while it does not accept.
     let slow = Starter::at(path.clone()).ours().args(["-q", "50"]).server(&letter.at).start();
     slow.signal("STOP");
-    let starter = Starter::new(&host).args(["-t", "15"]).server(&path);
-    let pen = starter.control(host.at()).start();
+    let pen = Starter::on(&host).args(["-t", "15"]).server(&path).control().start();
     let clients: Vec<Client> = (0..60).map(|_| pen.connect()).collect();
     wait_until("a connect waits", || pen.ask("connection 59").contains("state = 1\n"));
     (0..TIMES).for_each(|_| stop_and_go(pen.pid()));
@@ -92,11 +91,10 @@ fn connections_live_on() {
     let host = Host::new();
     let (sent, echo) = (Arc::new(AtomicUsize::new(0)), Backend::echo(host.at()));
     let source = Backend::source(host.at(), Arc::clone(&sent));
-    let start = |server: &At| Starter::new(&host).args(["-t", "15"]).server(server).start();
+    let start = |server: &At| Starter::on(&host).args(["-t", "15"]).server(server).start();
     let (quiet, full) = (start(&echo.at), start(&source.at));
     let (client, taker) = (quiet.connect(), full.connect());
-    client.send("one");
-    assert_eq!(client.receive(3), b"one");
+    client.echoes("one");
     wait_until("all buffers are full", || {
         let before = sent.load(SeqCst);
         thread::sleep(Duration::from_millis(200));
@@ -105,8 +103,7 @@ fn connections_live_on() {
     for pen in [&quiet, &full] {
         (0..TIMES).for_each(|_| stop_and_go(pen.pid()));
     }
-    client.send("two");
-    assert_eq!(client.receive(3), b"two");
+    client.echoes("two");
     let mut taken = 0;
     while taken < SIZE {
         let piece = taker.receive(1 << 16);

@@ -7,7 +7,7 @@
 
 use crate::stand::{
     Asker, At, Backend, Client, Dir, Host, NameServer, Namespace, Pen, Starter, answer, better,
-    is_root, letters, query, refused, wait_until,
+    is_root, query, refused, wait_until,
 };
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -123,10 +123,8 @@ fn datagrams_come_from_the_client() {
 fn without_the_right_it_is_refused() {
     better!(TRANSPARENT);
     let host = Host::new();
-    let servers = letters(&host, 1);
     let user: &[&str] = if is_root() { &["-u", "nobody"] } else { &[] };
-    let starter = Starter::new(&host).servers(&servers).args(user);
-    let pen = starter.control(host.at());
+    let pen = Starter::on(&host).letters(1).args(user).control();
     // The last one of `-u` counts.
     let pen = pen.args(user).start();
     let reply = pen.ask("transparent");

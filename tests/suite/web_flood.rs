@@ -1,7 +1,7 @@
 //! What strangers can do to the web interface: little, and nothing to the
 //! traffic.
 
-use crate::stand::{Client, Host, PATIENCE, Starter, better, get, letters, wait_until};
+use crate::stand::{Client, PATIENCE, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -14,14 +14,8 @@ use std::time::{Duration, Instant};
 #[test]
 fn it_disturbs_nobody() {
     better!(WEB);
-    let host = Host::new();
-    let backends = letters(&host, 1);
-    let web = host.at();
-    let pen = Starter::new(&host)
-        .servers(&backends)
-        .args(["--web", &web.to_string()])
-        .control(host.at())
-        .start();
+    let pen = Starter::new().letters(1).web().start();
+    let web = pen.web();
     assert_eq!(pen.letter(), "A");
     let threads = || pen.status().number("Threads");
     let before = threads();
@@ -82,21 +76,17 @@ fn it_disturbs_nobody() {
     });
     assert!(served.load(SeqCst) > 100, "{served:?}");
     wait_until("its threads have gone", || threads() <= before);
-    wait_until("it answers again", || {
-        web.connect().is_ok() && get(&web, "/healthz").body == "ok\n"
-    });
+    wait_until("it answers again", || web.connect().is_ok() && pen.get("/healthz").body == "ok\n");
 }
 
 /// Whoever is silent makes room for whoever comes.
 #[test]
 fn silent_clients_make_room() {
     better!(WEB);
-    let host = Host::new();
-    let web = host.at();
-    let _pen = Starter::new(&host).args(["--web", &web.to_string()]).control(host.at()).start();
-    let silent: Vec<Client> = (0..100).map(|_| Client::new(&web)).collect();
+    let pen = Starter::new().web().start();
+    let silent: Vec<Client> = (0..100).map(|_| Client::new(pen.web())).collect();
     let start = Instant::now();
-    assert_eq!(get(&web, "/healthz").status, 503);
+    assert_eq!(pen.get("/healthz").status, 503);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     drop(silent);
 }
