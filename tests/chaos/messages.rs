@@ -4,7 +4,7 @@
 
 use crate::row::{Extent, Found, Outcome, Row, Scene, Window};
 use crate::server::Server;
-use crate::stand::{Client, Place, Starter, SystemLog, wait_until};
+use crate::stand::{Client, Host, Starter, SystemLog, wait_until};
 use crate::talk::{Failure, converse};
 use crate::traffic::{Traffic, USUAL};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -81,11 +81,11 @@ fn stderr_hangs(extent: &Extent) -> Found {
 /// Forced: the same.
 fn syslog_hangs(extent: &Extent) -> Found {
     let log = SystemLog::new().ok_or("needs root")?;
-    let place = Place::new();
-    let mut servers: Vec<Server> = (0..3).map(|n| Server::new(place.at(), n)).collect();
-    let control = place.at();
-    let starter = Starter::new(&place).args(WORDS).servers(&servers);
-    let pen = log.start(starter.control(control.clone()));
+    let host = Host::new();
+    let mut servers = Server::three(&host);
+    let control = host.at();
+    let starter = Starter::on(&host).args(WORDS).servers(&servers);
+    let pen = log.start(starter.control_at(control.clone()));
     Client::new(&control).send("debug 1\n");
     let traffic = Traffic::start(pen.at.inet(), USUAL);
     let (from, in_flight) = (Instant::now(), traffic.open());

@@ -3,7 +3,7 @@
 
 use crate::row::{Extent, Found, Row, Scene, Window};
 use crate::server::Server;
-use crate::stand::{At, Dir, Place, Starter, full_queue, pattern, wait_until};
+use crate::stand::{At, Dir, Host, Starter, full_queue, pattern, wait_until};
 use crate::talk::STARTING;
 use crate::traffic::{USUAL, pass};
 use crate::world::{Signals, need_faketime};
@@ -38,17 +38,16 @@ pub(crate) const ROWS: [Row; 5] = [
 fn kill_9(extent: &Extent) -> Found {
     let mut kill = Signals::new();
     let dir = Dir::new();
-    let pid_file = dir.file("pid").display().to_string();
-    let place = Place::new();
-    let servers: Vec<Server> = (0..3).map(|n| Server::new(place.at(), n)).collect();
-    let (at, control) = (place.at(), At::Unix(dir.file("control")));
+    let host = Host::new();
+    let servers = Server::three(&host);
+    let at = host.at();
     let words: Vec<String> = servers.iter().map(|server| server.at.to_string()).collect();
     let starter = || {
-        let starter = Starter::at(at.clone()).control(control.clone());
-        let starter = starter.args(["-r", "-p", &pid_file]).expect("signal: 9");
-        words.iter().cloned().fold(starter, Starter::operand)
+        let starter = Starter::at(at.clone()).control_at(At::Unix(dir.file("control")));
+        let starter = starter.args(["-r"]).path("-p", &dir.file("pid")).expect("signal: 9");
+        words.iter().fold(starter, Starter::operand)
     };
-    let mut scene = Scene::of(place, servers, control.clone(), USUAL, starter());
+    let mut scene = Scene::of(servers, USUAL, starter());
     let mut windows = Vec::new();
     for _ in 0..extent.times(20, 3) {
         let from = scene.fault();
@@ -69,8 +68,8 @@ fn kill_9(extent: &Extent) -> Found {
 /// no server fails for any other reason.
 fn paused(extent: &Extent) -> Found {
     let mut full = None;
-    let mut scene = Scene::new(USUAL, |starter, place| {
-        let full = full.insert(place.addr());
+    let mut scene = Scene::new(USUAL, |starter, host| {
+        let full = full.insert(host.addr());
         starter.args(["-r", "-b", "0", "-t", "1"]).operand(full.to_string())
     });
     let full = full.unwrap();
@@ -113,7 +112,7 @@ impl Drop for Ending<'_> {
 /// Forced: nothing, and who asks at the control port gets an answer.
 fn control(extent: &Extent) -> Found {
     let mut scene = Scene::usual(&["-r"]);
-    let at = scene.control.inet();
+    let at = scene.pen.control().inet();
     let (stopping, flood) = (AtomicBool::new(false), AtomicUsize::new(0));
     let goes_on = || !stopping.load(SeqCst);
     let shout = |words: &[u8]| {
@@ -212,10 +211,8 @@ fn days(messages: &[String]) -> usize {
 /// nobody is forgotten.
 fn clock_tracking(extent: &Extent) -> Found {
     let clock = Clock::new()?;
-    let mut scene = Scene::new(USUAL, |starter, _| {
-        let starter = starter.under(&clock.around()).args(["-T", "60"]);
-        starter.expect("reloading on HUP")
-    });
+    let mut scene =
+        Scene::new(USUAL, |starter, _| starter.under(&clock.around()).args(["-T", "60"]));
     let mut kill = Signals::new();
     let clients = scene.pen.ask("recent 60").lines().count();
     let mut forgotten = Vec::new();
@@ -255,11 +252,7 @@ fn clock_blacklist(extent: &Extent) -> Found {
         let victim = round % 3;
         let window = scene.kill(victim);
         windows.push(window);
-        wait_until("the server is down", || {
-            let messages = scene.pen.messages();
-            let downs = messages.iter().filter(|line| line.contains(" is down for "));
-            downs.count() > round
-        });
+        wait_until("the server is down", || scene.pen.times_said(" is down for ") > round);
         let since = Instant::now();
         clock.set(TIMES[round % TIMES.len()]);
         scene.servers[victim].start();

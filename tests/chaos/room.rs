@@ -46,7 +46,7 @@ fn crowd(extent: &Extent, mix: Mix, under: &str, words: &[&str]) -> Found {
         let starter = starter.under(under).args(["-r"]).args(words);
         starter.expect("clients wait")
     });
-    let control = scene.control.inet();
+    let control = scene.pen.control().inet();
     let mut slowest = Duration::ZERO;
     for _ in 0..extent.times(6, 1) {
         let since = scene.fault();

@@ -2,7 +2,7 @@
 //! what came of it.
 
 use crate::server::Server;
-use crate::stand::{At, PATIENCE, Pen, Place, Starter, wait_for};
+use crate::stand::{Host, PATIENCE, Pen, Starter, wait_for};
 use crate::talk::Failure;
 use crate::traffic::{Mix, Report, Traffic, USUAL};
 use crate::world::World;
@@ -117,10 +117,8 @@ impl Window {
 
 /// A pen with servers and traffic.
 pub(crate) struct Scene {
-    _place: Place,
     pub(crate) servers: Vec<Server>,
     pub(crate) pen: Pen,
-    pub(crate) control: At,
     pub(crate) traffic: Traffic,
     times: usize,
     in_flight: usize,
@@ -141,32 +139,22 @@ impl Scene {
     }
 
     /// Three servers, and a pen to which `settle` gives options.
-    pub(crate) fn new(mix: Mix, settle: impl FnOnce(Starter, &Place) -> Starter) -> Scene {
-        let place = Place::new();
-        let servers: Vec<Server> = (0..3).map(|n| Server::new(place.at(), n)).collect();
-        let control = place.at();
-        let starter = Starter::new(&place).servers(&servers);
-        let starter = settle(starter.control(control.clone()), &place);
-        Scene::of(place, servers, control, mix, starter)
+    pub(crate) fn new(mix: Mix, settle: impl FnOnce(Starter, &Host) -> Starter) -> Scene {
+        let host = Host::new();
+        let servers = Server::three(&host);
+        let starter = Starter::on(&host).servers(&servers).control();
+        Scene::of(servers, mix, settle(starter, &host))
     }
 
     /// With a pen that is started otherwise.
-    pub(crate) fn of(
-        place: Place,
-        servers: Vec<Server>,
-        control: At,
-        mix: Mix,
-        starter: Starter,
-    ) -> Scene {
+    pub(crate) fn of(servers: Vec<Server>, mix: Mix, starter: Starter) -> Scene {
         let starter = ABOUT_SERVERS.into_iter().fold(starter, Starter::expect);
         let pen = starter.start();
         let idle_files = open_files(pen.pid());
         let traffic = Traffic::start(pen.at.inet(), mix);
         Scene {
-            _place: place,
             servers,
             pen,
-            control,
             traffic,
             times: 0,
             in_flight: 0,

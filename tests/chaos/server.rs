@@ -6,7 +6,7 @@
 //! pattern as is asked for. How well it does that, its standard input says
 //! ([`Manner`]); it ends when that ends.
 
-use crate::stand::{At, pattern};
+use crate::stand::{At, Host, pattern};
 use crate::talk::STARTING;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -112,10 +112,13 @@ impl AsRef<At> for Server {
 }
 
 impl Server {
-    /// Starts it.
-    pub(crate) fn new(at: At, number: u8) -> Server {
-        let process = None;
-        let mut server = Server { at, number, process };
+    /// Three servers, started.
+    pub(crate) fn three(host: &Host) -> Vec<Server> {
+        (0..3).map(|number| Server::new(host.at(), number)).collect()
+    }
+
+    fn new(at: At, number: u8) -> Server {
+        let mut server = Server { at, number, process: None };
         server.start();
         server
     }

@@ -122,8 +122,8 @@ fn dropped(extent: &Extent) -> Found {
 /// so it knows the server as down while it fills.
 fn queue(extent: &Extent) -> Found {
     let mut full = None;
-    let mut scene = Scene::new(USUAL, |starter, place| {
-        let full = full.insert(place.addr());
+    let mut scene = Scene::new(USUAL, |starter, host| {
+        let full = full.insert(host.addr());
         starter.args(IMPATIENT).operand(full.to_string())
     });
     let full = full.unwrap();

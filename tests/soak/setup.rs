@@ -4,7 +4,7 @@
 use crate::ledger::{Count, Faults, Total};
 use crate::plan::{KINDS, Kind, Role};
 use crate::servers::Server;
-use crate::stand::{Pen, Place, Starter};
+use crate::stand::{Host, Pen, Starter};
 use crate::traffic::Call;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -110,17 +110,17 @@ pub(crate) struct Setup {
 impl Setup {
     /// Starts pen and the servers, and makes the clients known.
     pub(crate) fn start(transport: &'static Transport, faults: &Arc<Faults>) -> Setup {
-        let place = Place::new();
+        let host = Host::new();
         let servers: Vec<Server> = (0u8..)
             .zip(transport.roles)
-            .map(|(index, role)| (transport.serve)(place.addr(), index, *role, faults))
+            .map(|(index, role)| (transport.serve)(host.addr(), index, *role, faults))
             .collect();
         let table = (REGULARS + STRANGERS).to_string();
-        let mut starter = Starter::new(&place)
+        let mut starter = Starter::on(&host)
             .args(transport.args)
             // Who comes for the first time tries the absent one, each time.
             .args(["-b", "0", "-t", "60", "-c", &table])
-            .control(place.at())
+            .control()
             .expect("is down for 0 s");
         for server in &servers {
             let prio = u8::from(server.role != Role::Absent);

@@ -42,6 +42,12 @@ impl At {
         }
     }
 
+    /// The same as a configuration says it of a server.
+    pub(crate) fn words(&self) -> String {
+        let addr = self.inet();
+        format!("address {} port {}", addr.ip(), addr.port())
+    }
+
     /// Whether somebody listens here or on all addresses, for connections or
     /// for datagrams, without disturbing them. Linux only.
     pub(crate) fn is_listening(&self) -> bool {

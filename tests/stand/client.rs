@@ -1,6 +1,6 @@
 //! Clients.
 
-use super::{At, PATIENCE, Pen, Place, Port, Starter};
+use super::{At, PATIENCE, Pen, Port, Starter, skipped};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Mutex;
@@ -29,6 +29,12 @@ impl Client {
         let mut data = vec![0; count];
         (&self.0).read_exact(&mut data).unwrap();
         data
+    }
+
+    /// Sends this, which must come back.
+    pub(crate) fn echoes(&self, data: impl AsRef<[u8]>) {
+        self.send(&data);
+        assert!(self.receive(data.as_ref().len()) == data.as_ref(), "other bytes than were sent");
     }
 
     /// Some bytes. A process that is stopped and goes on is no reason to fail.
@@ -92,10 +98,9 @@ impl Client {
 pub(crate) struct Caller(Pen);
 
 impl Caller {
-    pub(crate) fn new(place: &Place, number: u8, to: &Pen) -> Caller {
+    pub(crate) fn new(number: u8, to: &Pen) -> Caller {
         let source = format!("source 127.0.0.{number}");
-        let pen = Starter::at(place.at()).ours().args(["-O", &source]).server(&to.at).start();
-        Caller(pen)
+        Caller(Starter::new().ours().args(["-O", &source]).server(&to.at).start())
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -113,8 +118,8 @@ impl Caller {
 pub(crate) struct Callers(Pen);
 
 impl Callers {
-    pub(crate) fn new(place: &Place, to: &Pen) -> Callers {
-        Callers(Starter::at(place.at()).ours().control(place.at()).server(&to.at).start())
+    pub(crate) fn new(to: &Pen) -> Callers {
+        Callers(Starter::new().ours().control().server(&to.at).start())
     }
 
     /// The client with this address connects once; whose letter came.
@@ -130,11 +135,14 @@ impl Callers {
     }
 }
 
-/// An IPv6 loopback address with a port of the caller's own; `None` where there
-/// is no IPv6.
+/// An IPv6 loopback address with a port of the caller's own; `None`, said
+/// aloud, where there is no IPv6.
 pub(crate) fn free_v6() -> Option<At> {
     static TAKEN: Mutex<Vec<Port>> = Mutex::new(Vec::new());
-    TcpListener::bind("[::1]:0").ok()?;
+    if TcpListener::bind("[::1]:0").is_err() {
+        skipped("no IPv6 here");
+        return None;
+    }
     let port = Port::new();
     let at = (Ipv6Addr::LOCALHOST, port.number).into();
     TAKEN.lock().unwrap().push(port);

@@ -1,10 +1,12 @@
 //! A pen that runs.
 
 use super::process::{Status, signal};
-use super::{At, Client, PATIENCE, is_c_pen, wait_until};
+use super::{
+    Answer, Asker, At, Caller, Client, Host, PATIENCE, Server, Starter, get, is_c_pen, wait_until,
+};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -15,7 +17,15 @@ use std::time::{Duration, Instant};
 /// does not end well or has said anything that was not expected.
 pub(crate) struct Pen {
     pub(crate) at: At,
+    /// The servers that it was started with as its own.
+    pub(crate) servers: Vec<Server>,
+    /// Those for emergencies and abuse.
+    pub(crate) beside: Vec<Server>,
+    /// Behind the servers, whose sockets may be in its directory.
+    pub(crate) host: Host,
+    pub(crate) is_udp: bool,
     control: Option<At>,
+    web: Option<At>,
     child: Child,
     messages: Arc<Mutex<Vec<String>>>,
     unread: Arc<AtomicBool>,
@@ -27,13 +37,7 @@ pub(crate) struct Pen {
 
 impl Pen {
     /// Waits until it listens; its messages are gathered from now on.
-    pub(super) fn wait_for(
-        mut child: Child,
-        at: At,
-        control: Option<At>,
-        expected: Vec<&'static str>,
-        is_strange: bool,
-    ) -> Pen {
+    pub(super) fn wait_for(mut child: Child, starter: Starter, is_strange: bool) -> Pen {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let kept = Arc::clone(&messages);
@@ -48,7 +52,22 @@ impl Pen {
             }
         });
         let reader = Some(reader);
-        let mut pen = Pen { at, control, child, messages, unread, reader, expected, is_strange };
+        let Starter { at, host, servers, beside, is_udp, control, web, expected, .. } = starter;
+        let mut pen = Pen {
+            at,
+            host,
+            servers,
+            beside,
+            is_udp,
+            control,
+            web,
+            child,
+            messages,
+            unread,
+            reader,
+            expected,
+            is_strange,
+        };
         wait_until("pen starts", || {
             if let Some(status) = pen.child.try_wait().unwrap() {
                 panic!("pen ended at its start, {status}");
@@ -68,25 +87,95 @@ impl Pen {
         Client::new(&self.at)
     }
 
-    /// Connects once, and says whose letter came.
+    /// The letter of the server that a new connection or flow gets.
     pub(crate) fn letter(&self) -> String {
-        self.connect().letter()
+        match self.is_udp {
+            true => self.asker().letter(),
+            false => self.connect().letter(),
+        }
     }
 
-    /// Connects so often, one after the other; the letters that came.
+    /// The letter that the client 127.0.0.N gets.
+    pub(crate) fn letter_of(&self, number: u8) -> String {
+        match self.is_udp {
+            true => Asker::number(number, &self.at).letter(),
+            false => Caller::new(number, self).letter(),
+        }
+    }
+
+    /// The same for several, one after the other.
+    pub(crate) fn letters_of<const N: usize>(&self, numbers: [u8; N]) -> String {
+        numbers.map(|number| self.letter_of(number)).concat()
+    }
+
+    /// A connection or a flow that stays, and its server.
+    pub(crate) fn hold(&self) -> (Held, String) {
+        let held = match self.is_udp {
+            true => Held::Flow(self.asker()),
+            false => Held::Connection(self.connect()),
+        };
+        let letter = held.letter();
+        (held, letter)
+    }
+
+    /// So many of them, and their servers in turn.
+    pub(crate) fn hold_all(&self, count: usize) -> (Vec<Held>, String) {
+        (0..count).map(|_| self.hold()).unzip()
+    }
+
+    /// A new client, who must get this server.
+    pub(crate) fn connect_to(&self, letter: &str) -> Client {
+        let client = self.connect();
+        assert_eq!(client.letter(), letter);
+        client
+    }
+
+    /// The letters of so many new connections or flows, one after the other.
     pub(crate) fn letters(&self, count: usize) -> String {
         (0..count).map(|_| self.letter()).collect()
     }
 
+    /// Where its control port is.
+    pub(crate) fn control(&self) -> &At {
+        self.control.as_ref().expect("a control port")
+    }
+
+    /// Where its web interface is.
+    pub(crate) fn web(&self) -> &At {
+        self.web.as_ref().expect("a web interface")
+    }
+
+    /// What that answers to a plain GET.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        get(self.web(), path)
+    }
+
     /// What the control port replies to a line.
     pub(crate) fn ask(&self, line: &str) -> String {
-        let client = Client::new(self.control.as_ref().expect("a control port"));
+        let client = Client::new(self.control());
         client.send(format!("{line}\n"));
         String::from_utf8(client.rest()).unwrap()
     }
 
+    /// What it writes as its configuration.
+    pub(crate) fn written(&self) -> String {
+        let file = self.host.file("written.cfg");
+        assert_eq!(self.ask(&format!("write {}", file.display())), "");
+        fs::read_to_string(file).unwrap()
+    }
+
+    /// The path of a file in its host's directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.host.file(name)
+    }
+
+    /// What is in such a file; nothing if it is not there.
+    pub(crate) fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).unwrap_or_default()
+    }
+
     /// The servers as the C program shows them, without what ours says at the end.
-    pub(crate) fn servers(&self) -> String {
+    pub(crate) fn server_list(&self) -> String {
         let list = self.ask("servers");
         let bare = list.lines().map(|line| line.split(" state ").next().unwrap_or_default());
         bare.map(|line| format!("{line}\n")).collect()
@@ -98,6 +187,16 @@ impl Pen {
         let line = list.lines().nth(server).expect("such a server");
         let mut words = line.split(' ').skip_while(|word| *word != "conn");
         words.nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Ends one of its servers: where that was.
+    pub(crate) fn end_server(&mut self, index: usize) -> At {
+        self.servers.remove(index).at().clone()
+    }
+
+    /// Starts a server there that is its own from now on, the last one.
+    pub(crate) fn start_server(&mut self, at: At, letter: char) {
+        self.servers.push(Server::letter(self.is_udp, at, letter));
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -115,9 +214,14 @@ impl Pen {
         self.unread.store(unread, SeqCst);
     }
 
-    pub(crate) fn has_said(&self, text: &str) -> bool {
+    /// How many messages so far have this in them.
+    pub(crate) fn times_said(&self, text: &str) -> usize {
         let messages = self.messages.lock().unwrap();
-        messages.iter().any(|line| line.contains(text))
+        messages.iter().filter(|line| line.contains(text)).count()
+    }
+
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.times_said(text) > 0
     }
 
     /// Messages about the command line may have that word in them, too.
@@ -174,7 +278,7 @@ impl Pen {
         };
         self.leave_unread(false);
         let _ = self.reader.take().map(JoinHandle::join);
-        let usual = [" starting", "pen is stopping", ": no servers: "];
+        let usual = [" starting", "pen is stopping", ": no servers: ", "reloading on HUP"];
         let expected = || usual.iter().chain(&self.expected);
         let end = status.to_string();
         if !status.success() && !expected().any(|text| end.contains(text)) {
@@ -200,12 +304,46 @@ impl Drop for Pen {
     }
 }
 
+/// A client that stays.
+pub(crate) enum Held {
+    Connection(Client),
+    Flow(Asker),
+}
+
+impl Held {
+    fn letter(&self) -> String {
+        match self {
+            Held::Connection(client) => client.letter(),
+            Held::Flow(asker) => asker.letter(),
+        }
+    }
+
+    /// The letter of the server that it has now.
+    pub(crate) fn again(&self) -> String {
+        if let Held::Connection(client) = self {
+            client.send("\n");
+        }
+        self.letter()
+    }
+
+    /// The port that it has at its end.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Held::Connection(client) => client.0.local_addr().unwrap().port(),
+            Held::Flow(asker) => asker.addr().port(),
+        }
+    }
+}
+
 /// A pen in the background, ended when this goes.
 pub(crate) struct Background {
     pub(crate) at: At,
     /// What its command line says of that.
-    pub(super) word: String,
+    word: String,
     pub(crate) pid: u32,
+    /// The servers that it was started with as its own.
+    pub(crate) servers: Vec<Server>,
+    pub(super) host: Option<Host>,
 }
 
 impl Background {
@@ -217,7 +355,12 @@ impl Background {
             pid = fs::read_to_string(pid_file).unwrap_or_default();
             !pid.is_empty()
         });
-        Background { word: word.to_owned(), at, pid: pid.parse().expect("digits and nothing else") }
+        let pid = pid.parse().expect("digits and nothing else");
+        Background { word: word.to_owned(), at, pid, host: None, servers: Vec::new() }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::new(&self.at)
     }
 
     pub(crate) fn is_running(&self) -> bool {

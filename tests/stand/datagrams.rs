@@ -1,6 +1,6 @@
 //! Servers and clients of datagrams, for `-U`.
 
-use super::{At, PATIENCE, Pen, Place, wait_until};
+use super::{At, Host, PATIENCE, Pen, skipped, wait_until};
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -69,6 +69,11 @@ impl Responder {
         Responder::start(at, move |question| {
             vec![[letter.to_string().as_bytes(), question].concat()]
         })
+    }
+
+    /// Servers that answer so with A, B, C and so on.
+    pub(crate) fn letters(host: &Host, count: u8) -> Vec<Responder> {
+        (b'A'..b'A' + count).map(|letter| Responder::letter(host.at(), letter.into())).collect()
     }
 
     /// Sends everything back.
@@ -161,11 +166,6 @@ impl Drop for Responder {
     }
 }
 
-/// Servers that answer with A, B, C and so on, and what they were asked.
-pub(crate) fn responders(place: &Place, count: u8) -> Vec<Responder> {
-    (0..count).map(|n| Responder::letter(place.at(), char::from(b'A' + n))).collect()
-}
-
 /// A client with a socket of its own, connected, so that it takes answers only
 /// from where it sends to. For a Unix socket it is a `UdpSocket` only by name.
 pub(crate) struct Asker(pub(crate) UdpSocket);
@@ -246,11 +246,6 @@ impl Pen {
     pub(crate) fn asker(&self) -> Asker {
         Asker::new(&self.at)
     }
-
-    /// The letters of so many new clients, one after the other.
-    pub(crate) fn asker_letters(&self, count: usize) -> String {
-        (0..count).map(|_| self.asker().letter()).collect()
-    }
 }
 
 /// A process that is stopped and goes on is no reason to fail.
@@ -271,13 +266,16 @@ fn any(ip: IpAddr) -> SocketAddr {
     }
 }
 
-/// This address with a port that was free a moment ago; `None` where there is
-/// no such address. Below the ports that the kernel hands out, above those of
-/// a [`Place`]: an address of all interfaces must get in nobody's way.
+/// This address with a port that was free a moment ago; `None`, said aloud,
+/// where there is no such address. Below the ports that the kernel hands out, above those of
+/// a [`Host`]: an address of all interfaces must get in nobody's way.
 pub(crate) fn free_datagram_port(ip: impl Into<IpAddr>) -> Option<SocketAddr> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let ip = ip.into();
-    UdpSocket::bind((ip, 0)).ok()?;
+    if UdpSocket::bind((ip, 0)).is_err() {
+        skipped(&format!("no {ip} here"));
+        return None;
+    }
     loop {
         let count = std::process::id() * 100 + COUNTER.fetch_add(1, Relaxed);
         let port = 25_000 + (count % 7_000) as u16;

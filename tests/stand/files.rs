@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -30,6 +31,24 @@ impl Dir {
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// A file with this text in it.
+    pub(crate) fn put(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.file(name), text).unwrap();
+        self.file(name)
+    }
+
+    /// What is in a file.
+    pub(crate) fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).unwrap()
+    }
+
+    /// A pipe.
+    pub(crate) fn pipe(&self, name: &str) -> PathBuf {
+        let made = Command::new("mkfifo").arg(self.file(name)).status();
+        assert!(made.unwrap().success());
+        self.file(name)
     }
 
     /// Lets every user create files in it.

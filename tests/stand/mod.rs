@@ -1,4 +1,4 @@
-//! What the tests stand on: places, daemons, servers, clients.
+//! What the tests stand on: hosts, daemons, servers, clients.
 //!
 //! No test sleeps in the hope that something has happened meanwhile: it waits
 //! until it has, [`PATIENCE`] at most. Where the passing of time is itself the
@@ -11,9 +11,9 @@ mod datagrams;
 pub(crate) mod differences;
 mod etc;
 mod files;
+mod host;
 mod name_server;
 mod namespace;
-mod place;
 mod process;
 mod servers;
 mod starter;
@@ -23,19 +23,19 @@ mod web;
 
 pub(crate) use at::At;
 pub(crate) use client::{Caller, Callers, Client, free_v6};
-pub(crate) use daemon::{Background, Pen};
-pub(crate) use datagrams::{Asker, LONGEST, Responder, free_datagram_port, responders};
+pub(crate) use daemon::{Background, Held, Pen};
+pub(crate) use datagrams::{Asker, LONGEST, Responder, free_datagram_port};
 pub(crate) use differences::better;
 pub(crate) use etc::{own_etc, with_etc};
 pub(crate) use files::{Dir, pattern, same_pattern};
+pub(crate) use host::{Host, Port};
 pub(crate) use name_server::{NAME, NameServer, answer, query};
 pub(crate) use namespace::Namespace;
-pub(crate) use place::{Place, Port};
 pub(crate) use process::{Status, errors_when_left, finish, full_output, refused, run, signal};
-pub(crate) use servers::{Backend, full_queue, letters, stale_socket};
+pub(crate) use servers::{Backend, Server, full_queue, stale_socket};
 pub(crate) use starter::Starter;
 pub(crate) use system_log::SystemLog;
-pub(crate) use verdict::{aside, better, c_program, compared, known, skipped, worse};
+pub(crate) use verdict::{aside, better, c_program, compared, known, root, skipped, worse};
 pub(crate) use web::{Answer, ask_web, curl, get};
 
 use std::fmt::Display;

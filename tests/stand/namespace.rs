@@ -65,7 +65,7 @@ impl Namespace {
     /// control port does.
     pub(crate) fn pen(&self, dir: &Dir, at: At, to: &At) -> Starter {
         let control = At::Unix(dir.file(&format!("{}.control", self.name)));
-        Starter::at(at).inside(&self.name).control(control).server(to)
+        Starter::at(at).inside(&self.name).control_at(control).server(to)
     }
 
     /// `ip` in there.

@@ -1,6 +1,8 @@
 //! Servers for pen to choose from, each on threads of the test.
 
-use super::{At, PATIENCE, Place, pattern, wait_until};
+use super::datagrams::Heard;
+use super::{At, Host, PATIENCE, Responder, pattern, wait_until};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -66,6 +68,11 @@ impl Backend {
                 }
             }
         })
+    }
+
+    /// Servers that say A, B, C and so on.
+    pub(crate) fn letters(host: &Host, count: u8) -> Vec<Backend> {
+        (b'A'..b'A' + count).map(|letter| Backend::letter(host.at(), letter.into())).collect()
     }
 
     /// Sends everything back.
@@ -195,9 +202,64 @@ fn http_request(from: &mut impl BufRead) -> Option<Vec<u8>> {
     Some(body)
 }
 
-/// Servers that say A, B, C and so on.
-pub(crate) fn letters(place: &Place, count: u8) -> Vec<Backend> {
-    (0..count).map(|n| Backend::letter(place.at(), char::from(b'A' + n))).collect()
+/// A server of either kind.
+pub(crate) enum Server {
+    Tcp(Backend),
+    Udp(Responder),
+}
+
+impl Server {
+    /// One that answers with its letter.
+    pub(super) fn letter(is_udp: bool, at: At, letter: char) -> Server {
+        match is_udp {
+            true => Responder::letter(at, letter).into(),
+            false => Backend::letter(at, letter).into(),
+        }
+    }
+
+    pub(crate) fn at(&self) -> &At {
+        match self {
+            Server::Tcp(server) => &server.at,
+            Server::Udp(server) => &server.at,
+        }
+    }
+
+    /// How many connections or datagrams it has had.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Server::Tcp(server) => server.count(),
+            Server::Udp(server) => server.count(),
+        }
+    }
+
+    /// The datagrams that have come.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        let Server::Udp(server) = self else { panic!("a server of connections") };
+        server.heard()
+    }
+
+    /// The addresses that they came from.
+    pub(crate) fn peers(&self) -> BTreeSet<SocketAddr> {
+        self.heard().into_iter().filter_map(|(from, _)| from).collect()
+    }
+}
+
+impl From<Backend> for Server {
+    fn from(server: Backend) -> Server {
+        Server::Tcp(server)
+    }
+}
+
+impl From<Responder> for Server {
+    fn from(server: Responder) -> Server {
+        Server::Udp(server)
+    }
+}
+
+impl AsRef<At> for Server {
+    fn as_ref(&self) -> &At {
+        self.at()
+    }
 }
 
 /// A listener that never accepts, and the connections that fill its queue: a

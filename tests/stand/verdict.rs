@@ -88,6 +88,18 @@ pub(crate) fn skipped(why: &str) {
     say(why);
 }
 
+/// Ends the running test if it does not run as root.
+#[allow(unused_macros)] // outside of the suite
+macro_rules! root {
+    () => {
+        if !$crate::stand::is_root() {
+            return $crate::stand::skipped("only root may do this");
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use root;
+
 /// The C program of this name beside ours, for a test that compares the two
 /// itself. There is none where it is not installed, and when it is itself
 /// under test: the comparison is made when ours is.

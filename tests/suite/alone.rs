@@ -1,7 +1,7 @@
 //! A static program where there is no other file: in a root directory of its
 //! own, which is what a container without a system is.
 
-use crate::stand::{Backend, Dir, Place, Starter, is_root, pen_program, skipped};
+use crate::stand::{Backend, Dir, Host, Starter, is_root, pen_program, skipped};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -35,20 +35,17 @@ fn root() -> Option<Dir> {
 fn it_needs_no_file() {
     let Some(root) = root() else { return };
     fs::create_dir(root.file("run")).unwrap();
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .alone_in(root.path())
         .args(["-p", "/run/pid", "-l", "/run/log", "-u", "0"])
-        .server(&echo.at)
+        .echo()
         .start();
-    let pid = fs::read_to_string(root.file("run/pid")).unwrap();
+    let pid = root.text("run/pid");
     assert_eq!(pid, pen.pid().to_string());
     let client = pen.connect();
-    client.send("hello\n");
-    assert_eq!(client.receive(6), b"hello\n");
+    client.echoes("hello\n");
     drop((client, pen));
-    let log = fs::read_to_string(root.file("run/log")).unwrap();
+    let log = root.text("run/log");
     assert!(log.ends_with(" hello\n"), "{log}");
     assert!(!root.file("run/pid").exists());
 }
@@ -56,11 +53,11 @@ fn it_needs_no_file() {
 #[test]
 fn etc_hosts_is_enough_for_names() {
     let Some(root) = root() else { return };
-    let place = Place::new();
-    let hosts = format!("{0} front.example\n{0}\tback.example back\n", place.ip);
+    let host = Host::new();
+    let hosts = format!("{0} front.example\n{0}\tback.example back\n", host.ip);
     fs::create_dir(root.file("etc")).unwrap();
     fs::write(root.file("etc/hosts"), hosts).unwrap();
-    let (at, server) = (place.at(), Backend::letter(place.at(), 'A'));
+    let (at, server) = (host.at(), Backend::letter(host.at(), 'A'));
     let pen = Starter::at(at.clone())
         .alone_in(root.path())
         .listen_word(format!("front.example:{}", at.inet().port()))

@@ -1,8 +1,6 @@
 //! Who does not read stalls the other end, and nothing piles up in pen.
 
-use crate::stand::{
-    Backend, PATIENCE, Pen, Place, Starter, pattern, same_pattern, wait_for, wait_until,
-};
+use crate::stand::{Backend, PATIENCE, Pen, Starter, pattern, same_pattern, wait_for, wait_until};
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -30,16 +28,20 @@ fn settled(count: &AtomicUsize) -> usize {
     last.0
 }
 
+/// A pen in front of a server that sends without end, and how much it has sent.
+fn in_front_of_a_source() -> (Pen, Arc<AtomicUsize>) {
+    let sent = Arc::<AtomicUsize>::default();
+    let starter = Starter::new().control();
+    (starter.with(|at| Backend::source(at, Arc::clone(&sent))).start(), sent)
+}
+
 fn memory(pen: &Pen) -> u64 {
     pen.status().number("VmRSS")
 }
 
 #[test]
 fn a_client_that_stops_reading_stalls_its_server_alone() {
-    let place = Place::new();
-    let sent = Arc::new(AtomicUsize::new(0));
-    let source = Backend::source(place.at(), Arc::clone(&sent));
-    let pen = Starter::new(&place).server(&source.at).start();
+    let (pen, sent) = in_front_of_a_source();
     let before = memory(&pen);
     let client = pen.connect();
     let stalled = settled(&sent);
@@ -57,11 +59,10 @@ fn a_client_that_stops_reading_stalls_its_server_alone() {
 
 #[test]
 fn a_server_that_stops_reading_stalls_its_client_alone() {
-    let place = Place::new();
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let (report, reported) = std::sync::mpsc::channel();
-    let slow = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().args(["-r"]).letters(1).serve(move |stream| {
         let _ = wait.lock().unwrap().recv();
         let mut buffer = vec![0; 65_536];
         let mut at = 0;
@@ -71,8 +72,7 @@ fn a_server_that_stops_reading_stalls_its_client_alone() {
         }
         let _ = report.send(at as usize);
     });
-    let other = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).args(["-r"]).server(&other.at).server(&slow.at).start();
+    let pen = starter.start();
     let before = memory(&pen);
     let client = pen.connect();
     let sent = AtomicUsize::new(0);
@@ -103,11 +103,7 @@ fn a_server_that_stops_reading_stalls_its_client_alone() {
 
 #[test]
 fn a_stalled_connection_can_be_left() {
-    let place = Place::new();
-    let sent = Arc::new(AtomicUsize::new(0));
-    let source = Backend::source(place.at(), Arc::clone(&sent));
-    let starter = Starter::new(&place).control(place.at());
-    let pen = starter.server(&source.at).start();
+    let (pen, sent) = in_front_of_a_source();
     let client = pen.connect();
     settled(&sent);
     assert_eq!(pen.load(0), 1);
@@ -120,10 +116,9 @@ fn a_stalled_connection_can_be_left() {
 #[test]
 fn a_server_hears_at_once_that_its_client_has_left() {
     const CLIENTS: usize = 1000;
-    let place = Place::new();
     let told = Arc::new(AtomicUsize::new(0));
     let ends = Arc::clone(&told);
-    let source = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().serve(move |stream| {
         let late = loop {
             if let Err(e) = (&*stream).write(pattern(0, 0, 65_536)) {
                 break e.kind() == ErrorKind::WouldBlock;
@@ -131,7 +126,7 @@ fn a_server_hears_at_once_that_its_client_has_left() {
         };
         ends.fetch_add(usize::from(!late), SeqCst);
     });
-    let pen = Starter::new(&place).server(&source.at).start();
+    let pen = starter.start();
     thread::scope(|scope| {
         for _ in 0..20 {
             scope.spawn(|| {

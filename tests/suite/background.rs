@@ -1,9 +1,7 @@
 //! In the background: the start, the pid file, signals.
 
 use crate::differences::{INT, LISTEN_PATH, OTHER_PID_FILE};
-use crate::stand::{
-    At, Client, Dir, Place, Starter, better, is_c_pen, letters, stale_socket, wait_until, worse,
-};
+use crate::stand::{Dir, Host, Starter, better, is_c_pen, stale_socket, wait_until, worse};
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -24,30 +22,24 @@ fn session(pid: u32) -> u32 {
 #[test]
 fn it_listens_when_the_parent_has_left() {
     better!(PARENT);
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
+    let host = Host::new();
     for _ in 0..10 {
-        let pid_file = dir.file("pen.pid");
-        let pen = Starter::new(&place)
-            .args(["-p", pid_file.to_str().unwrap()])
-            .servers(&servers)
-            .start_in_background(&pid_file);
+        let pen = Starter::on(&host).letters(1).background();
         // At the first attempt.
-        assert_eq!(Client::new(&pen.at).letter(), "A");
+        assert_eq!(pen.connect().letter(), "A");
         drop(pen);
-        assert!(!pid_file.exists());
+        assert!(!host.file("pid").exists());
     }
 }
 
 #[test]
 fn it_leaves_terminal_and_session_but_not_the_directory() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
+    let dir = Dir::new();
     // Relative paths keep working.
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .directory(dir.path())
         .args(["-p", "pen.pid", "-l", "pen.log"])
-        .servers(&servers)
+        .letters(1)
         .start_in_background(&dir.file("pen.pid"));
     assert_eq!(session(pen.pid), pen.pid);
     for fd in 0..=2 {
@@ -55,7 +47,7 @@ fn it_leaves_terminal_and_session_but_not_the_directory() {
     }
     let here = fs::canonicalize(dir.path()).unwrap();
     assert_eq!(Path::new(&link(pen.pid, "cwd")), here);
-    let client = Client::new(&pen.at);
+    let client = pen.connect();
     client.send("hello\n");
     assert_eq!(client.receive(2), b"AA");
     pen.has_logged(&dir.file("pen.log"), " hello");
@@ -67,14 +59,10 @@ fn it_leaves_terminal_and_session_but_not_the_directory() {
 #[test]
 fn term_and_int_end_it_cleanly() {
     for signal in ["TERM", "INT"] {
-        let (place, dir) = (Place::new(), Dir::new());
-        let servers = letters(&place, 1);
-        let (pid_file, socket) = (dir.file("pen.pid"), dir.file("pen.sock"));
-        let pen = Starter::at(At::Unix(socket.clone()))
-            .args(["-p", pid_file.to_str().unwrap()])
-            .servers(&servers)
-            .start_in_background(&pid_file);
-        let client = Client::new(&pen.at);
+        let starter = Starter::unix().letters(1);
+        let host = starter.host.clone();
+        let pen = starter.background();
+        let client = pen.connect();
         assert_eq!(client.letter(), "A");
         pen.signal(signal);
         wait_until("pen ends", || {
@@ -84,25 +72,22 @@ fn term_and_int_end_it_cleanly() {
         });
         assert!(client.ends(), "{signal}");
         let stays = signal == "INT" && worse(&INT);
-        assert_eq!(pid_file.exists(), stays, "{signal}");
-        assert_eq!(socket.exists(), worse(&LISTEN_PATH), "{signal}");
+        assert_eq!(host.file("pid").exists(), stays, "{signal}");
+        assert_eq!(pen.at.is_listening(), worse(&LISTEN_PATH), "{signal}");
     }
 }
 
 /// When a new pen has started before the old one ends.
 #[test]
 fn a_pid_file_of_another_pen_stays() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let pid_file = dir.file("pen.pid");
-    let start = || {
-        let starter = Starter::new(&place).args(["-p", pid_file.to_str().unwrap()]);
-        starter.server(&place.at()).start()
-    };
-    let old = start();
+    let host = Host::new();
+    let pid_file = host.file("pid");
     let is_of = |pid: u32| fs::read_to_string(&pid_file).is_ok_and(|text| text == pid.to_string());
-    wait_until("the pid file is written", || is_of(old.pid()));
-    let new = start();
-    wait_until("the other pid file is written", || is_of(new.pid()));
+    let [old, new] = [(); 2].map(|()| {
+        let pen = Starter::on(&host).file("-p", "pid").absent().start();
+        wait_until("the pid file is written", || is_of(pen.pid()));
+        pen
+    });
     drop(old);
     if worse(&OTHER_PID_FILE) {
         assert!(!pid_file.exists());
@@ -115,12 +100,11 @@ fn a_pid_file_of_another_pen_stays() {
 
 #[test]
 fn exit_statuses_in_the_foreground() {
-    let place = Place::new();
     for signal in ["TERM", "INT"] {
         if signal == "INT" && better(&INT) {
             return;
         }
-        let mut pen = Starter::new(&place).server(&place.at()).start();
+        let mut pen = Starter::new().absent().start();
         pen.signal(signal);
         assert_eq!(pen.wait().code(), Some(0), "{signal}");
         assert!(!pen.at.is_listening());
@@ -129,9 +113,7 @@ fn exit_statuses_in_the_foreground() {
 
 #[test]
 fn other_signals_do_not_end_it() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&servers).expect("reloading on HUP").start();
+    let pen = Starter::new().letters(1).start();
     pen.signal("PIPE");
     // Nothing to open or to read again.
     pen.signal("HUP");
@@ -141,13 +123,8 @@ fn other_signals_do_not_end_it() {
 
 #[test]
 fn signals_that_the_starter_ignored_work() {
-    let place = Place::new();
     // As under nohup, or in the background of a script.
-    let mut pen = Starter::new(&place)
-        .under("trap '' HUP INT TERM")
-        .server(&place.at())
-        .expect("reloading on HUP")
-        .start();
+    let mut pen = Starter::new().under("trap '' HUP INT TERM").absent().start();
     pen.signal("HUP");
     pen.says("reloading on HUP");
     if worse(&INT) {
@@ -162,38 +139,32 @@ fn signals_that_the_starter_ignored_work() {
 
 #[test]
 fn a_stale_socket_is_replaced() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
-    let path = dir.file("pen.sock");
+    let starter = Starter::unix().letters(1);
+    let path = starter.host.file("pen.sock");
     stale_socket(&path);
     assert!(fs::metadata(&path).unwrap().file_type().is_socket());
-    let pen = Starter::at(At::Unix(path.clone())).servers(&servers).start();
+    let pen = starter.start();
     wait_until("it is pen's socket", || pen.at.connect().is_ok());
     assert_eq!(pen.letter(), "A");
+    let _host = pen.host.clone();
     drop(pen);
     assert_eq!(path.exists(), worse(&LISTEN_PATH));
 }
 
 #[test]
 fn another_ones_socket_is_not_removed_at_the_end() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
-    let path = dir.file("pen.sock");
-    let first = Starter::at(At::Unix(path.clone())).servers(&servers).start();
-    let second = Starter::at(At::Unix(path)).servers(&servers).start();
+    let host = Host::new();
+    let [first, second] = [(); 2].map(|()| Starter::at(host.unix("pen.sock")).letters(1).start());
     drop(first);
     assert_eq!(second.letter(), "A");
 }
 
 #[test]
 fn a_stale_pid_file_is_written_over() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let pid_file = dir.file("pen.pid");
-    fs::write(&pid_file, "999999999999 of long ago\n").unwrap();
-    let pen =
-        Starter::new(&place).args(["-p", pid_file.to_str().unwrap()]).server(&place.at()).start();
-    let text = fs::read_to_string(&pid_file).unwrap();
-    assert_eq!(text, pen.pid().to_string());
+    let host = Host::new();
+    let pid_file = host.dir.put("pid", "999999999999 of long ago\n");
+    let pen = Starter::on(&host).file("-p", "pid").absent().start();
+    assert_eq!(pen.text("pid"), pen.pid().to_string());
     drop(pen);
     assert!(!pid_file.exists());
 }

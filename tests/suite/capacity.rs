@@ -1,6 +1,6 @@
 //! Many connections: the cap (`-x`), and thousands at once.
 
-use crate::stand::{Backend, Client, Place, Starter, is_c_pen, letters, skipped, wait_until};
+use crate::stand::{Client, Starter, is_c_pen, skipped, wait_until};
 use std::io::Write;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -11,14 +11,8 @@ const FULL: &str = "clients wait: all ";
 /// At once, and then not for each of them.
 #[test]
 fn that_clients_wait_for_a_place_is_said_once() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "2"]).servers(&servers);
-    let pen = starter.expect(FULL).start();
-    let mut clients: Vec<Client> = (0..2).map(|_| pen.connect()).collect();
-    for client in &clients {
-        assert_eq!(client.letter(), "A");
-    }
+    let pen = Starter::new().args(["-x", "2"]).letters(1).expect(FULL).start();
+    let mut clients = vec![pen.connect_to("A"), pen.connect_to("A")];
     // Nobody waits.
     assert!(clients[0].is_quiet() && !pen.has_said(FULL));
     clients.push(pen.connect());
@@ -28,24 +22,20 @@ fn that_clients_wait_for_a_place_is_said_once() {
         clients.remove(0);
         assert_eq!(clients[1].letter(), "A");
     }
-    let said = pen.messages().iter().filter(|line| line.contains(FULL)).count();
+    let said = pen.times_said(FULL);
     assert!(said == 1 || is_c_pen(), "{said}");
 }
 
 #[test]
 fn at_the_cap_clients_wait_for_their_turn() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).servers(&servers);
-    let pen = starter.expect(FULL).start();
-    let first = pen.connect();
-    assert_eq!(first.letter(), "A");
+    let pen = Starter::new().args(["-x", "1"]).letters(1).expect(FULL).start();
+    let first = pen.connect_to("A");
     let (second, third) = (pen.connect(), pen.connect());
     assert!(second.is_quiet() && third.is_quiet());
     // The first is not disturbed.
     first.send("\n");
     assert_eq!(first.letter(), "A");
-    assert_eq!(servers[0].count(), 1);
+    assert_eq!(pen.servers[0].count(), 1);
     drop(first);
     assert_eq!(second.letter(), "A");
     assert!(third.is_quiet());
@@ -55,12 +45,8 @@ fn at_the_cap_clients_wait_for_their_turn() {
 
 #[test]
 fn the_cap_can_be_raised() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).control(place.at()).servers(&servers);
-    let pen = starter.expect(FULL).start();
-    let first = pen.connect();
-    assert_eq!(first.letter(), "A");
+    let pen = Starter::new().args(["-x", "1"]).control().letters(1).expect(FULL).start();
+    let _first = pen.connect_to("A");
     let second = pen.connect();
     assert!(second.is_quiet());
     assert_eq!(pen.ask("conn_max 2"), "2\n");
@@ -71,12 +57,8 @@ fn the_cap_can_be_raised() {
 
 #[test]
 fn a_client_that_leaves_while_it_waits_is_no_trouble() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).servers(&servers);
-    let pen = starter.expect(FULL).start();
-    let first = pen.connect();
-    assert_eq!(first.letter(), "A");
+    let pen = Starter::new().args(["-x", "1"]).letters(1).expect(FULL).start();
+    let first = pen.connect_to("A");
     drop(pen.connect());
     let third = pen.connect();
     drop(first);
@@ -85,9 +67,7 @@ fn a_client_that_leaves_while_it_waits_is_no_trouble() {
 
 #[test]
 fn a_thousand_short_connections_are_shared_evenly() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).args(["-r"]).control(place.at()).servers(&servers).start();
+    let pen = Starter::new().args(["-r"]).control().letters(4).start();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -97,7 +77,7 @@ fn a_thousand_short_connections_are_shared_evenly() {
             });
         }
     });
-    for (index, server) in servers.iter().enumerate() {
+    for (index, server) in pen.servers.iter().enumerate() {
         assert_eq!(server.count(), 250);
         wait_until("its places are free", || pen.load(index) == 0);
     }
@@ -131,15 +111,13 @@ fn two_thousand_connections_at_once() {
     if !allow_open_files(6000) {
         return skipped("6,000 open files are not allowed, see ulimit -n");
     }
-    let place = Place::new();
     // One thread for all, which is the test's own.
     let accepted = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&accepted);
-    let server = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().args(["-x", "2500"]).control().serve(move |stream| {
         keep.lock().unwrap().push(stream);
     });
-    let pen =
-        Starter::new(&place).args(["-x", "2500"]).control(place.at()).server(&server.at).start();
+    let pen = starter.start();
     let mut clients: Vec<Client> = Vec::new();
     while clients.len() < CLIENTS {
         // No more at a time than the server's queue holds: what is too much

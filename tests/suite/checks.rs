@@ -1,44 +1,36 @@
 //! Checks of servers, and what they find out before any client does.
 
-use crate::stand::{
-    Backend, Caller, Client, Dir, Pen, Place, Starter, better, full_queue, get, letters, wait_until,
-};
-use crate::web::with_web;
+use crate::stand::{Backend, Caller, Client, Pen, Starter, better, full_queue, wait_until};
 
 /// Waits until the line of a server in `servers` has these words.
 fn is(pen: &Pen, server: usize, words: &str) {
-    let mut line = String::new();
     wait_until(format!("server {server} is {words}"), || {
-        line = pen.ask("servers").lines().nth(server).unwrap_or_default().to_owned();
-        line.contains(&format!(" state {words}"))
+        let list = pen.ask("servers");
+        list.lines().nth(server).unwrap_or_default().contains(&format!(" state {words}"))
     });
 }
 
 #[test]
 fn servers_that_are_dead_from_the_start_are_known_without_a_client() {
     better!(CHECKS);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let dead = place.at();
-    let starter = Starter::new(&place).servers(&backends).server(&dead).expect(" is down: ");
-    let (pen, web) = with_web(&place, starter);
+    let mut pen = Starter::new().letters(1).absent().web().expect(" is down: ").start();
     is(&pen, 0, "untried");
-    assert_eq!(get(&web, "/healthz").status, 200);
+    assert_eq!(pen.get("/healthz").status, 200);
     pen.ask("check 1");
     is(&pen, 1, "down since");
     is(&pen, 0, "up");
     let line = pen.ask("servers").lines().nth(1).unwrap().to_owned();
     assert!(line.contains(" reason Connection refused"), "{line}");
     pen.says("server 1 ");
-    assert_eq!(get(&web, "/healthz").status, 200);
-    drop(backends);
+    assert_eq!(pen.get("/healthz").status, 200);
+    pen.end_server(0);
     is(&pen, 0, "down");
-    assert_eq!(get(&web, "/healthz").status, 503);
-    let metrics = get(&web, "/metrics").body;
+    assert_eq!(pen.get("/healthz").status, 503);
+    let metrics = pen.get("/metrics").body;
     let count = |name: &str| metrics.lines().filter(|line| line.starts_with(name)).count();
     assert_eq!((count("pen_server_up{"), metrics.matches("state=\"down\"} 1").count()), (2, 2));
     // No client was used, and none was counted.
-    let status = get(&web, "/status.json");
+    let status = pen.get("/status.json");
     assert_eq!(status.member("\"totals\":", "connects"), "0");
     assert_eq!(status.member("\"outcomes\":", "accepted"), "0");
 }
@@ -46,20 +38,18 @@ fn servers_that_are_dead_from_the_start_are_known_without_a_client() {
 #[test]
 fn a_client_takes_a_server_out_and_only_checks_bring_it_back() {
     better!(CHECKS);
-    let place = Place::new();
-    let at = place.at();
-    let server = Backend::letter(at.clone(), 'A');
     // The next check comes too late to be of use.
-    let pen = Starter::new(&place)
-        .control(place.at())
+    let mut pen = Starter::new()
+        .control()
         .args(["-b", "0", "-O", "check 3600", "-O", "check_rise 1"])
-        .servers(&[server])
+        .letters(1)
         .expect("server 0")
         .expect("no server available")
         .start();
+    let at = pen.end_server(0);
     assert_eq!(pen.letter(), "");
     is(&pen, 0, "down");
-    let _again = Backend::letter(at, 'A');
+    pen.start_server(at, 'A');
     // It is the last resort, and stays down all the same.
     assert_eq!(pen.letter(), "A");
     is(&pen, 0, "down");
@@ -71,15 +61,10 @@ fn a_client_takes_a_server_out_and_only_checks_bring_it_back() {
 #[test]
 fn a_server_that_does_not_answer_is_late() {
     better!(CHECKS);
-    let place = Place::new();
-    let at = place.at();
-    let _full = full_queue(at.inet());
-    let pen = Starter::new(&place)
-        .control(place.at())
-        .args(["-O", "check 1", "-O", "check_timeout 1"])
-        .server(&at)
-        .expect("server 0")
-        .start();
+    let starter = Starter::new().control().args(["-O", "check 1", "-O", "check_timeout 1"]);
+    let hole = starter.host.addr();
+    let _full = full_queue(hole);
+    let pen = starter.operand(hole).expect("server 0").start();
     is(&pen, 0, "down");
     let line = pen.ask("servers");
     assert!(line.contains("reason no answer within 1 s"), "{line}");
@@ -88,14 +73,9 @@ fn a_server_that_does_not_answer_is_late() {
 #[test]
 fn without_checks_a_server_that_was_down_is_tried_by_a_client() {
     better!(CHECKS);
-    let place = Place::new();
-    let dead = place.at();
-    let pen = Starter::new(&place)
-        .control(place.at())
-        .args(["-O", "check 1"])
-        .server(&dead)
-        .expect("server 0")
-        .start();
+    let starter = Starter::new().control().args(["-O", "check 1"]);
+    let dead = starter.host.at();
+    let pen = starter.server(&dead).expect("server 0").start();
     is(&pen, 0, "down");
     pen.ask("check 0");
     is(&pen, 0, "failing");
@@ -108,21 +88,17 @@ fn without_checks_a_server_that_was_down_is_tried_by_a_client() {
 #[test]
 fn operators_take_servers_out() {
     better!(CHECKS);
-    let place = Place::new();
-    let backends = letters(&place, 2);
-    let pen =
-        Starter::new(&place).control(place.at()).servers(&backends).expect("server 1").start();
-    let new = |number: u8| Caller::new(&place, number, &pen);
-    let old = new(200);
+    let pen = Starter::new().control().letters(2).expect("server 1").start();
+    let old = Caller::new(200, &pen);
     assert_eq!(old.letter(), "B");
     pen.ask("server 1 state drain");
     is(&pen, 1, "drained");
     assert_eq!(old.letter(), "B");
-    assert_eq!([new(201).letter(), new(202).letter()], ["A", "A"]);
+    assert_eq!(pen.letters_of([201, 202]), "AA");
     for (word, state) in [("maint", "maint"), ("down", "down")] {
         let before: Client = old.connect();
         pen.ask("server 1 state ready");
-        let now = new(210).letter();
+        let now = pen.letter_of(210);
         assert!(["A", "B"].contains(&&*now));
         pen.ask("server 1 blacklist 0");
         pen.ask(&format!("server 1 state {word}"));
@@ -131,10 +107,7 @@ fn operators_take_servers_out() {
         // It goes on where it was.
         assert_ne!(before.letter(), "");
     }
-    let dir = Dir::new();
-    let saved = dir.file("saved");
-    pen.ask(&format!("write {}", saved.display()));
-    let text = std::fs::read_to_string(saved).unwrap();
+    let text = pen.written();
     assert!(text.contains(" state down\n"), "{text}");
     assert!(pen.ask("server 1 state up").contains("up: neither ready"));
     pen.ask("server 1 state ready");
@@ -145,14 +118,8 @@ fn operators_take_servers_out() {
 #[test]
 fn a_server_that_came_back_starts_slowly() {
     better!(CHECKS);
-    let place = Place::new();
-    let backends = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .control(place.at())
-        .args(["-r", "-O", "slow_start 1000"])
-        .servers(&backends)
-        .expect("server ")
-        .start();
+    let starter = Starter::new().control().args(["-r", "-O", "slow_start 1000"]).letters(2);
+    let pen = starter.expect("server ").start();
     assert_eq!(pen.letters(4), "BABA");
     pen.ask("server 1 state maint");
     pen.ask("server 1 state ready");

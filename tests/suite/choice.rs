@@ -1,100 +1,28 @@
-//! Which server a client without a history gets: in turn, by hash, by weight,
-//! by prio.
+//! Which server a client without a history gets: in turn, by weight, by prio.
+//! What UDP does as well is in [`crate::transports`].
 
 use crate::differences::{EMPTY_SLOT, NO_WEIGHTS};
-use crate::stand::{
-    At, Backend, Caller, Client, Pen, Place, Port, Starter, better, hashed, letters, wait_until,
-    worse,
-};
+use crate::stand::{At, Backend, Port, Starter, better, wait_until, worse};
 use std::net::Ipv4Addr;
 
 #[test]
 fn the_very_first_client_gets_server_1() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let pen = Starter::new(&place).servers(&servers).start();
-    assert_eq!(pen.letter(), "B");
+    assert_eq!(Starter::new().letters(3).start().letter(), "B");
 }
 
 #[test]
 fn a_single_server_is_server_0() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&servers).start();
-    assert_eq!(pen.letters(3), "AAA");
-}
-
-#[test]
-fn different_clients_go_round() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let pen = Starter::new(&place).servers(&servers).start();
-    let callers = [2, 3, 4, 5].map(|n| Caller::new(&place, n, &pen));
-    let round: String = callers.iter().map(Caller::letter).collect();
-    assert_eq!(round, "BCAB");
-}
-
-/// The C program takes it for a command that it does not know, and goes on.
-const MODULO: [&str; 2] = ["-O", "hash_type modulo"];
-
-#[test]
-fn hash_by_address() {
-    let place = Place::new();
-    let servers = letters(&place, 5);
-    let pen = Starter::new(&place).args(MODULO).args(["-h"]).servers(&servers).start();
-    assert_eq!(pen.letters(2), hashed(1, None, 5).repeat(2));
-    for last in [2, 3, 77, 254] {
-        let caller = Caller::new(&place, last, &pen);
-        assert_eq!(caller.letter(), hashed(last, None, 5), "127.0.0.{last}");
-    }
-}
-
-#[test]
-fn hash_and_round_robin_by_address_and_port() {
-    let place = Place::new();
-    let servers = letters(&place, 5);
-    let pen = Starter::new(&place).args(MODULO).args(["-hr"]).servers(&servers).start();
-    for _ in 0..20 {
-        let client = pen.connect();
-        let port = client.0.local_addr().unwrap().port();
-        assert_eq!(client.letter(), hashed(1, Some(port), 5), "port {port}");
-    }
-}
-
-/// A connection that stays, and its server.
-fn hold(pen: &Pen) -> (Client, String) {
-    let client = pen.connect();
-    let letter = client.letter();
-    (client, letter)
-}
-
-#[test]
-fn weight_shares_connections() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-rW"]);
-    for (server, weight) in servers.iter().zip([2, 3, 0]) {
-        starter = starter.operand(format!("{}:0:0:{weight}", server.at));
-    }
-    let pen = starter.start();
-    let held: Vec<_> = (0..8).map(|_| hold(&pen)).collect();
-    let round: String = held.iter().map(|(_, letter)| letter.as_str()).collect();
-    // 256 * connections / weight, the first one on a tie.
-    assert_eq!(round, "ABBABABB");
+    assert_eq!(Starter::new().letters(1).start().letters(3), "AAA");
 }
 
 #[test]
 fn weight_without_weights_is_least_connections() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let starter = Starter::new(&place).args(["-r", "-W"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let pen = Starter::new().args(["-r", "-W"]).letters(3).control().start();
     if worse(&NO_WEIGHTS) {
         assert_eq!(pen.letters(3), "");
         return;
     }
-    let first = hold(&pen);
-    let second = hold(&pen);
+    let (first, second) = (pen.hold(), pen.hold());
     assert_eq!((first.1.as_str(), second.1.as_str()), ("A", "B"));
     drop(first);
     wait_until("server 0 is free again", || pen.load(0) == 0);
@@ -105,50 +33,31 @@ fn weight_without_weights_is_least_connections() {
 #[test]
 fn prio_goes_on_with_the_next_lowest() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let mut servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-r", "-O", "prio"]);
-    for (server, prio) in servers.iter().zip([7, 6, 1]) {
-        starter = starter.operand(format!("{}:0:0:0:{prio}", server.at));
-    }
-    let pen = starter.expect("server 2").start();
+    let starter = Starter::new().letters_with([":0:0:0:7", ":0:0:0:6", ":0:0:0:1"]);
+    let mut pen = starter.args(["-r", "-O", "prio"]).expect("server 2").start();
     assert_eq!(pen.letter(), "C");
-    drop(servers.pop());
+    pen.end_server(2);
     // First found out by trying, and then by fail-over to the next index.
-    assert_eq!(pen.letter(), "A");
-    assert_eq!(pen.letters(2), "BB");
+    assert_eq!(pen.letters(3), "ABB");
 }
 
 #[test]
 fn prio_goes_before_weight_and_weight_before_hash() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-rhW", "-O", "prio"]).control(place.at());
-    for (server, (weight, prio)) in servers.iter().zip([(1, 2), (1, 3), (9, 1)]) {
-        starter = starter.operand(format!("{}:0:0:{weight}:{prio}", server.at));
-    }
-    let pen = starter.start();
-    let first = hold(&pen);
+    let starter = Starter::new().letters_with([":0:0:1:2", ":0:0:1:3", ":0:0:9:1"]);
+    let pen = starter.args(["-rhW", "-O", "prio"]).control().start();
+    let first = pen.hold();
     assert_eq!(first.1, "C");
     assert_eq!(pen.ask("no prio"), "");
     // Server 2 is now at 256 * 1 / 9.
-    let second = hold(&pen);
+    let second = pen.hold();
     assert_eq!(second.1, "A");
-    assert_eq!(hold(&pen).1, "B");
+    assert_eq!(pen.hold().1, "B");
 }
 
 #[test]
 fn an_empty_slot_is_never_chosen() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .args(["-r"])
-        .control(place.at())
-        .server(&servers[0].at)
-        .operand("0.0.0.0:80".to_owned())
-        .server(&servers[1].at)
-        .expect("no server available")
-        .start();
+    let starter = Starter::new().letters(1).operand("0.0.0.0:80").letters(1);
+    let pen = starter.args(["-r"]).control().expect("no server available").start();
     assert_eq!(pen.letters(4), "BABA");
     // Taken away while pen runs, the way scripts do it.
     assert_eq!(pen.ask("server 2 address 0.0.0.0 port 0"), "");
@@ -162,16 +71,11 @@ fn an_empty_slot_is_never_chosen() {
 
 #[test]
 fn no_address_is_not_this_host() {
-    let (place, port) = (Place::new(), Port::new());
-    let servers = letters(&place, 1);
+    let port = Port::new();
     let here = At::Inet((Ipv4Addr::LOCALHOST, port.number).into());
     let _here = Backend::letter(here, 'Z');
-    let pen = Starter::new(&place)
-        .args(["-r"])
-        .servers(&servers)
-        .control(place.at())
-        .expect("no server available")
-        .start();
+    let starter = Starter::new().args(["-r"]).letters(1).control();
+    let pen = starter.expect("no server available").start();
     assert_eq!(pen.letters(2), "AA");
     pen.ask(&format!("server 0 address 0.0.0.0 port {}", port.number));
     let wanted = if worse(&EMPTY_SLOT) { "ZZ" } else { "" };

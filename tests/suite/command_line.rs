@@ -3,7 +3,7 @@
 
 use crate::differences::{CHATTER, LONG_OPTIONS, REPEATED, WRONG_WORD};
 use crate::stand::{
-    At, Backend, Dir, Pen, Place, Starter, better, is_c_pen, is_root, letters, run, skipped, worse,
+    At, Backend, Dir, Host, Pen, Starter, better, is_c_pen, is_root, run, skipped, worse,
 };
 use std::fs;
 use std::net::TcpListener;
@@ -15,9 +15,7 @@ fn check(words: &[&str]) -> (i32, String, String) {
 
 /// A pen with these options that serves, and says this once for each.
 fn serves(options: &[&str], notes: &[&'static str]) {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let mut starter = Starter::new(&place).args(options).servers(&servers);
+    let mut starter = Starter::new().args(options).letters(1);
     for note in notes {
         starter = starter.expect(note);
     }
@@ -132,23 +130,22 @@ fn settings(pen: &Pen) -> String {
 
 #[test]
 fn options_and_operands_mix() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let at = place.at();
-    let control = place.at();
+    let host = Host::new();
+    let servers = Backend::letters(&host, 2);
+    let at = host.at();
     // Clusters, attached and free values, before, between and behind operands.
     let pen = Starter::at(at.clone())
         .listen_word("-rs".to_owned())
         .operand(at.to_string())
-        .operand("-x7".to_owned())
+        .operand("-x7")
         .server(&servers[0].at)
         .args(["-b", "11", "-b12"])
-        .operand("-T".to_owned())
-        .operand("13".to_owned())
+        .operand("-T")
+        .operand("13")
         .server(&servers[1].at)
-        .operand("-Wc3".to_owned())
-        .operand("-t4".to_owned())
-        .control(control)
+        .operand("-Wc3")
+        .operand("-t4")
+        .control()
         .start();
     let wanted = "no hash roundrobin stubborn weight no prio\n7\n12\n4\n13\n3\n";
     assert_eq!(settings(&pen), wanted);
@@ -162,20 +159,20 @@ fn options_and_operands_mix() {
 
 #[test]
 fn a_server_without_a_port_has_the_listening_port() {
-    let place = Place::new();
-    let at = place.at();
-    let other = Place::new();
+    let host = Host::new();
+    let at = host.at();
+    let other = Host::new();
     let same_port = At::Inet((other.ip, at.inet().port()).into());
     let _server = Backend::letter(same_port.clone(), 'A');
     let pen = Starter::at(at).operand(other.ip.to_string()).start();
     assert_eq!(pen.letter(), "A");
     drop(pen);
     // So has an abuse server, wherever its option stands.
-    let at = At::Inet((place.ip, same_port.inet().port()).into());
+    let at = At::Inet((host.ip, same_port.inet().port()).into());
     let pen = Starter::at(at)
         .args(["-B", &other.ip.to_string()])
         .args(["-O", "acl 3 deny 127.0.0.1", "-O", "client_acl 3"])
-        .server(&place.at())
+        .absent()
         .start();
     assert_eq!(pen.letter(), "A");
 }
@@ -186,23 +183,23 @@ fn names_of_hosts_and_services() {
     if !services.contains("smtp") {
         return skipped("no /etc/services here");
     }
-    let (place, dir) = (Place::new(), Dir::new());
+    let dir = Dir::new();
     let at = At::Unix(dir.file("pen.sock"));
     let pen = Starter::at(at)
-        .operand("localhost:smtp:3:4:5:6".to_owned())
-        .operand("127.0.0.1:http".to_owned())
-        .control(place.at())
+        .operand("localhost:smtp:3:4:5:6")
+        .operand("127.0.0.1:http")
+        .control()
         .start();
     let wanted = "0 addr 127.0.0.1 port 25 conn 0 max 3 hard 4 weight 5 prio 6 sx 0 rx 0\n\
                   1 addr 127.0.0.1 port 80 conn 0 max 0 hard 0 weight 0 prio 0 sx 0 rx 0\n";
-    assert_eq!(pen.servers(), wanted);
+    assert_eq!(pen.server_list(), wanted);
 }
 
 #[test]
 fn check_opens_nothing() {
     better!(LONG_OPTIONS);
-    let (place, dir) = (Place::new(), Dir::new());
-    let busy = TcpListener::bind(place.addr()).unwrap();
+    let (host, dir) = (Host::new(), Dir::new());
+    let busy = TcpListener::bind(host.addr()).unwrap();
     let address = busy.local_addr().unwrap().to_string();
     let name = |file: &str| dir.file(file).display().to_string();
     let (pid, log, page, socket) = (name("pid"), name("log"), name("page"), name("socket"));
@@ -264,8 +261,8 @@ fn what_was_hardly_meant_is_said() {
         assert_eq!(stderr.lines().count(), lines, "{words:?}: {stderr}");
         assert!(stderr.contains(doubt), "{words:?}: {stderr}");
     }
-    let place = Place::new();
-    Starter::new(&place).start().says("no servers: ");
+    let host = Host::new();
+    Starter::on(&host).start().says("no servers: ");
 }
 
 #[test]
@@ -282,13 +279,11 @@ fn a_check_says_what_root_does_not_open() {
 #[test]
 fn a_server_with_port_0_is_an_empty_slot() {
     better!(EMPTY_SLOT);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .args(["-r", "-O", "server 2 address 127.0.0.1 port 0"])
-        .operand("127.0.0.1:0".to_owned())
-        .servers(&servers)
-        .control(place.at())
+        .operand("127.0.0.1:0")
+        .letters(1)
+        .control()
         .start();
     assert_eq!(pen.letters(4), "AAAA");
     let list = pen.ask("servers");
@@ -299,22 +294,15 @@ fn a_server_with_port_0_is_an_empty_slot() {
 
 #[test]
 fn a_configuration_can_say_everything() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
-    let (at, control) = (place.at(), place.at());
-    let config = dir.file("pen.cfg");
+    let host = Host::new();
+    let servers = Backend::letters(&host, 2);
+    let at = host.at();
     let mut text = format!("# all of it\n\nlisten {at}\nroundrobin\n");
     for (index, server) in servers.iter().enumerate() {
-        let addr = server.at.inet();
-        let (ip, port) = (addr.ip(), addr.port());
-        text += &format!("server {index} address {ip} port {port}\n");
+        text += &format!("server {index} {}\n", server.at.words());
     }
-    fs::write(&config, text).unwrap();
+    let config = host.dir.put("pen.cfg", text);
     // Nothing but options on the command line.
-    let pen = Starter::at(at)
-        .listen_word("-F".to_owned())
-        .operand(config.display().to_string())
-        .control(control)
-        .start();
-    assert_eq!(pen.letters(3), "BAB");
+    let starter = Starter::at(at).listen_word("-F".to_owned()).operand(config.display());
+    assert_eq!(starter.control().start().letters(3), "BAB");
 }

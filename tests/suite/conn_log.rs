@@ -1,50 +1,33 @@
 //! The connection log: a line for each connection at its end.
 
-use crate::stand::{
-    Backend, Client, Dir, PATIENCE, Pen, Place, Starter, better, is_root, letters, skipped,
-    wait_until,
-};
+use crate::stand::{Client, Pen, Starter, SystemLog, better, wait_until};
+use std::cell::Cell;
 use std::fs;
-use std::io::Write;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::io::{Read, Write};
 
-/// Pen with a connection log, and that.
-struct Stand {
-    place: Place,
-    log: PathBuf,
-    _dir: Dir,
+/// A pen with a connection log.
+fn logging() -> Starter {
+    let starter = Starter::new();
+    let line = format!("conn_log {}", starter.host.file("conn.log").display());
+    starter.args(["-O", &line]).control()
 }
 
-impl Stand {
-    fn new() -> Stand {
-        let dir = Dir::new();
-        Stand { place: Place::new(), log: dir.file("conn.log"), _dir: dir }
-    }
-
-    fn starter(&self) -> Starter {
-        let line = format!("conn_log {}", self.log.display());
-        Starter::new(&self.place).args(["-O", &line]).control(self.place.at())
-    }
-
-    /// The fields of the next line, waited for, without the time.
-    fn next(&self, count: &mut usize) -> Vec<String> {
-        let mut line = String::new();
-        wait_until("the line is there", || {
-            let text = fs::read_to_string(&self.log).unwrap_or_default();
-            let found = text.split_inclusive('\n').nth(*count).unwrap_or_default();
-            line = found.to_owned();
-            line.ends_with('\n')
-        });
-        *count += 1;
-        let mut words = line.split_whitespace();
-        let [date, time] = [words.next().unwrap(), words.next().unwrap()];
-        assert!(date.len() == 10 && time.len() == 8, "{line}");
-        words.map(str::to_owned).collect()
-    }
+/// The fields of the next line, waited for, without the time.
+fn next(pen: &Pen, count: &Cell<usize>) -> Vec<String> {
+    let mut line = String::new();
+    wait_until("the line is there", || {
+        let text = pen.text("conn.log");
+        line = text.split_inclusive('\n').nth(count.get()).unwrap_or_default().to_owned();
+        line.ends_with('\n')
+    });
+    count.set(count.get() + 1);
+    let mut words = line.split_whitespace();
+    let [date, time] = [words.next().unwrap(), words.next().unwrap()];
+    assert!(date.len() == 10 && time.len() == 8, "{line}");
+    words.map(str::to_owned).collect()
 }
 
-/// Whom pen has connected a client to: its port, and what the line must say.
+/// What the line says of a client.
 fn client_word(client: &Client) -> String {
     client.0.local_addr().unwrap().to_string()
 }
@@ -52,16 +35,13 @@ fn client_word(client: &Client) -> String {
 #[test]
 fn a_line_says_who_where_how_much_how_long_and_how() {
     better!(CONN_LOG);
-    let stand = Stand::new();
-    let server = Backend::echo(stand.place.at());
-    let pen = stand.starter().server(&server.at).start();
+    let pen = logging().echo().start();
     let client = pen.connect();
-    client.send([b'x'; 12_345]);
-    assert_eq!(client.receive(12_345).len(), 12_345);
+    client.echoes([b'x'; 12_345]);
     let who = client_word(&client);
     drop(client);
-    let words = stand.next(&mut 0);
-    let at = server.at.to_string();
+    let words = next(&pen, &Cell::new(0));
+    let at = pen.servers[0].at().to_string();
     assert_eq!(words[..4], [&who, &at, "12345", "12345"], "{words:?}");
     let seconds: f64 = words[4].parse().unwrap();
     assert!(words[4].split_once('.').unwrap().1.len() == 3 && seconds < 60.0, "{words:?}");
@@ -72,27 +52,27 @@ fn a_line_says_who_where_how_much_how_long_and_how() {
 #[test]
 fn every_end_has_its_word() {
     better!(CONN_LOG);
-    let stand = Stand::new();
     // What the server does is what the client asks for.
-    let server = Backend::start(stand.place.at(), |stream| {
+    let starter = logging().serve(|stream| {
         let mut letter = [0];
         (&*stream).write_all(b"A").unwrap();
         while let Ok(1) = stream.peek(&mut letter) {
             match letter[0] {
-                b'c' => drop(std::io::Read::read(&mut &*stream, &mut letter)),
+                b'c' => drop((&*stream).read(&mut letter)),
                 b'r' => {}
                 _ => continue,
             }
             return;
         }
     });
-    let pen = stand.starter().server(&server.at).expect("drop: ").start();
-    let mut count = 0;
-    let mut expect = |wanted: &str, does: &dyn Fn(Client)| {
+    let pen = starter.expect("drop: ").start();
+    let server = pen.servers[0].at().inet();
+    let count = Cell::new(0);
+    let expect = |wanted: &str, does: &dyn Fn(Client)| {
         let client = pen.connect();
         let who = client_word(&client);
         does(client);
-        let words = stand.next(&mut count);
+        let words = next(&pen, &count);
         assert_eq!([&words[0], words.last().unwrap()], [&who, wanted], "{words:?}");
     };
     let greeted = |client: &Client| assert_eq!(client.letter(), "A");
@@ -134,66 +114,47 @@ fn every_end_has_its_word() {
     pen.ask("client_acl 0");
     pen.ask("server 0 address 0");
     expect("no-server", &|client| assert!(client.ends()));
-    pen.ask(&format!("server 0 address {}", server.at.inet().ip()));
-    let client = pen.connect();
-    greeted(&client);
-    drop(pen);
-    let words = stand.next(&mut count);
-    assert_eq!(words.last().unwrap(), "pen-ends");
-    drop(client);
-    assert_eq!(fs::read_to_string(&stand.log).unwrap().lines().count(), count);
-}
-
-/// One connection, and the line about it.
-fn log_one(stand: &Stand, pen: &Pen, count: &mut usize) {
-    assert_eq!(pen.letter(), "A");
-    assert_eq!(stand.next(count).len(), 6);
+    pen.ask(&format!("server 0 address {}", server.ip()));
+    let _client = pen.connect_to("A");
+    pen.signal("TERM");
+    assert_eq!(next(&pen, &count).last().unwrap(), "pen-ends");
+    assert_eq!(pen.text("conn.log").lines().count(), count.get());
 }
 
 #[test]
 fn it_can_be_rotated_switched_off_and_on() {
     better!(CONN_LOG);
-    let stand = Stand::new();
-    let server = Backend::letter(stand.place.at(), 'A');
-    let pen = stand.starter().server(&server.at).expect("reloading on HUP").start();
-    log_one(&stand, &pen, &mut 0);
-    fs::rename(&stand.log, stand.log.with_extension("1")).unwrap();
+    let pen = logging().letters(1).start();
+    let log = pen.file("conn.log");
+    // One connection, and the line about it, which is this one.
+    let is_line = |number: usize| {
+        assert_eq!(pen.letter(), "A");
+        assert_eq!(next(&pen, &Cell::new(number)).len(), 6);
+    };
+    is_line(0);
+    fs::rename(&log, log.with_extension("1")).unwrap();
     pen.signal("HUP");
-    wait_until("it is opened again", || stand.log.exists());
-    log_one(&stand, &pen, &mut 0);
-    let word = stand.log.display().to_string();
+    wait_until("it is opened again", || log.exists());
+    is_line(0);
+    let word = log.display().to_string();
     assert_eq!(pen.ask("conn_log"), format!("{word}\n"));
-    assert_eq!(pen.ask("no conn_log"), "");
-    assert_eq!(pen.ask("conn_log"), "");
+    assert_eq!([pen.ask("no conn_log"), pen.ask("conn_log")], ["", ""]);
     assert_eq!(pen.letter(), "A");
     wait_until("it is over", || pen.load(0) == 0);
     assert_eq!(pen.ask(&format!("conn_log {word}")), format!("{word}\n"));
-    log_one(&stand, &pen, &mut 1);
+    is_line(1);
     let bad = pen.ask("conn_log /nonexistent/log");
     assert!(bad.starts_with("/nonexistent/log: cannot open the log"), "{bad}");
-    log_one(&stand, &pen, &mut 2);
+    is_line(2);
 }
 
 #[test]
 fn it_can_go_to_the_system_log() {
     better!(CONN_LOG);
-    if !is_root() {
-        return skipped("only root can have a /dev/log of its own");
-    }
-    let (place, jail) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
-    fs::create_dir(jail.file("dev")).unwrap();
-    let log = UnixDatagram::bind(jail.file("dev/log")).unwrap();
-    log.set_read_timeout(Some(PATIENCE)).unwrap();
-    let args = ["-j", jail.path().to_str().unwrap(), "-O", "conn_log syslog"];
-    let pen = Starter::new(&place).args(args).servers(&servers).start();
-    assert_eq!(pen.letter(), "A");
-    let mut buffer = [0; 2000];
-    let count = log.recv(&mut buffer).unwrap();
-    let message = String::from_utf8_lossy(&buffer[..count]);
+    let Some(log) = SystemLog::new() else { return };
+    let pen = log.start(Starter::new().args(["-O", "conn_log syslog"]).letters(1));
+    assert_eq!(pen.connect().letter(), "A");
+    let message = log.find(&format!(" {} 0 1 ", pen.servers[0].at()));
     // musl ends it with a newline.
-    let message = message.trim_end();
-    let server = servers[0].at.to_string();
-    assert!(message.contains(&format!(" {server} 0 1 ")), "{message}");
-    assert!(message.ends_with(" client-closed"), "{message}");
+    assert!(message.trim_end().ends_with(" client-closed"), "{message}");
 }

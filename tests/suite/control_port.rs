@@ -1,9 +1,8 @@
 //! The control port: who may use it, and what disturbs it.
 
-use crate::differences::{ESCAPED, PIECES, SHARED_CONTROL};
+use crate::differences::{ESCAPED, SHARED_CONTROL};
 use crate::stand::{
-    At, Client, Dir, Place, Starter, better, is_root, letters, refused, skipped, stale_socket,
-    wait_until, worse,
+    At, Client, Dir, Host, Starter, better, is_root, refused, root, stale_socket, wait_until, worse,
 };
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -12,19 +11,16 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_command_in_pieces_or_without_an_end_is_a_command() {
-    if better(&PIECES) {
-        return; // it takes the first piece for all
-    }
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).start();
-    let client = Client::new(&control);
+    better!(PIECES);
+    let pen = Starter::new().control().start();
+    let control = pen.control();
+    let client = Client::new(control);
     for piece in ["mo", "de", "\n"] {
         client.send(piece);
     }
     let whole = client.rest();
     assert_eq!(whole, pen.ask("mode").into_bytes());
-    let client = Client::new(&control);
+    let client = Client::new(control);
     client.send("mode");
     client.end_sending();
     assert_eq!(client.rest(), whole);
@@ -33,11 +29,10 @@ fn a_command_in_pieces_or_without_an_end_is_a_command() {
 /// As bash's /dev/tcp and OpenBSD's nc do: no newline, and both wait.
 #[test]
 fn a_command_without_newline_or_end_is_carried_out() {
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).start();
+    let pen = Starter::new().control().start();
+    let control = pen.control();
     for (line, reply) in [("blacklist 17", "17\n"), ("blacklist", "17\n")] {
-        let client = Client::new(&control);
+        let client = Client::new(control);
         client.send(line);
         assert_eq!(String::from_utf8_lossy(&client.rest()), reply);
     }
@@ -47,10 +42,9 @@ fn a_command_without_newline_or_end_is_carried_out() {
 #[test]
 fn half_a_command_is_none() {
     better!(PIECES);
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).start();
-    let client = Client::new(&control);
+    let pen = Starter::new().control().start();
+    let control = pen.control();
+    let client = Client::new(control);
     // Nothing of it is a command until its end is there.
     for piece in ["server 0 ad", "dress 127.0.0.1 po", "rt", " 9\n"] {
         client.send(piece);
@@ -64,8 +58,7 @@ fn half_a_command_is_none() {
 #[test]
 fn whether_a_command_was_refused_can_be_asked() {
     better!(NEW_COMMANDS);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new().control().start();
     assert_eq!(pen.ask("try blacklist 17"), "ok\n17\n");
     assert_eq!(pen.ask("try nonsense"), format!("refused\n{}", pen.ask("nonsense")));
     assert!(pen.ask("try try mode").starts_with("try: unexpected"));
@@ -74,10 +67,9 @@ fn whether_a_command_was_refused_can_be_asked() {
 #[test]
 fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
     better!(CONTROL_MODE);
-    let place = Place::new();
     let dir = Dir::new().open_to_all();
     let path = dir.file("ctl");
-    let mut starter = Starter::new(&place).control(At::Unix(path.clone()));
+    let mut starter = Starter::new().control_at(At::Unix(path.clone()));
     if is_root() {
         starter = starter.args(["-u", "nobody"]);
     }
@@ -93,14 +85,14 @@ fn a_unix_socket_is_for_its_user_alone_and_goes_with_pen() {
 
 #[test]
 fn two_pens_do_not_share_one() {
-    let (place, dir) = (Place::new(), Dir::new());
-    for control in [place.at(), At::Unix(dir.file("ctl"))] {
-        let pen = Starter::new(&place).control(control.clone()).start();
+    let (host, dir) = (Host::new(), Dir::new());
+    for control in [host.at(), At::Unix(dir.file("ctl"))] {
+        let pen = Starter::on(&host).control_at(control.clone()).start();
         if worse(&SHARED_CONTROL) {
-            let _second = Starter::new(&place).control(control).start();
+            let _second = Starter::on(&host).control_at(control).start();
             return;
         }
-        let (other, word) = (place.at().to_string(), control.to_string());
+        let (other, word) = (host.at().to_string(), control.to_string());
         let user = if is_root() { "root" } else { "" };
         let words = ["-C", &word, "-u", user, &other];
         let words = if is_root() { &words[..] } else { &[words[0], words[1], words[4]] };
@@ -111,37 +103,29 @@ fn two_pens_do_not_share_one() {
         if let At::Unix(path) = &control {
             stale_socket(path);
         }
-        Starter::new(&place).control(control).start().ask("mode");
+        Starter::on(&host).control_at(control).start().ask("mode");
     }
 }
 
 #[test]
 fn root_without_a_user_gets_none() {
-    if !is_root() {
-        return skipped("only root gets none");
-    }
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place)
-        .args(["-C", &control.to_string()])
-        .expect("not opened, as pen runs as root")
-        .start();
+    root!();
+    let starter = Starter::new();
+    let control = starter.host.at();
+    let starter = starter.args(["-C", &control.to_string()]);
+    let pen = starter.expect("not opened, as pen runs as root").start();
     pen.says("not opened");
     assert!(control.connect().is_err());
 }
 
 #[test]
 fn a_list_keeps_clients_out() {
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place)
-        .control(control.clone())
+    let pen = Starter::new()
+        .control()
         .args(["-O", "acl 3 deny 127.0.0.0 255.0.0.0", "-O", "control_acl 3"])
         .expect("control connection denied")
         .start();
-    let client = Client::new(&control);
-    assert!(client.ends());
-    drop(pen);
+    assert!(Client::new(pen.control()).ends());
 }
 
 /// Silent clients, nonsense and a flood: traffic and commands go on, and
@@ -149,15 +133,13 @@ fn a_list_keeps_clients_out() {
 #[test]
 fn abuse_disturbs_nobody() {
     better!(SILENT_CLIENT);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place).servers(&backends).control(control.clone()).start();
+    let pen = Starter::new().letters(1).control().start();
+    let control = pen.control();
     assert_eq!(pen.letter(), "A");
     let threads = || pen.status().number("Threads");
     let before = threads();
 
-    let silent: Vec<Client> = (0..200).map(|_| Client::new(&control)).collect();
+    let silent: Vec<Client> = (0..200).map(|_| Client::new(control)).collect();
     let start = Instant::now();
     assert!(pen.ask("mode").starts_with("no hash"));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
@@ -173,12 +155,12 @@ fn abuse_disturbs_nobody() {
     for _ in 0..500 {
         let line: Vec<u8> = (0..random()).map(|_| random() as u8).collect();
         let line = [&line[..], b"\n"].concat();
-        let client = Client::new(&control);
+        let client = Client::new(control);
         let _ = (&client.0).write_all(&line);
         let _ = client.0.shutdown(Shutdown::Write);
         let _ = (&client.0).read(&mut [0; 100]);
     }
-    let client = Client::new(&control);
+    let client = Client::new(control);
     let _ = (&client.0).write_all(&vec![0; 1 << 20]);
     let start = Instant::now();
     assert!(pen.ask("mode").starts_with("no hash"));
@@ -191,8 +173,7 @@ fn abuse_disturbs_nobody() {
 #[test]
 fn a_line_that_is_too_long_is_refused() {
     better!(PIECES);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new().control().start();
     let reply = pen.ask(&"x".repeat(10_000));
     assert_eq!(reply, "line longer than 4095 bytes\n");
     let longest = format!("mode{}", " ".repeat(4091));
@@ -201,8 +182,7 @@ fn a_line_that_is_too_long_is_refused() {
 
 #[test]
 fn whatever_is_sent_comes_back_harmless() {
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new().control().start();
     let sent = "\x1b[2Jfoo\x07";
     let shown = if worse(&ESCAPED) { sent } else { "\\x1b[2Jfoo\\x07" };
     let reply = format!("do_cmd: ignoring command starting with '{shown}'\n");
@@ -212,8 +192,7 @@ fn whatever_is_sent_comes_back_harmless() {
 #[test]
 fn help_lists_every_command() {
     better!(NEW_COMMANDS);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new().control().start();
     let help = pen.ask("help");
     for spec in pen::control::table::TABLE {
         let no = if spec.has_no() { "[no] " } else { "" };
@@ -225,8 +204,7 @@ fn help_lists_every_command() {
 
 #[test]
 fn exit_ends_pen_if_it_may() {
-    let place = Place::new();
-    let mut pen = Starter::new(&place).args(["-X"]).control(place.at()).start();
+    let mut pen = Starter::new().args(["-X"]).control().start();
     pen.ask("exit");
     assert!(pen.wait().success());
 }

@@ -2,7 +2,7 @@
 //! many clients that ask while a server dies and comes back.
 
 use crate::stand::{
-    Asker, At, NAME, NameServer, Pen, Place, Starter, answer, better, query, skipped, wait_until,
+    Asker, At, Host, NAME, NameServer, Pen, Starter, answer, better, query, skipped, wait_until,
 };
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -21,15 +21,15 @@ const CLIENTS: usize = 10;
 const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)];
 
 /// Two name servers and pen; nothing where they cannot be had.
-fn start(place: &Place, args: &[&str]) -> Option<(Vec<NameServer>, Pen)> {
-    let servers = ADDRESSES.map(|address| NameServer::start(place.at(), address));
+fn start(host: &Host, args: &[&str]) -> Option<(Vec<NameServer>, Pen)> {
+    let servers = ADDRESSES.map(|address| NameServer::start(host.at(), address));
     let servers: Option<Vec<NameServer>> = servers.into_iter().collect();
     let servers = servers?;
-    let mut starter = Starter::datagrams(place).args(args).args(["-b", "1"]);
+    let mut starter = Starter::on(host).udp().args(args).args(["-b", "1"]);
     for server in &servers {
         starter = starter.server(&server.at);
     }
-    let pen = starter.control(place.at()).expect("server 1").start();
+    let pen = starter.control().expect("server 1").start();
     Some((servers, pen))
 }
 
@@ -163,8 +163,8 @@ impl Drop for Stop<'_> {
 
 #[test]
 fn dig_gets_an_answer() {
-    let place = Place::new();
-    let Some((_servers, pen)) = start(&place, &["-r"]) else { return };
+    let host = Host::new();
+    let Some((_servers, pen)) = start(&host, &["-r"]) else { return };
     let addr = pen.at.inet();
     let mut command = Command::new("dig");
     command.args(["+short", "+tries=1", "+time=10", "-p"]);
@@ -181,8 +181,8 @@ fn dig_gets_an_answer() {
 #[test]
 fn many_queries_while_a_server_dies_and_comes_back() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let Some((mut servers, pen)) = start(&place, &["-r"]) else { return };
+    let host = Host::new();
+    let Some((mut servers, pen)) = start(&host, &["-r"]) else { return };
     let clients = Clients::ask(&pen, |clients| {
         clients.go_on(20_000);
         let first = clients.sum();
@@ -209,8 +209,8 @@ fn many_queries_while_a_server_dies_and_comes_back() {
 #[test]
 fn each_client_stays_with_its_server() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let Some((mut servers, pen)) = start(&place, &[]) else { return };
+    let host = Host::new();
+    let Some((mut servers, pen)) = start(&host, &[]) else { return };
     let clients = Clients::ask(&pen, |clients| {
         clients.go_on(5_000);
         let mut homes = [0, 0];

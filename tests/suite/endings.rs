@@ -1,7 +1,7 @@
 //! How connections end: resets, a side that leaves early, by order, and with
 //! `tcp_fastclose`.
 
-use crate::stand::{Backend, Client, PATIENCE, Pen, Place, Starter, better, wait_until};
+use crate::stand::{Backend, Client, PATIENCE, Pen, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -9,10 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 
 #[test]
 fn a_reset_by_the_server_ends_the_client() {
-    let place = Place::new();
-    let server = Backend::resetting(place.at());
-    let starter = Starter::new(&place).control(place.at());
-    let pen = starter.server(&server.at).start();
+    let pen = Starter::new().control().with(Backend::resetting).start();
     let client = pen.connect();
     client.send("hello");
     assert!(client.ends());
@@ -21,9 +18,8 @@ fn a_reset_by_the_server_ends_the_client() {
 
 #[test]
 fn a_reset_by_the_client_ends_the_server() {
-    let place = Place::new();
     let (report, reported) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().serve(move |stream| {
         let mut stream: &TcpStream = &stream;
         // More than the client reads, so that its close is a reset.
         let _ = stream.write_all(&[0; 100_000]);
@@ -31,7 +27,7 @@ fn a_reset_by_the_client_ends_the_server() {
         while matches!(stream.read(&mut data), Ok(1..)) {}
         let _ = report.send(());
     });
-    let pen = Starter::new(&place).server(&server.at).start();
+    let pen = starter.start();
     let client = pen.connect();
     client.send("hello");
     assert_eq!(client.receive(1), [0]);
@@ -39,15 +35,16 @@ fn a_reset_by_the_client_ends_the_server() {
     reported.recv_timeout(PATIENCE).unwrap();
 }
 
-/// A server that answers before it has heard everything, and then ends its
+/// A pen with a server that answers before it has heard everything, and then ends its
 /// side in the way of `end`.
-fn hasty(place: &Place, answer: usize, end: fn(&TcpStream)) -> Backend {
-    Backend::start(place.at(), move |stream| {
+fn hasty(answer: usize, end: fn(&TcpStream)) -> Pen {
+    let starter = Starter::new().serve(move |stream| {
         let mut stream: &TcpStream = &stream;
         stream.read_exact(&mut [0; 1000]).unwrap();
         stream.write_all(&vec![b'x'; answer]).unwrap();
         end(stream);
-    })
+    });
+    starter.start()
 }
 
 /// Sends until nobody takes it, and reads the answer then.
@@ -66,14 +63,12 @@ fn send_and_read(client: &Client) -> usize {
 #[test]
 fn an_early_answer_arrives_whole_though_the_client_still_sends() {
     better!(HALF_CLOSED);
-    let place = Place::new();
-    let server = hasty(&place, 3_000_000, |mut stream| {
+    let pen = hasty(3_000_000, |mut stream| {
         stream.shutdown(Shutdown::Write).unwrap();
         // As decent servers do, it lets the client finish.
         let mut data = [0; 4096];
         while matches!(stream.read(&mut data), Ok(1..)) {}
     });
-    let pen = Starter::new(&place).server(&server.at).start();
     let client = pen.connect();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -91,11 +86,9 @@ fn an_early_answer_arrives_whole_though_the_client_still_sends() {
 #[test]
 fn an_early_answer_arrives_whole_though_the_server_has_gone() {
     better!(HALF_CLOSED);
-    let place = Place::new();
     // It closes with unread data, and so resets; its answer has reached pen,
     // and races against the news that nobody takes the question any more.
-    let server = hasty(&place, 60_000, |_| {});
-    let pen = Starter::new(&place).server(&server.at).start();
+    let pen = hasty(60_000, |_| {});
     for round in 0..400 {
         assert_eq!(send_and_read(&pen.connect()), 60_000, "round {round}");
     }
@@ -103,22 +96,17 @@ fn an_early_answer_arrives_whole_though_the_server_has_gone() {
 
 #[test]
 fn a_connection_is_closed_by_order() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let starter = Starter::new(&place).control(place.at());
-    let pen = starter.server(&server.at).start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
+    let pen = Starter::new().control().letters(1).start();
+    let client = pen.connect_to("A");
     assert_eq!(pen.ask("close 0"), "Forcibly closing connection 0\n");
     assert!(client.ends());
     wait_until("the connection is over", || pen.load(0) == 0);
 }
 
-/// A server whose connections the test gets. They outlive it.
-pub(crate) fn handing_over(place: &Place) -> (Backend, Receiver<Arc<TcpStream>>) {
+/// Adds a server whose connections the test gets. They outlive it.
+pub(crate) fn handing_over(starter: Starter) -> (Starter, Receiver<Arc<TcpStream>>) {
     let (send, receive) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| drop(send.send(stream)));
-    (server, receive)
+    (starter.serve(move |stream| drop(send.send(stream))), receive)
 }
 
 /// A client's and a server's end of one connection.
@@ -130,15 +118,11 @@ pub(crate) fn ends(pen: &Pen, servers: &Receiver<Arc<TcpStream>>) -> (Client, Cl
 
 #[test]
 fn fastclose_lets_one_side_end_both() {
-    let place = Place::new();
-    let (server, servers) = handing_over(&place);
     for (mode, by_server, by_client) in
         [("off", false, false), ("up", true, false), ("down", false, true), ("both", true, true)]
     {
-        let pen = Starter::new(&place)
-            .args(["-O", &format!("tcp_fastclose {mode}")])
-            .server(&server.at)
-            .start();
+        let (starter, servers) = handing_over(Starter::new().control());
+        let pen = starter.args(["-O", &format!("tcp_fastclose {mode}")]).start();
         let (client, up) = ends(&pen, &servers);
         up.send("bye");
         up.end_sending();
@@ -156,10 +140,8 @@ fn fastclose_lets_one_side_end_both() {
 
 #[test]
 fn fastclose_set_later_counts_for_those_who_are_here() {
-    let place = Place::new();
-    let (server, servers) = handing_over(&place);
-    let starter = Starter::new(&place).control(place.at());
-    let pen = starter.server(&server.at).start();
+    let (starter, servers) = handing_over(Starter::new().control());
+    let pen = starter.start();
     let (first, first_up) = ends(&pen, &servers);
     let (second, second_up) = ends(&pen, &servers);
     let (third, third_up) = ends(&pen, &servers);
@@ -178,9 +160,8 @@ fn fastclose_set_later_counts_for_those_who_are_here() {
 #[test]
 fn fastclose_flushes_first() {
     const LENGTH: usize = 3_000_000;
-    let place = Place::new();
-    let (server, servers) = handing_over(&place);
-    let pen = Starter::new(&place).args(["-O", "tcp_fastclose both"]).server(&server.at).start();
+    let (starter, servers) = handing_over(Starter::new().control());
+    let pen = starter.args(["-O", "tcp_fastclose both"]).start();
     for server_ends in [true, false] {
         let (client, up) = ends(&pen, &servers);
         let (from, to) = if server_ends { (up, client) } else { (client, up) };
@@ -196,14 +177,11 @@ fn fastclose_flushes_first() {
 
 #[test]
 fn nothing_is_left_open() {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let resetting = Backend::resetting(place.at());
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .args(["-r", "-b", "0"])
-        .server(&place.at())
-        .server(&echo.at)
-        .server(&resetting.at)
+        .absent()
+        .echo()
+        .with(Backend::resetting)
         .expect("server 0")
         .start();
     let open = || {

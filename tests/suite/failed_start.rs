@@ -2,7 +2,7 @@
 
 use crate::differences::{FAILED_START, LISTEN_PATH};
 use crate::stand::{
-    At, Dir, Place, Starter, better, errors_when_left, finish, is_root, pen_program, refused, run,
+    At, Dir, Host, Starter, better, errors_when_left, finish, is_root, pen_program, refused, run,
     skipped, wait_until, worse,
 };
 use std::fs;
@@ -24,9 +24,9 @@ fn refused_cleanly(listen: &str, dir: &Dir, words: &[&str], parts: &[&str]) {
 #[test]
 fn what_cannot_be_opened() {
     better!(FAILED_START);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let socket = dir.file("pen.sock").display().to_string();
-    for listen in [place.at().to_string(), socket] {
+    for listen in [host.at().to_string(), socket] {
         for (words, parts) in [
             (["-u", "no-such-user"], ["-u", "no-such-user"]),
             (["-j", "/nonexistent/jail"], ["-j", "/nonexistent/jail"]),
@@ -46,9 +46,9 @@ fn what_cannot_be_opened() {
 #[test]
 fn a_busy_port() {
     better!(FAILED_START);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     // A listener of std does not share its port.
-    let busy = TcpListener::bind(place.addr()).unwrap();
+    let busy = TcpListener::bind(host.addr()).unwrap();
     let address = busy.local_addr().unwrap().to_string();
     let words = [address.as_str(), "127.0.0.1:9"];
     refused(&words, &[&address, "in use"]);
@@ -56,7 +56,7 @@ fn a_busy_port() {
     let control = ["-C", &address, "-u", "root"];
     let control = &control[..if is_root() { 4 } else { 2 }];
     let parts = ["-C", &address, "in use"];
-    refused_cleanly(&place.at().to_string(), &dir, control, &parts);
+    refused_cleanly(&host.at().to_string(), &dir, control, &parts);
 }
 
 #[test]
@@ -69,10 +69,10 @@ fn an_address_that_is_not_here() {
 #[test]
 fn too_few_descriptors_name_their_limit() {
     better!(FEW_FILES);
-    let place = Place::new();
+    let host = Host::new();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 8; exec \"$@\"", "sh"]).arg(pen_program());
-    command.args(["-f", &place.at().to_string(), "127.0.0.1:9"]);
+    command.args(["-f", &host.at().to_string(), "127.0.0.1:9"]);
     let output = finish(command);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -93,10 +93,10 @@ fn a_low_port_without_the_right_names_the_ways_to_get_it() {
 #[test]
 fn a_bad_line_in_the_configuration() {
     better!(BAD_LINE);
-    let (place, dir) = (Place::new(), Dir::new());
+    let (host, dir) = (Host::new(), Dir::new());
     let config = dir.file("pen.cfg");
     let config = config.to_str().unwrap();
-    let listen = place.at().to_string();
+    let listen = host.at().to_string();
     for (line, word) in [
         ("nonsense", "nonsense"),
         ("server 0 address bad..host", "bad..host"),
@@ -112,11 +112,10 @@ fn a_bad_line_in_the_configuration() {
 #[test]
 fn a_file_in_the_place_of_the_socket_stays() {
     let dir = Dir::new();
-    let path = dir.file("precious");
-    fs::write(&path, "data").unwrap();
+    let path = dir.put("precious", "data");
     if worse(&LISTEN_PATH) {
         let starter = Starter::at(At::Unix(path.clone()));
-        let _pen = starter.operand("127.0.0.1:9".to_owned()).start();
+        let _pen = starter.operand("127.0.0.1:9").start();
         wait_until("it is removed", || {
             fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_socket())
         });
@@ -130,8 +129,8 @@ fn a_file_in_the_place_of_the_socket_stays() {
 
 #[test]
 fn the_reason_is_there_when_the_parent_leaves() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let listen = place.at().to_string();
+    let (host, dir) = (Host::new(), Dir::new());
+    let listen = host.at().to_string();
     let words = ["-l", "/nonexistent/log", &listen, "127.0.0.1:9"];
     if worse(&FAILED_START) {
         let (status, _, stderr) = run(words);

@@ -31,7 +31,7 @@ fn all_of_the_address_counts() {
     let caller = Starter::at(way.clone())
         .ours()
         .inside(&namespace.name)
-        .control(At::Unix(dir.file("control")))
+        .control_at(At::Unix(dir.file("control")))
         .server(&listen)
         .start();
     let letter = |address: &String| {

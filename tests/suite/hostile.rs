@@ -5,10 +5,10 @@
 //! used like ever. The others here are the test itself, where only the mode of
 //! the directory counts, or the user nobody.
 
-use crate::differences::{DEVICE, ESCAPED, PLANTED, UMASK};
+use crate::differences::{DEVICE, ESCAPED, UMASK};
 use crate::stand::{
-    At, Backend, Dir, Pen, Place, Starter, better, is_root, pen_program, refused, skipped,
-    wait_until, worse,
+    At, Backend, Dir, Host, Pen, Starter, better, pen_program, refused, root, skipped, wait_until,
+    worse,
 };
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -17,14 +17,6 @@ use std::process::{Command, Stdio};
 
 /// The number of the user nobody, on every Linux.
 const NOBODY: u32 = 65534;
-
-/// Whether a test may be somebody else, and says so if not.
-fn is_nobody_else() -> bool {
-    if !is_root() {
-        skipped("only root can be somebody else as well");
-    }
-    !is_root()
-}
 
 /// Runs a shell's command as nobody, in this directory.
 fn nobody_does(dir: &Dir, command: &str) {
@@ -42,14 +34,9 @@ fn sticky() -> Dir {
     dir
 }
 
-fn words(option: &str, path: &Path) -> [String; 2] {
-    [option.to_owned(), path.display().to_string()]
-}
-
 /// A pen with a control port and a server, that writes its page there.
-fn with_page(place: &Place, page: &Path) -> Starter {
-    let starter = Starter::new(place).control(place.at());
-    starter.args(words("-w", page)).server(&place.at())
+fn with_page(page: &Path) -> Starter {
+    Starter::new().control().path("-w", page).absent()
 }
 
 fn is_page(path: &Path) -> bool {
@@ -59,21 +46,18 @@ fn is_page(path: &Path) -> bool {
 
 /// Has a line logged.
 fn send(pen: &Pen, data: &str) {
-    let client = pen.connect();
-    client.send(data);
-    assert_eq!(client.receive(data.len()), data.as_bytes());
+    pen.connect().echoes(data);
 }
 
 #[test]
 fn links_where_all_can_write_are_refused() {
     better!(PLANTED);
-    let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
-    let victim = own.file("victim");
-    fs::write(&victim, "whole").unwrap();
+    let (host, all, own) = (Host::new(), Dir::new().open_to_all(), Dir::new());
+    let victim = own.put("victim", "whole");
     let link = all.file("link");
     symlink(&victim, &link).unwrap();
     symlink(own.path(), all.file("way")).unwrap();
-    let (listen, way) = (place.at().to_string(), all.file("way/victim"));
+    let (listen, way) = (host.at().to_string(), all.file("way/victim"));
     for option in ["-l", "-p"] {
         for path in [&link, &way] {
             let words = [option, path.to_str().unwrap(), &listen, "127.0.0.1:9"];
@@ -82,12 +66,12 @@ fn links_where_all_can_write_are_refused() {
         }
     }
     // The page and the configuration take the link's own name.
-    let pen = with_page(&place, &link).expect("way is a link of user").start();
+    let pen = with_page(&link).expect("way is a link of user").start();
     assert!(pen.ask("status").contains("Pen status page"));
     assert!(is_page(&link));
     symlink(&victim, all.file("cfg")).unwrap();
     assert_eq!(pen.ask(&format!("write {}", all.file("cfg").display())), "");
-    assert!(fs::read_to_string(all.file("cfg")).unwrap().starts_with('#'));
+    assert!(all.text("cfg").starts_with('#'));
     // A running pen refuses the same, and goes on as before.
     for command in ["log", "write"] {
         let reply = pen.ask(&format!("{command} {}", way.display()));
@@ -103,19 +87,17 @@ fn links_where_all_can_write_are_refused() {
 #[test]
 fn links_of_root_go_on() {
     for dir in [Dir::new(), sticky()] {
-        let (place, data) = (Place::new(), Dir::new());
-        let echo = Backend::echo(place.at());
+        let data = Dir::new();
         for name in ["log", "page", "pid"] {
             symlink(data.file(name), dir.file(name)).unwrap();
         }
-        let pen = Starter::new(&place)
-            .args(words("-l", &dir.file("log")))
-            .args(words("-w", &dir.file("page")))
-            .args(words("-p", &dir.file("pid")))
-            .server(&echo.at)
-            .expect("reloading on HUP")
+        let pen = Starter::new()
+            .path("-l", &dir.file("log"))
+            .path("-w", &dir.file("page"))
+            .path("-p", &dir.file("pid"))
+            .echo()
             .start();
-        let pid = fs::read_to_string(data.file("pid")).unwrap();
+        let pid = data.text("pid");
         assert_eq!(pid, pen.pid().to_string());
         // Rotation: the file is moved away, the link stays.
         send(&pen, "before\n");
@@ -126,7 +108,7 @@ fn links_of_root_go_on() {
         pen.signal("USR1");
         wait_until("the page is written", || is_page(&data.file("page")));
         drop(pen);
-        let log = fs::read_to_string(data.file("log")).unwrap();
+        let log = data.text("log");
         assert!(log.ends_with(" after\n"), "{log}");
         assert!(dir.file("log").is_symlink() && dir.file("page").is_symlink());
     }
@@ -135,15 +117,12 @@ fn links_of_root_go_on() {
 #[test]
 fn what_nobody_has_made_in_a_sticky_directory_is_not_used() {
     better!(PLANTED);
-    if is_nobody_else() {
-        return;
-    }
-    let (place, dir, own) = (Place::new(), sticky(), Dir::new());
-    let victim = own.file("victim");
-    fs::write(&victim, "whole").unwrap();
+    root!();
+    let (host, dir, own) = (Host::new(), sticky(), Dir::new());
+    let victim = own.put("victim", "whole");
     nobody_does(&dir, &format!("ln -s {} link", victim.display()));
     nobody_does(&dir, "mkfifo pipe; echo 1 >file; chmod 666 file");
-    let listen = place.at().to_string();
+    let listen = host.at().to_string();
     for option in ["-l", "-p"] {
         for (name, why) in [
             ("link", "is a link of user 65534"),
@@ -155,36 +134,35 @@ fn what_nobody_has_made_in_a_sticky_directory_is_not_used() {
         }
     }
     assert_eq!(fs::read_to_string(&victim).unwrap(), "whole");
-    assert_eq!(fs::read_to_string(dir.file("file")).unwrap(), "1\n");
+    assert_eq!(dir.text("file"), "1\n");
 }
 
 #[test]
 fn second_names_are_refused() {
     better!(PLANTED);
-    let (place, all) = (Place::new(), Dir::new().open_to_all());
+    let (host, all) = (Host::new(), Dir::new().open_to_all());
     fs::write(all.file("victim"), "whole").unwrap();
     fs::hard_link(all.file("victim"), all.file("name")).unwrap();
-    let (path, listen) = (all.file("name").display().to_string(), place.at());
+    let (path, listen) = (all.file("name").display().to_string(), host.at());
     for option in ["-l", "-p"] {
         let words = [option, &path, &listen.to_string(), "127.0.0.1:9"];
         refused(&words, &[&path, "another name"]);
     }
-    let pen = with_page(&place, &all.file("name")).start();
+    let pen = with_page(&all.file("name")).start();
     pen.ask("status");
     assert!(is_page(&all.file("name")));
-    assert_eq!(fs::read_to_string(all.file("victim")).unwrap(), "whole");
+    assert_eq!(all.text("victim"), "whole");
 }
 
 /// The page of root does not get the mode that somebody else has chosen.
 #[test]
 fn modes_of_others_are_not_kept() {
-    if better(&PLANTED) || is_nobody_else() {
-        return;
-    }
-    let (place, dir) = (Place::new(), sticky());
+    better!(PLANTED);
+    root!();
+    let dir = sticky();
     nobody_does(&dir, "echo x >page; chmod 4777 page");
     let page = dir.file("page");
-    let pen = with_page(&place, &page).start();
+    let pen = with_page(&page).start();
     pen.ask("status");
     assert!(is_page(&page));
     let meta = fs::metadata(&page).unwrap();
@@ -198,23 +176,16 @@ fn modes_of_others_are_not_kept() {
 /// A pipe that nobody reads stops neither commands nor signals.
 #[test]
 fn a_planted_pipe_holds_up_nothing() {
-    if better(&PLANTED) || is_nobody_else() {
-        return;
-    }
+    better!(PLANTED);
+    root!();
     for is_sticky in [true, false] {
-        let place = Place::new();
         let dir = if is_sticky { sticky() } else { Dir::new() };
         let page = dir.file("page");
-        if is_sticky {
-            nobody_does(&dir, "mkfifo page");
-        } else {
-            let made = Command::new("mkfifo").arg(&page).status();
-            assert!(made.unwrap().success());
+        match is_sticky {
+            true => nobody_does(&dir, "mkfifo page"),
+            false => drop(dir.pipe("page")),
         }
-        let pen = with_page(&place, &page)
-            .expect("cannot write the report: No such device")
-            .expect("reloading on HUP")
-            .start();
+        let pen = with_page(&page).expect("cannot write the report: No such device").start();
         if is_sticky {
             assert!(pen.ask("status").contains("Pen status page"));
             assert!(is_page(&page), "it is replaced");
@@ -228,9 +199,9 @@ fn a_planted_pipe_holds_up_nothing() {
 /// Names and temporary names that somebody has taken before.
 #[test]
 fn temporary_names_cannot_be_taken() {
-    let (place, all) = (Place::new(), Dir::new().open_to_all());
+    let all = Dir::new().open_to_all();
     let page = all.file("page");
-    let pen = with_page(&place, &page).start();
+    let pen = with_page(&page).start();
     // What a process with this number may have left when it was killed.
     fs::write(all.file(&format!("page.{}.tmp", pen.pid())), "").unwrap();
     pen.ask("status");
@@ -242,18 +213,16 @@ fn temporary_names_cannot_be_taken() {
 #[test]
 fn a_directory_of_nobody_in_a_sticky_one_is_not_used() {
     better!(PLANTED);
-    if is_nobody_else() {
-        return;
-    }
-    let (place, dir, own) = (Place::new(), sticky(), Dir::new());
+    root!();
+    let (host, dir, own) = (Host::new(), sticky(), Dir::new());
     nobody_does(&dir, "mkdir way");
-    let (page, listen) = (dir.file("way/page"), place.at().to_string());
+    let (page, listen) = (dir.file("way/page"), host.at().to_string());
     for option in ["-l", "-p"] {
         let path = dir.file("way/file").display().to_string();
         let words = [option, &path, &listen, "127.0.0.1:9"];
         refused(&words, &["way is a directory of user 65534", "not followed"]);
     }
-    let pen = with_page(&place, &page)
+    let pen = with_page(&page)
         .expect("way is a directory of user 65534")
         .expect("way is a link of user 65534")
         .start();
@@ -268,30 +237,27 @@ fn a_directory_of_nobody_in_a_sticky_one_is_not_used() {
 #[test]
 fn another_pid_file_stays() {
     better!(PLANTED);
-    let (place, all, own) = (Place::new(), Dir::new().open_to_all(), Dir::new());
+    let (host, all, own) = (Host::new(), Dir::new().open_to_all(), Dir::new());
     fs::create_dir(all.file("way")).unwrap();
     fs::write(own.file("pid"), "whole").unwrap();
-    let pen =
-        Starter::new(&place).args(words("-p", &all.file("way/pid"))).server(&place.at()).start();
+    let pen = Starter::on(&host).path("-p", &all.file("way/pid")).absent().start();
     fs::rename(all.file("way"), all.file("away")).unwrap();
     symlink(own.path(), all.file("way")).unwrap();
     drop(pen);
-    assert_eq!(fs::read_to_string(own.file("pid")).unwrap(), "whole");
+    assert_eq!(own.text("pid"), "whole");
 }
 
 #[test]
 fn a_device_is_no_pid_file_to_remove() {
-    if is_nobody_else() {
-        return;
-    }
-    let (place, dir) = (Place::new(), Dir::new());
+    root!();
+    let dir = Dir::new();
     let device = dir.file("null");
     let mut made = Command::new("mknod");
     made.arg(&device).args(["c", "1", "3"]);
     if !made.status().unwrap().success() {
         return skipped("no device can be made here");
     }
-    let pen = Starter::new(&place).args(words("-p", &device)).server(&place.at()).start();
+    let pen = Starter::new().path("-p", &device).absent().start();
     drop(pen);
     let stays = fs::metadata(&device).is_ok_and(|meta| meta.file_type().is_char_device());
     assert!(stays != worse(&DEVICE));
@@ -299,14 +265,14 @@ fn a_device_is_no_pid_file_to_remove() {
 
 #[test]
 fn files_are_nobody_elses_to_write_whatever_the_umask() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let pen = Starter::new(&place)
+    let dir = Dir::new();
+    let pen = Starter::new()
         .under("umask 0")
-        .args(words("-p", &dir.file("pid")))
-        .args(words("-l", &dir.file("log")))
-        .args(words("-w", &dir.file("page")))
-        .control(place.at())
-        .server(&place.at())
+        .path("-p", &dir.file("pid"))
+        .path("-l", &dir.file("log"))
+        .path("-w", &dir.file("page"))
+        .control()
+        .absent()
         .start();
     pen.ask(&format!("write {}", dir.file("cfg").display()));
     pen.ask("status");
@@ -320,15 +286,10 @@ fn files_are_nobody_elses_to_write_whatever_the_umask() {
 
 #[test]
 fn the_mode_of_a_log_that_is_there_stays() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let log = dir.file("log");
-    fs::write(&log, "").unwrap();
+    let dir = Dir::new();
+    let log = dir.put("log", "");
     fs::set_permissions(&log, Permissions::from_mode(0o604)).unwrap();
-    let pen = Starter::new(&place)
-        .args(words("-l", &log))
-        .server(&place.at())
-        .expect("reloading on HUP")
-        .start();
+    let pen = Starter::new().path("-l", &log).absent().start();
     pen.signal("HUP");
     pen.says("reloading on HUP");
     drop(pen);
@@ -338,16 +299,10 @@ fn the_mode_of_a_log_that_is_there_stays() {
 /// A container's log.
 #[test]
 fn the_log_can_be_standard_output() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
+    let dir = Dir::new();
     let out = dir.file("out");
     let limit: &'static str = Box::leak(format!("exec >{}", out.display()).into_boxed_str());
-    let pen = Starter::new(&place)
-        .under(limit)
-        .args(["-l", "/dev/stdout"])
-        .server(&echo.at)
-        .expect("reloading on HUP")
-        .start();
+    let pen = Starter::new().under(limit).args(["-l", "/dev/stdout"]).echo().start();
     send(&pen, "hello\n");
     drop(pen);
     let text = fs::read_to_string(&out).unwrap();
@@ -358,19 +313,17 @@ fn the_log_can_be_standard_output() {
 /// by that user; elsewhere root makes it and gives it away.
 #[test]
 fn a_control_socket_is_made_by_who_can_write_there() {
-    if better(&PLANTED) || is_nobody_else() {
-        return;
-    }
+    better!(PLANTED);
+    root!();
     let own = Dir::new();
     let (his, theirs) = (Dir::new(), Dir::new());
     std::os::unix::fs::chown(his.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     std::os::unix::fs::chown(theirs.path(), Some(NOBODY - 1), None).unwrap();
     for dir in [&own, &his, &sticky()] {
-        let place = Place::new();
-        let pen = Starter::new(&place)
+        let pen = Starter::new()
             .args(["-C", &dir.file("ctl").display().to_string()])
             .args(["-u", &NOBODY.to_string()])
-            .server(&place.at())
+            .absent()
             .start();
         let meta = fs::symlink_metadata(dir.file("ctl")).unwrap();
         assert!(meta.file_type().is_socket());
@@ -379,7 +332,7 @@ fn a_control_socket_is_made_by_who_can_write_there() {
     }
     // Who has put a link there gets nothing.
     nobody_does(&his, "ln -s /etc/passwd link");
-    let listen = Place::new().at().to_string();
+    let listen = Host::new().at().to_string();
     let nobody = NOBODY.to_string();
     for (path, why) in [
         (his.file("link"), "not a socket"),
@@ -400,11 +353,11 @@ fn a_control_socket_is_made_by_who_can_write_there() {
 /// What is in a name does not reach a terminal, a page or a log.
 #[test]
 fn names_cannot_draw() {
-    let (place, dir) = (Place::new(), Dir::new());
+    let dir = Dir::new();
     let path = dir.file("a\x1b[31m'b");
     let echo = Backend::echo(At::Unix(path.clone()));
     let log = dir.file("log");
-    let pen = Starter::new(&place).control(place.at()).args(words("-l", &log)).start();
+    let pen = Starter::new().control().path("-l", &log).start();
     pen.ask(&format!("server 0 address {}", path.display()));
     let (servers, page) = (pen.ask("servers"), pen.ask("status"));
     if worse(&ESCAPED) {
@@ -423,13 +376,10 @@ fn names_cannot_draw() {
 /// a file.
 #[test]
 fn a_configuration_without_an_end_is_refused() {
-    if better(&crate::differences::HOSTILE_FILES) {
-        return;
-    }
+    better!(HOSTILE_FILES);
     let words = ["-F", "/dev/zero", "127.0.0.1:9", "127.0.0.1:9"];
     refused(&words, &["/dev/zero", "longer than 16777216 bytes"]);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
+    let pen = Starter::new().control().start();
     let reply = pen.ask("include /dev/zero");
     assert!(reply.contains("not a regular file"), "{reply}");
 }

@@ -1,7 +1,7 @@
 //! `-H` with real web servers: what an application sees of the client, whatever
 //! the client says of itself.
 
-use crate::stand::{At, Dir, Place, Starter, better, skipped, wait_until};
+use crate::stand::{At, Dir, Host, Starter, better, skipped, wait_until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -25,7 +25,7 @@ impl Drop for Server {
 /// Starts a program; `None`, said aloud, where there is none. `prepare` fills a
 /// directory for it and gives its arguments.
 fn start(
-    place: &Place,
+    host: &Host,
     programs: &[&str],
     prepare: impl FnOnce(&Path, &At) -> Vec<String>,
 ) -> Option<Server> {
@@ -35,7 +35,7 @@ fn start(
         skipped(&format!("{} is not installed", programs[0]));
         return None;
     };
-    let (dir, at) = (Dir::new().open_to_all(), place.at());
+    let (dir, at) = (Dir::new().open_to_all(), host.at());
     let mut command = Command::new(program);
     command.args(prepare(dir.path(), &at)).env("PATH", paths);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -59,7 +59,7 @@ fn cgi(dir: &Path) {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn python(place: &Place) -> Option<Server> {
+fn python(host: &Host) -> Option<Server> {
     const APPLICATION: &str = "\
 import socketserver, sys
 from wsgiref.simple_server import WSGIServer, make_server
@@ -74,27 +74,27 @@ def sees(seen, start):
     return [('SEES %s|%s\\n' % tuple(seen.get(name) for name in names)).encode()]
 make_server(sys.argv[1], int(sys.argv[2]), sees, Server).serve_forever()
 ";
-    start(place, &["python3"], |_, at| {
+    start(host, &["python3"], |_, at| {
         let at = at.inet();
         ["-c", APPLICATION, &at.ip().to_string(), &at.port().to_string()].map(str::to_owned).into()
     })
 }
 
-fn busybox(place: &Place) -> Option<Server> {
+fn busybox(host: &Host) -> Option<Server> {
     let list = Command::new("busybox").arg("--list").output();
     if list.is_ok_and(|list| !String::from_utf8_lossy(&list.stdout).contains("httpd\n")) {
         skipped("busybox has no httpd");
         return None;
     }
-    start(place, &["busybox"], |dir, at| {
+    start(host, &["busybox"], |dir, at| {
         cgi(dir);
         let dir = dir.to_str().unwrap();
         ["httpd", "-f", "-p", &at.to_string(), "-h", dir].map(str::to_owned).into()
     })
 }
 
-fn nginx(place: &Place) -> Option<Server> {
-    start(place, &["nginx"], |dir, at| {
+fn nginx(host: &Host) -> Option<Server> {
+    start(host, &["nginx"], |dir, at| {
         let file = dir.join("conf");
         let dir = dir.to_str().unwrap();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -112,8 +112,8 @@ fn nginx(place: &Place) -> Option<Server> {
 }
 
 /// In one process, so that it can be killed.
-fn apache(place: &Place) -> Option<Server> {
-    start(place, &["apache2"], |dir, at| {
+fn apache(host: &Host) -> Option<Server> {
+    start(host, &["apache2"], |dir, at| {
         cgi(dir);
         let file = dir.join("conf");
         let dir = dir.to_str().unwrap();
@@ -156,8 +156,8 @@ const CASES: &[&str] = &[
 
 /// What an application sees last of each field, for each request of a
 /// connection that it was asked for.
-fn sees(place: &Place, server: &Server, case: &str) -> Vec<(String, String)> {
-    let pen = Starter::new(place)
+fn sees(host: &Host, server: &Server, case: &str) -> Vec<(String, String)> {
+    let pen = Starter::on(host)
         .args(["-H"])
         .expect("HTTP request that can be read in two ways")
         .server(&server.at)
@@ -177,12 +177,12 @@ fn sees(place: &Place, server: &Server, case: &str) -> Vec<(String, String)> {
 
 /// All of these servers read a request in every case but the last two, which
 /// each reads differently; nginx and Apache read the next one, too.
-fn sees_pens_value_last(server: impl Fn(&Place) -> Option<Server>, requests: usize) {
+fn sees_pens_value_last(server: impl Fn(&Host) -> Option<Server>, requests: usize) {
     better!(HTTP);
-    let place = Place::new();
-    let Some(server) = server(&place) else { return };
+    let host = Host::new();
+    let Some(server) = server(&host) else { return };
     for case in CASES {
-        let seen = sees(&place, &server, case);
+        let seen = sees(&host, &server, case);
         let ours = ("127.0.0.1".to_owned(), "http".to_owned());
         let is_plain = !case.contains("A : b");
         let seen = if is_plain { &seen[..] } else { &seen[..seen.len().min(1)] };

@@ -1,7 +1,7 @@
 //! `-H`: every request of a connection says who the client is.
 
 use crate::differences::HTTP;
-use crate::stand::{Backend, Place, Starter, better, pattern, worse};
+use crate::stand::{Starter, better, pattern, worse};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
@@ -10,18 +10,16 @@ const OURS: &str = "X-Forwarded-Proto: http\r\nX-Forwarded-For: 127.0.0.1\r\n";
 
 /// What arrives at a server when a client sends these pieces, each on its own.
 fn arrives(options: &[&str], pieces: &[Vec<u8>]) -> Vec<u8> {
-    let place = Place::new();
     let (send, receive) = mpsc::channel();
-    let backend = Backend::start(place.at(), move |stream| {
-        let mut data = Vec::new();
-        let _ = (&*stream).read_to_end(&mut data);
-        let _ = send.send(data);
-    });
-    let pen = Starter::new(&place)
+    let starter = Starter::new()
         .args(options)
         .expect("HTTP request that can be read in two ways")
-        .server(&backend.at)
-        .start();
+        .serve(move |stream| {
+            let mut data = Vec::new();
+            let _ = (&*stream).read_to_end(&mut data);
+            let _ = send.send(data);
+        });
+    let pen = starter.start();
     let client = pen.connect();
     client.0.set_nodelay(true).unwrap();
     for piece in pieces {
@@ -119,12 +117,11 @@ fn what_the_client_says_is_not_the_last_word() {
 /// What arrives at a server that gives these answers, each when it has as many
 /// empty lines as were sent. The client waits for each before it goes on.
 fn dialogue(steps: &[(&str, &str)]) -> String {
-    let place = Place::new();
     let (send, receive) = mpsc::channel();
     let count = |text: &str| text.matches("\r\n\r\n").count();
     let answers = steps.iter().map(|step| (count(step.0), step.1.to_owned()));
     let answers: Vec<(usize, String)> = answers.collect();
-    let backend = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().args(["-H"]).serve(move |stream| {
         let (mut from, mut to): (&TcpStream, &TcpStream) = (&stream, &stream);
         let mut data = String::new();
         let mut buffer = [0; 4096];
@@ -139,7 +136,7 @@ fn dialogue(steps: &[(&str, &str)]) -> String {
         }
         let _ = send.send(data);
     });
-    let pen = Starter::new(&place).args(["-H"]).server(&backend.at).start();
+    let pen = starter.start();
     let client = pen.connect();
     for (request, answer) in steps {
         client.send(request);
@@ -226,9 +223,7 @@ fn other_bytes_pass_as_they_are() {
 /// A protocol that is not HTTP and has no lines: nothing is held back.
 #[test]
 fn a_dialogue_is_not_delayed() {
-    let place = Place::new();
-    let backend = Backend::echo(place.at());
-    let pen = Starter::new(&place).args(["-H"]).server(&backend.at).start();
+    let pen = Starter::new().args(["-H"]).echo().start();
     let client = pen.connect();
     for byte in b"GET x\0\x01\x02" {
         client.send([*byte]);

@@ -1,43 +1,22 @@
 //! Connections on which nothing moves (`idle_timeout`).
 
-use crate::stand::{Backend, PATIENCE, Place, Starter, better, wait_until};
+use crate::stand::{PATIENCE, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_quiet_connection_ends_after_the_idle_time() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .args(["-O", "idle_timeout 1"])
-        .control(place.at())
-        .server(&server.at)
-        .start();
-    let start = Instant::now();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
-    assert!(client.ends());
-    assert!(start.elapsed() >= Duration::from_millis(900), "too early");
-    wait_until("the server is let go", || pen.load(0) == 0);
-}
-
-#[test]
 fn a_half_closed_connection_ends_after_the_idle_time() {
     better!(HALF_CLOSED);
-    let place = Place::new();
     let (report, reported) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().args(["-O", "idle_timeout 1"]).control();
+    let starter = starter.serve(move |stream| {
         let mut question = String::new();
         let _ = (&*stream).read_to_string(&mut question);
         // It never answers, nor does it leave: the test keeps its socket.
         let _ = report.send((question, stream));
     });
-    let pen = Starter::new(&place)
-        .args(["-O", "idle_timeout 1"])
-        .control(place.at())
-        .server(&server.at)
-        .start();
+    let pen = starter.start();
     let client = pen.connect();
     client.send("a question");
     client.end_sending();
@@ -50,8 +29,8 @@ fn a_half_closed_connection_ends_after_the_idle_time() {
 #[test]
 fn a_half_closed_connection_has_a_time_of_its_own() {
     better!(NEW_COMMANDS);
-    let place = Place::new();
-    let server = Backend::start(place.at(), |stream| {
+    let starter = Starter::new().args(["-O", "half_closed_timeout 3"]).control();
+    let starter = starter.serve(|stream| {
         let mut question = String::new();
         (&*stream).read_to_string(&mut question).unwrap();
         if question == "slow" {
@@ -62,11 +41,7 @@ fn a_half_closed_connection_has_a_time_of_its_own() {
             std::mem::forget(stream);
         }
     });
-    let pen = Starter::new(&place)
-        .args(["-O", "half_closed_timeout 3"])
-        .control(place.at())
-        .server(&server.at)
-        .start();
+    let pen = starter.start();
     let [slow, silent, whole] = [(); 3].map(|()| pen.connect());
     // Quiet for longer than that, but neither side has ended.
     std::thread::sleep(Duration::from_millis(3500));
@@ -82,15 +57,12 @@ fn a_half_closed_connection_has_a_time_of_its_own() {
 
 #[test]
 fn a_busy_connection_outlives_the_idle_time() {
-    let place = Place::new();
-    let server = Backend::echo(place.at());
-    let pen = Starter::new(&place).args(["-O", "idle_timeout 2"]).server(&server.at).start();
+    let pen = Starter::new().args(["-O", "idle_timeout 2"]).echo().start();
     let client = pen.connect();
     let quiet = pen.connect();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(4) {
-        client.send("x");
-        assert_eq!(client.receive(1), b"x");
+        client.echoes("x");
         // The pace of the traffic, not a wait for anything.
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -98,26 +70,9 @@ fn a_busy_connection_outlives_the_idle_time() {
 }
 
 #[test]
-fn an_idle_time_set_later_counts_for_those_who_are_here() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let starter = Starter::new(&place).control(place.at());
-    let pen = starter.server(&server.at).start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
-    assert_eq!(pen.ask("idle_timeout"), "Idle timeout: 0 seconds\n");
-    assert_eq!(pen.ask("idle_timeout 1"), "Idle timeout: 1 seconds\n");
-    assert!(client.ends());
-}
-
-#[test]
 fn few_slots_are_no_reason_to_wait() {
     better!(IDLE_TABLE);
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let pen =
-        Starter::new(&place).args(["-x", "1", "-O", "idle_timeout 2"]).server(&server.at).start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
+    let pen = Starter::new().args(["-x", "1", "-O", "idle_timeout 2"]).letters(1).start();
+    let client = pen.connect_to("A");
     assert!(client.ends());
 }

@@ -132,7 +132,7 @@ fn other_programs_can_be_installed_and_missing_ones_are_built() {
         fs::write(&script, copy).unwrap();
         let cargo = &format!("CARGO=sh {}", script.display());
         make(name, built.path(), &["install", cargo, dest_dir]);
-        let words = fs::read_to_string(built.file("words")).unwrap();
+        let words = built.text("words");
         assert_eq!(words, "build --release --locked\n");
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::differences::PENDING;
 use crate::stand::{
-    Asker, Client, Pen, Place, Starter, better, full_queue, is_root, letters, responders, skipped,
-    wait_for, wait_until, worse,
+    Asker, Client, Host, Pen, Starter, better, full_queue, root, skipped, wait_for, wait_until,
+    worse,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,10 @@ fn sufficient(pen: &Pen) -> usize {
 #[test]
 fn with_few_descriptors_clients_wait() {
     better!(DESCRIPTORS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .under("ulimit -n 60")
-        .servers(&servers)
-        .control(place.at())
+        .letters(1)
+        .control()
         .expect("60 open files suffice for")
         .expect("clients wait: all ")
         .start();
@@ -47,7 +45,7 @@ fn with_few_descriptors_clients_wait() {
         assert_eq!(client.letter(), "A");
         clients.push(client);
     }
-    assert_eq!(servers[0].count(), room + 10);
+    assert_eq!(pen.servers[0].count(), room + 10);
 }
 
 /// A control group that may have so much memory, as a container may. Removed
@@ -79,11 +77,9 @@ impl Drop for Group {
 #[test]
 fn a_control_group_with_too_little_memory_is_told() {
     better!(CONTROL_GROUP);
-    let place = Place::new();
-    let servers = letters(&place, 1);
     let Some(group) = Group::new("67108864") else { return };
     let inside = format!("echo 0 >{}/cgroup.procs", group.0.display());
-    let starter = || Starter::new(&place).under(&inside).servers(&servers);
+    let starter = || Starter::new().under(&inside).letters(1);
     let told = "64 MiB of memory (control group) suffice for 936 idle connections, not 937 (-x)";
     let pen = starter().args(["-x", "937"]).expect(told).start();
     pen.says(told);
@@ -97,25 +93,22 @@ fn a_control_group_with_too_little_memory_is_told() {
 #[test]
 fn with_few_descriptors_nobody_takes_those_of_clients() {
     better!(DESCRIPTORS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .under("ulimit -n 60")
         .args(["-O", "idlers 5"])
-        .servers(&servers)
-        .control(control.clone())
+        .letters(1)
+        .control()
         .expect("60 open files suffice for")
         .expect("clients wait: all ")
         .start();
     wait_until("the idlers are there", || {
-        pen.ask("idlers") == "Idlers: 5/5\n" && servers[0].count() == 5
+        pen.ask("idlers") == "Idlers: 5/5\n" && pen.servers[0].count() == 5
     });
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(SeqCst) {
-                let visitors: Vec<Client> = (0..20).map(|_| Client::new(&control)).collect();
+                let visitors: Vec<Client> = (0..20).map(|_| Client::new(pen.control())).collect();
                 assert!(pen.ask("mode").starts_with("no hash"));
                 drop(visitors);
             }
@@ -136,7 +129,7 @@ fn with_few_descriptors_nobody_takes_those_of_clients() {
         stop.store(true, SeqCst);
         assert!(results.iter().all(Result::is_ok));
     });
-    assert_eq!(servers[0].count(), 5 + 8 * 20 * 4);
+    assert_eq!(pen.servers[0].count(), 5 + 8 * 20 * 4);
 }
 
 /// Sets a limit of a pen that runs.
@@ -162,18 +155,15 @@ fn one_more(pen: &Pen) -> usize {
 #[test]
 fn a_client_waits_for_the_descriptor_of_its_server() {
     better!(DESCRIPTORS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .under("ulimit -n 100")
-        .servers(&servers)
+        .letters(1)
         .expect("100 open files suffice for")
         .expect("clients wait: all ")
         .expect("waits for server 0")
         .expect("clients wait: cannot accept")
         .start();
-    let first = pen.connect();
-    assert_eq!(first.letter(), "A");
+    let first = pen.connect_to("A");
     let limit = format!("--nofile={}:100", one_more(&pen));
     if !prlimit(&pen, &limit) {
         return skipped("no prlimit");
@@ -191,41 +181,31 @@ fn a_client_waits_for_the_descriptor_of_its_server() {
             scope.spawn(move || assert_eq!(client.letter(), "A"));
         }
     });
-    assert_eq!(servers[0].count(), 11);
+    assert_eq!(pen.servers[0].count(), 11);
 }
 
 #[test]
 fn a_cap_that_fits_is_not_mentioned() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let pen =
-        Starter::new(&place).under("ulimit -n 60").args(["-x", "8"]).servers(&servers).start();
+    let pen = Starter::new().under("ulimit -n 60").args(["-x", "8"]).letters(1).start();
     assert_eq!(pen.letter(), "A");
 }
 
-/// A pen that may have `limit` threads, as a user who has no other processes:
-/// the limit binds users, not root. Nothing is said but that clients wait.
-fn with_few_threads(starter: Starter, limit: &'static str) -> Starter {
+/// A pen that may have 20 threads, as a user who has no other processes: the
+/// limit binds users, not root. Nothing is said but that clients wait.
+fn with_few_threads(starter: Starter) -> Starter {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, SeqCst);
     let user = (3_000_000 + 10 * std::process::id() + count).to_string();
-    starter
-        // bash and dash have different letters for it.
-        .under(limit)
-        .args(["-u", &user])
-        .expect("clients wait: cannot start a thread")
+    // bash and dash have different letters for it.
+    let starter = starter.under("ulimit -u 20 2>/dev/null || ulimit -p 20").control();
+    starter.args(["-u", &user]).expect("clients wait: cannot start a thread")
 }
 
 #[test]
 fn without_threads_to_be_had_clients_wait() {
     better!(WORK);
-    if !is_root() {
-        return skipped("the limit on threads counts the user's other processes too");
-    }
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&servers).control(place.at());
-    let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
+    root!();
+    let pen = with_few_threads(Starter::new().letters(1)).start();
     let clients: Vec<Client> = (0..40).map(|_| pen.connect()).collect();
     pen.says("clients wait: cannot start a thread");
     // Each has two threads or none: it is served for good, or waits.
@@ -243,7 +223,7 @@ fn without_threads_to_be_had_clients_wait() {
     for client in clients {
         assert_eq!(client.letter(), "A");
     }
-    assert_eq!(servers[0].count(), 40);
+    assert_eq!(pen.servers[0].count(), 40);
 }
 
 /// More flows than there may be threads: whoever comes gets the thread of the
@@ -251,14 +231,8 @@ fn without_threads_to_be_had_clients_wait() {
 #[test]
 fn without_threads_to_be_had_flows_make_room() {
     better!(UDP_MANY);
-    if !is_root() {
-        return skipped("the limit on threads counts the user's other processes too");
-    }
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let starter = starter.control(place.at());
-    let pen = with_few_threads(starter, "ulimit -u 20 2>/dev/null || ulimit -p 20").start();
+    root!();
+    let pen = with_few_threads(Starter::new().udp().letters(1)).start();
     let clients: Vec<Asker> = (0..60).map(|_| pen.asker()).collect();
     // Who waits for an answer is never the one idle for longest.
     for _ in 0..3 {
@@ -279,11 +253,8 @@ fn threads(pen: &Pen) -> u64 {
 #[test]
 fn idle_threads_leave() {
     better!(WORK);
-    let place = Place::new();
-    let servers = letters(&place, 1);
     let reload = "reloading on HUP";
-    let starter = Starter::new(&place).servers(&servers).expect(reload);
-    let pen = starter.start();
+    let pen = Starter::new().letters(1).expect(reload).start();
     // The last thread of its own to start is the one that does this.
     pen.signal("HUP");
     pen.says(reload);
@@ -307,10 +278,10 @@ fn ticks(pen: &Pen) -> u64 {
 
 #[test]
 fn pending_connects_cost_nothing() {
-    let place = Place::new();
-    let hole = place.addr();
+    let host = Host::new();
+    let hole = host.addr();
     let _full = full_queue(hole);
-    let pen = Starter::new(&place).args(["-t", "60"]).operand(hole.to_string()).start();
+    let pen = Starter::on(&host).args(["-t", "60"]).operand(hole.to_string()).start();
     let clients: Vec<Client> = (0..150).map(|_| pen.connect()).collect();
     if worse(&PENDING) {
         let before = ticks(&pen);

@@ -1,18 +1,16 @@
 //! What commands change while connections are there.
 
 use crate::differences::{EMPTY_SLOT, IMPOSSIBLE, LIVE_HTTP};
-use crate::stand::{Backend, Client, Place, Starter, better, letters, wait_until, worse};
+use crate::stand::{Backend, Client, Starter, better, wait_until, worse};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 #[test]
 fn servers_come_and_go() {
-    let place = Place::new();
-    let backends = letters(&place, 3);
-    let pen = Starter::new(&place).args(["-r"]).servers(&backends[..2]).control(place.at()).start();
+    let pen = Starter::new().args(["-r"]).letters(2).control().start();
+    let third = Backend::letter(pen.host.at(), 'C');
     assert_eq!(pen.letters(2), "BA");
-    let third = backends[2].at.inet();
-    pen.ask(&format!("server 2 address {} port {}", third.ip(), third.port()));
+    pen.ask(&format!("server 2 {}", third.at.words()));
     assert_eq!(pen.letters(3), "BCA");
     pen.ask("server 1 blacklist 1000");
     assert_eq!(pen.letters(4), "CACA");
@@ -28,12 +26,9 @@ fn servers_come_and_go() {
 
 #[test]
 fn a_move_keeps_connections_and_those_who_queue() {
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
-    let old = pen.connect();
-    assert_eq!(old.letter(), "A");
-    let next = place.at();
+    let pen = Starter::new().letters(1).control().start();
+    let old = pen.connect_to("A");
+    let next = pen.host.at();
     assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
     assert_eq!(Client::new(&next).letter(), "A");
     wait_until("the old place is closed", || pen.at.connect().is_err());
@@ -51,13 +46,10 @@ fn a_move_keeps_connections_and_those_who_queue() {
 
 #[test]
 fn a_move_is_possible_with_all_slots_taken() {
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).args(["-x", "1"]).servers(&backends).control(place.at());
+    let starter = Starter::new().args(["-x", "1"]).letters(1).control();
     let pen = starter.expect("clients wait: all ").start();
-    let first = pen.connect();
-    assert_eq!(first.letter(), "A");
-    let next = place.at();
+    let first = pen.connect_to("A");
+    let next = pen.host.at();
     pen.ask(&format!("listen {next}"));
     let second = Client::new(&next);
     drop(first);
@@ -71,11 +63,8 @@ fn a_move_is_possible_with_all_slots_taken() {
 
 #[test]
 fn close_ends_a_connection() {
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
+    let pen = Starter::new().letters(1).control().start();
+    let client = pen.connect_to("A");
     let shown = pen.ask("connection 0");
     assert!(shown.contains("state = 2\n"), "{shown}");
     assert_eq!(pen.ask("close 0"), "Forcibly closing connection 0\n");
@@ -87,12 +76,10 @@ fn close_ends_a_connection() {
 #[test]
 fn idlers_are_kept_and_let_go() {
     better!(IDLERS);
-    let place = Place::new();
-    let backends = letters(&place, 2);
-    let pen = Starter::new(&place).servers(&backends).control(place.at()).start();
+    let pen = Starter::new().letters(2).control().start();
     pen.ask("idlers 4");
     wait_until("four are there", || pen.ask("idlers") == "Idlers: 4/4\n");
-    wait_until("the servers share them", || [backends[0].count(), backends[1].count()] == [2, 2]);
+    wait_until("the servers share them", || pen.servers.iter().all(|server| server.count() == 2));
     let servers = pen.ask("servers");
     assert_eq!(servers.matches(" conn 2 ").count(), 2, "{servers}");
     pen.ask("idlers 1");
@@ -106,11 +93,9 @@ fn idlers_are_kept_and_let_go() {
 #[test]
 fn idlers_come_back() {
     better!(IDLERS);
-    let place = Place::new();
-    let backend = Backend::start(place.at(), |_| {});
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
+    let pen = Starter::new().serve(|_| {}).control().start();
     pen.ask("idlers 1");
-    wait_until("it was made three times", || backend.count() >= 3);
+    wait_until("it was made three times", || pen.servers[0].count() >= 3);
     pen.ask("idlers 0");
 }
 
@@ -118,18 +103,8 @@ fn idlers_come_back() {
 #[test]
 fn no_request_is_lost_to_a_change() {
     better!(EMPTY_SLOT);
-    let place = Place::new();
-    let backends = letters(&place, 3);
-    let dir = crate::stand::Dir::new();
-    let file = dir.file("pen.cfg");
-    std::fs::write(&file, "").unwrap();
-    let pen = Starter::new(&place)
-        .servers(&backends[..2])
-        .args(["-F", file.to_str().unwrap()])
-        .control(place.at())
-        .expect("reloading on HUP")
-        .start();
-    let third = backends[2].at.inet();
+    let pen = Starter::new().letters(2).config("").control().start();
+    let third = Backend::letter(pen.host.at(), 'C');
     let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -143,21 +118,20 @@ fn no_request_is_lost_to_a_change() {
         }
         for round in 0..200 {
             let before = served.load(SeqCst);
-            let weight = round % 5 + 1;
             for line in [
-                "weight".to_owned(),
-                format!("server 0 weight {weight}"),
-                format!("server 2 address {} port {}", third.ip(), third.port()),
-                "server 0 blacklist 1".to_owned(),
-                "roundrobin".to_owned(),
-                "server 0 blacklist 0".to_owned(),
-                "server 2 address 0.0.0.0".to_owned(),
-                "no weight".to_owned(),
-                "no roundrobin".to_owned(),
-                "write".to_owned(),
-                format!("include {}", file.display()),
+                "weight",
+                &format!("server 0 weight {}", round % 5 + 1),
+                &format!("server 2 {}", third.at.words()),
+                "server 0 blacklist 1",
+                "roundrobin",
+                "server 0 blacklist 0",
+                "server 2 address 0.0.0.0",
+                "no weight",
+                "no roundrobin",
+                "write",
+                &format!("include {}", pen.file("pen.cfg").display()),
             ] {
-                pen.ask(&line);
+                pen.ask(line);
             }
             pen.signal("HUP");
             wait_until("clients are served", || served.load(SeqCst) > before);
@@ -171,14 +145,11 @@ fn no_request_is_lost_to_a_change() {
 /// pen has not followed the requests of a connection from its start.
 #[test]
 fn http_counts_for_new_connections() {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let pen = Starter::new(&place).server(&echo.at).control(place.at()).start();
+    let pen = Starter::new().echo().control().start();
     let client = pen.connect();
     let (head, body) =
         ("POST / HTTP/1.0\r\nContent-Length: 22\r\n\r\n", "GET /part HTTP/1.0\r\n\r\n");
-    client.send(head);
-    assert_eq!(client.receive(head.len()), head.as_bytes());
+    client.echoes(head);
     pen.ask("http");
     client.send(body);
     let is_as_it_was = client.receive(body.len()) == body.as_bytes();

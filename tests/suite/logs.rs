@@ -18,16 +18,16 @@ use std::time::Duration;
 
 #[test]
 fn penlog_sends_each_line_as_a_datagram() {
-    let place = Subnet::new();
-    let at = place.at(2);
+    let host = Subnet::new();
+    let at = host.at(2);
     let socket = UdpSocket::bind(at).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut sender = Sender::new(at, place.ip(3));
+    let mut sender = Sender::new(at, host.ip(3));
     let mut buffer = vec![0; 70_000];
     let mut expect = |want: &[u8]| {
         let (count, from) = socket.recv_from(&mut buffer).unwrap();
         assert_eq!(text(&buffer[..count]), text(want));
-        assert_eq!(from.ip(), place.ip(3));
+        assert_eq!(from.ip(), host.ip(3));
     };
     // While the pipe is open: nothing waits for more.
     sender.write("one\n");
@@ -55,9 +55,9 @@ fn penlog_sends_each_line_as_a_datagram() {
 
 #[test]
 fn penlog_survives_a_penlogd_that_is_not_there() {
-    let place = Subnet::new();
-    let at = place.at(2);
-    let mut sender = Sender::new(at, place.ip(3));
+    let host = Subnet::new();
+    let at = host.at(2);
+    let mut sender = Sender::new(at, host.ip(3));
     // Refused, each of them, and more than a pipe holds.
     for _ in 0..1000 {
         sender.write("a line that nobody will ever read, of about eighty bytes, like so many\n");
@@ -113,9 +113,9 @@ const WEB_LINE: &[u8] = b"192.0.2.1 - - [now] \"GET / HTTP/1.0\" 200 1\n";
 
 #[test]
 fn a_log_that_penlogd_makes_is_not_for_everybody() {
-    let (place, dir) = (Subnet::new(), Dir::new());
+    let (host, dir) = (Subnet::new(), Dir::new());
     let log = dir.file("log");
-    let _daemon = penlogd(place.at(2), &log, &[]);
+    let _daemon = penlogd(host.at(2), &log, &[]);
     wait_until("the log is there", || log.exists());
     let mode = fs::metadata(&log).unwrap().permissions().mode();
     assert_eq!(mode & 0o007, if worse(&LOG_MODE) { 0o004 } else { 0 });
@@ -124,15 +124,15 @@ fn a_log_that_penlogd_makes_is_not_for_everybody() {
 #[test]
 fn messages_that_nobody_reads_stop_no_lines() {
     better!(UNREAD);
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
+    let (host, dir) = (Subnet::new(), Dir::new());
+    let (at, log) = (host.at(2), dir.file("log"));
     let mut command = Command::new(program("penlogd"));
     command.args(["-df", "-l"]).arg(&log).arg(place_word(at));
     let _daemon = Daemon::unread(command.stdin(Stdio::null()));
     wait_until("it listens", || At::Inet(at).is_listening());
     for count in 1..=300 {
         // No pen has told of it, and that is said.
-        send(place.ip(3), at, &[WEB_LINE]);
+        send(host.ip(3), at, &[WEB_LINE]);
         lines(&log, count);
     }
     // And it ends when it is told to.
@@ -141,16 +141,14 @@ fn messages_that_nobody_reads_stop_no_lines() {
 #[test]
 fn odd_datagrams_harm_nothing() {
     better!(PENLOGD_ODD);
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &["-n", "3"]);
+    let site = Site::new(&["-n", "3"]);
     let long = vec![b'z'; 60_000];
     let pens = [b"+ 192.0.2.7 192.0.2.1 GET /".to_vec(), long.clone()].concat();
     let quotes = vec![b'"'; 2000];
     let slashes = [b"\"".to_vec(), vec![b'\\'; 2001]].concat();
     send(
-        place.ip(3),
-        at,
+        site.host.ip(3),
+        site.at,
         &[
             b"",
             b"\n\n",
@@ -166,7 +164,7 @@ fn odd_datagrams_harm_nothing() {
             b"last\n",
         ],
     );
-    let all = lines(&log, 7);
+    let all = site.lines(7);
     assert_eq!(all[..3], ["plain.\u{fffd}", "one", "two"]);
     assert_eq!(all[5], "z".repeat(8192));
     assert_eq!(all[6], "last");
@@ -174,13 +172,11 @@ fn odd_datagrams_harm_nothing() {
 
 #[test]
 fn the_newest_request_counts() {
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
-    let (web, other) = (place.ip(3), place.ip(4));
+    let site = Site::new(&[]);
+    let (web, other) = (site.host.ip(3), site.host.ip(4));
     for client in ["198.51.100.1", "2001:db8::2"] {
         let line = format!("+ {client} {web} GET /1 HTTP/1.0\n");
-        send(place.ip(9), at, &[line.as_bytes()]);
+        send(site.host.ip(9), site.at, &[line.as_bytes()]);
     }
     for (server, request) in [
         (web, "GET /1 HTTP/1.0"),
@@ -190,9 +186,9 @@ fn the_newest_request_counts() {
         (web, "GET /1 HTTP/1.1"),
     ] {
         let line = format!("pen - - [now] \"{request}\" 200 1\n");
-        send(server, at, &[line.as_bytes()]);
+        send(server, site.at, &[line.as_bytes()]);
     }
-    let all = lines(&log, 4);
+    let all = site.lines(4);
     let clients = all.iter().map(|line| line.split(' ').next().unwrap());
     let wanted = ["2001:db8::2", "2001:db8::2", "pen", "pen"];
     assert_eq!(clients.collect::<Vec<_>>(), wanted);
@@ -201,37 +197,33 @@ fn the_newest_request_counts() {
 
 #[test]
 fn a_request_is_more_than_its_beginning() {
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
-    let web = place.ip(3);
+    let site = Site::new(&[]);
+    let web = site.host.ip(3);
     let line = format!("+ 198.51.100.1 {web} GET /1abc HTTP/1.0\n");
-    send(place.ip(9), at, &[line.as_bytes()]);
-    send(web, at, &[b"pen - - [now] \"GET /1\" 200 1\n"]);
+    send(site.host.ip(9), site.at, &[line.as_bytes()]);
+    send(web, site.at, &[b"pen - - [now] \"GET /1\" 200 1\n"]);
     let client = if worse(&PENLOGD_PREFIX) { "198.51.100.1" } else { "pen" };
-    assert!(lines(&log, 1)[0].starts_with(&format!("{client} ")));
+    assert!(site.lines(1)[0].starts_with(&format!("{client} ")));
 }
 
 #[test]
 fn a_line_without_a_request_stays() {
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
-    send(place.ip(3), at, &[b"plain\n", WEB_LINE]);
+    let site = Site::new(&[]);
+    send(site.host.ip(3), site.at, &[b"plain\n", WEB_LINE]);
     let count = if worse(&PENLOGD_LINE) { 1 } else { 2 };
-    lines(&log, count);
+    site.lines(count);
 }
 
 /// A line that would look like another one on a terminal.
 #[test]
 fn lines_cannot_pretend() {
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &[]);
+    let site = Site::new(&[]);
     let line = "x - - \"GET /\tcaf\u{e9}\u{9b}2K\r198.51.100.7\x1b[8m\" 200";
-    send(place.ip(3), at, &[format!("{line}\n").as_bytes()]);
-    wait_until("the line is in the log", || fs::read(&log).is_ok_and(|data| data.ends_with(b"\n")));
-    let text = fs::read_to_string(&log).unwrap();
+    send(site.host.ip(3), site.at, &[format!("{line}\n").as_bytes()]);
+    wait_until("the line is in the log", || {
+        fs::read(&site.log).is_ok_and(|data| data.ends_with(b"\n"))
+    });
+    let text = fs::read_to_string(&site.log).unwrap();
     let want = match worse(&OTHERS_LINES) {
         true => line,
         false => "x - - \"GET /\tcaf\u{e9}.2K.198.51.100.7.[8m\" 200",
@@ -243,14 +235,14 @@ fn lines_cannot_pretend() {
 #[test]
 fn planted_links_are_not_followed() {
     better!(PLANTED);
-    let (place, all) = (Subnet::new(), Dir::new().open_to_all());
+    let (host, all) = (Subnet::new(), Dir::new().open_to_all());
     let (victim, link) = (all.file("victim"), all.file("link"));
     fs::write(&victim, "whole").unwrap();
     std::os::unix::fs::symlink(&victim, &link).unwrap();
     for option in ["-l", "-p"] {
         let mut command = Command::new(program("penlogd"));
         command.arg("-f").arg(option).arg(&link);
-        let output = command.arg(place_word(place.at(2))).output().unwrap();
+        let output = command.arg(place_word(host.at(2))).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{errors}");
         assert!(errors.contains("not followed"), "{errors}");
@@ -261,17 +253,15 @@ fn planted_links_are_not_followed() {
 #[test]
 fn the_newest_of_n_requests_counts() {
     better!(PENLOGD_RING);
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
-    let _daemon = penlogd(at, &log, &["-n", "2"]);
-    let web = place.ip(3);
+    let site = Site::new(&["-n", "2"]);
+    let web = site.host.ip(3);
     let pen = |client: &str, request: &str| {
         let line = format!("+ {client} {web} {request}\n");
-        send(place.ip(9), at, &[line.as_bytes()]);
+        send(site.host.ip(9), site.at, &[line.as_bytes()]);
     };
     let ask = |request: &str| {
         let line = format!("pen - - [now] \"{request}\" 200 1\n");
-        send(web, at, &[line.as_bytes()]);
+        send(web, site.at, &[line.as_bytes()]);
     };
     pen("198.51.100.1", "GET /1 HTTP/1.0");
     pen("2001:db8::2", "GET /1 HTTP/1.0");
@@ -284,8 +274,8 @@ fn the_newest_of_n_requests_counts() {
     ask("GET /2");
     ask("GET /2 HTTP/1.1");
     // The same from another server.
-    send(place.ip(4), at, &[b"pen - - \"GET /2 HTTP/1.0\" 200"]);
-    let all = lines(&log, 7);
+    send(site.host.ip(4), site.at, &[b"pen - - \"GET /2 HTTP/1.0\" 200"]);
+    let all = site.lines(7);
     let clients = all.iter().map(|line| line.split(' ').next().unwrap());
     let want = "2001:db8::2 2001:db8::2 pen 198.51.100.3 198.51.100.3 pen pen";
     assert_eq!(clients.collect::<Vec<_>>().join(" "), want);
@@ -321,8 +311,8 @@ fn ipv6_as_well() {
 
 #[test]
 fn in_the_background() {
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let at = place.at(2);
+    let (host, dir) = (Subnet::new(), Dir::new());
+    let at = host.at(2);
     let (log, old, pid_file) = (dir.file("log"), dir.file("log.1"), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
     // Relative paths keep working.
@@ -335,14 +325,14 @@ fn in_the_background() {
     assert_eq!(fs::read_to_string(&errors).unwrap(), "");
     let penlogd = background(at, &pid_file);
     // The parent has left, so it listens.
-    send(place.ip(3), at, &[WEB_LINE]);
+    send(host.ip(3), at, &[WEB_LINE]);
     lines(&log, 1);
     fs::rename(&log, &old).unwrap();
-    send(place.ip(3), at, &[WEB_LINE]);
+    send(host.ip(3), at, &[WEB_LINE]);
     lines(&old, 2);
     penlogd.signal("HUP");
     wait_until("the log is there again", || log.exists());
-    send(place.ip(3), at, &[WEB_LINE]);
+    send(host.ip(3), at, &[WEB_LINE]);
     assert_eq!(lines(&log, 1).len(), 1);
     penlogd.signal(if is_c_pen() { "TERM" } else { "INT" });
     wait_until("the pid file is removed", || !pid_file.exists());
@@ -353,22 +343,22 @@ fn in_the_background() {
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_no_penlogd() {
     better!(LOG_PIPE);
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log, old) = (place.at(2), dir.file("log"), dir.file("old"));
+    let (host, dir) = (Subnet::new(), Dir::new());
+    let (at, log, old) = (host.at(2), dir.file("log"), dir.file("old"));
     let penlogd = penlogd(at, &log, &[]);
     fs::rename(&log, &old).unwrap();
     assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
     signal(penlogd.child.id(), "HUP");
     wait_until("it says so", || penlogd.has_said("cannot open the log"));
-    send(place.ip(3), at, &[WEB_LINE]);
+    send(host.ip(3), at, &[WEB_LINE]);
     assert_eq!(lines(&old, 1).len(), 1);
 }
 
 #[test]
 fn standard_output_serves_in_the_background_too() {
     better!(PENLOGD_OUTPUT);
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, pid_file) = (place.at(2), dir.file("pid"));
+    let (host, dir) = (Subnet::new(), Dir::new());
+    let (at, pid_file) = (host.at(2), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
     command.arg("-bp").arg(&pid_file).arg(place_word(at));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -376,7 +366,7 @@ fn standard_output_serves_in_the_background_too() {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     let penlogd = background(at, &pid_file);
-    send(place.ip(3), at, &[WEB_LINE]);
+    send(host.ip(3), at, &[WEB_LINE]);
     out.read_line(&mut line).unwrap();
     assert_eq!(line.as_bytes(), WEB_LINE);
     penlogd.signal("TERM");
@@ -386,8 +376,8 @@ fn standard_output_serves_in_the_background_too() {
 #[test]
 fn it_ends_when_nobody_reads_its_output() {
     better!(PENLOGD_OUTPUT);
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, pid_file) = (place.at(2), dir.file("pid"));
+    let (host, dir) = (Subnet::new(), Dir::new());
+    let (at, pid_file) = (host.at(2), dir.file("pid"));
     let mut command = Command::new(program("penlogd"));
     command.args(["-f", "-p"]).arg(&pid_file).arg(place_word(at));
     let mut daemon = Daemon::start(command.stdout(Stdio::piped()));
@@ -395,7 +385,7 @@ fn it_ends_when_nobody_reads_its_output() {
     // Not just once: a process that another test is starting may have the
     // other end of the pipe for a moment.
     wait_until("it ends", || {
-        send(place.ip(3), at, &[b"one"]);
+        send(host.ip(3), at, &[b"one"]);
         daemon.child.try_wait().unwrap().is_some()
     });
     assert_eq!(daemon.wait().code(), Some(1));
@@ -412,10 +402,10 @@ fn penlogd_names_what_is_wrong_before_the_parent_leaves() {
         assert!(output.status.success(), "{output:?}");
         return;
     }
-    let place = Subnet::new();
-    let at = place.at(2);
+    let host = Subnet::new();
+    let at = host.at(2);
     let _taken = UdpSocket::bind(at).unwrap();
-    let (taken, free) = (at.to_string(), place.at(2).to_string());
+    let (taken, free) = (at.to_string(), host.at(2).to_string());
     for (words, part) in [
         (&[taken.as_str()][..], "cannot listen: "),
         (&["-n", "x", &free], "-n x: expected a number"),

@@ -1,6 +1,6 @@
 //! Command lines that are refused, in one line that names the word.
 
-use crate::stand::{Dir, Place, better, refused};
+use crate::stand::{Dir, Host, better, refused};
 
 #[test]
 fn malformed_option_values() {
@@ -99,8 +99,8 @@ fn malformed_listen_operands() {
 #[test]
 fn malformed_server_operands() {
     better!(WRONG_WORD);
-    let place = Place::new();
-    let listen = place.at().to_string();
+    let host = Host::new();
+    let listen = host.at().to_string();
     for word in [
         "127.0.0.1:x",
         "127.0.0.1:99999",
@@ -130,12 +130,11 @@ fn malformed_server_operands() {
 #[test]
 fn habits_get_a_remedy() {
     better!(WRONG_WORD);
-    let place = Place::new();
-    let listen = place.at().to_string();
+    let host = Host::new();
+    let listen = host.at().to_string();
     let listen = listen.as_str();
     let dir = Dir::new();
-    let config = dir.file("pen.cfg");
-    std::fs::write(&config, "servr 0 port 1\n").unwrap();
+    let config = dir.put("pen.cfg", "servr 0 port 1\n");
     let config = config.to_str().unwrap();
     for (words, remedy) in [
         (&[listen, "http://localhost"][..], "write localhost:80"),
@@ -187,8 +186,7 @@ fn commands_that_are_not_built_in() {
         ("ssl_certfile cert.pem", "TLS"),
     ] {
         let dir = Dir::new();
-        let file = dir.file("pen.cfg");
-        std::fs::write(&file, format!("# comment\n{line}\n")).unwrap();
+        let file = dir.put("pen.cfg", format!("# comment\n{line}\n"));
         for words in [["-O", line], ["-F", file.to_str().unwrap()]] {
             let all = [&words[..], &["127.0.0.1:9", "127.0.0.1:9"]].concat();
             refused(&all, &[part, "is not built in"]);

@@ -6,12 +6,10 @@
 mod differences;
 
 use crate::differences::*;
-use crate::stand::{better, c_program, compared, is_c_pen, program};
-use std::fs;
+use crate::stand::{Dir, better, c_program, compared, is_c_pen, program};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// 9 September 2001, 01:46:40 UTC.
 const BASE: i64 = 1_000_000_000;
@@ -25,22 +23,15 @@ struct Outcome {
 }
 
 /// A directory of logs.
-struct Logs {
-    dir: PathBuf,
-}
+struct Logs(Dir);
 
 impl Logs {
     fn new() -> Logs {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("pen-mergelogs-{}-{count}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).unwrap();
-        Logs { dir }
+        Logs(Dir::new())
     }
 
     fn put(&self, name: &str, text: impl AsRef<[u8]>) -> &Logs {
-        fs::write(self.dir.join(name), text).unwrap();
+        self.0.put(name, text);
         self
     }
 
@@ -54,7 +45,7 @@ impl Logs {
     fn run_in(&self, zone: &str, program: &Path, line: &str, input: &[u8]) -> Outcome {
         let mut child = Command::new(program)
             .args(line.split_whitespace())
-            .current_dir(&self.dir)
+            .current_dir(self.0.path())
             .env("TZ", zone)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -121,12 +112,6 @@ impl Logs {
             assert_ne!(oracle.out, expected, "no longer different");
             compared("", Some(difference));
         }
-    }
-}
-
-impl Drop for Logs {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -348,7 +333,7 @@ fn a_closed_output_is_no_error() {
     let logs = Logs::with("", web(0, "R").repeat(20_000));
     let mut child = Command::new(program("mergelogs"))
         .args(["-p", "pen", "192.0.2.1:web"])
-        .current_dir(&logs.dir)
+        .current_dir(logs.0.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

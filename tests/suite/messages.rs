@@ -3,8 +3,8 @@
 
 use crate::differences::SYSLOG;
 use crate::stand::{
-    Backend, Background, Client, Dir, Place, Responder, Starter, SystemLog, better, is_c_pen,
-    letters, pen_program, wait_until, worse,
+    Backend, Background, Client, Starter, SystemLog, better, is_c_pen, pen_program, wait_until,
+    worse,
 };
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,9 +23,8 @@ fn time_of(line: &str) -> Option<u64> {
 
 #[test]
 fn they_have_the_local_time() {
-    let place = Place::new();
     // Nine hours east of Greenwich.
-    let pen = Starter::new(&place).under("export TZ=EAST-9").server(&place.at()).start();
+    let pen = Starter::new().under("export TZ=EAST-9").absent().start();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let there = (now.as_secs() + 9 * 3600) % 86_400;
     let messages = pen.messages();
@@ -38,12 +37,10 @@ fn they_have_the_local_time() {
 
 #[test]
 fn in_the_background_they_go_to_the_system_log() {
-    let place = Place::new();
     let Some(log) = SystemLog::new() else { return };
-    let servers = letters(&place, 1);
     // Otherwise the C program says nothing.
     let debug: &[&str] = if is_c_pen() { &["-d"] } else { &[] };
-    let pen = log.start(Starter::new(&place).args(debug).servers(&servers));
+    let pen = log.start(Starter::new().args(debug).letters(1));
     // `<priority>Mmm dd hh:mm:ss ident: text`
     let ident = match worse(&SYSLOG) {
         true => "pen: ".to_owned(),
@@ -60,9 +57,9 @@ fn in_the_background_they_go_to_the_system_log() {
 
 /// Starts a pen that says more. On the command line that would begin before
 /// the parent has left.
-fn start_with_debug(log: &SystemLog, place: &Place, starter: Starter, level: u8) -> Background {
-    let control = place.at();
-    let pen = log.start(starter.control(control.clone()));
+fn start_with_debug(log: &SystemLog, starter: Starter, level: u8) -> Background {
+    let control = starter.host.at();
+    let pen = log.start(starter.control_at(control.clone()));
     let client = Client::new(&control);
     client.send(format!("debug {level}\n"));
     assert_eq!(client.rest(), format!("{level}\n").as_bytes());
@@ -73,30 +70,26 @@ fn start_with_debug(log: &SystemLog, place: &Place, starter: Starter, level: u8)
 #[test]
 fn each_has_its_level() {
     better!(SYSLOG);
-    let (place, dir) = (Place::new(), Dir::new());
     let Some(log) = SystemLog::new() else { return };
-    let page = dir.path().to_str().unwrap();
-    let server = Backend::letter(place.at(), 'A');
-    let starter = Starter::new(&place).args(["-w", page, "-b", "1"]).server(&server.at);
-    let pen = start_with_debug(&log, &place, starter, 1);
+    let starter = Starter::new().file("-w", "page").args(["-b", "1"]).letters(1);
+    let mut pen = start_with_debug(&log, starter, 1);
     let expect = |level: u32, text: &str| {
         let message = log.find(text);
         assert!(message.starts_with(&format!("<{}>", 3 * 8 + level)), "{message}");
     };
     let (error, warning, notice, info) = (3, 4, 5, 6);
     expect(notice, " starting");
-    let client = Client::new(&pen.at);
+    let client = pen.connect();
     assert_eq!(client.letter(), "A");
     expect(info, " connected to ");
     drop(client);
     expect(info, ": closed, 0 bytes up, 1 down: client-closed");
-    let at = server.at.clone();
-    drop(server);
-    assert!(Client::new(&pen.at).ends());
+    let at = pen.servers.remove(0).at().clone();
+    assert!(pen.connect().ends());
     expect(warning, " is down for 1 s: ");
     expect(warning, "drop: ");
     let _server = Backend::letter(at, 'A');
-    wait_until("the server is tried again", || !Client::new(&pen.at).letter().is_empty());
+    wait_until("the server is tried again", || !pen.connect().letter().is_empty());
     expect(notice, " is up again");
     // The jail has no such directory.
     pen.signal("USR1");
@@ -110,11 +103,9 @@ fn each_has_its_level() {
 #[test]
 fn under_systemd_they_have_a_level_and_no_time() {
     better!(JOURNAL);
-    let place = Place::new();
-    let servers = [place.at()];
     let stream = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)";
     for (stream, is_journal) in [(stream, true), (&format!("{stream}1"), false)] {
-        let starter = Starter::new(&place).under(stream).server(&servers[0]);
+        let starter = Starter::new().under(stream).absent();
         let pen = starter.expect(" is down for ").expect("drop: ").start();
         assert!(pen.connect().ends());
         pen.says("drop: ");
@@ -135,24 +126,20 @@ fn under_systemd_they_have_a_level_and_no_time() {
 /// More than pen keeps for who reads its messages, with `-ddd`.
 fn say_much(client: &Client) {
     for _ in 0..400 {
-        client.send([b'x'; 1024]);
-        client.receive(1024);
+        client.echoes([b'x'; 1024]);
     }
 }
 
 #[test]
 fn a_standard_error_that_nobody_reads_stops_nobody() {
     better!(UNREAD);
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let mut pen = Starter::new(&place).args(["-ddd"]).server(&echo.at).expect("").start();
+    let mut pen = Starter::new().args(["-ddd"]).echo().expect("").start();
     pen.leave_unread(true);
     say_much(&pen.connect());
     pen.leave_unread(false);
     pen.says(" messages were lost");
     let client = pen.connect();
-    client.send("hello\n");
-    client.receive(6);
+    client.echoes("hello\n");
     pen.says("68 65 6c 6c 6f 0a");
     pen.leave_unread(true);
     say_much(&client);
@@ -163,9 +150,7 @@ fn a_standard_error_that_nobody_reads_stops_nobody() {
 #[test]
 fn a_standard_error_that_nobody_reads_stops_no_datagrams() {
     better!(UNREAD);
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).args(["-ddd"]).server(&server.at).expect("").start();
+    let pen = Starter::new().udp().args(["-ddd"]).echo().expect("").start();
     pen.leave_unread(true);
     let text = "x".repeat(1024);
     for _ in 0..400 {
@@ -178,28 +163,23 @@ fn a_standard_error_that_nobody_reads_stops_no_datagrams() {
 #[test]
 fn a_system_log_that_nobody_reads_stops_nobody() {
     better!(UNREAD);
-    let place = Place::new();
     let Some(log) = SystemLog::new() else { return };
-    let echo = Backend::echo(place.at());
-    let starter = Starter::new(&place).server(&echo.at);
-    let pen = start_with_debug(&log, &place, starter, 3);
-    say_much(&Client::new(&pen.at));
+    let pen = start_with_debug(&log, Starter::new().echo(), 3);
+    say_much(&pen.connect());
     let lost = log.find(" messages were lost");
     assert!(lost.starts_with("<28>"), "{lost}");
     pen.signal("HUP");
     log.find("reloading on HUP");
-    say_much(&Client::new(&pen.at));
+    say_much(&pen.connect());
     pen.signal("TERM");
     wait_until("pen ends", || !pen.is_running());
 }
 
 #[test]
 fn a_system_log_that_was_restarted_is_found_again() {
-    let place = Place::new();
     let Some(mut log) = SystemLog::new() else { return };
-    let servers = letters(&place, 1);
     let debug: &[&str] = if is_c_pen() { &["-d"] } else { &[] };
-    let pen = log.start(Starter::new(&place).args(debug).servers(&servers));
+    let pen = log.start(Starter::new().args(debug).letters(1));
     for _ in 0..2 {
         pen.signal("HUP");
         log.find("HUP");
@@ -209,41 +189,24 @@ fn a_system_log_that_was_restarted_is_found_again() {
     log.find("HUP");
 }
 
-/// What `-ddd` says of a line that is sent and comes back.
-fn dump(option: &str, shown: &str) {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let mut starter = Starter::new(&place).args([option]).server(&echo.at);
-    for text in ["listening on", "127.0.0.1"] {
-        starter = starter.expect(text);
+#[test]
+fn ddd_shows_bytes_in_hex_and_with_a_as_text() {
+    for (option, shown) in [("-ddd", "68 65 6c 6c 6f 01 0a"), ("-ddda", "hello.")] {
+        let starter = Starter::new().args([option]).echo();
+        let pen = starter.expect("listening on").expect("127.0.0.1").start();
+        let client = pen.connect();
+        client.echoes("hello\x01\n");
+        wait_until("both directions are shown", || pen.times_said(shown) >= 2);
+        client.end_sending();
+        assert!(client.ends());
     }
-    let pen = starter.start();
-    let client = pen.connect();
-    client.send("hello\x01\n");
-    assert_eq!(client.receive(7), b"hello\x01\n");
-    let times = || pen.messages().iter().filter(|line| line.contains(shown)).count();
-    wait_until("both directions are shown", || times() >= 2);
-    client.end_sending();
-    assert!(client.ends());
-}
-
-#[test]
-fn ddd_shows_bytes_in_hex() {
-    dump("-ddd", "68 65 6c 6c 6f 01 0a");
-}
-
-#[test]
-fn with_a_they_are_text() {
-    dump("-ddda", "hello.");
 }
 
 #[test]
 fn term_ends_it_whatever_it_says() {
     better!(DEBUG_TERM);
-    let place = Place::new();
-    let servers = letters(&place, 2);
     for _ in 0..2 {
-        let mut pen = Starter::new(&place).args(["-rddd"]).servers(&servers).expect("").start();
+        let mut pen = Starter::new().args(["-rddd"]).letters(2).expect("").start();
         std::thread::scope(|scope| {
             let at = pen.at.clone();
             let clients = scope.spawn(move || {

@@ -2,8 +2,8 @@
 
 use crate::differences::{ADDRESSES, COMPANIONS, LOOKUP};
 use crate::stand::{
-    At, Backend, Dir, PATIENCE, Place, Starter, better, finish, own_etc, program, skipped,
-    with_etc, worse,
+    At, Backend, Dir, Host, PATIENCE, Starter, better, finish, own_etc, program, skipped, with_etc,
+    worse,
 };
 use std::fs;
 use std::io::{Read, Write};
@@ -12,18 +12,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 /// Two addresses that have one name, and the file that says so.
-fn twins() -> Option<(Place, Place, Dir)> {
-    let (one, two) = (Place::new(), Place::new());
+fn twins() -> Option<(Host, Host, Dir)> {
+    let (one, two) = (Host::new(), Host::new());
     let hosts = format!("127.0.0.1 localhost\n{} twins\n{} twins\n", one.ip, two.ip);
     own_etc(&[("hosts", &hosts)]).map(|etc| (one, two, etc))
 }
 
 /// With a server on either address alone, which says a letter and ends: how
 /// often it is reached.
-fn reached(one: &Place, two: &Place, ask: impl Fn(u16) -> bool) -> usize {
+fn reached(one: &Host, two: &Host, ask: impl Fn(u16) -> bool) -> usize {
     let port = one.addr().port();
-    let reached = [one, two].into_iter().filter(|place| {
-        let at = At::Inet((IpAddr::from(place.ip), port).into());
+    let reached = [one, two].into_iter().filter(|host| {
+        let at = At::Inet((IpAddr::from(host.ip), port).into());
         let _server = Backend::start(at, |stream| {
             let _ = stream.peek(&mut [0]);
             let _ = (&*stream).write_all(b"A");
@@ -37,9 +37,8 @@ fn reached(one: &Place, two: &Place, ask: impl Fn(u16) -> bool) -> usize {
 #[test]
 fn each_address_of_a_server_is_tried() {
     let Some((one, two, etc)) = twins() else { return };
-    let place = Place::new();
     let found = reached(&one, &two, |port| {
-        let pen = Starter::new(&place).etc(etc.path()).operand(format!("twins:{port}")).start();
+        let pen = Starter::new().etc(etc.path()).operand(format!("twins:{port}")).start();
         let client = pen.connect();
         client.send("hello");
         client.letter() == "A"
@@ -59,13 +58,13 @@ fn each_address_of_a_control_port_is_tried() {
 }
 
 /// A name server that does not answer for 3 seconds, and the files that name it.
-fn silent_dns(place: &Place) -> Option<(UdpSocket, Dir)> {
-    let Ok(silent) = UdpSocket::bind((place.ip, 53)) else {
+fn silent_dns(host: &Host) -> Option<(UdpSocket, Dir)> {
+    let Ok(silent) = UdpSocket::bind((host.ip, 53)) else {
         skipped("port 53 cannot be had");
         return None;
     };
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
-    let resolv = format!("nameserver {}\noptions timeout:3 attempts:1\n", place.ip);
+    let resolv = format!("nameserver {}\noptions timeout:3 attempts:1\n", host.ip);
     let files = [("resolv.conf", resolv.as_str()), ("nsswitch.conf", "hosts: dns\n")];
     own_etc(&files).map(|etc| (silent, etc))
 }
@@ -75,10 +74,10 @@ fn silent_dns(place: &Place) -> Option<(UdpSocket, Dir)> {
 #[test]
 fn a_look_up_for_a_listener_changes_nothing_else() {
     better!(WEB);
-    let dns = Place::new();
+    let dns = Host::new();
     let Some((silent, etc)) = silent_dns(&dns) else { return };
-    let (place, dir) = (Place::new(), Dir::new());
-    let pen = Starter::new(&place).etc(etc.path()).control(place.at()).start();
+    let (host, dir) = (Host::new(), Dir::new());
+    let pen = Starter::on(&host).etc(etc.path()).control().start();
     std::thread::scope(|scope| {
         let asks = scope.spawn(|| pen.ask("web nobody.example.org:1"));
         silent.recv(&mut [0; 1000]).unwrap();
@@ -87,7 +86,7 @@ fn a_look_up_for_a_listener_changes_nothing_else() {
         let mode = fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o644, "{mode:o}");
         let start = Instant::now();
-        let web = place.at();
+        let web = host.at();
         assert_eq!(pen.ask(&format!("web {web}")), format!("{web}\n"));
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert!(!asks.is_finished());
@@ -97,11 +96,9 @@ fn a_look_up_for_a_listener_changes_nothing_else() {
 
 #[test]
 fn a_look_up_holds_up_nobody() {
-    let dns = Place::new();
+    let dns = Host::new();
     let Some((silent, etc)) = silent_dns(&dns) else { return };
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).etc(etc.path()).servers([&backend]).control(place.at()).start();
+    let pen = Starter::new().etc(etc.path()).letters(1).control().start();
     std::thread::scope(|scope| {
         let asks = scope.spawn(|| pen.ask("server 1 address nobody.example.org port 1"));
         // It is asked, and does not answer.

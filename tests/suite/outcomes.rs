@@ -1,15 +1,12 @@
 //! What became of clients, as it is counted.
 
-use crate::stand::{
-    At, Backend, Caller, Pen, Place, Starter, better, get, letters, responders, wait_until,
-};
-use crate::web::with_web;
+use crate::stand::{Backend, Pen, Starter, better, wait_until};
 
 /// Names and counts, those that are 0 left out.
 type Counts = &'static [(&'static str, &'static str)];
 
 /// Waits until these are shown everywhere.
-fn are_shown(pen: &Pen, web: &At, counts: Counts) {
+fn are_shown(pen: &Pen, counts: Counts) {
     let names = [
         "accepted",
         "denied",
@@ -21,10 +18,10 @@ fn are_shown(pen: &Pen, web: &At, counts: Counts) {
     let count = |name: &str| counts.iter().find(|row| row.0 == name).map_or("0", |row| row.1);
     let wanted: String = names.iter().map(|name| format!(" {name} {}", count(name))).collect();
     wait_until(format!("it is counted:{wanted}"), || {
-        let status = get(web, "/status.json");
+        let status = pen.get("/status.json");
         names.iter().all(|name| status.member("\"outcomes\":", name) == count(name))
     });
-    let metrics = get(web, "/metrics").body;
+    let metrics = pen.get("/metrics").body;
     for name in names {
         let line = format!("\npen_clients_{name}_total {}\n", count(name));
         assert!(metrics.contains(&line), "no {line} in {metrics}");
@@ -33,29 +30,28 @@ fn are_shown(pen: &Pen, web: &At, counts: Counts) {
     pen.says(&format!("clients{wanted}"));
 }
 
+/// Starts a pen with a web interface that says what USR1 asks for, and this.
+fn start<const N: usize>(starter: Starter, expected: [&'static str; N]) -> Pen {
+    let usual = [" addr 127.", "client", "ends ", "connect"];
+    usual.into_iter().chain(expected).fold(starter.web(), Starter::expect).start()
+}
+
 #[test]
 fn clients_denied_turned_away_and_sent_on_are_counted() {
     better!(OUTCOMES);
-    let place = Place::new();
-    let mut servers = letters(&place, 2);
-    let starter = Starter::new(&place).args(["-r", "-O", "acl 3 deny 127.0.0.9"]);
-    let starter = starter.args(["-O", "client_acl 3"]).servers(&servers);
-    let expected =
-        ["server ", "no server", "denied", " addr 127.", "client", "ends ", "connection "];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
-    let denied = Caller::new(&place, 9, &pen);
+    let starter = Starter::new().args(["-r", "-O", "acl 3 deny 127.0.0.9", "-O", "client_acl 3"]);
+    let mut pen = start(starter.letters(2), ["server ", "no server", "denied"]);
     assert_eq!(pen.letters(2), "BA");
-    assert_eq!(denied.letter(), "");
-    are_shown(&pen, &web, &[("accepted", "3"), ("denied", "1")]);
-    servers.pop();
+    assert_eq!(pen.letter_of(9), "");
+    are_shown(&pen, &[("accepted", "3"), ("denied", "1")]);
+    pen.end_server(1);
     assert_eq!(pen.letter(), "A");
-    are_shown(&pen, &web, &[("accepted", "4"), ("denied", "1"), ("redispatched", "1")]);
-    servers.clear();
+    are_shown(&pen, &[("accepted", "4"), ("denied", "1"), ("redispatched", "1")]);
+    pen.end_server(0);
     assert_eq!(pen.letter(), "");
     // It found server 0 dead, and then server 1.
     are_shown(
         &pen,
-        &web,
         &[("accepted", "5"), ("denied", "1"), ("dropped_no_server", "1"), ("redispatched", "2")],
     );
 }
@@ -63,38 +59,29 @@ fn clients_denied_turned_away_and_sent_on_are_counted() {
 #[test]
 fn flows_are_counted_once() {
     better!(OUTCOMES);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
-    let expected = ["server 1", " addr 127.", "client", "ends ", "connection "];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
-    let client = pen.asker();
-    assert_eq!(client.letters(3), "AAA");
-    assert_eq!(pen.asker_letters(1), "A");
+    let pen = start(Starter::new().udp().letters(1).absent(), ["server 1"]);
+    assert_eq!(pen.asker().letters(3), "AAA");
+    assert_eq!(pen.letter(), "A");
     // One of them was refused by server 1, and went on as another flow.
-    are_shown(&pen, &web, &[("accepted", "3"), ("redispatched", "1")]);
+    are_shown(&pen, &[("accepted", "3"), ("redispatched", "1")]);
 }
 
 #[test]
 fn what_this_host_lacks_is_not_a_lack_of_servers() {
     better!(OUTCOMES);
-    let place = Place::new();
-    let servers = letters(&place, 1);
     // No address of this host.
-    let starter = Starter::new(&place).args(["-O", "source 192.0.2.1"]).servers(&servers);
-    let expected = ["server", " addr 127.", "client", "ends ", "connection "];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    let pen = start(Starter::new().args(["-O", "source 192.0.2.1"]).letters(1), ["server"]);
     assert_eq!(pen.letter(), "");
-    are_shown(&pen, &web, &[("accepted", "1"), ("dropped_no_resources", "1")]);
+    are_shown(&pen, &[("accepted", "1"), ("dropped_no_resources", "1")]);
 }
 
 /// Waits until these are the reasons for which connections have ended, in the order of
 /// the manual and as often as they are named, and until what was accepted has ended or
 /// is open.
-fn have_ended(pen: &Pen, web: &At, open: usize, wanted: &[&str]) {
+fn have_ended(pen: &Pen, open: usize, wanted: &[&str]) {
     let mut ends = Vec::new();
     wait_until(format!("ended: {wanted:?}, open: {open}"), || {
-        let status = get(web, "/status.json");
+        let status = pen.get("/status.json");
         let (_, rest) = status.body.split_once("\"ends\":{").unwrap();
         let (all, _) = rest.split_once('}').unwrap();
         let rows = all.split(',').map(|row| row.split_once(':').unwrap());
@@ -105,7 +92,7 @@ fn have_ended(pen: &Pen, web: &At, open: usize, wanted: &[&str]) {
         let accepted: usize = status.member("\"outcomes\":", "accepted").parse().unwrap();
         words.eq(wanted) && used == open && accepted == wanted.len() + open
     });
-    let metrics = get(web, "/metrics").body;
+    let metrics = pen.get("/metrics").body;
     for (word, count) in &ends {
         let line = format!("\npen_connections_ended_total{{reason=\"{word}\"}} {count}\n");
         assert!(metrics.contains(&line), "no {line} in {metrics}");
@@ -118,28 +105,23 @@ fn have_ended(pen: &Pen, web: &At, open: usize, wanted: &[&str]) {
 #[test]
 fn connections_that_were_accepted_have_ended_or_are_open() {
     better!(ENDS);
-    let place = Place::new();
     // A client that sends something gets a reset.
-    let server = Backend::start(place.at(), |stream| {
-        let _ = stream.peek(&mut [0]);
-    });
-    let starter = Starter::new(&place).args(["-O", "acl 3 deny 127.0.0.9", "-O", "client_acl 3"]);
-    let expected = ["no server", "denied", " addr ", "client", "ends ", "connect"];
-    let starter = starter.servers([&server]);
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
-    have_ended(&pen, &web, 0, &[]);
+    let starter = Starter::new().args(["-O", "acl 3 deny 127.0.0.9", "-O", "client_acl 3"]);
+    let starter = starter.with(Backend::resetting);
+    let pen = start(starter, ["no server", "denied", " addr "]);
+    have_ended(&pen, 0, &[]);
     let client = pen.connect();
-    have_ended(&pen, &web, 1, &[]);
+    have_ended(&pen, 1, &[]);
     client.end_sending();
     assert!(client.ends());
-    have_ended(&pen, &web, 0, &["client-closed"]);
+    have_ended(&pen, 0, &["client-closed"]);
     let client = pen.connect();
     client.send("x");
     assert!(client.ends());
-    have_ended(&pen, &web, 0, &["client-closed", "server-reset"]);
-    assert!(Caller::new(&place, 9, &pen).connect().ends());
+    have_ended(&pen, 0, &["client-closed", "server-reset"]);
+    assert_eq!(pen.letter_of(9), "");
     let kept = pen.connect();
-    have_ended(&pen, &web, 1, &["client-closed", "server-reset", "denied"]);
+    have_ended(&pen, 1, &["client-closed", "server-reset", "denied"]);
     pen.ask("dummy");
     let client = pen.connect();
     client.end_sending();
@@ -148,33 +130,30 @@ fn connections_that_were_accepted_have_ended_or_are_open() {
     pen.ask("server 0 address 0");
     assert!(pen.connect().ends());
     let wanted = ["client-closed", "server-closed", "server-reset", "denied", "no-server"];
-    have_ended(&pen, &web, 1, &wanted);
+    have_ended(&pen, 1, &wanted);
     pen.ask("close 0");
     assert!(kept.ends());
     let wanted =
         ["client-closed", "server-closed", "server-reset", "command", "denied", "no-server"];
-    have_ended(&pen, &web, 0, &wanted);
+    have_ended(&pen, 0, &wanted);
 }
 
 #[test]
 fn flows_that_were_accepted_have_ended_or_are_open() {
     better!(ENDS);
-    let place = Place::new();
-    let mut servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers).server(&place.at());
-    let expected = ["server ", "no server", "denied", " addr 127.", "client", "ends ", "connect"];
-    let (pen, web) = with_web(&place, expected.into_iter().fold(starter, Starter::expect));
+    let starter = Starter::new().udp().letters(1).absent();
+    let mut pen = start(starter, ["server ", "no server", "denied"]);
     let client = pen.asker();
     assert_eq!(client.letters(3), "AAA");
-    assert_eq!(pen.asker_letters(1), "A");
+    assert_eq!(pen.letter(), "A");
     // Server 1 has refused a flow, which went on as another one.
-    have_ended(&pen, &web, 2, &["server-reset"]);
-    servers.clear();
+    have_ended(&pen, 2, &["server-reset"]);
+    pen.end_server(0);
     // Both servers refuse, one after the other, and nobody is left.
     pen.asker().send("?");
-    have_ended(&pen, &web, 2, &["server-reset"; 3]);
+    have_ended(&pen, 2, &["server-reset"; 3]);
     pen.ask("acl 3 deny 0.0.0.0/0");
     pen.ask("client_acl 3");
     pen.asker().send("?");
-    have_ended(&pen, &web, 2, &["server-reset", "server-reset", "server-reset", "denied"]);
+    have_ended(&pen, 2, &["server-reset", "server-reset", "server-reset", "denied"]);
 }

@@ -2,8 +2,7 @@
 //! slots are taken.
 
 use crate::stand::{
-    At, Backend, Client, Dir, Namespace, Place, Port, Starter, better, letters, refused, run,
-    wait_until,
+    At, Backend, Client, Dir, Host, Namespace, Port, Starter, better, refused, run, wait_until,
 };
 
 const WHY: &str = "pen itself listens";
@@ -39,12 +38,11 @@ fn it_is_refused_at_the_start() {
 #[test]
 fn it_is_refused_on_the_control_port() {
     better!(OWN_ADDRESS);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place).servers(&servers).control(control).start();
-    let (ip, port) = (place.ip, pen.at.inet().port());
-    let server = servers[0].at.inet().port();
+    let host = Host::new();
+    let control = host.at();
+    let pen = Starter::on(&host).letters(1).control_at(control).start();
+    let (ip, port) = (host.ip, pen.at.inet().port());
+    let server = pen.servers[0].at().inet().port();
     let before = pen.ask("servers");
     for line in [
         format!("server 0 port {port}"),
@@ -75,7 +73,7 @@ fn it_is_noticed_when_it_comes_about() {
         .listen_word("8000".to_owned())
         .inside(&namespace.name)
         .args(["-r"])
-        .operand("10.99.9.9:8000".to_owned())
+        .operand("10.99.9.9:8000")
         .server(&letter.at)
         .expect("server 0 (10.99.9.9, port 8000) is down for 30 s: this is where")
         .start();

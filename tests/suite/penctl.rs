@@ -1,6 +1,6 @@
 //! The control client.
 
-use crate::stand::{At, Backend, Dir, Place, Starter, better, finish, is_c_pen, program, skipped};
+use crate::stand::{At, Backend, Dir, Host, Starter, better, finish, is_c_pen, program, skipped};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -17,9 +17,8 @@ fn penctl<S: AsRef<str>>(words: &[S]) -> (i32, String, String) {
 
 #[test]
 fn it_sends_its_words_and_shows_the_reply() {
-    let place = Place::new();
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).start();
+    let pen = Starter::new().control().start();
+    let control = pen.control();
     let address = control.to_string();
     let reply = pen.ask("mode");
     assert_eq!(penctl(&[address.as_str(), "mode"]), (0, reply, String::new()));
@@ -32,10 +31,9 @@ fn it_sends_its_words_and_shows_the_reply() {
 
 #[test]
 fn a_path_is_a_unix_socket() {
-    let place = Place::new();
     let dir = Dir::new();
     let path = dir.file("ctl");
-    let pen = Starter::new(&place).control(At::Unix(path.clone())).start();
+    let pen = Starter::new().control_at(At::Unix(path.clone())).start();
     let (status, stdout, _) = penctl(&[path.to_str().unwrap(), "pid"]);
     assert_eq!((status, stdout), (0, format!("{}\n", pen.pid())));
 }
@@ -49,7 +47,7 @@ fn without_a_command_it_says_how_it_is_called() {
 
 #[test]
 fn what_goes_wrong_is_said() {
-    let nobody = Place::new().at().to_string();
+    let nobody = Host::new().at().to_string();
     for (address, part) in [
         ("localhost", "no port given"),
         (nobody.as_str(), "connect"),
@@ -69,9 +67,9 @@ fn what_goes_wrong_is_said() {
 #[test]
 fn its_status_says_whether_a_command_was_refused() {
     better!(PENCTL_STATUS);
-    let place = Place::new();
-    let control = place.at();
-    let _pen = Starter::new(&place).control(control.clone()).start();
+    let host = Host::new();
+    let control = host.at();
+    let _pen = Starter::on(&host).control_at(control.clone()).start();
     let address = control.to_string();
     let refused = "do_cmd: ignoring command starting with 'nonsense'\n";
     for (option, command, status, stdout) in [
@@ -105,9 +103,9 @@ fn help_and_version() {
 #[test]
 fn a_terminal_gets_no_escape_sequences() {
     better!(ESCAPED);
-    let place = Place::new();
+    let host = Host::new();
     let sent = b"\x1b]0;gotcha\x07\xff\r\n";
-    let hostile = Backend::start(place.at(), move |stream| {
+    let hostile = Backend::start(host.at(), move |stream| {
         let mut out: &TcpStream = &stream;
         let _ = BufReader::new(&*stream).read_line(&mut String::new());
         let _ = out.write_all(sent);
@@ -130,8 +128,8 @@ fn a_terminal_gets_no_escape_sequences() {
 /// A control port that resets in the middle of its reply.
 #[test]
 fn a_reply_cut_off_is_an_error() {
-    let place = Place::new();
-    let backend = Backend::start(place.at(), |stream| {
+    let host = Host::new();
+    let backend = Backend::start(host.at(), |stream| {
         // What the client sent is not read: closing resets.
         let mut out: &TcpStream = &stream;
         let _ = stream.peek(&mut [0]);

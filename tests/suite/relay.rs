@@ -1,6 +1,6 @@
 //! The bytes: all of them, in order, both ways at once, past a half-close.
 
-use crate::stand::{Backend, Client, PATIENCE, Place, Starter, better, pattern, same_pattern};
+use crate::stand::{Backend, Client, Host, PATIENCE, Pen, Starter, better, pattern, same_pattern};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, Receiver};
@@ -35,29 +35,25 @@ fn read_pattern(mut from: &TcpStream, stream: usize, limit: u64) -> Result<u64, 
     Ok(at)
 }
 
-/// A server that runs `work` on each connection and reports what comes of it.
+/// A pen with a server that runs `work` on each connection and reports what
+/// comes of it.
 fn reporting<T: Send + 'static>(
-    place: &Place,
     work: impl Fn(&TcpStream) -> T + Send + Sync + 'static,
-) -> (Backend, Receiver<T>) {
+) -> (Pen, Receiver<T>) {
     let (send, receive) = mpsc::channel();
-    let backend = Backend::start(place.at(), move |stream| {
-        let _ = send.send(work(&stream));
-    });
-    (backend, receive)
+    let starter = Starter::new().serve(move |stream| drop(send.send(work(&stream))));
+    (starter.start(), receive)
 }
 
 #[test]
 fn a_large_answer_comes_after_the_client_has_ended() {
     better!(HALF_CLOSED);
-    let place = Place::new();
-    let (backend, asked) = reporting(&place, |mut stream| {
+    let (pen, asked) = reporting(|mut stream| {
         let mut question = String::new();
         stream.read_to_string(&mut question).unwrap();
         send_pattern(stream, 1, 16 * MIB);
         question
     });
-    let pen = Starter::new(&place).server(&backend.at).start();
     let client = pen.connect();
     client.send("what is there?");
     client.end_sending();
@@ -69,13 +65,11 @@ fn a_large_answer_comes_after_the_client_has_ended() {
 #[test]
 fn a_large_upload_goes_on_after_the_server_has_ended() {
     better!(HALF_CLOSED);
-    let place = Place::new();
-    let (backend, received) = reporting(&place, |mut stream| {
+    let (pen, received) = reporting(|mut stream| {
         stream.write_all(b"that is all").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         read_pattern(stream, 2, u64::MAX)
     });
-    let pen = Starter::new(&place).server(&backend.at).start();
     let client = pen.connect();
     assert_eq!(client.rest(), b"that is all");
     send_pattern(&client.0, 2, 16 * MIB);
@@ -87,9 +81,7 @@ fn a_large_upload_goes_on_after_the_server_has_ended() {
 fn many_large_transfers_both_ways_at_once() {
     const STREAMS: usize = 6;
     const LENGTH: u64 = 12 * MIB + 12_345;
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let pen = Starter::new(&place).server(&echo.at).start();
+    let pen = Starter::new().echo().start();
     thread::scope(|scope| {
         for stream in 0..STREAMS {
             let client = pen.connect();
@@ -101,14 +93,13 @@ fn many_large_transfers_both_ways_at_once() {
             });
         }
     });
-    assert_eq!(echo.count(), STREAMS);
+    assert_eq!(pen.servers[0].count(), STREAMS);
 }
 
 #[test]
 fn unlike_streams_cross_without_mixing() {
     better!(HALF_CLOSED);
-    let place = Place::new();
-    let (backend, received) = reporting(&place, |stream| {
+    let (pen, received) = reporting(|stream| {
         thread::scope(|scope| {
             scope.spawn(|| {
                 send_pattern(stream, 11, 8 * MIB);
@@ -117,7 +108,6 @@ fn unlike_streams_cross_without_mixing() {
             read_pattern(stream, 12, u64::MAX)
         })
     });
-    let pen = Starter::new(&place).server(&backend.at).start();
     let client = pen.connect();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -131,9 +121,7 @@ fn unlike_streams_cross_without_mixing() {
 
 #[test]
 fn an_empty_connection_ends_on_both_sides() {
-    let place = Place::new();
-    let (backend, received) = reporting(&place, |mut stream| stream.read(&mut [0]).unwrap());
-    let pen = Starter::new(&place).server(&backend.at).start();
+    let (pen, received) = reporting(|mut stream| stream.read(&mut [0]).unwrap());
     let client = pen.connect();
     client.end_sending();
     assert_eq!(received.recv_timeout(PATIENCE).unwrap(), 0);
@@ -148,9 +136,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 #[test]
 fn single_bytes_go_back_and_forth() {
-    let place = Place::new();
-    let echo = Backend::echo(place.at());
-    let pen = Starter::new(&place).server(&echo.at).start();
+    let pen = Starter::new().echo().start();
     let client = pen.connect();
     client.0.set_nodelay(true).unwrap();
     let times = (0..200).map(|n: u8| {
@@ -168,9 +154,8 @@ fn small_pieces_are_not_held_back() {
     // Against Nagle's algorithm, which would let the second piece wait for the
     // acknowledgement of the first, and that waits for up to 40 ms.
     better!(NODELAY);
-    let place = Place::new();
     let (seen, first) = mpsc::channel();
-    let backend = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().serve(move |stream| {
         stream.set_nodelay(true).unwrap();
         let mut stream: &TcpStream = &stream;
         let mut byte = [0];
@@ -181,7 +166,7 @@ fn small_pieces_are_not_held_back() {
             }
         }
     });
-    let pen = Starter::new(&place).server(&backend.at).start();
+    let pen = starter.start();
     let client: Client = pen.connect();
     client.0.set_nodelay(true).unwrap();
     // Linux acknowledges at once while a connection is young.
@@ -201,9 +186,9 @@ fn small_pieces_are_not_held_back() {
 
 #[test]
 fn http_requests_share_a_connection() {
-    let place = Place::new();
-    let server = Backend::http(place.at());
-    let pen = Starter::new(&place).server(&server.at).start();
+    let host = Host::new();
+    let server = Backend::http(host.at());
+    let pen = Starter::on(&host).server(&server.at).start();
     let client = pen.connect();
     let big = "x".repeat(100_000);
     for body in ["", "hello", &big] {

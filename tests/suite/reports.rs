@@ -1,7 +1,7 @@
 //! What `servers`, `recent`, `status`, `-w` and USR1 show.
 
 use crate::differences::{ESCAPED, STATUS, USR1};
-use crate::stand::{Backend, Caller, Dir, Place, Starter, wait_until, worse};
+use crate::stand::{Caller, Starter, wait_until, worse};
 use std::fs;
 
 /// The value behind a name in a line of names and values.
@@ -13,13 +13,9 @@ fn value<'a>(line: &'a str, name: &str) -> &'a str {
 /// Live connections count as they move, ended ones to the byte.
 #[test]
 fn bytes_are_counted_on_both_sides() {
-    let place = Place::new();
-    let backend = Backend::echo(place.at());
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
+    let pen = Starter::new().echo().control().start();
     let client = pen.connect();
-    let data = [7; 12_345];
-    client.send(data);
-    client.receive(data.len());
+    client.echoes([7; 12_345]);
     let is_counted = || {
         let servers = pen.ask("servers");
         let line = servers.lines().next().unwrap();
@@ -30,16 +26,14 @@ fn bytes_are_counted_on_both_sides() {
     wait_until("all is counted", is_counted);
     client.end_sending();
     assert!(client.ends());
-    wait_until("it is gone", || pen.ask("servers").contains(" conn 0 "));
+    wait_until("it is gone", || pen.load(0) == 0);
     assert!(is_counted());
 }
 
 #[test]
 fn recent_knows_who_came_when() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
-    let (one, two) = (Caller::new(&place, 21, &pen), Caller::new(&place, 22, &pen));
+    let pen = Starter::new().letters(1).control().start();
+    let (one, two) = (Caller::new(21, &pen), Caller::new(22, &pen));
     assert_eq!([one.letter(), two.letter(), one.letter()], ["A"; 3]);
     let recent = pen.ask("recent");
     let of = |ip: &str| recent.lines().find(|line| line.starts_with(ip)).unwrap();
@@ -50,62 +44,43 @@ fn recent_knows_who_came_when() {
 
 #[test]
 fn usr1_says_who_is_there() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .servers([&backend])
-        .control(place.at())
+    let pen = Starter::new()
+        .letters(1)
+        .control()
         .expect(" addr 127.")
         .expect("client 0 127.0.0.1 ")
         .expect("connection 0 downfd ")
         .expect("clients accepted 1 denied 0 ")
         .expect("ends client-closed 0 server-closed 0 ")
         .start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
+    let _client = pen.connect_to("A");
     pen.signal("USR1");
-    let has_said = |text: &str| pen.messages().iter().any(|line| line.contains(text));
     if worse(&USR1) {
-        wait_until("it is said", || has_said("client 0, server 0"));
-        assert!(!has_said("127.0.0.1"), "{:?}", pen.messages());
+        wait_until("it is said", || pen.has_said("client 0, server 0"));
+        assert!(!pen.has_said("127.0.0.1"), "{:?}", pen.messages());
         return;
     }
-    wait_until("servers, clients and connections are said", || {
-        has_said("0 addr 127.") && has_said("client 0 127.0.0.1 ") && has_said("connection 0 ")
-    });
+    for text in ["0 addr 127.", "client 0 127.0.0.1 ", "connection 0 "] {
+        pen.says(text);
+    }
 }
 
 #[test]
 fn usr1_writes_the_page() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let dir = Dir::new();
-    let page = dir.file("page.html");
-    let pen = Starter::new(&place)
-        .servers([&backend])
-        .args(["-w", page.to_str().unwrap()])
-        .control(place.at())
-        .start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
+    let pen = Starter::new().letters(1).file("-w", "page.html").control().start();
+    let _client = pen.connect_to("A");
     pen.signal("USR1");
-    let mut text = String::new();
-    wait_until("the page is written", || {
-        text = fs::read_to_string(&page).unwrap_or_default();
-        text.ends_with("</html>\n")
-    });
-    assert!(text.contains("<title>Pen status page</title>"));
+    wait_until("the page is written", || pen.text("page.html").ends_with("</html>\n"));
+    assert!(pen.text("page.html").contains("<title>Pen status page</title>"));
     // `status` writes it too.
-    fs::remove_file(&page).unwrap();
+    fs::remove_file(pen.file("page.html")).unwrap();
     assert!(pen.ask("status").contains("<td>127.0.0.1</td>"));
-    assert!(page.exists());
+    assert!(pen.file("page.html").exists());
 }
 
 #[test]
 fn addresses_are_escaped_in_the_page() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let page = dir.file("page.html");
-    let pen = Starter::new(&place).args(["-w", page.to_str().unwrap()]).control(place.at()).start();
+    let pen = Starter::new().file("-w", "page.html").control().start();
     pen.ask("server 0 address /tmp/<b>&");
     let page = pen.ask("status");
     let shown = if worse(&ESCAPED) { "/tmp/<b>&" } else { "/tmp/&lt;b&gt;&amp;" };
@@ -114,11 +89,8 @@ fn addresses_are_escaped_in_the_page() {
 
 #[test]
 fn a_socket_belongs_to_its_connection() {
-    let place = Place::new();
-    let backend = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).servers([&backend]).control(place.at()).start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
+    let pen = Starter::new().letters(1).control().start();
+    let _client = pen.connect_to("A");
     let shown = pen.ask("connection 0");
     let line = shown.lines().nth(2).unwrap();
     let fd = line.strip_prefix("downfd = ").unwrap().split(',').next().unwrap();
@@ -128,9 +100,7 @@ fn a_socket_belongs_to_its_connection() {
 
 #[test]
 fn status_needs_no_file() {
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
-    let page = pen.ask("status");
+    let page = Starter::new().control().start().ask("status");
     if worse(&STATUS) {
         assert_eq!(page, "Unable to create webstats\n");
         return;

@@ -1,7 +1,7 @@
 //! A reset on one side becomes one on the other, so that nobody takes a part for
 //! the whole; and clients that have gone while nobody listens to them.
 
-use crate::stand::{At, Backend, Client, Dir, Place, Starter, better, wait_for, wait_until};
+use crate::stand::{At, Backend, Client, Starter, better, wait_for, wait_until};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -11,14 +11,17 @@ use std::time::Duration;
 /// pen looks every 5 seconds, and acts on what it has seen twice.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A server that says one letter and hands its connections over.
-fn greeting(at: At) -> (Backend, Receiver<Arc<TcpStream>>) {
+/// What starts servers that say one letter and hand their connections over.
+fn greeting() -> (impl Fn(At) -> Backend, Receiver<Arc<TcpStream>>) {
     let (send, receive) = mpsc::channel();
-    let server = Backend::start(at, move |stream| {
-        (&*stream).write_all(b"A").unwrap();
-        let _ = send.send(stream);
-    });
-    (server, receive)
+    let start = move |at| {
+        let send = send.clone();
+        Backend::start(at, move |stream| {
+            (&*stream).write_all(b"A").unwrap();
+            let _ = send.send(stream);
+        })
+    };
+    (start, receive)
 }
 
 /// Closes a connection with a byte unread, which the peer must have sent: that is
@@ -45,10 +48,8 @@ fn is_reset(end: &io::Result<usize>) -> bool {
 #[test]
 fn a_clients_reset_is_the_servers() {
     better!(RESET);
-    let place = Place::new();
-    let (server, servers) = greeting(place.at());
-    let starter = Starter::new(&place).control(place.at()).server(&server.at);
-    let pen = starter.start();
+    let (server, servers) = greeting();
+    let pen = Starter::new().control().with(server).start();
     for half_closed in [false, true] {
         let client = pen.connect();
         client.send([b'x'; 1000]);
@@ -67,10 +68,7 @@ fn a_clients_reset_is_the_servers() {
 #[test]
 fn a_servers_reset_is_the_clients() {
     better!(RESET);
-    let place = Place::new();
-    let server = Backend::resetting(place.at());
-    let starter = Starter::new(&place).control(place.at()).server(&server.at);
-    let pen = starter.start();
+    let pen = Starter::new().control().with(Backend::resetting).start();
     for half_closed in [false, true] {
         let client = pen.connect();
         client.send("hello");
@@ -88,9 +86,8 @@ fn a_servers_reset_is_the_clients() {
 #[test]
 fn a_reset_while_the_other_side_sends_is_one() {
     better!(RESET);
-    let place = Place::new();
     let (send, ends) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
+    let starter = Starter::new().serve(move |stream| {
         // Goes on while the client leaves, and gets the error in a write or in
         // a read.
         stream.set_nonblocking(true).unwrap();
@@ -99,7 +96,7 @@ fn a_reset_while_the_other_side_sends_is_one() {
         stream.set_nonblocking(false).unwrap();
         let _ = send.send(failed.unwrap_or_else(|| take(&stream).1));
     });
-    let pen = Starter::new(&place).server(&server.at).start();
+    let pen = starter.start();
     for round in 0..300 {
         let client = pen.connect();
         client.receive(1);
@@ -112,27 +109,26 @@ fn a_reset_while_the_other_side_sends_is_one() {
 #[test]
 fn a_reset_passes_between_kinds_of_sockets() {
     better!(RESET);
-    let (place, dir) = (Place::new(), Dir::new());
-    let (tcp, tcp_servers) = greeting(place.at());
-    let (unix, unix_servers) = greeting(At::Unix(dir.file("server")));
-    let from_unix = Starter::at(At::Unix(dir.file("pen"))).server(&tcp.at).start();
-    let to_unix = Starter::new(&place).server(&unix.at).start();
+    let (server, servers) = greeting();
+    let from_unix = Starter::unix().with(&server).start();
     reset(from_unix.connect());
-    let end = take(&tcp_servers.recv().unwrap()).1;
+    let end = take(&servers.recv().unwrap()).1;
     assert!(is_reset(&end), "{end:?}");
     // Unix sockets know none: it ends.
+    let starter = Starter::new();
+    let unix = server(starter.host.unix("server"));
+    let to_unix = starter.serving(unix).start();
     reset(to_unix.connect());
-    assert_eq!(take(&unix_servers.recv().unwrap()).1.unwrap(), 0);
+    assert_eq!(take(&servers.recv().unwrap()).1.unwrap(), 0);
 }
 
 /// Its kernel says so when it has something to answer to; nobody reads that.
 #[test]
 fn a_client_that_has_gone_is_noticed_while_the_server_is_silent() {
     better!(GONE);
-    let (place, dir) = (Place::new(), Dir::new());
-    let (server, servers) = greeting(place.at());
-    for at in [place.at(), At::Unix(dir.file("pen"))] {
-        let pen = Starter::at(at).control(place.at()).server(&server.at).start();
+    let (server, servers) = greeting();
+    for starter in [Starter::new(), Starter::unix()] {
+        let pen = starter.control().with(&server).start();
         let client = pen.connect();
         client.send("a question");
         client.end_sending();
@@ -146,9 +142,8 @@ fn a_client_that_has_gone_is_noticed_while_the_server_is_silent() {
 #[test]
 fn a_client_that_has_gone_is_noticed_while_the_server_takes_nothing() {
     better!(GONE);
-    let place = Place::new();
-    let (server, servers) = greeting(place.at());
-    let pen = Starter::new(&place).control(place.at()).server(&server.at).start();
+    let (server, servers) = greeting();
+    let pen = Starter::new().control().with(server).start();
     let client = pen.connect();
     let up = servers.recv().unwrap();
     client.0.set_nonblocking(true).unwrap();

@@ -2,26 +2,17 @@
 //! clients from trying a dead server again and again, and must never be the
 //! reason why nobody serves them.
 
-use crate::stand::{
-    Backend, Client, Place, Responder, Starter, better, full_queue, letters, responders, wait_until,
-};
+use crate::stand::{Client, Responder, Starter, better, full_queue, wait_until};
 
 #[test]
 fn a_server_that_was_restarted_serves_at_once() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
     for args in [&["-r"][..], &[]] {
-        let at = place.at();
-        let server = Backend::letter(at.clone(), 'A');
-        let pen = Starter::new(&place)
-            .args(args)
-            .servers(&[server])
-            .expect("server 0")
-            .expect("no server available")
-            .start();
-        // It went when it was handed over.
+        let starter = Starter::new().args(args).letters(1);
+        let mut pen = starter.expect("server 0").expect("no server available").start();
+        let at = pen.end_server(0);
         assert_eq!(pen.letter(), "");
-        let _again = Backend::letter(at, 'A');
+        pen.start_server(at, 'A');
         assert_eq!(pen.letters(3), "AAA");
         pen.says("is up again");
     }
@@ -30,16 +21,14 @@ fn a_server_that_was_restarted_serves_at_once() {
 #[test]
 fn servers_restarted_one_after_the_other_serve_all_the_time() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let mut servers = letters(&place, 3);
-    let pen = Starter::new(&place).args(["-r"]).servers(&servers).expect("server ").start();
+    let mut pen = Starter::new().args(["-r"]).letters(3).expect("server ").start();
     for _ in 0..3 {
-        let at = servers.remove(0).at.clone();
+        let at = pen.end_server(0);
         // Each finds out, and is sent on: to one that is blacklisted, too.
         for _ in 0..6 {
             assert_ne!(pen.letter(), "");
         }
-        servers.push(Backend::letter(at, 'X'));
+        pen.start_server(at, 'X');
     }
     assert_ne!(pen.letter(), "");
 }
@@ -47,20 +36,13 @@ fn servers_restarted_one_after_the_other_serve_all_the_time() {
 #[test]
 fn of_the_blacklisted_the_one_whose_time_is_over_first_is_tried_first() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let mut servers = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .args(["-r"])
-        .control(place.at())
-        .servers(&servers)
-        .expect("server ")
-        .expect("no server available")
-        .start();
-    let ats: Vec<_> = servers.drain(..).map(|server| server.at.clone()).collect();
+    let starter = Starter::new().args(["-r"]).control().letters(2);
+    let mut pen = starter.expect("server ").expect("no server available").start();
+    let [first, second] = [(); 2].map(|()| pen.end_server(0));
     // It tries server 1 first, so that server 1 is blacklisted first.
     assert_eq!(pen.letter(), "");
-    let _servers: Vec<_> =
-        ats.into_iter().zip(['A', 'B']).map(|(at, letter)| Backend::letter(at, letter)).collect();
+    pen.start_server(first, 'A');
+    pen.start_server(second, 'B');
     assert_eq!(pen.letter(), "B");
     // That cleared its blacklisting, so that nobody needs server 0.
     assert_eq!(pen.letters(3), "BBB");
@@ -68,14 +50,8 @@ fn of_the_blacklisted_the_one_whose_time_is_over_first_is_tried_first() {
 
 #[test]
 fn what_was_drained_by_hand_stays_out() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
-        .args(["-r"])
-        .control(place.at())
-        .servers(&servers)
-        .expect("no server available")
-        .start();
+    let starter = Starter::new().args(["-r"]).control().letters(2);
+    let pen = starter.expect("no server available").start();
     for server in 0..2 {
         assert_eq!(pen.ask(&format!("server {server} blacklist 120")), "");
     }
@@ -87,37 +63,23 @@ fn what_was_drained_by_hand_stays_out() {
 #[test]
 fn the_emergency_server_goes_before_the_blacklisted() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let at = place.at();
-    let server = Backend::letter(at.clone(), 'A');
-    let emergency = Backend::letter(place.at(), 'E');
-    let pen = Starter::new(&place)
-        .args(["-e", &emergency.at.to_string()])
-        .servers(&[server])
-        .expect("server 0")
-        .expect("emergency server")
-        .start();
+    let starter = Starter::new().beside("-e", 'E').letters(1);
+    let mut pen = starter.expect("server 0").expect("emergency server").start();
+    let at = pen.end_server(0);
     assert_eq!(pen.letter(), "E");
-    let _again = Backend::letter(at, 'A');
+    pen.start_server(at, 'A');
     assert_eq!(pen.letter(), "E");
     // Nobody else is left.
-    drop(emergency);
+    pen.beside.clear();
     assert_eq!(pen.letters(2), "AA");
 }
 
 #[test]
 fn one_client_probes_a_dead_server_and_the_others_pass_it_by() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let hole = place.addr();
-    let pen = Starter::new(&place)
-        .args(["-r", "-b", "1", "-t", "15"])
-        .control(place.at())
-        .servers(&servers)
-        .operand(hole.to_string())
-        .expect("server 1")
-        .start();
+    let starter = Starter::new().args(["-r", "-b", "1", "-t", "15"]).control().letters(1);
+    let hole = starter.host.addr();
+    let pen = starter.operand(hole).expect("server 1").start();
     // Refused, and silent from now on.
     assert_eq!(pen.letter(), "A");
     let _full = full_queue(hole);
@@ -133,24 +95,18 @@ fn one_client_probes_a_dead_server_and_the_others_pass_it_by() {
 #[test]
 fn a_datagram_server_that_was_restarted_serves_at_once() {
     better!(UDP_REFUSED);
-    let place = Place::new();
     for args in [&["-r"][..], &[]] {
-        let mut servers = responders(&place, 1);
-        let pen = Starter::datagrams(&place)
-            .args(args)
-            .servers(&servers)
-            .expect("server 0")
-            .expect("no server available")
-            .start();
+        let starter = Starter::new().udp().args(args).letters(1);
+        let mut pen = starter.expect("server 0").expect("no server available").start();
         let client = pen.asker();
         assert_eq!(client.letter(), "A");
-        let at = servers.remove(0).at.clone();
+        let at = pen.end_server(0);
         client.send("lost");
         pen.says("no server available");
-        let _again = Responder::letter(at, 'A');
+        pen.start_server(at, 'A');
         // The same flow, and others.
         assert_eq!(client.letters(2), "AA");
-        assert_eq!(pen.asker_letters(2), "AA");
+        assert_eq!(pen.letters(2), "AA");
         pen.says("is up again");
     }
 }
@@ -158,14 +114,9 @@ fn a_datagram_server_that_was_restarted_serves_at_once() {
 #[test]
 fn a_silent_datagram_server_that_was_restarted_keeps_its_flow() {
     better!(UDP_REFUSED);
-    let place = Place::new();
-    let at = place.at();
-    let pen = Starter::datagrams(&place)
-        .control(place.at())
-        .server(&at)
-        .expect("server 0")
-        .expect("no server available")
-        .start();
+    let starter = Starter::new().udp().control();
+    let at = starter.host.at();
+    let pen = starter.server(&at).expect("server 0").expect("no server available").start();
     let client = pen.asker();
     client.send("lost");
     pen.says("no server available");

@@ -1,30 +1,29 @@
 //! What programs read, with traffic behind it, from both pens side by side.
 
-use crate::stand::{Backend, Dir, Place, Starter, c_program, compared, wait_until};
+use crate::stand::{Backend, Dir, Host, Starter, c_program, compared, wait_until};
 use std::fs;
 
 /// What both pens say after the same; their addresses are those of the first.
-fn both(act: impl Fn(Starter, &Place, &Backend) -> String) -> Option<[String; 2]> {
+fn both(act: impl Fn(Starter, &Host, &Backend) -> String) -> Option<[String; 2]> {
     let theirs = c_program("pen")?;
-    let (one, two, servers) = (Place::new(), Place::new(), Place::new());
+    let (one, two, servers) = (Host::new(), Host::new(), Host::new());
     let server = Backend::letter(servers.at(), 'A');
-    let ours = act(Starter::new(&one).ours(), &one, &server);
-    let theirs = act(Starter::new(&two).program(theirs), &two, &server);
+    let ours = act(Starter::on(&one).ours(), &one, &server);
+    let theirs = act(Starter::on(&two).program(theirs), &two, &server);
     let theirs = theirs.replace(&two.ip.to_string(), &one.ip.to_string());
     Some([ours, theirs])
 }
 
 /// With a client and a few bytes.
-fn with_traffic(starter: Starter, place: &Place, server: &Backend, line: &str) -> String {
+fn with_traffic(starter: Starter, _host: &Host, server: &Backend, line: &str) -> String {
     let dir = Dir::new();
     let page = dir.file("page.html");
-    let pen =
-        starter.args(["-w", page.to_str().unwrap()]).server(&server.at).control(place.at()).start();
+    let pen = starter.path("-w", &page).server(&server.at).control().start();
     let client = pen.connect();
     client.send("hello\n");
     assert_eq!(client.receive(2), b"AA");
-    wait_until("all is counted", || pen.servers().ends_with(" sx 6 rx 2\n"));
-    if line == "servers" { pen.servers() } else { pen.ask(line) }
+    wait_until("all is counted", || pen.server_list().ends_with(" sx 6 rx 2\n"));
+    if line == "servers" { pen.server_list() } else { pen.ask(line) }
 }
 
 #[test]
@@ -85,13 +84,13 @@ fn the_page() {
 /// Every line that the C program writes, and in its order; ours has more.
 #[test]
 fn a_written_file() {
-    let written = both(|starter, place, server| {
+    let written = both(|starter, _host, server| {
         let dir = Dir::new();
         let file = dir.file("pen.cfg");
         let pen = starter
             .args(["-X", "-r", "-b", "7", "-O", "acl 2 permit 10.1.0.0 255.255.0.0"])
             .operand(format!("{}:1:2", server.at))
-            .control(place.at())
+            .control()
             .start();
         pen.ask(&format!("write {}", file.display()));
         let text = fs::read_to_string(&file).unwrap();

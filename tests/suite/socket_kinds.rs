@@ -2,10 +2,8 @@
 //! page.
 
 use crate::differences::{MAPPED, SOURCE, UNIX_CLIENTS};
-use crate::stand::{
-    At, Backend, Client, Dir, PATIENCE, Place, Starter, better, free_v6, letters, skipped, worse,
-};
-use std::net::{Ipv4Addr, SocketAddr};
+use crate::stand::{At, Backend, Client, Host, PATIENCE, Starter, better, free_v6, worse};
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 
 /// Says the letter and then sends lines back and forth.
@@ -19,14 +17,9 @@ fn talks(client: &Client) {
 
 #[test]
 fn a_unix_socket_for_clients() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
-    let pen = Starter::at(At::Unix(dir.file("pen.sock")))
-        .args(["-r"])
-        .server(&servers[1].at)
-        .server(&servers[0].at)
-        .control(place.at())
-        .start();
+    let starter = Starter::unix();
+    let [a, b] = ['A', 'B'].map(|letter| Backend::letter(starter.host.at(), letter));
+    let pen = starter.args(["-r"]).server(&b.at).server(&a.at).control().start();
     talks(&pen.connect());
     // All who come this way are one client.
     assert_eq!(pen.ask("no roundrobin"), "");
@@ -38,80 +31,50 @@ fn a_unix_socket_for_clients() {
 }
 
 #[test]
-fn a_unix_socket_for_a_server() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let server = Backend::letter(At::Unix(dir.file("server.sock")), 'A');
-    let starter = Starter::new(&place).control(place.at());
-    let pen = starter.server(&server.at).start();
-    talks(&pen.connect());
-    let list = pen.ask("servers");
-    let wanted = format!("0 addr {} port 1 conn ", server.at);
-    assert!(list.starts_with(&wanted), "{list}");
-}
-
-#[test]
-fn unix_sockets_on_both_sides() {
-    let dir = Dir::new();
-    let server = Backend::letter(At::Unix(dir.file("server.sock")), 'A');
-    let pen = Starter::at(At::Unix(dir.file("pen.sock")));
-    talks(&pen.server(&server.at).start().connect());
+fn unix_sockets_and_ipv6_for_servers() {
+    let host = Host::new();
+    let unix = host.unix("server.sock");
+    for (at, shown) in [(Some(unix.clone()), unix.to_string()), (free_v6(), "::1".to_owned())] {
+        let Some(at) = at else { continue };
+        let port = if let At::Inet(addr) = at { addr.port() } else { 1 };
+        let server = Backend::letter(at, 'A');
+        let pen = Starter::new().control().server(&server.at).start();
+        talks(&pen.connect());
+        let list = pen.ask("servers");
+        assert!(list.starts_with(&format!("0 addr {shown} port {port} conn ")), "{list}");
+    }
+    let server = Backend::letter(unix, 'A');
+    talks(&Starter::unix().server(&server.at).start().connect());
 }
 
 #[test]
 fn a_unix_server_that_is_not_there_is_passed_over() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .servers(&servers)
-        .operand(dir.file("nothing.sock").display().to_string())
-        .expect("nothing.sock) is down for 30 s")
-        .start();
+    let starter = Starter::new().letters(1);
+    let nothing = starter.host.unix("nothing.sock");
+    let pen = starter.server(&nothing).expect("nothing.sock) is down for 30 s").start();
     assert_eq!(pen.letter(), "A");
 }
 
 #[test]
 fn ipv6_for_clients() {
-    let Some(at) = free_v6() else {
-        return skipped("no IPv6 here");
-    };
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let Some(at) = free_v6() else { return };
     // The last colon splits, so that no brackets are needed.
     let word = format!("::1:{}", at.inet().port());
-    let pen = Starter::at(at).listen_word(word).servers(&servers).control(place.at()).start();
+    let pen = Starter::at(at).listen_word(word).letters(1).control().start();
     talks(&pen.connect());
     let table = pen.ask("recent");
     assert!(table.starts_with("::1 connects 1 "), "{table}");
 }
 
 #[test]
-fn ipv6_for_a_server() {
-    let Some(at) = free_v6() else {
-        return skipped("no IPv6 here");
-    };
-    let place = Place::new();
-    let server = Backend::letter(at, 'A');
-    let starter = Starter::new(&place).control(place.at());
-    let pen = starter.server(&server.at).start();
-    talks(&pen.connect());
-    let list = pen.ask("servers");
-    let wanted = format!("0 addr ::1 port {} conn ", server.at.inet().port());
-    assert!(list.starts_with(&wanted), "{list}");
-}
-
-#[test]
 fn an_ipv4_client_of_an_ipv6_socket_is_an_ipv4_client() {
-    let Some(at) = free_v6() else {
-        return skipped("no IPv6 here");
-    };
+    let Some(at) = free_v6() else { return };
     let port = at.inet().port();
-    let place = Place::new();
-    let servers = letters(&place, 1);
     let pen = Starter::at(at)
         .listen_word(format!(":::{port}"))
         .args(["-O", "acl 0 permit 127.0.0.0/8"])
-        .servers(&servers)
-        .control(place.at())
+        .letters(1)
+        .control()
         .start();
     talks(&Client::new(&At::Inet((Ipv4Addr::LOCALHOST, port).into())));
     let table = pen.ask("recent");
@@ -122,26 +85,21 @@ fn an_ipv4_client_of_an_ipv6_socket_is_an_ipv4_client() {
 
 #[test]
 fn servers_see_the_source_address() {
-    let place = Place::new();
     let (report, reported) = mpsc::channel();
-    let server = Backend::start(place.at(), move |stream| {
-        let _ = report.send(stream.peer_addr().unwrap());
-    });
-    let pen = Starter::new(&place).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
+    let starter = Starter::new().args(["-O", "source 127.0.0.9"]);
+    let pen = starter.serve(move |stream| drop(report.send(stream.peer_addr()))).start();
     assert!(pen.connect().ends());
-    let peer: SocketAddr = reported.recv_timeout(PATIENCE).unwrap();
+    let peer = reported.recv_timeout(PATIENCE).unwrap().unwrap();
     assert_eq!(peer.ip(), Ipv4Addr::new(127, 0, 0, 9));
 }
 
 #[test]
 fn a_source_address_that_is_not_here_blames_no_server() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
     // TEST-NET-3, nobody's address (RFC 5737).
-    let pen = Starter::new(&place)
+    let pen = Starter::new()
         .args(["-O", "source 203.0.113.1"])
-        .servers(&servers)
-        .control(place.at())
+        .letters(1)
+        .control()
         .expect("cannot connect to server 0")
         .expect("no server available")
         .start();
@@ -153,9 +111,8 @@ fn a_source_address_that_is_not_here_blames_no_server() {
 #[test]
 fn the_built_in_page() {
     better!(DUMMY);
-    let place = Place::new();
     // No servers at all.
-    let pen = Starter::new(&place).args(["-O", "dummy"]).start();
+    let pen = Starter::new().args(["-O", "dummy"]).start();
     for _ in 0..3 {
         let client = pen.connect();
         client.send("GET / HTTP/1.0\r\nHost: h\r\n\r\n");

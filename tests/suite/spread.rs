@@ -2,7 +2,7 @@
 //! down are.
 
 use crate::differences::{DISPLACED, HASH_TYPE, WEIGHT_TIES};
-use crate::stand::{Backend, Callers, Pen, Place, Starter, better, letters, wait_until, worse};
+use crate::stand::{Callers, Starter, better, wait_until, worse};
 
 /// How often each of four letters comes.
 fn counts(letters: &str) -> [usize; 4] {
@@ -11,10 +11,8 @@ fn counts(letters: &str) -> [usize; 4] {
 
 #[test]
 fn clients_of_a_server_that_is_left_alone_are_shared_by_all_others() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).control(place.at()).servers(&servers).start();
-    let clients = Callers::new(&place, &pen);
+    let pen = Starter::new().control().letters(4).start();
+    let clients = Callers::new(&pen);
     assert_eq!(counts(&clients.letters(0..24)), [6, 6, 6, 6]);
     assert_eq!(pen.ask("server 1 blacklist 120"), "");
     let wanted = if worse(&DISPLACED) { [6, 0, 12, 6] } else { [8, 0, 8, 8] };
@@ -27,14 +25,12 @@ fn clients_of_a_server_that_is_left_alone_are_shared_by_all_others() {
 #[test]
 fn clients_whose_server_refuses_are_shared_by_all_others() {
     better!(REFUSED_CONNECT);
-    let place = Place::new();
     // None is left alone, so each client finds out by itself.
     for args in [&["-r", "-b", "0"][..], &["-b", "0"]] {
-        let mut servers = letters(&place, 4);
-        let pen = Starter::new(&place).args(args).servers(&servers).expect("server 1").start();
-        let clients = Callers::new(&place, &pen);
+        let mut pen = Starter::new().args(args).letters(4).expect("server 1").start();
+        let clients = Callers::new(&pen);
         assert_eq!(counts(&clients.letters(0..24)), [6, 6, 6, 6]);
-        servers.remove(1);
+        pen.servers.remove(1);
         let [a, b, c, d] = counts(&clients.letters(0..24));
         assert!(b == 0 && [a, c, d].iter().all(|count| (6..=10).contains(count)), "{a} {c} {d}");
     }
@@ -42,10 +38,8 @@ fn clients_whose_server_refuses_are_shared_by_all_others() {
 
 #[test]
 fn displaced_clients_do_not_pile_up_and_can_be_forgotten() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).control(place.at()).servers(&servers).start();
-    let clients = Callers::new(&place, &pen);
+    let pen = Starter::new().control().letters(4).start();
+    let clients = Callers::new(&pen);
     let all = || counts(&clients.letters(0..40));
     assert_eq!(all(), [10, 10, 10, 10]);
     let mut last = [0; 4];
@@ -77,13 +71,7 @@ fn displaced_clients_do_not_pile_up_and_can_be_forgotten() {
 
 #[test]
 fn equal_load_goes_in_turn() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
-    let mut starter = Starter::new(&place).args(["-rW"]).control(place.at());
-    for server in &servers {
-        starter = starter.operand(format!("{}:0:0:1", server.at));
-    }
-    let pen = starter.start();
+    let pen = Starter::new().args(["-rW"]).control().letters_with([":0:0:1"; 3]).start();
     let letter = |_| {
         wait_until("nobody is there", || (0..3).all(|server| pen.load(server) == 0));
         pen.letter()
@@ -99,48 +87,38 @@ fn many(clients: &Callers) -> Vec<String> {
     (0..120).map(|n| clients.letter(address(n))).collect()
 }
 
-fn hashing(place: &Place, servers: &[Backend], more: &[&str]) -> Pen {
-    let starter = Starter::new(place).args(["-N"]).args(more).servers(servers);
-    starter.expect("server ").start()
-}
-
 #[test]
 fn a_hash_spreads_evenly_and_moves_the_clients_of_one_server_alone() {
-    let place = Place::new();
-    let mut servers = letters(&place, 4);
     if worse(&HASH_TYPE) {
-        let pen = Starter::new(&place).args(["-h"]).servers(&servers).start();
-        let all = many(&Callers::new(&place, &pen)).concat();
+        let pen = Starter::new().args(["-h"]).letters(4).start();
+        let all = many(&Callers::new(&pen)).concat();
         assert_eq!(counts(&all).into_iter().max(), Some(120));
         return;
     }
-    let pen = hashing(&place, &servers, &[]);
-    let clients = Callers::new(&place, &pen);
+    let mut pen = Starter::new().args(["-N"]).letters(4).expect("server ").start();
+    let clients = Callers::new(&pen);
     let before = many(&clients);
     // 30 each, with a standard deviation of 4.7.
     assert!(counts(&before.concat()).iter().all(|count| (6..=54).contains(count)), "{before:?}");
     assert_eq!(many(&clients), before);
-    let at = servers.remove(1).at.clone();
+    let at = pen.end_server(1);
     let without = many(&clients);
     let pairs = || before.iter().zip(&without);
     assert!(pairs().all(|(old, new)| if old == "B" { new != "B" } else { old == new }));
     // They are shared by the others.
     let moved: String = pairs().filter(|(old, _)| *old == "B").map(|(_, new)| &**new).collect();
     assert!(counts(&moved).iter().filter(|count| **count > 0).count() > 1, "{moved}");
-    drop((clients, pen));
     // Another order of the servers, another pen: the same choice.
-    servers.insert(0, Backend::letter(at, 'B'));
-    let pen = hashing(&place, &servers, &[]);
-    assert_eq!(many(&Callers::new(&place, &pen)), before);
+    pen.start_server(at, 'B');
+    let pen = Starter::new().args(["-N"]).servers(pen.servers.iter().rev()).start();
+    assert_eq!(many(&Callers::new(&pen)), before);
 }
 
 #[test]
 fn modulo_is_the_c_programs_hash() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let starter = Starter::new(&place).args(["-h", "-O", "hash_type modulo"]);
-    let pen = starter.control(place.at()).servers(&servers).start();
-    let all = many(&Callers::new(&place, &pen)).concat();
+    let starter = Starter::new().args(["-h", "-O", "hash_type modulo"]);
+    let pen = starter.control().letters(4).start();
+    let all = many(&Callers::new(&pen)).concat();
     assert_eq!(counts(&all).into_iter().max(), Some(120));
     better!(HASH_TYPE);
     assert_eq!(pen.ask("hash_type"), "modulo\n");

@@ -2,7 +2,7 @@
 //! debugger that looks): that cuts waits short, and is nobody's failure.
 
 use crate::stand::{
-    At, Backend, Client, Dir, Place, Starter, Status, better, full_queue, program, same_pattern,
+    At, Backend, Client, Dir, Host, Starter, Status, better, full_queue, program, same_pattern,
     wait_until,
 };
 use std::fs;
@@ -43,10 +43,10 @@ const TIMES: usize = 3;
 
 #[test]
 fn a_connect_goes_on() {
-    let place = Place::new();
-    let slow = place.addr();
+    let host = Host::new();
+    let slow = host.addr();
     let (listener, waiting) = full_queue(slow);
-    let pen = Starter::new(&place).args(["-t", "15"]).server(&At::Inet(slow)).start();
+    let pen = Starter::on(&host).args(["-t", "15"]).server(&At::Inet(slow)).start();
     let client = pen.connect();
     wait_for_connect(slow);
     (0..TIMES).for_each(|_| stop_and_go(pen.pid()));
@@ -69,14 +69,13 @@ fn a_connect_goes_on() {
 #[test]
 fn a_connect_to_a_unix_socket_begins_anew() {
     better!(UNIX_QUEUE);
-    let (place, dir) = (Place::new(), Dir::new());
-    let letter = Backend::letter(place.at(), 'A');
+    let (host, dir) = (Host::new(), Dir::new());
+    let letter = Backend::letter(host.at(), 'A');
     let path = At::Unix(dir.file("slow"));
     // Its queue, the shortest that pen has, takes 51 while it does not accept.
     let slow = Starter::at(path.clone()).ours().args(["-q", "50"]).server(&letter.at).start();
     slow.signal("STOP");
-    let starter = Starter::new(&place).args(["-t", "15"]).server(&path);
-    let pen = starter.control(place.at()).start();
+    let pen = Starter::on(&host).args(["-t", "15"]).server(&path).control().start();
     let clients: Vec<Client> = (0..60).map(|_| pen.connect()).collect();
     wait_until("a connect waits", || pen.ask("connection 59").contains("state = 1\n"));
     (0..TIMES).for_each(|_| stop_and_go(pen.pid()));
@@ -89,14 +88,13 @@ fn a_connect_to_a_unix_socket_begins_anew() {
 #[test]
 fn connections_live_on() {
     const SIZE: usize = 8 << 20;
-    let place = Place::new();
-    let (sent, echo) = (Arc::new(AtomicUsize::new(0)), Backend::echo(place.at()));
-    let source = Backend::source(place.at(), Arc::clone(&sent));
-    let start = |server: &At| Starter::new(&place).args(["-t", "15"]).server(server).start();
+    let host = Host::new();
+    let (sent, echo) = (Arc::new(AtomicUsize::new(0)), Backend::echo(host.at()));
+    let source = Backend::source(host.at(), Arc::clone(&sent));
+    let start = |server: &At| Starter::on(&host).args(["-t", "15"]).server(server).start();
     let (quiet, full) = (start(&echo.at), start(&source.at));
     let (client, taker) = (quiet.connect(), full.connect());
-    client.send("one");
-    assert_eq!(client.receive(3), b"one");
+    client.echoes("one");
     wait_until("all buffers are full", || {
         let before = sent.load(SeqCst);
         thread::sleep(Duration::from_millis(200));
@@ -105,8 +103,7 @@ fn connections_live_on() {
     for pen in [&quiet, &full] {
         (0..TIMES).for_each(|_| stop_and_go(pen.pid()));
     }
-    client.send("two");
-    assert_eq!(client.receive(3), b"two");
+    client.echoes("two");
     let mut taken = 0;
     while taken < SIZE {
         let piece = taker.receive(1 << 16);
@@ -118,8 +115,8 @@ fn connections_live_on() {
 /// The programs beside it, while they wait for somebody.
 #[test]
 fn penctl_goes_on_waiting() {
-    let place = Place::new();
-    let listener = TcpListener::bind(place.addr()).unwrap();
+    let host = Host::new();
+    let listener = TcpListener::bind(host.addr()).unwrap();
     let mut child = Command::new(program("penctl"))
         .args([&listener.local_addr().unwrap().to_string(), "mode"])
         .stdout(Stdio::piped())

@@ -1,32 +1,12 @@
 //! The client table: who comes back to which server, and who is forgotten.
 
-use crate::stand::{Caller, Place, Starter, better, letters, wait_until};
-use std::time::Duration;
-
-#[test]
-fn a_client_returns_to_its_server() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let pen = Starter::new(&place).servers(&servers).start();
-    let (x, y) = (Caller::new(&place, 2, &pen), Caller::new(&place, 3, &pen));
-    assert_eq!([x.letter(), y.letter()], ["B", "C"]);
-    for _ in 0..3 {
-        assert_eq!([y.letter(), x.letter()], ["C", "B"]);
-    }
-}
+use crate::stand::{Caller, Starter, better, wait_until};
 
 #[test]
 fn hash_and_weight_choose_only_once() {
-    let place = Place::new();
-    let servers = letters(&place, 3);
     for mode in ["-h", "-W"] {
-        let mut starter = Starter::new(&place).args([mode]).control(place.at());
-        for server in &servers {
-            starter = starter.operand(format!("{}:0:0:1", server.at));
-        }
-        let pen = starter.start();
-        let held = pen.connect();
-        let first = held.letter();
+        let pen = Starter::new().args([mode]).control().letters_with([":0:0:1"; 3]).start();
+        let (_held, first) = pen.hold();
         // By weight another one would be next.
         assert_eq!(pen.letters(3), first.repeat(3), "{mode}");
     }
@@ -35,10 +15,7 @@ fn hash_and_weight_choose_only_once() {
 #[test]
 fn an_expired_client_is_a_new_one() {
     better!(EXPIRY);
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let starter = Starter::new(&place).args(["-T", "1"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let pen = Starter::new().args(["-T", "1"]).letters(2).control().start();
     assert_eq!(pen.letters(3), "BBB");
     wait_until("the client is away for a second", || pen.ask("recent 1").is_empty());
     assert_eq!(pen.letter(), "A");
@@ -48,9 +25,7 @@ fn an_expired_client_is_a_new_one() {
 
 #[test]
 fn without_expiry_a_client_is_known_for_ever() {
-    let place = Place::new();
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place).control(place.at()).servers(&servers).start();
+    let pen = Starter::new().control().letters(2).start();
     assert_eq!(pen.letter(), "B");
     wait_until("the client is away for a second", || pen.ask("recent 1").is_empty());
     assert_eq!(pen.letter(), "B");
@@ -58,11 +33,8 @@ fn without_expiry_a_client_is_known_for_ever() {
 
 #[test]
 fn a_full_table_forgets_who_was_away_longest() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let starter = Starter::new(&place).args(["-c", "2"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
-    let [x, y, z] = [2, 3, 4].map(|n| Caller::new(&place, n, &pen));
+    let pen = Starter::new().args(["-c", "2"]).letters(4).control().start();
+    let [x, y, z] = [2, 3, 4].map(|n| Caller::new(n, &pen));
     // The C program tells ages apart by the second.
     let pause = || wait_until("a second has gone", || pen.ask("recent 1").is_empty());
     assert_eq!([x.letter(), y.letter()], ["B", "C"]);
@@ -71,41 +43,30 @@ fn a_full_table_forgets_who_was_away_longest() {
     pause();
     assert_eq!(z.letter(), "D");
     // y had to go.
-    assert_eq!(x.letter(), "B");
-    assert_eq!(y.letter(), "A");
+    assert_eq!([x.letter(), y.letter()], ["B", "A"]);
     assert_eq!(pen.ask("clients_max"), "2\n");
     assert_eq!(pen.ask("recent").lines().count(), 2);
 }
 
 #[test]
 fn the_table_can_be_made_larger() {
-    let place = Place::new();
-    let servers = letters(&place, 4);
-    let starter = Starter::new(&place).args(["-c", "1"]).servers(&servers);
-    let pen = starter.control(place.at()).start();
-    let (x, y) = (Caller::new(&place, 2, &pen), Caller::new(&place, 3, &pen));
-    assert_eq!([x.letter(), y.letter(), x.letter()], ["B", "C", "D"]);
+    let pen = Starter::new().args(["-c", "1"]).letters(4).control().start();
+    assert_eq!(pen.letters_of([2, 3, 2]), "BCD");
     assert_eq!(pen.ask("clients_max 2"), "2\n");
-    assert_eq!([y.letter(), x.letter(), y.letter()], ["A", "D", "A"]);
+    assert_eq!(pen.letters_of([3, 2, 3]), "ADA");
 }
 
 #[test]
 fn n_hashes_and_never_remembers() {
     better!(NEVER_REMEMBER);
-    let place = Place::new();
     for (mode, afterwards) in [("-N", "B"), ("-h", "A")] {
-        let mut servers = letters(&place, 2);
-        let pen = Starter::new(&place)
-            .args(["-O", "hash_type modulo", mode, "-b", "1"])
-            .control(place.at())
-            .servers(&servers)
-            .expect("server 1")
-            .start();
+        let starter = Starter::new().args(["-O", "hash_type modulo", mode, "-b", "1"]);
+        let mut pen = starter.control().letters(2).expect("server 1").start();
         // The hash of 127.0.0.1 is odd.
         assert_eq!(pen.letters(2), "BB");
-        let at = servers.pop().unwrap().at.clone();
+        let at = pen.end_server(1);
         assert_eq!(pen.letter(), "A");
-        let _again = crate::stand::Backend::letter(at, 'B');
+        pen.start_server(at, 'B');
         assert_eq!(pen.ask("server 1 blacklist 0"), "");
         assert_eq!(pen.letters(2), afterwards.repeat(2), "{mode}");
     }
@@ -113,22 +74,15 @@ fn n_hashes_and_never_remembers() {
 
 #[test]
 fn counts_connects_and_bytes() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let pen = Starter::new().letters(1).control().start();
     for _ in 0..3 {
         let client = pen.connect();
         client.send("hello\n");
         assert_eq!(client.receive(2), b"AA");
     }
-    wait_until("the bytes are counted", || {
-        pen.ask("recent") == "127.0.0.1 connects 3 sx 6 rx 18\n"
-    });
-    let list = pen.servers();
+    let line = "127.0.0.1 connects 3 sx 6 rx 18\n";
+    wait_until("the bytes are counted", || pen.ask("recent") == line);
+    let list = pen.server_list();
     assert!(list.ends_with(" sx 18 rx 6\n"), "{list}");
-    assert_eq!(
-        pen.ask(&format!("recent {}", Duration::from_secs(60).as_secs())).lines().count(),
-        1
-    );
+    assert_eq!(pen.ask("recent 60"), line);
 }

@@ -11,7 +11,7 @@
 //! | `still` | is not asked, as it has not refused the command before |
 
 use crate::differences::{ALL, Difference, TRANSPARENT};
-use crate::stand::{Dir, Place, Starter, aside, c_program, compared, is_root, known};
+use crate::stand::{Dir, Host, Starter, aside, c_program, compared, is_root, known};
 
 /// Commands, their words and our replies; no word where both are the same.
 fn commands() -> impl Iterator<Item = (&'static str, &'static str, String)> {
@@ -31,17 +31,17 @@ fn difference(name: &str) -> &'static Difference {
 #[test]
 fn replies() {
     let Some(program) = c_program("pen") else { return };
-    let (our_place, their_place) = (Place::new(), Place::new());
-    let start = |starter: Starter, place: &Place| {
+    let (our_place, their_place) = (Host::new(), Host::new());
+    let start = |starter: Starter, _host: &Host| {
         let servers = ["127.0.0.1:1001", "127.0.0.1:1002:10:20"];
         let servers = servers.map(str::to_owned);
         let starter = servers.into_iter().fold(starter, Starter::operand);
-        starter.control(place.at()).start()
+        starter.control().start()
     };
-    let ours = start(Starter::new(&our_place).ours(), &our_place);
-    let theirs = start(Starter::new(&their_place).program(program), &their_place);
+    let ours = start(Starter::on(&our_place).ours(), &our_place);
+    let theirs = start(Starter::on(&their_place).program(program), &their_place);
     for (command, word, wanted) in commands() {
-        let our_reply = if command == "servers" { ours.servers() } else { ours.ask(command) };
+        let our_reply = if command == "servers" { ours.server_list() } else { ours.ask(command) };
         if command == "transparent" && !is_root() {
             // Not the same without the right.
             known(command, &TRANSPARENT);
@@ -87,21 +87,21 @@ fn every_command_is_in_the_transcript() {
 #[test]
 fn the_status_page_is_the_c_programs() {
     let Some(program) = c_program("pen") else { return };
-    let page = |starter: Starter, place: &Place| {
-        let starter = starter.operand("127.0.0.1:1001:10:20:3:4".to_owned());
+    let page = |starter: Starter, _host: &Host| {
+        let starter = starter.operand("127.0.0.1:1001:10:20:3:4");
         let dir = Dir::new();
         let file = dir.file("page.html");
-        let starter = starter.args(["-w", file.to_str().unwrap()]);
-        let pen = starter.control(place.at()).start();
+        let starter = starter.path("-w", &file);
+        let pen = starter.control().start();
         pen.ask("server 1 address 127.0.0.2 port 7");
         let page = pen.ask("status");
         // The time is that of the moment.
         let lines = page.lines().filter(|line| !line.starts_with("Time "));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    let (here, there) = (Place::new(), Place::new());
-    let ours = page(Starter::new(&here).ours(), &here);
-    assert_eq!(ours, page(Starter::new(&there).program(program), &there));
+    let (here, there) = (Host::new(), Host::new());
+    let ours = page(Starter::on(&here).ours(), &here);
+    assert_eq!(ours, page(Starter::on(&there).program(program), &there));
     assert!(ours.len() > 40, "{ours:?}");
     compared("", None);
 }

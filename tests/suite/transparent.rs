@@ -6,8 +6,8 @@
 //! namespace. The server of datagrams is a real one.
 
 use crate::stand::{
-    Asker, At, Backend, Client, Dir, NameServer, Namespace, Pen, Place, Starter, answer, better,
-    is_root, letters, query, refused, wait_until,
+    Asker, At, Backend, Client, Dir, Host, NameServer, Namespace, Pen, Starter, answer, better,
+    is_root, query, refused, wait_until,
 };
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -122,11 +122,9 @@ fn datagrams_come_from_the_client() {
 #[test]
 fn without_the_right_it_is_refused() {
     better!(TRANSPARENT);
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let host = Host::new();
     let user: &[&str] = if is_root() { &["-u", "nobody"] } else { &[] };
-    let starter = Starter::new(&place).servers(&servers).args(user);
-    let pen = starter.control(place.at());
+    let pen = Starter::on(&host).letters(1).args(user).control();
     // The last one of `-u` counts.
     let pen = pen.args(user).start();
     let reply = pen.ask("transparent");
@@ -134,6 +132,6 @@ fn without_the_right_it_is_refused() {
     assert_eq!(reply.lines().count(), 1, "{reply}");
     // It changes nothing.
     assert_eq!(pen.letter(), "A");
-    let words = ["-O", "transparent", &place.at().to_string(), "127.0.0.1:9"];
+    let words = ["-O", "transparent", &host.at().to_string(), "127.0.0.1:9"];
     refused(&[user, &words].concat(), &["transparent"]);
 }

@@ -1,33 +1,26 @@
 //! UDP (`-U`): flows, what they carry, how they end.
 
 use crate::differences::UDP_KINDS;
-use crate::stand::{
-    Asker, At, LONGEST, PATIENCE, Place, Responder, Starter, better, is_c_pen, pattern, responders,
-    wait_until,
-};
-use std::net::{Ipv4Addr, UdpSocket};
+use crate::stand::{Held, LONGEST, Starter, better, is_c_pen, pattern, wait_until};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 #[test]
 fn answers_come_back() {
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let pen = Starter::new().udp().echo().start();
     let (x, y) = (pen.asker(), pen.asker());
     for text in ["one", "two\nlines", "three"] {
         assert_eq!(x.ask(text), text);
         assert_eq!(y.ask(text), text);
     }
     // One socket each towards the server.
-    assert_eq!(server.peers().len(), 2);
+    assert_eq!(pen.servers[0].peers().len(), 2);
 }
 
 #[test]
 fn a_server_may_answer_often_and_late() {
-    let place = Place::new();
-    let server = UdpSocket::bind(place.addr()).unwrap();
-    server.set_read_timeout(Some(PATIENCE)).unwrap();
-    let pen = Starter::datagrams(&place).server(&At::Inet(server.local_addr().unwrap())).start();
+    let (starter, server) = Starter::new().udp().by_hand();
+    let pen = starter.start();
     let (x, y) = (pen.asker(), pen.asker());
     let mut buffer = [0; 10];
     let mut peers = Vec::new();
@@ -50,22 +43,18 @@ fn a_server_may_answer_often_and_late() {
 #[test]
 fn empty_datagrams_go_through_and_end_nothing() {
     better!(UDP_KINDS);
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let pen = Starter::new().udp().echo().start();
     let client = pen.asker();
     for text in ["", "a", "", "", "b"] {
         assert_eq!(client.ask(text), text);
     }
-    assert_eq!(server.peers().len(), 1);
-    assert_eq!(server.count(), 5);
+    assert_eq!(pen.servers[0].peers().len(), 1);
+    assert_eq!(pen.servers[0].count(), 5);
 }
 
 #[test]
 fn the_longest_datagrams_go_through() {
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let pen = Starter::new().udp().echo().start();
     let client = pen.asker();
     for (number, length) in [1, 1472, 1473, 9000, 65_000, LONGEST].into_iter().enumerate() {
         if length > 9000 && better(&UDP_KINDS) {
@@ -77,45 +66,40 @@ fn the_longest_datagrams_go_through() {
     }
 }
 
+/// The letters of the servers that these have now.
+fn again(held: &[Held]) -> String {
+    held.iter().map(Held::again).collect()
+}
+
 #[test]
 fn a_flow_keeps_its_server() {
-    let place = Place::new();
-    let servers = responders(&place, 3);
-    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).start();
-    let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
-    for _ in 0..5 {
-        let round: String = clients.iter().map(Asker::letter).collect();
-        assert_eq!(round, "BCAB");
+    let pen = Starter::new().udp().args(["-r"]).letters(3).start();
+    let (held, letters) = pen.hold_all(4);
+    assert_eq!(letters, "BCAB");
+    for _ in 0..4 {
+        assert_eq!(again(&held), letters);
     }
 }
 
 #[test]
 fn bytes_are_counted() {
     better!(UDP_KINDS);
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let pen = Starter::new().udp().letters(1).control().start();
     let client = pen.asker();
     for text in ["hello", "", "you"] {
         assert_eq!(client.ask(text), format!("A{text}"));
     }
     assert_eq!(pen.asker().ask("another"), "Aanother");
-    wait_until("the bytes are counted", || pen.servers().ends_with(" sx 15 rx 19\n"));
+    wait_until("the bytes are counted", || pen.server_list().ends_with(" sx 15 rx 19\n"));
     let table = pen.ask("recent");
     assert_eq!(table, "127.0.0.1 connects 2 sx 19 rx 15\n");
 }
 
 #[test]
 fn flows_count_as_connections() {
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();
-    let clients: Vec<Asker> = (0..3).map(|_| pen.asker()).collect();
-    for _ in 0..3 {
-        let letters: String = clients.iter().map(Asker::letter).collect();
-        assert_eq!(letters, "BAB");
-    }
+    let pen = Starter::new().udp().args(["-r"]).letters(2).control().start();
+    let (held, letters) = pen.hold_all(3);
+    assert_eq!([letters, again(&held)], ["BAB"; 2]);
     assert_eq!((pen.load(0), pen.load(1)), (1, 2));
     let shown = pen.ask("connection 0");
     assert!(shown.contains("\nclient = 0, server = 1\n"), "{shown}");
@@ -123,54 +107,16 @@ fn flows_count_as_connections() {
     // A flow that is closed begins anew, where it is the next one's turn.
     assert_eq!(pen.ask("close 0"), "Forcibly closing connection 0\n");
     wait_until("it is gone", || (pen.load(0), pen.load(1)) == (1, 1));
-    let letters: String = clients.iter().map(Asker::letter).collect();
-    assert_eq!(letters, "AAB");
+    assert_eq!(again(&held), "AAB");
     assert_eq!((pen.load(0), pen.load(1)), (2, 1));
     let page = pen.ask("status");
     assert!(is_c_pen() || page.contains("127.0.0.1"), "{page}");
 }
 
 #[test]
-fn a_quiet_flow_ends_after_the_idle_time() {
-    better!(UDP_IDLE);
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let pen = Starter::datagrams(&place)
-        .args(["-r", "-O", "idle_timeout 1"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
-    let start = Instant::now();
-    let client = pen.asker();
-    assert_eq!(client.letter(), "B");
-    wait_until("the flow ends", || pen.load(1) == 0);
-    assert!(start.elapsed() >= Duration::from_millis(900), "too early");
-    // Its next datagram is a new flow.
-    assert_eq!(client.letter(), "A");
-}
-
-#[test]
-fn an_idle_time_set_later_counts_for_those_who_are_here() {
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
-    assert_eq!(pen.asker().letter(), "A");
-    assert_eq!(pen.load(0), 1);
-    assert_eq!(pen.ask("idle_timeout 1"), "Idle timeout: 1 seconds\n");
-    wait_until("the flow ends", || pen.load(0) == 0);
-}
-
-#[test]
 fn traffic_one_way_keeps_a_flow() {
-    let place = Place::new();
-    let server = UdpSocket::bind(place.addr()).unwrap();
-    server.set_read_timeout(Some(PATIENCE)).unwrap();
-    let pen = Starter::datagrams(&place)
-        .args(["-O", "idle_timeout 2"])
-        .server(&At::Inet(server.local_addr().unwrap()))
-        .control(place.at())
-        .start();
+    let (starter, server) = Starter::new().udp().by_hand();
+    let pen = starter.args(["-O", "idle_timeout 2"]).control().start();
     let hear = |text: &str| {
         let mut buffer = [0; 10];
         let (count, from) = server.recv_from(&mut buffer).unwrap();
@@ -199,14 +145,11 @@ fn traffic_one_way_keeps_a_flow() {
 #[test]
 fn servers_see_the_source_address() {
     better!(UDP_KINDS);
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen =
-        Starter::datagrams(&place).args(["-O", "source 127.0.0.9"]).server(&server.at).start();
+    let pen = Starter::new().udp().args(["-O", "source 127.0.0.9"]).echo().start();
     for client in [pen.asker(), pen.asker()] {
         assert_eq!(client.ask("hello"), "hello");
     }
-    let peers = server.peers();
+    let peers = pen.servers[0].peers();
     assert_eq!(peers.len(), 2);
     let source = Ipv4Addr::new(127, 0, 0, 9);
     assert!(peers.iter().all(|peer| peer.ip() == source), "{peers:?}");
@@ -214,15 +157,13 @@ fn servers_see_the_source_address() {
 
 #[test]
 fn what_sends_back_an_icmp_error_is_no_trouble() {
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen = Starter::datagrams(&place).server(&server.at).start();
+    let pen = Starter::new().udp().echo().start();
     let stays = pen.asker();
     for _ in 0..20 {
         // Its answers come when it has gone.
         pen.asker().send("hello");
         assert_eq!(stays.ask("hello"), "hello");
     }
-    wait_until("all have been heard", || server.count() == 40);
+    wait_until("all have been heard", || pen.servers[0].count() == 40);
     assert_eq!(stays.ask("hello"), "hello");
 }

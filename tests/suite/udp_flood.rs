@@ -1,16 +1,14 @@
 //! UDP (`-U`): more flows than there may be, and very many that begin at once.
 
-use crate::stand::{
-    Asker, At, PATIENCE, Pen, Place, Responder, Starter, better, responders, wait_until,
-};
+use crate::stand::{Asker, Host, Pen, Responder, Starter, better, wait_until};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
 /// A server that answers questions with a `?` and keeps silent otherwise.
-fn patient(place: &Place) -> Responder {
-    Responder::start(place.at(), |question| match question {
+fn patient(host: &Host) -> Responder {
+    Responder::start(host.at(), |question| match question {
         [b'?', ..] => vec![question.to_vec()],
         _ => Vec::new(),
     })
@@ -19,10 +17,7 @@ fn patient(place: &Place) -> Responder {
 #[test]
 fn the_flow_idle_for_longest_goes_first() {
     better!(UDP_IDLE);
-    let place = Place::new();
-    let server = Responder::echo(place.at());
-    let pen =
-        Starter::datagrams(&place).args(["-x", "3"]).server(&server.at).control(place.at()).start();
+    let pen = Starter::new().udp().args(["-x", "3"]).echo().control().start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     // Each says who asks and how many flows the server has seen then: one that
     // was ended would be seen as another.
@@ -43,20 +38,15 @@ fn the_flow_idle_for_longest_goes_first() {
         (2, 6),
     ] {
         assert_eq!(clients[client].ask("hello"), "hello");
-        assert_eq!(server.peers().len(), flows, "client {client}");
+        assert_eq!(pen.servers[0].peers().len(), flows, "client {client}");
         assert!(pen.load(0) <= 3);
     }
 }
 
 #[test]
 fn who_only_listens_is_not_idle() {
-    let place = Place::new();
-    let server = UdpSocket::bind(place.addr()).unwrap();
-    server.set_read_timeout(Some(PATIENCE)).unwrap();
-    let pen = Starter::datagrams(&place)
-        .args(["-x", "3"])
-        .server(&At::Inet(server.local_addr().unwrap()))
-        .start();
+    let (starter, server) = Starter::new().udp().by_hand();
+    let pen = starter.args(["-x", "3"]).start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     let hear = |client: usize| {
         clients[client].send("hello");
@@ -77,10 +67,7 @@ fn who_only_listens_is_not_idle() {
 
 #[test]
 fn the_cap_can_be_raised() {
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let pen =
-        Starter::datagrams(&place).args(["-x", "1"]).servers(&servers).control(place.at()).start();
+    let pen = Starter::new().udp().args(["-x", "1"]).letters(1).control().start();
     let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
     let round = || assert!(clients.iter().all(|client| client.letter() == "A"));
     round();
@@ -88,15 +75,15 @@ fn the_cap_can_be_raised() {
     assert_eq!(pen.ask("conn_max 4"), "4\n");
     round();
     assert_eq!(pen.load(0), 4);
-    let flows = servers[0].peers().len();
+    let flows = pen.servers[0].peers().len();
     round();
-    assert_eq!(servers[0].peers().len(), flows);
+    assert_eq!(pen.servers[0].peers().len(), flows);
 }
 
 /// A datagram each from so many addresses and ports that nobody listens at.
 fn spoof(to: &Pen, numbers: std::ops::Range<u32>) {
     for number in numbers {
-        // Below the addresses of a `Place`.
+        // Below the addresses of a `Host`.
         let [_, high, middle, low] = number.to_be_bytes();
         let ip = Ipv4Addr::new(127, 1 + high, middle, low);
         let socket = UdpSocket::bind((ip, 0)).unwrap();
@@ -130,12 +117,13 @@ fn a_flood_costs_no_more_than_the_cap_and_disturbs_nobody() {
     // So many at a time that, with those that may wait for a place, they are
     // fewer than the cap: who talks in between is never the oldest.
     const STEP: u32 = 50;
-    let place = Place::new();
-    let server = patient(&place);
-    let pen = Starter::datagrams(&place)
+    let host = Host::new();
+    let server = patient(&host);
+    let pen = Starter::on(&host)
+        .udp()
         .args(["-x", &CAP.to_string()])
         .server(&server.at)
-        .control(place.at())
+        .control()
         .expect("no place for another flow")
         .expect("more messages like these")
         .start();
@@ -179,9 +167,9 @@ fn no_answer_goes_to_another_client() {
     // So many at a time that the sockets hold the datagrams of all.
     const THREADS: usize = 4;
     const CLIENTS: usize = 50;
-    let place = Place::new();
-    let servers = [Responder::echo(place.at()), Responder::echo(place.at())];
-    let pen = Starter::datagrams(&place).args(["-r"]).servers(&servers).control(place.at()).start();
+    let host = Host::new();
+    let servers = [Responder::echo(host.at()), Responder::echo(host.at())];
+    let pen = Starter::on(&host).udp().args(["-r"]).servers(&servers).control().start();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let pen = &pen;

@@ -3,8 +3,8 @@
 
 use crate::differences::UDP_KINDS;
 use crate::stand::{
-    Asker, At, Dir, PATIENCE, Place, Responder, Starter, better, finish, free_datagram_port,
-    refused, responders, skipped, wait_until,
+    Asker, At, Dir, Host, PATIENCE, Responder, Starter, better, finish, free_datagram_port,
+    refused, skipped, wait_until,
 };
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -21,12 +21,11 @@ fn talks(client: &Asker) {
 #[test]
 fn answers_come_from_the_address_that_was_asked() {
     better!(UDP_WILDCARD);
-    let place = Place::new();
-    let server = Responder::letter(place.at(), 'A');
+    let host = Host::new();
     let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
-    let pen = Starter::at(At::Inet(at)).args(["-U"]).server(&server.at).control(place.at()).start();
+    let pen = Starter::at(At::Inet(at)).udp().letters(1).control().start();
     // Connected sockets take nothing from elsewhere.
-    let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), place.ip];
+    let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), host.ip];
     for address in addresses {
         talks(&Asker::new(&At::Inet((address, at.port()).into())));
     }
@@ -49,53 +48,40 @@ fn answers_come_from_the_address_that_was_asked() {
     assert_eq!(answers, BTreeMap::from(wanted));
     // Each of these is a flow.
     assert_eq!(pen.load(0), 6);
-    assert_eq!(server.peers().len(), 6);
+    assert_eq!(pen.servers[0].peers().len(), 6);
 }
 
 #[test]
 fn a_port_alone_is_all_of_ipv4() {
-    let place = Place::new();
-    let server = Responder::letter(place.at(), 'A');
     let at = free_datagram_port(Ipv4Addr::UNSPECIFIED).unwrap();
-    let _pen = Starter::at(At::Inet(at))
-        .listen_word(at.port().to_string())
-        .args(["-U"])
-        .server(&server.at)
-        .start();
+    let _pen =
+        Starter::at(At::Inet(at)).listen_word(at.port().to_string()).udp().letters(1).start();
     talks(&Asker::new(&At::Inet((Ipv4Addr::LOCALHOST, at.port()).into())));
 }
 
 #[test]
 fn all_of_ipv6_is_all_of_ipv4_too() {
     better!(UDP_KINDS);
-    let Some(at) = free_datagram_port(Ipv6Addr::UNSPECIFIED) else {
-        return skipped("no IPv6 here");
-    };
-    let place = Place::new();
-    let server = Responder::letter(place.at(), 'A');
+    let Some(at) = free_datagram_port(Ipv6Addr::UNSPECIFIED) else { return };
     let pen = Starter::at(At::Inet(at))
         .listen_word(format!(":::{}", at.port()))
-        .args(["-U", "-O", "acl 0 permit 127.0.0.0/8", "-O", "acl 0 permit ::1"])
-        .server(&server.at)
-        .control(place.at())
+        .udp()
+        .args(["-O", "acl 0 permit 127.0.0.0/8", "-O", "acl 0 permit ::1"])
+        .letters(1)
+        .control()
         .start();
-    for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), place.ip] {
+    for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), pen.host.ip] {
         talks(&Asker::new(&At::Inet((address, at.port()).into())));
     }
     // An IPv4 client is one, also in the table.
     let table = pen.ask("recent");
     assert!(table.starts_with("127.0.0.1 connects 3 "), "{table}");
-    let Ok(to) = free_v6_loopback(at.port()) else {
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return skipped("no ::1 here");
-    };
-    talks(&Asker::new(&to));
+    }
+    talks(&Asker::new(&At::Inet((Ipv6Addr::LOCALHOST, at.port()).into())));
     let table = pen.ask("recent");
     assert!(table.contains("\n::1 connects 1 "), "{table}");
-}
-
-fn free_v6_loopback(port: u16) -> std::io::Result<At> {
-    UdpSocket::bind((Ipv6Addr::LOCALHOST, 0))?;
-    Ok(At::Inet((Ipv6Addr::LOCALHOST, port).into()))
 }
 
 #[test]
@@ -103,17 +89,17 @@ fn ipv6_on_either_side() {
     let (Some(listen), Some(server)) =
         (free_datagram_port(Ipv6Addr::LOCALHOST), free_datagram_port(Ipv6Addr::LOCALHOST))
     else {
-        return skipped("no IPv6 here");
+        return;
     };
-    let place = Place::new();
-    let near = Responder::letter(place.at(), 'A');
+    let host = Host::new();
+    let near = Responder::letter(host.at(), 'A');
     let far = Responder::letter(At::Inet(server), 'A');
-    for (at, server) in [(place.at(), &far), (At::Inet(listen), &near), (At::Inet(listen), &far)] {
+    for (at, server) in [(host.at(), &far), (At::Inet(listen), &near), (At::Inet(listen), &far)] {
         let is_v6 = at.inet().is_ipv6();
         if is_v6 && better(&UDP_KINDS) {
             return;
         }
-        let pen = Starter::at(at).args(["-U"]).server(&server.at).control(place.at()).start();
+        let pen = Starter::at(at).udp().server(&server.at).control().start();
         let (x, y) = (pen.asker(), pen.asker());
         talks(&x);
         talks(&y);
@@ -126,15 +112,9 @@ fn ipv6_on_either_side() {
 #[test]
 fn a_unix_socket_for_clients() {
     better!(UDP_KINDS);
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = responders(&place, 2);
-    let path = dir.file("pen.sock");
-    let pen = Starter::at(At::Unix(path.clone()))
-        .args(["-U", "-r"])
-        .servers(&servers)
-        .control(place.at())
-        .start();
-    let clients = ["x", "y", "z"].map(|name| Asker::unix(&dir.file(name), &path));
+    let pen = Starter::unix().udp().args(["-r"]).letters(2).control().start();
+    let (path, _host) = (pen.file("pen.sock"), pen.host.clone());
+    let clients = ["x", "y", "z"].map(|name| Asker::unix(&pen.file(name), &path));
     for _ in 0..3 {
         let letters: String = clients.iter().map(Asker::letter).collect();
         assert_eq!(letters, "BAB");
@@ -143,16 +123,14 @@ fn a_unix_socket_for_clients() {
     // Without a path of its own a client can be heard, but not answered.
     let mute = UnixDatagram::unbound().unwrap();
     mute.send_to(b"hello", &path).unwrap();
-    wait_until("it is heard", || {
-        let heard = servers[0].heard();
-        heard.iter().any(|(_, data)| data == b"hello")
-    });
+    let is_heard = || pen.servers[0].heard().iter().any(|(_, data)| data == b"hello");
+    wait_until("it is heard", is_heard);
     assert_eq!(clients[0].letter(), "B");
     // One that has gone and come back gets its answers again.
     let [x, ..] = clients;
     drop(x);
-    std::fs::remove_file(dir.file("x")).unwrap();
-    assert_eq!(Asker::unix(&dir.file("x"), &path).letter(), "B");
+    std::fs::remove_file(pen.file("x")).unwrap();
+    assert_eq!(Asker::unix(&pen.file("x"), &path).letter(), "B");
     drop(pen);
     assert!(!path.exists());
 }
@@ -160,13 +138,11 @@ fn a_unix_socket_for_clients() {
 #[test]
 fn a_unix_socket_for_a_server() {
     better!(UDP_KINDS);
-    let (place, dir) = (Place::new(), Dir::new());
-    let at = At::Unix(dir.file("server.sock"));
+    let starter = Starter::new().udp().args(["-b", "1"]).control();
+    let at = starter.host.unix("server.sock");
     let server = Responder::letter(at.clone(), 'A');
-    let pen = Starter::datagrams(&place)
-        .args(["-b", "1"])
+    let pen = starter
         .server(&at)
-        .control(place.at())
         .expect("server 0")
         .expect("no server available")
         .expect("more messages like these")
@@ -192,28 +168,23 @@ fn a_unix_socket_for_a_server() {
 #[test]
 fn unix_sockets_on_both_sides() {
     better!(UDP_KINDS);
-    let dir = Dir::new();
-    let server = Responder::letter(At::Unix(dir.file("server.sock")), 'A');
-    let path = dir.file("pen.sock");
-    let _pen = Starter::at(At::Unix(path.clone())).args(["-U"]).server(&server.at).start();
-    talks(&Asker::unix(&dir.file("x"), &path));
-    talks(&Asker::unix(&dir.file("y"), &path));
+    let starter = Starter::unix().udp();
+    let server = Responder::letter(starter.host.unix("server.sock"), 'A');
+    let pen = starter.serving(server).start();
+    for name in ["x", "y"] {
+        talks(&Asker::unix(&pen.file(name), &pen.file("pen.sock")));
+    }
 }
 
 #[test]
 fn who_does_not_read_holds_nobody_up() {
     better!(UDP_KINDS);
-    let (place, dir) = (Place::new(), Dir::new());
-    let stuck = UnixDatagram::bind(dir.file("stuck.sock")).unwrap();
-    let server = Responder::letter(place.at(), 'A');
-    let path = dir.file("pen.sock");
-    let pen = Starter::at(At::Unix(path.clone()))
-        .args(["-U", "-r"])
-        .server(&server.at)
-        .server(&At::Unix(dir.file("stuck.sock")))
-        .expect("stuck.sock) is down for 30 s")
-        .start();
-    let [x, y, deaf] = ["x", "y", "deaf"].map(|name| Asker::unix(&dir.file(name), &path));
+    let starter = Starter::unix().udp().args(["-r"]).letters(1);
+    let at = starter.host.unix("stuck.sock");
+    let stuck = UnixDatagram::bind(starter.host.file("stuck.sock")).unwrap();
+    let pen = starter.server(&at).expect("stuck.sock) is down for 30 s").start();
+    let asker = |name| Asker::unix(&pen.file(name), &pen.file("pen.sock"));
+    let [x, y, deaf] = ["x", "y", "deaf"].map(asker);
     // In turn: this one has the server that does not read.
     x.send("0");
     talks(&y);
@@ -235,21 +206,19 @@ fn who_does_not_read_holds_nobody_up() {
     // Nor are clients waited for. (The kernel counts what they do not read
     // against pen's socket: some 270 answers on Linux, then all are held up.)
     for _ in 0..200 {
-        let before = server.count();
+        let before = pen.servers[0].count();
         deaf.send("hello");
-        wait_until("it is heard", || server.count() > before);
+        wait_until("it is heard", || pen.servers[0].count() > before);
     }
     talks(&y);
 }
 
 #[test]
 fn a_move() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = responders(&place, 1);
-    let starter = Starter::datagrams(&place).servers(&servers);
-    let pen = starter.control(place.at()).start();
+    let (host, dir) = (Host::new(), Dir::new());
+    let pen = Starter::on(&host).udp().letters(1).control().start();
     talks(&pen.asker());
-    let next = place.at();
+    let next = host.at();
     assert_eq!(pen.ask(&format!("listen {next}")), format!("{next}\n"));
     talks(&Asker::new(&next));
     wait_until("the old place is closed", || !pen.at.is_listening());
@@ -269,8 +238,8 @@ fn a_move() {
 #[test]
 fn an_address_that_is_taken_is_refused() {
     better!(FAILED_START);
-    let place = Place::new();
-    let taken = UdpSocket::bind(place.addr()).unwrap();
+    let host = Host::new();
+    let taken = UdpSocket::bind(host.addr()).unwrap();
     let word = taken.local_addr().unwrap().to_string();
     refused(&["-U", &word, "127.0.0.1:9"], &[&word, "cannot listen"]);
 }
@@ -303,9 +272,7 @@ fn nobody_else_gets_the_port() {
     if Command::new("python3").arg("--version").output().is_err() {
         return skipped("no python3, which tries to take it");
     }
-    let place = Place::new();
-    let servers = responders(&place, 1);
-    let pen = Starter::datagrams(&place).servers(&servers).start();
+    let pen = Starter::new().udp().letters(1).start();
     let at = pen.at.inet();
     let mut python = Command::new("python3");
     python.args(["-c", TAKERS, &at.ip().to_string(), &at.port().to_string()]);
@@ -313,5 +280,5 @@ fn nobody_else_gets_the_port() {
     let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
     assert_eq!((text(&output.stdout), text(&output.stderr)), Default::default());
     assert!(output.status.success());
-    assert_eq!(pen.asker_letters(3), "AAA");
+    assert_eq!(pen.letters(3), "AAA");
 }

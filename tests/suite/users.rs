@@ -1,9 +1,9 @@
 //! Another user (`-u`) and another root (`-j`), which take root to change.
 
-use crate::differences::{GROUPS, JAIL_DIRECTORY, MISSING_FILE, NUMERIC_USER};
+use crate::differences::{GROUPS, JAIL_DIRECTORY};
 use crate::stand::{
-    Backend, Background, Client, Dir, Place, Starter, Status, better, is_root, letters,
-    pen_program, skipped, wait_until, worse,
+    Backend, Background, Dir, Host, Starter, Status, better, pen_program, root, skipped,
+    wait_until, worse,
 };
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -15,13 +15,6 @@ fn user(name: &str) -> Option<(u32, u32)> {
     let entry = passwd.lines().find(|line| line.starts_with(&format!("{name}:")))?;
     let fields: Vec<_> = entry.split(':').collect();
     Some((fields[2].parse().ok()?, fields[3].parse().ok()?))
-}
-
-fn not_root() -> bool {
-    if !is_root() {
-        skipped("only root may do this");
-    }
-    !is_root()
 }
 
 /// pen has to run as this user and group for good.
@@ -39,63 +32,48 @@ fn runs_as(pid: u32, uid: u32, gid: u32) {
 
 #[test]
 fn it_becomes_the_user() {
-    if not_root() {
-        return;
-    }
+    root!();
     let Some((uid, gid)) = user("nobody") else {
         return skipped("no user nobody here");
     };
-    let (place, dir) = (Place::new(), Dir::new().open_to_all());
-    let echo = Backend::echo(place.at());
+    let dir = Dir::new().open_to_all();
     let (pid_file, log) = (dir.file("pen.pid"), dir.file("pen.log"));
-    let pen = Starter::new(&place)
-        .args(["-u", "nobody", "-p", pid_file.to_str().unwrap()])
-        .args(["-l", log.to_str().unwrap()])
-        .server(&echo.at)
-        .start_in_background(&pid_file);
+    let starter = Starter::new().args(["-u", "nobody"]).path("-p", &pid_file).path("-l", &log);
+    let pen = starter.echo().start_in_background(&pid_file);
     runs_as(pen.pid, uid, gid);
     // The files are that user's, who therefore can open them again on HUP.
     for file in [&pid_file, &log] {
         assert_eq!(fs::metadata(file).unwrap().uid(), uid);
     }
-    let client = Client::new(&pen.at);
-    client.send("hello");
-    assert_eq!(client.receive(5), b"hello");
+    pen.connect().echoes("hello");
     drop(pen);
     assert!(!pid_file.exists());
 }
 
 #[test]
 fn a_user_can_be_a_number() {
-    if better(&NUMERIC_USER) || not_root() {
-        return;
-    }
-    let place = Place::new();
+    better!(NUMERIC_USER);
+    root!();
     let number = 4_000_000 + std::process::id();
-    let pen = Starter::new(&place).args(["-u", &number.to_string()]).server(&place.at()).start();
+    let pen = Starter::new().args(["-u", &number.to_string()]).absent().start();
     runs_as(pen.pid(), number, number);
 }
 
 #[test]
 fn it_runs_in_the_jail() {
-    if not_root() {
-        return;
-    }
-    let (place, jail) = (Place::new(), Dir::new());
-    let echo = Backend::echo(place.at());
+    root!();
+    let jail = Dir::new();
     let pid_file = jail.file("pen.pid");
-    let pen = Starter::new(&place)
-        .args(["-j", jail.path().to_str().unwrap()])
+    let pen = Starter::new()
+        .path("-j", jail.path())
         .args(["-p", "/pen.pid", "-l", "/pen.log"])
-        .server(&echo.at)
+        .echo()
         .start_in_background(&pid_file);
     let root = fs::read_link(format!("/proc/{}/root", pen.pid)).unwrap();
     assert_eq!(root, fs::canonicalize(jail.path()).unwrap());
     let here = fs::read_link(format!("/proc/{}/cwd", pen.pid)).unwrap();
     assert_eq!(here != root, worse(&JAIL_DIRECTORY));
-    let client = Client::new(&pen.at);
-    client.send("hello\n");
-    assert_eq!(client.receive(6), b"hello\n");
+    pen.connect().echoes("hello\n");
     pen.has_logged(&jail.file("pen.log"), " hello");
     drop(pen);
     assert!(!pid_file.exists());
@@ -103,18 +81,17 @@ fn it_runs_in_the_jail() {
 
 #[test]
 fn jail_and_user_together() {
-    if better(&NUMERIC_USER) || not_root() {
-        return;
-    }
-    let (place, jail) = (Place::new(), Dir::new().open_to_all());
-    let echo = Backend::echo(place.at());
+    better!(NUMERIC_USER);
+    root!();
+    let jail = Dir::new().open_to_all();
     let number = 5_000_000 + std::process::id();
     let pid_file = jail.file("pen.pid");
     // The log and the pid file are opened inside and as that user.
-    let pen = Starter::new(&place)
-        .args(["-j", jail.path().to_str().unwrap(), "-u", &number.to_string()])
+    let pen = Starter::new()
+        .path("-j", jail.path())
+        .args(["-u", &number.to_string()])
         .args(["-p", "pen.pid", "-l", "pen.log"])
-        .server(&echo.at)
+        .echo()
         .start_in_background(&pid_file);
     runs_as(pen.pid, number, number);
     let log = jail.file("pen.log");
@@ -129,20 +106,15 @@ fn jail_and_user_together() {
 /// Its path is that of the jail, where HUP finds it again.
 #[test]
 fn a_configuration_can_be_in_the_jail() {
-    if better(&MISSING_FILE) || not_root() {
-        return;
-    }
-    let (place, jail) = (Place::new(), Dir::new());
-    let name = format!("/pen-{}.cfg", std::process::id());
-    let file = jail.file(name.trim_start_matches('/'));
-    fs::write(&file, "roundrobin\n").unwrap();
-    let pen = Starter::new(&place)
-        .args(["-j", jail.path().to_str().unwrap(), "-F", &name])
-        .control(place.at())
-        .expect("reloading on HUP")
-        .start();
+    better!(MISSING_FILE);
+    root!();
+    let jail = Dir::new();
+    let name = format!("pen-{}.cfg", std::process::id());
+    jail.put(&name, "roundrobin\n");
+    let starter = Starter::new().path("-j", jail.path()).args(["-F", &format!("/{name}")]);
+    let pen = starter.control().start();
     assert!(pen.ask("mode").starts_with("no hash roundrobin"));
-    fs::write(&file, "hash\n").unwrap();
+    jail.put(&name, "hash\n");
     pen.signal("HUP");
     wait_until("it is read again", || pen.ask("mode").starts_with("hash "));
 }
@@ -150,18 +122,15 @@ fn a_configuration_can_be_in_the_jail() {
 /// As in a chroot that a script has made.
 #[test]
 fn the_background_needs_no_dev_null() {
-    if not_root() {
-        return;
-    }
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 1);
-    let (at, pid_file) = (place.at(), dir.file("pen.pid"));
+    root!();
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let (at, pid_file, errors) = (host.at(), host.file("pid"), host.file("errors"));
     let script = "mount -t tmpfs none /dev || exit 77; exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(pen_program());
-    command.arg("-p").arg(&pid_file).args([at.to_string(), servers[0].at.to_string()]);
+    command.arg("-p").arg(&pid_file).args([at.to_string(), server.at.to_string()]);
     // A file, as the C program keeps these open.
-    let errors = dir.file("errors");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors).unwrap());
     let status = command.status().unwrap();
     if status.code() == Some(77) {
@@ -170,5 +139,5 @@ fn the_background_needs_no_dev_null() {
     assert!(status.success(), "{:?}", fs::read_to_string(&errors));
     let word = at.to_string();
     let pen = Background::known(at, &word, &pid_file);
-    assert_eq!(Client::new(&pen.at).letter(), "A");
+    assert_eq!(pen.connect().letter(), "A");
 }

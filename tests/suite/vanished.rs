@@ -1,9 +1,7 @@
 //! Hosts that vanish without a word: keep-alive. In network namespaces, so that
 //! there is a cable to pull.
 
-use crate::stand::{
-    At, Backend, Client, Dir, Namespace, Pen, Place, Starter, better, wait_for, wait_until,
-};
+use crate::stand::{At, Backend, Dir, Namespace, Starter, better, wait_for, wait_until};
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,8 +47,7 @@ fn a_client_that_vanishes_gives_its_place_back() {
     let tested = cable.pen.pen(&dir, near.clone(), &server.at);
     let tested = tested.args(["-O", "client_keepalive 1"]).start();
     let way = cable.far.pen(&dir, unix(&dir, "way"), &near).ours().start();
-    let client = way.connect();
-    assert_eq!(client.letter(), "A");
+    let _client = way.connect_to("A");
     assert_eq!(tested.load(0), 1);
     cable.pull();
     wait_for(LONG, "the connection is over", || tested.load(0) == 0);
@@ -67,8 +64,7 @@ fn a_server_that_vanishes_lets_its_client_go() {
     let tested = cable.pen.pen(&dir, unix(&dir, "pen"), &far);
     let args = ["-O", "client_keepalive 1", "-O", "keepalive"];
     let tested = tested.args(args).start();
-    let client = tested.connect();
-    assert_eq!(client.letter(), "A");
+    let client = tested.connect_to("A");
     cable.pull();
     assert!(client.ends());
 }
@@ -109,22 +105,14 @@ fn timer(at: &At, is_local: bool) -> Option<u64> {
     Some(u64::from_str_radix(left, 16).unwrap().div_ceil(100))
 }
 
-fn connected(pen: &Pen) -> Client {
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
-    client
-}
-
 #[test]
 fn clients_are_always_watched_and_servers_on_order() {
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).control(place.at()).server(&server.at).start();
+    let pen = Starter::new().control().letters(1).start();
     for (line, wanted) in [("keepalive", true), ("no keepalive", false)] {
         assert_eq!(pen.ask(line), "");
-        let client = connected(&pen);
+        let client = pen.connect_to("A");
         assert!(timer(&pen.at, true).is_some());
-        wait_until(line, || timer(&server.at, false).is_some() == wanted);
+        wait_until(line, || timer(pen.servers[0].at(), false).is_some() == wanted);
         drop(client);
         wait_until("it is over", || pen.load(0) == 0);
     }
@@ -133,9 +121,7 @@ fn clients_are_always_watched_and_servers_on_order() {
 #[test]
 fn the_time_can_be_set_while_pen_runs() {
     better!(CLIENT_KEEPALIVE);
-    let place = Place::new();
-    let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place).control(place.at()).server(&server.at).start();
+    let pen = Starter::new().control().letters(1).start();
     let system = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_keepalive_time").unwrap();
     let system: u64 = system.trim().parse().unwrap();
     assert_eq!(pen.ask("client_keepalive"), "120\n");
@@ -144,8 +130,8 @@ fn the_time_can_be_set_while_pen_runs() {
         [("client_keepalive", 120), ("client_keepalive 300", 300), ("client_keepalive 0", system)]
     {
         pen.ask(line);
-        let client = connected(&pen);
-        for (at, is_local) in [(&pen.at, true), (&server.at, false)] {
+        let client = pen.connect_to("A");
+        for (at, is_local) in [(&pen.at, true), (pen.servers[0].at(), false)] {
             let left = timer(at, is_local).unwrap();
             assert!((time - 20..=time + 1).contains(&left), "{line}: {left}");
         }

@@ -1,44 +1,31 @@
 //! The web interface: what it serves, where, and to whom.
 
 use crate::stand::{
-    Answer, At, Backend, Client, Pen, Place, Port, Starter, aside, ask_web, better, finish, get,
-    letters, skipped, wait_until,
+    Answer, At, Client, Pen, Port, Starter, aside, ask_web, better, finish, get, skipped,
+    wait_until,
 };
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A pen with a web interface, and where that is.
-pub(crate) fn with_web(place: &Place, starter: Starter) -> (Pen, At) {
-    let web = place.at();
-    let starter = starter.args(["--web", &web.to_string()]);
-    (starter.control(place.at()).start(), web)
-}
-
 #[test]
 fn it_is_off_until_asked_for() {
     better!(WEB);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
-    assert_eq!(pen.ask("web"), "");
-    drop(pen);
+    assert_eq!(Starter::new().control().start().ask("web"), "");
     // A port alone is 127.0.0.1's.
     let port = Port::new();
-    let pen =
-        Starter::new(&place).args(["--web", &port.number.to_string()]).control(place.at()).start();
+    let pen = Starter::new().args(["--web", &port.number.to_string()]).control().start();
     assert_eq!(pen.ask("web"), format!("127.0.0.1:{}\n", port.number));
     assert_eq!(get(&port.at(), "/healthz").status, 503);
-    let elsewhere = At::Inet((place.ip, port.number).into());
+    let elsewhere = At::Inet((pen.host.ip, port.number).into());
     assert!(elsewhere.connect().is_err());
 }
 
 #[test]
 fn everything_is_served() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends);
-    let (pen, web) = with_web(&place, starter);
+    let pen = Starter::new().letters(1).web().start();
+    let web = pen.web();
     assert_eq!(pen.letter(), "A");
     for (path, kind, part) in [
         ("/", "text/html; charset=utf-8", "</html>"),
@@ -49,12 +36,12 @@ fn everything_is_served() {
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "pen_clients 1\n"),
         ("/healthz", "text/plain; charset=utf-8", "ok\n"),
     ] {
-        let answer = get(&web, path);
+        let answer = pen.get(path);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.field("Content-Type"), Some(kind));
         assert!(answer.body.contains(part), "{answer:?}");
         is_guarded(&answer);
-        let head = ask_web(&web, format!("HEAD {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"));
+        let head = ask_web(pen.web(), format!("HEAD {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"));
         assert_eq!((head.status, head.body.as_str()), (200, ""));
         assert_eq!(head.field("Content-Type"), Some(kind));
         let length = answer.field("Content-Length").unwrap();
@@ -68,7 +55,7 @@ fn everything_is_served() {
         ("OPTIONS", "/", 405),
         ("POST", "/control", 403),
     ] {
-        let answer = ask_web(&web, format!("{method} {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"));
+        let answer = ask_web(pen.web(), format!("{method} {path} HTTP/1.1\r\nHost: {web}\r\n\r\n"));
         assert_eq!(answer.status, status, "{method} {path}");
         assert_eq!(answer.field("Allow").is_some(), status == 405);
         is_guarded(&answer);
@@ -99,19 +86,15 @@ fn status_json_is_json() {
     if Command::new("python3").arg("--version").output().is_err() {
         return skipped("no python3, which reads JSON");
     }
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends);
-    let (pen, web) = with_web(&place, starter.args(["-e", "/tmp/\"\\<b>\u{e9}"]));
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
+    let pen = Starter::new().letters(1).args(["-e", "/tmp/\"\\<b>\u{e9}"]).web().start();
+    let _client = pen.connect_to("A");
     // The client may have it a moment before it is counted.
     wait_until("the connection and its byte are shown", || {
-        let status = get(&web, "/status.json");
+        let status = pen.get("/status.json");
         status.member("\"connections\":{", "used") == "1"
             && status.member("\"connections\":{", "sx") == "1"
     });
-    let text = get(&web, "/status.json").body;
+    let text = pen.get("/status.json").body;
     let script = "import json, sys\n\
         s = json.load(sys.stdin)\n\
         assert [r['role'] for r in s['servers']] == ['server', 'emergency']\n\
@@ -143,21 +126,18 @@ fn python(python: PathBuf, script: &str, text: &str) -> String {
 #[test]
 fn counts_grow_with_the_traffic() {
     better!(WEB);
-    let place = Place::new();
-    let backend = Backend::echo(place.at());
-    let starter = Starter::new(&place).servers([&backend]);
-    let (pen, web) = with_web(&place, starter);
+    let pen = Starter::new().echo().web().start();
     let mut last = 0;
     for round in 1..=20 {
         let client = pen.connect();
         client.send([7; 1000]);
         client.receive(1000);
         drop(client);
-        let sent = get(&web, "/status.json").member("\"servers\":", "sx").parse().unwrap();
+        let sent = pen.get("/status.json").member("\"servers\":", "sx").parse().unwrap();
         assert!(last <= sent && sent <= 1000 * round, "{last} {sent} {round}");
         last = sent;
     }
-    let shown = |name: &str| get(&web, "/status.json").member("\"totals\":", name).to_owned();
+    let shown = |name: &str| pen.get("/status.json").member("\"totals\":", name).to_owned();
     wait_until("all is counted", || {
         (shown("connects"), shown("sx"), shown("rx"))
             == ("20".to_owned(), "20000".to_owned(), "20000".to_owned())
@@ -168,73 +148,62 @@ fn counts_grow_with_the_traffic() {
 #[test]
 fn states_of_servers() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place)
-        .servers(&backends)
-        .expect(" is down for ")
-        .expect("no server available");
-    let (pen, web) = with_web(&place, starter);
-    let is = |state: &str, health: &str| {
+    let starter = Starter::new().letters(1).web();
+    let mut pen = starter.expect(" is down for ").expect("no server available").start();
+    let is = |pen: &Pen, state: &str, health: &str| {
         let what = format!("{state}, {health}");
         wait_until(&what, || {
-            let status = get(&web, "/status.json");
-            let answer = get(&web, "/healthz");
+            let status = pen.get("/status.json");
+            let answer = pen.get("/healthz");
             let code = if health == "ok" { 200 } else { 503 };
             status.member("\"servers\":", "state") == state
                 && status.member("", "health") == health
                 && (answer.status, answer.body) == (code, format!("{health}\n"))
         });
     };
-    is("untried", "ok");
+    is(&pen, "untried", "ok");
     assert_eq!(pen.letter(), "A");
-    is("up", "ok");
+    is(&pen, "up", "ok");
     pen.ask("server 0 blacklist 60");
-    is("drained", "down");
-    let left = get(&web, "/status.json").member("\"servers\":", "left").parse::<u64>();
+    is(&pen, "drained", "down");
+    let left = pen.get("/status.json").member("\"servers\":", "left").parse::<u64>();
     assert!(left.is_ok_and(|left| (30..=60).contains(&left)));
     pen.ask("server 0 blacklist 0");
     pen.ask("server 0 max 1");
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
-    is("full", "full");
+    let client = pen.connect_to("A");
+    is(&pen, "full", "full");
     drop(client);
-    is("up", "ok");
-    drop(backends);
+    is(&pen, "up", "ok");
+    pen.end_server(0);
     assert!(pen.connect().ends());
-    is("down", "down");
-    assert_eq!(get(&web, "/status.json").member("\"servers\":", "failures"), "1");
+    is(&pen, "down", "down");
+    assert_eq!(pen.get("/status.json").member("\"servers\":", "failures"), "1");
     // Another one takes its place.
-    pen.ask(&format!("emergency {}", place.at()));
-    is("down", "ok");
+    pen.ask(&format!("emergency {}", pen.host.at()));
+    is(&pen, "down", "ok");
     pen.ask("server 0 address 0");
     pen.ask("emergency 0");
-    is("empty", "down");
+    is(&pen, "empty", "down");
     pen.ask("dummy");
-    is("empty", "ok");
+    is(&pen, "empty", "ok");
 }
 
 #[test]
 fn all_connections_taken_is_full() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends).args(["-x", "1"]);
-    let (pen, web) = with_web(&place, starter);
-    assert_eq!(get(&web, "/healthz").body, "ok\n");
-    let client = pen.connect();
-    assert_eq!(client.letter(), "A");
-    wait_until("it is full", || get(&web, "/healthz").body == "full\n");
+    let pen = Starter::new().letters(1).args(["-x", "1"]).web().start();
+    assert_eq!(pen.get("/healthz").body, "ok\n");
+    let client = pen.connect_to("A");
+    wait_until("it is full", || pen.get("/healthz").body == "full\n");
     drop(client);
-    wait_until("it is not", || get(&web, "/healthz").body == "ok\n");
+    wait_until("it is not", || pen.get("/healthz").body == "ok\n");
 }
 
 #[test]
 fn it_opens_moves_and_closes() {
     better!(WEB);
-    let place = Place::new();
-    let pen = Starter::new(&place).control(place.at()).start();
-    let (one, two) = (place.at(), place.at());
+    let pen = Starter::new().control().start();
+    let (one, two) = (pen.host.at(), pen.host.at());
     assert_eq!(pen.ask(&format!("web {one}")), format!("{one}\n"));
     assert_eq!(get(&one, "/healthz").status, 503);
     // The same again changes nothing.
@@ -257,25 +226,22 @@ fn it_opens_moves_and_closes() {
 #[test]
 fn a_list_keeps_clients_out() {
     better!(WEB);
-    let place = Place::new();
-    let starter = Starter::new(&place).expect("web connection denied");
-    let (pen, web) = with_web(&place, starter);
+    let pen = Starter::new().expect("web connection denied").web().start();
     pen.ask("acl 3 deny 127.0.0.0/8");
     assert_eq!(pen.ask("web_acl 3"), "3\n");
-    assert!(Client::new(&web).ends());
+    assert!(Client::new(pen.web()).ends());
     pen.says("web connection denied");
     assert_eq!(pen.ask("web_acl 0"), "0\n");
-    assert_eq!(get(&web, "/healthz").status, 503);
+    assert_eq!(pen.get("/healthz").status, 503);
 }
 
 /// Names can be made to stand for this host by others, addresses cannot.
 #[test]
 fn a_strange_name_is_refused() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let pen = Starter::new().web().start();
     let from = |host: &str, path: &str| {
-        ask_web(&web, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).status
+        ask_web(pen.web(), format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).status
     };
     for host in ["evil.example", "evil.example:8081", ""] {
         assert_eq!(from(host, "/"), 421, "{host}");
@@ -288,7 +254,7 @@ fn a_strange_name_is_refused() {
     }
     // The target goes before the field.
     assert_eq!(from("localhost", "http://evil.example/"), 421);
-    assert_eq!(ask_web(&web, "GET / HTTP/1.0\r\n\r\n").status, 421);
+    assert_eq!(ask_web(pen.web(), "GET / HTTP/1.0\r\n\r\n").status, 421);
 }
 
 /// Names, types, labels and values, as those who made the format read them.
@@ -304,12 +270,9 @@ fn metrics_are_read_by_the_reference_parser() {
     let Some(venv) = venv else {
         return skipped("no prometheus-client: .ci/run puts it into target/prometheus");
     };
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let starter = Starter::new(&place).servers(&backends);
-    let (pen, web) = with_web(&place, starter.args(["-e", "/tmp/a\"b\\c"]));
+    let pen = Starter::new().letters(1).args(["-e", "/tmp/a\"b\\c"]).web().start();
     assert_eq!(pen.letter(), "A");
-    let text = get(&web, "/metrics").body;
+    let text = pen.get("/metrics").body;
     let script = "import sys\n\
         from prometheus_client.parser import text_string_to_metric_families as parse\n\
         families = list(parse(sys.stdin.read()))\n\

@@ -1,8 +1,6 @@
 //! Control from the web: who may, and who may not.
 
-use crate::stand::{
-    At, Dir, Pen, Place, Starter, ask_web, better, curl, get, is_root, letters, skipped, wait_until,
-};
+use crate::stand::{Dir, Host, Pen, Starter, ask_web, better, curl, get, root, wait_until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -16,33 +14,24 @@ const BASIC: &str = "Basic YWRtaW46b3BlbiBzZXNhbWU=";
 /// A pen that can be controlled from the web.
 struct Stand {
     pen: Pen,
-    web: At,
     file: PathBuf,
-    _dir: Dir,
 }
 
-fn password_file(dir: &Dir, text: &str, mode: u32) -> PathBuf {
-    let file = dir.file("password");
-    fs::write(&file, text).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+fn password_file(dir: &Dir) -> PathBuf {
+    let file = dir.put("password", format!("{USER}\n"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     file
 }
 
 impl Stand {
-    fn new(place: &Place, starter: Starter) -> Stand {
-        let (dir, web) = (Dir::new(), place.at());
-        let file = password_file(&dir, &format!("{USER}\n"), 0o600);
-        let pen = starter
-            .args(["--web", &web.to_string()])
-            .args(["-O", &format!("web_password {}", file.display())])
-            .control(place.at())
-            .expect(": web: ")
-            .start();
-        Stand { pen, web, file, _dir: dir }
+    fn new(starter: Starter) -> Stand {
+        let file = password_file(&starter.host.dir);
+        let starter = starter.args(["-O", &format!("web_password {}", file.display())]);
+        Stand { pen: starter.web().expect(": web: ").start(), file }
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.web)
+        format!("http://{}{path}", self.pen.web())
     }
 
     /// What a page is told to show with its actions.
@@ -54,7 +43,7 @@ impl Stand {
 
     /// What an action that is right but for these fields is answered.
     fn action(&self, changes: &[(&str, &str)], command: &str) -> u16 {
-        let (token, host) = (self.token(), self.web.to_string());
+        let (token, host) = (self.token(), self.pen.web().to_string());
         let origin = format!("http://{host}");
         let mut fields = vec![
             ("Host", host.as_str()),
@@ -71,16 +60,14 @@ impl Stand {
         let fields: String = fields.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
         let length = command.len();
         let head = format!("POST /control HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n");
-        ask_web(&self.web, format!("{head}{command}")).status
+        ask_web(self.pen.web(), format!("{head}{command}")).status
     }
 }
 
 #[test]
 fn an_action_works_with_the_password() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
+    let stand = Stand::new(Starter::new().letters(1));
     let token = format!("X-Pen-Token: {}", stand.token());
     let url = stand.url("/control");
     let act = |command: &str| curl(&["-u", USER, "-H", &token, "--data-binary", command, &url]);
@@ -101,7 +88,7 @@ fn an_action_works_with_the_password() {
     assert!(client.ends());
     let config = curl(&["-u", USER, &stand.url("/config")]);
     assert_eq!(config.status, 200);
-    for line in [" max 7 ", &format!("\nweb {}\n", stand.web), "\nno web_stats\n"] {
+    for line in [" max 7 ", &format!("\nweb {}\n", stand.pen.web()), "\nno web_stats\n"] {
         assert!(config.body.contains(line), "{line}: {config:?}");
     }
     let password = format!("\nweb_password {}\n", stand.file.display());
@@ -111,13 +98,11 @@ fn an_action_works_with_the_password() {
 #[test]
 fn what_is_refused() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let stand = Stand::new(&place, Starter::new(&place).servers(&backends));
+    let stand = Stand::new(Starter::new().letters(1));
     let set = "server 0 max 9";
     let zeros = "0".repeat(32);
-    let port = stand.web.inet().port();
-    let other_port = format!("http://{}:1", place.ip);
+    let port = stand.pen.web().inet().port();
+    let other_port = format!("http://{}:1", stand.pen.host.ip);
     let named = format!("localhost:{port}");
     for (status, fields, command) in [
         (401, &[("Authorization", "")][..], set),
@@ -145,12 +130,12 @@ fn what_is_refused() {
     assert!(stand.pen.ask("servers").contains(" max 9 "));
     // Nobody else may look, and a health check need not.
     for path in ["/", "/status.json", "/metrics", "/config", "/x"] {
-        let answer = get(&stand.web, path);
+        let answer = stand.pen.get(path);
         assert_eq!(answer.status, 401, "{path}");
         let asks = answer.field("WWW-Authenticate");
         assert_eq!(asks, Some("Basic realm=\"pen\", charset=\"UTF-8\""));
     }
-    assert_eq!(get(&stand.web, "/healthz").status, 200);
+    assert_eq!(stand.pen.get("/healthz").status, 200);
 }
 
 /// One wrong password a second, however many come at once and wherever from.
@@ -158,8 +143,7 @@ fn what_is_refused() {
 fn wrong_passwords_take_their_time_one_after_the_other() {
     better!(WEB);
     const GUESSES: u32 = 4;
-    let place = Place::new();
-    let stand = Stand::new(&place, Starter::new(&place));
+    let stand = Stand::new(Starter::new());
     let url = stand.url("/status.json");
     let status = |from: u32, user: &str| {
         let from = format!("127.0.0.{from}");
@@ -182,8 +166,7 @@ fn wrong_passwords_take_their_time_one_after_the_other() {
 #[test]
 fn a_password_that_is_taken_away() {
     better!(WEB);
-    let place = Place::new();
-    let stand = Stand::new(&place, Starter::new(&place));
+    let stand = Stand::new(Starter::new());
     assert_eq!(stand.pen.ask("web_password"), format!("{}\n", stand.file.display()));
     // Another one, at once.
     fs::write(&stand.file, "other:one").unwrap();
@@ -209,7 +192,7 @@ fn a_password_that_is_taken_away() {
     assert!(reply.contains("not a regular file"), "{reply}");
     assert_eq!(curl(&["-u", "other:one", &stand.url("/")]).status, 200);
     assert_eq!(stand.pen.ask("no web_password"), "");
-    let status = get(&stand.web, "/status.json");
+    let status = stand.pen.get("/status.json");
     assert_eq!(status.member("\"control\":", "possible"), "false");
     assert_eq!(status.member("\"control\":", "token"), "null");
     for path in ["/config", "/control"] {
@@ -222,8 +205,7 @@ fn a_password_that_is_taken_away() {
 #[test]
 fn exit_only_where_it_may() {
     better!(WEB);
-    let place = Place::new();
-    let mut stand = Stand::new(&place, Starter::new(&place).args(["-X"]));
+    let mut stand = Stand::new(Starter::new().args(["-X"]));
     let token = format!("X-Pen-Token: {}", stand.token());
     curl(&["-u", USER, "-H", &token, "--data-binary", "exit", &stand.url("/control")]);
     assert!(stand.pen.wait().success());
@@ -233,24 +215,12 @@ fn exit_only_where_it_may() {
 #[test]
 fn a_written_file_has_it() {
     better!(WEB);
-    let place = Place::new();
-    let stand = Stand::new(&place, Starter::new(&place));
-    let dir = Dir::new();
-    let config = dir.file("pen.cfg");
-    stand.pen.ask(&format!("write {}", config.display()));
-    let text = fs::read_to_string(&config).unwrap();
-    let web = stand.web.clone();
+    let Stand { pen, file } = Stand::new(Starter::new());
+    let (text, web, _host) = (pen.written(), pen.web().clone(), pen.host.clone());
     assert!(text.contains(&format!("\nweb {web}\nweb_acl 0\nweb_password /")), "{text}");
-    let file = stand.file.clone();
-    let Stand { pen, _dir, .. } = stand;
     drop(pen);
     wait_until("it has ended", || web.connect().is_err());
-    let pen = Starter::new(&place)
-        .args(["-F", config.to_str().unwrap()])
-        .control(place.at())
-        .expect("reloading on HUP")
-        .expect(": web: ")
-        .start();
+    let pen = Starter::new().config(text).control().expect(": web: ").start();
     assert_eq!(get(&web, "/").status, 401);
     // HUP reads the password again.
     fs::write(&file, "new:one\n").unwrap();
@@ -264,25 +234,21 @@ fn a_written_file_has_it() {
 #[test]
 fn a_password_that_only_root_can_read_stays() {
     better!(WEB);
-    if !is_root() {
-        return skipped("only root can do that");
-    }
-    let (place, dir) = (Place::new(), Dir::new().open_to_all());
-    let file = password_file(&dir, &format!("{USER}\n"), 0o600);
-    let config = dir.file("pen.cfg");
-    fs::write(&config, format!("web_password {}\n", file.display())).unwrap();
-    let (web, control) = (place.at(), place.at());
-    let pen = Starter::new(&place)
+    root!();
+    let (host, dir) = (Host::new(), Dir::new().open_to_all());
+    let file = password_file(&dir);
+    let config = dir.put("pen.cfg", format!("web_password {}\n", file.display()));
+    let (web, control) = (host.at(), host.at());
+    let pen = Starter::on(&host)
         .args(["-F", config.to_str().unwrap(), "--web", &web.to_string()])
         .args(["-C", &control.to_string(), "-u", "nobody"])
-        .expect("reloading on HUP")
         .expect("password: cannot read the password")
         .start();
     let url = format!("http://{web}/");
     let reloaded = |count: usize| {
         pen.signal("HUP");
         wait_until("it is read again", || {
-            let done = pen.messages().iter().filter(|line| line.contains("reloading")).count();
+            let done = pen.times_said("reloading");
             done == count && curl(&["-u", USER, &url]).status == 200
         });
     };

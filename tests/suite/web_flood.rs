@@ -1,7 +1,7 @@
 //! What strangers can do to the web interface: little, and nothing to the
 //! traffic.
 
-use crate::stand::{Client, PATIENCE, Place, Starter, better, get, letters, wait_until};
+use crate::stand::{Client, PATIENCE, Starter, better, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -14,14 +14,8 @@ use std::time::{Duration, Instant};
 #[test]
 fn it_disturbs_nobody() {
     better!(WEB);
-    let place = Place::new();
-    let backends = letters(&place, 1);
-    let web = place.at();
-    let pen = Starter::new(&place)
-        .servers(&backends)
-        .args(["--web", &web.to_string()])
-        .control(place.at())
-        .start();
+    let pen = Starter::new().letters(1).web().start();
+    let web = pen.web();
     assert_eq!(pen.letter(), "A");
     let threads = || pen.status().number("Threads");
     let before = threads();
@@ -82,21 +76,17 @@ fn it_disturbs_nobody() {
     });
     assert!(served.load(SeqCst) > 100, "{served:?}");
     wait_until("its threads have gone", || threads() <= before);
-    wait_until("it answers again", || {
-        web.connect().is_ok() && get(&web, "/healthz").body == "ok\n"
-    });
+    wait_until("it answers again", || web.connect().is_ok() && pen.get("/healthz").body == "ok\n");
 }
 
 /// Whoever is silent makes room for whoever comes.
 #[test]
 fn silent_clients_make_room() {
     better!(WEB);
-    let place = Place::new();
-    let web = place.at();
-    let _pen = Starter::new(&place).args(["--web", &web.to_string()]).control(place.at()).start();
-    let silent: Vec<Client> = (0..100).map(|_| Client::new(&web)).collect();
+    let pen = Starter::new().web().start();
+    let silent: Vec<Client> = (0..100).map(|_| Client::new(pen.web())).collect();
     let start = Instant::now();
-    assert_eq!(get(&web, "/healthz").status, 503);
+    assert_eq!(pen.get("/healthz").status, 503);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     drop(silent);
 }

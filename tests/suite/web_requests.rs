@@ -1,15 +1,14 @@
 //! Requests to the web interface that are odd, in pieces or slow.
 
-use crate::stand::{Client, Place, Starter, ask_web, better};
-use crate::web::with_web;
+use crate::stand::{Client, Starter, ask_web, better};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 #[test]
 fn odd_requests_are_refused_and_closed() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let pen = Starter::new().web().start();
+    let web = pen.web();
     let long = format!("GET / HTTP/1.1\r\nHost: {web}\r\nX: {}\r\n\r\n", "x".repeat(9000));
     let wide = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(100_000));
     for (status, request) in [
@@ -31,15 +30,15 @@ fn odd_requests_are_refused_and_closed() {
         (431, long.as_bytes()),
         (431, wide.as_bytes()),
     ] {
-        let answer = ask_web(&web, request);
+        let answer = ask_web(pen.web(), request);
         let shown = String::from_utf8_lossy(&request[..request.len().min(80)]);
         assert_eq!(answer.status, status, "{shown}");
     }
     // Nothing at all, and half a request.
-    let client = Client::new(&web);
+    let client = Client::new(pen.web());
     client.end_sending();
     assert!(client.ends());
-    let client = Client::new(&web);
+    let client = Client::new(pen.web());
     client.send("GET / HT");
     client.end_sending();
     assert!(client.rest().starts_with(b"HTTP/1.1 400 "));
@@ -50,9 +49,8 @@ fn odd_requests_are_refused_and_closed() {
 #[test]
 fn pieces_and_rests_do_no_harm() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
-    let client = Client::new(&web);
+    let pen = Starter::new().web().start();
+    let client = Client::new(pen.web());
     for piece in ["\r", "\nGET /hea", "lthz HTTP/1.1\r", "\nHost: x\r\nContent-Le"] {
         client.send(piece);
     }
@@ -62,7 +60,7 @@ fn pieces_and_rests_do_no_harm() {
     let answer = String::from_utf8(client.rest()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\ndown\n"));
     // Told to send the body.
-    let client = Client::new(&web);
+    let client = Client::new(pen.web());
     client.send(
         "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
     );
@@ -75,10 +73,9 @@ fn pieces_and_rests_do_no_harm() {
 #[test]
 fn a_slow_client_is_given_up() {
     better!(WEB);
-    let place = Place::new();
-    let (_pen, web) = with_web(&place, Starter::new(&place));
+    let pen = Starter::new().web().start();
     let start = Instant::now();
-    let client = Client::new(&web);
+    let client = Client::new(pen.web());
     client.0.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     while client.0.peek(&mut [0]).is_err() && start.elapsed() < Duration::from_secs(20) {
         let _ = (&client.0).write_all(b"x");

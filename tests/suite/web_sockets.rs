@@ -2,8 +2,7 @@
 //! root.
 
 use crate::stand::{
-    At, Dir, Place, Starter, Status, better, curl, free_v6, get, is_root, letters, skipped,
-    wait_until,
+    At, Dir, Host, Starter, Status, better, curl, free_v6, get, is_root, root, wait_until,
 };
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,10 +10,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 #[test]
 fn a_unix_socket_is_for_its_user_alone() {
     better!(WEB);
-    let place = Place::new();
     let dir = Dir::new().open_to_all();
     let (path, second) = (dir.file("web"), dir.file("web2"));
-    let mut starter = Starter::new(&place).args(["--web", path.to_str().unwrap()]);
+    let mut starter = Starter::new().args(["--web", path.to_str().unwrap()]);
     if is_root() {
         starter = starter.args(["-u", "nobody"]);
     }
@@ -44,11 +42,11 @@ fn a_unix_socket_is_for_its_user_alone() {
 #[test]
 fn two_pens_do_not_share_one() {
     better!(WEB);
-    let (place, dir) = (Place::new(), Dir::new());
-    for web in [place.at(), At::Unix(dir.file("web"))] {
+    let (host, dir) = (Host::new(), Dir::new());
+    for web in [host.at(), At::Unix(dir.file("web"))] {
         let word = web.to_string();
-        let pen = Starter::new(&place).args(["--web", &word]).control(place.at()).start();
-        let other = Starter::new(&place).control(place.at()).start();
+        let pen = Starter::on(&host).args(["--web", &word]).control().start();
+        let other = Starter::on(&host).control().start();
         let reply = other.ask(&format!("web {word}"));
         assert!(reply.contains(&word) && reply.contains(" in use"), "{reply}");
         assert_eq!(other.ask("web"), "");
@@ -61,36 +59,27 @@ fn two_pens_do_not_share_one() {
 #[test]
 fn root_without_a_user_gets_none() {
     better!(WEB);
-    if !is_root() {
-        return skipped("only root gets none");
-    }
-    let place = Place::new();
-    let web = place.at();
-    let pen = Starter::new(&place)
-        .args(["--web", &web.to_string()])
-        .expect("not opened, as pen runs as root")
-        .start();
+    root!();
+    let starter = Starter::new();
+    let web = starter.host.at();
+    let pen = starter.web_at(web).expect("not opened, as pen runs as root").start();
     pen.says("not opened");
-    assert!(web.connect().is_err());
+    assert!(pen.web().connect().is_err());
 }
 
 /// Everything is opened and read before the root and the user are others.
 #[test]
 fn in_a_jail_as_another_user() {
     better!(WEB);
-    if !is_root() {
-        return skipped("only root may do this");
-    }
-    let (place, dir, secrets) = (Place::new(), Dir::new().open_to_all(), Dir::new());
-    let file = secrets.file("password");
-    fs::write(&file, "a:b\n").unwrap();
+    root!();
+    let (starter, dir) = (Starter::new().letters(1), Dir::new().open_to_all());
+    let file = starter.host.dir.put("password", "a:b\n");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let web = place.at();
-    let backends = letters(&place, 1);
-    let pen = Starter::new(&place)
-        .servers(&backends)
-        .args(["-u", "nobody", "-j", dir.file("").to_str().unwrap()])
-        .args(["--web", &web.to_string()])
+    let web = starter.host.at();
+    let pen = starter
+        .args(["-u", "nobody"])
+        .path("-j", dir.path())
+        .web_at(web.clone())
         .args(["-O", &format!("web_password {}", file.display())])
         .expect(": web: a: mode")
         .start();
@@ -107,33 +96,22 @@ fn in_a_jail_as_another_user() {
 #[test]
 fn over_ipv6() {
     better!(WEB);
-    let Some(web) = free_v6() else {
-        return skipped("no IPv6 here");
-    };
-    let place = Place::new();
-    let _pen = Starter::new(&place).args(["--web", &web.to_string()]).control(place.at()).start();
-    assert_eq!(get(&web, "/").status, 200);
+    let Some(web) = free_v6() else { return };
+    let pen = Starter::new().web_at(web.clone()).control().start();
+    assert_eq!(pen.get("/").status, 200);
     assert_eq!(curl(&[&format!("http://{web}/status.json")]).status, 200);
 }
 
 #[test]
 fn beside_datagrams() {
     better!(WEB);
-    let place = Place::new();
-    let responders = crate::stand::responders(&place, 1);
-    let web = place.at();
-    let pen = Starter::datagrams(&place)
-        .servers(&responders)
-        .args(["--web", &web.to_string()])
-        .control(place.at())
-        .start();
-    let asker = crate::stand::Asker::new(&pen.at);
-    asker.send("x");
+    let pen = Starter::new().udp().letters(1).web().start();
+    pen.asker().send("x");
     wait_until("the flow is shown", || {
-        let status = get(&web, "/status.json");
+        let status = pen.get("/status.json");
         status.member("", "protocol") == "udp"
             && status.member("\"connections\":{", "used") == "1"
             && status.member("\"servers\":", "sx") == "1"
     });
-    assert_eq!(get(&web, "/healthz").body, "ok\n");
+    assert_eq!(pen.get("/healthz").body, "ok\n");
 }

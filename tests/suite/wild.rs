@@ -2,8 +2,8 @@
 //! images and manuals of others. Each is quoted above its test.
 
 use crate::stand::{
-    At, Backend, Background, Client, Dir, Pen, Place, Port, Starter, finish, free_v6, is_root,
-    letters, program, signal, skipped, wait_until,
+    At, Backend, Background, Client, Dir, Host, Pen, Port, Starter, finish, free_v6, is_root,
+    program, root, signal, skipped, wait_until,
 };
 use std::fs;
 use std::process::Command;
@@ -28,24 +28,25 @@ pub(crate) fn user() -> &'static [&'static str] {
 /// `pen -l pen.log -p pen.pid lbhost:80 host1:80 host2:80`
 #[test]
 fn a_log_and_a_pid_file() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
-    let pen = Starter::new(&place)
+    let dir = Dir::new();
+    let pid_file = dir.file("pen.pid");
+    let pen = Starter::new()
         .directory(dir.path())
         .args(["-l", "pen.log", "-p", "pen.pid"])
-        .servers(&servers)
-        .start_in_background(&dir.file("pen.pid"));
-    let client = Client::new(&pen.at);
+        .letters(2)
+        .start_in_background(&pid_file);
+    let client = pen.connect();
     client.send("GET / HTTP/1.0\r\n\r\n");
     assert_eq!(client.letter(), "B");
     pen.has_logged(&dir.file("pen.log"), " GET / HTTP/1.0");
     // As scripts do: kill `cat pen.pid`.
-    let pid = fs::read_to_string(dir.file("pen.pid")).unwrap();
+    let pid = fs::read_to_string(&pid_file).unwrap();
     signal(pid.parse().unwrap(), "TERM");
-    wait_until("it ends", || !dir.file("pen.pid").exists());
+    wait_until("it ends", || !pid_file.exists());
 }
 
-/// A service that has a name, and whose port nobody uses.
+/// A service that has a name, and whose port nobody uses; `None`, said aloud,
+/// if there is none.
 fn service() -> Option<(String, Port)> {
     let services = fs::read_to_string("/etc/services").unwrap_or_default();
     let mut entries = services.lines().filter_map(|line| {
@@ -54,7 +55,11 @@ fn service() -> Option<(String, Port)> {
         let number = words.next()?.strip_suffix("/tcp")?.parse().ok()?;
         (1024..15_000).contains(&number).then_some((name, number))
     });
-    entries.find_map(|(name, number)| Some((name.to_owned(), Port::claim(number)?)))
+    let found = entries.find_map(|(name, number)| Some((name.to_owned(), Port::claim(number)?)));
+    if found.is_none() {
+        skipped("no free port has a name in /etc/services");
+    }
+    found
 }
 
 /// The address and port of each line of `servers`, by the place of the word.
@@ -69,76 +74,52 @@ fn addresses(list: &str) -> Vec<(String, u16)> {
 /// `pen smtp mailhost1:smtp mailhost2:25 mailhost3`
 #[test]
 fn services_by_name() {
-    let Some((name, port)) = service() else {
-        return skipped("no free port has a name in /etc/services");
-    };
-    let (place, number) = (Place::new(), port.number);
-    let backend = Backend::letter(place.at(), 'A');
+    let Some((name, port)) = service() else { return };
+    let (host, number) = (Host::new(), port.number);
+    let backend = Backend::letter(host.at(), 'A');
     let pen = Starter::at(port.at())
         .listen_word(name.clone())
         .operand(format!("[::1]:{name}"))
         .operand(format!("[::1]:{number}"))
-        .operand("[::1]".to_owned())
-        .control(place.at())
+        .operand("[::1]")
+        .control()
         .start();
     let mut wanted = vec![("::1".to_owned(), number); 3];
     assert_eq!(addresses(&pen.ask("servers")), wanted);
     for index in [0, 2] {
         assert_eq!(pen.ask(&format!("server {index} blacklist 60")), "");
     }
+    pen.ask(&format!("server 1 {}", backend.at.words()));
     let addr = backend.at.inet();
-    let to = format!("address {} port {}", addr.ip(), addr.port());
-    pen.ask(&format!("server 1 {to}"));
     wanted[1] = (addr.ip().to_string(), addr.port());
     assert_eq!(addresses(&pen.ask("servers")), wanted);
     assert_eq!(pen.letter(), "A");
-    let other = At::Inet((place.ip, number).into());
+    let other = At::Inet((host.ip, number).into());
     assert_eq!(Client::new(&other).letter(), "A");
 }
 
 /// `pen -p pen.pid pop3 localhost:1110 otherhost:pop3`
 #[test]
 fn a_service_in_the_background() {
-    let Some((name, port)) = service() else {
-        return skipped("no free port has a name in /etc/services");
-    };
-    let (place, dir) = (Place::new(), Dir::new());
-    let backend = Backend::letter(place.at(), 'A');
-    let addr = backend.at.inet();
-    let pen = Starter::at(port.at())
-        .directory(dir.path())
-        .args(["-p", "pen.pid"])
-        .listen_word(name.clone())
-        .operand(format!("[::1]:{name}"))
-        .operand(format!("{}:{}", addr.ip(), addr.port()))
-        .start_in_background(&dir.file("pen.pid"));
+    let Some((name, port)) = service() else { return };
+    let starter = Starter::at(port.at()).listen_word(name.clone());
+    let pen = starter.operand(format!("[::1]:{name}")).letters(1).background();
     wait_until("it listens", || pen.at.is_listening());
-    assert_eq!(Client::new(&pen.at).letter(), "A");
+    assert_eq!(pen.connect().letter(), "A");
 }
 
 /// `pen VIP:PORT -c 2049 -x 257 -S 10 -C 127.0.0.1:PORT`, and then
 /// `penctl 127.0.0.1:PORT server N address IP port P max M weight W prio P`
 #[test]
 fn servers_by_penctl() {
-    let (place, control) = (Place::new(), Port::new());
-    let servers = letters(&place, 2);
-    let mut starter = Starter::new(&place).expect("-S is obsolete");
+    let (host, control) = (Host::new(), Port::new());
+    let servers = Backend::letters(&host, 2);
     let control = control.at();
-    for word in ["-c", "2049", "-x", "257", "-S", "10", "-C"] {
-        starter = starter.operand(word.to_owned());
-    }
-    starter = starter.operand(control.to_string());
-    for word in user() {
-        starter = starter.operand((*word).to_owned());
-    }
-    let pen = starter.start();
+    let words = format!("-c 2049 -x 257 -S 10 -C {control}");
+    let words = words.split(' ').chain(user().iter().copied());
+    let pen = words.fold(Starter::on(&host).expect("-S is obsolete"), Starter::operand).start();
     for (number, server) in servers.iter().enumerate() {
-        let addr = server.at.inet();
-        let line = format!(
-            "server {number} address {} port {} max 100 weight 1 prio 3",
-            addr.ip(),
-            addr.port()
-        );
+        let line = format!("server {number} {} max 100 weight 1 prio 3", server.at.words());
         assert_eq!(penctl(&control, &line), "");
     }
     assert_eq!(penctl(&control, "clients_max"), "2049\n");
@@ -155,13 +136,13 @@ fn servers_by_penctl() {
 /// `pen -f -H PORT localhost:P1:1 localhost:P2:1`
 #[test]
 fn http_with_one_connection_each() {
-    let (place, port) = (Place::new(), Port::new());
-    let servers = [Backend::http(place.at()), Backend::http(place.at())];
+    let (host, port) = (Host::new(), Port::new());
+    let servers = [Backend::http(host.at()), Backend::http(host.at())];
     let mut starter = Starter::at(port.at()).listen_word(port.number.to_string());
     for server in &servers {
         starter = starter.operand(format!("{}:1", server.at));
     }
-    let pen = starter.args(["-H"]).control(place.at()).start();
+    let pen = starter.args(["-H"]).control().start();
     let clients = [(), ()].map(|()| {
         let client = pen.connect();
         client.send("GET /index HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -176,16 +157,12 @@ fn http_with_one_connection_each() {
 /// `pen -df ::1:2222 127.0.0.1:22`
 #[test]
 fn ipv6_in_front_of_ipv4() {
-    let Some(at) = free_v6() else {
-        return skipped("no IPv6 here");
-    };
-    let place = Place::new();
-    let servers = letters(&place, 1);
+    let Some(at) = free_v6() else { return };
     let word = format!("::1:{}", at.inet().port());
     let pen = Starter::at(at)
         .args(["-df"])
         .listen_word(word)
-        .servers(&servers)
+        .letters(1)
         .expect("listening on")
         .expect("::1")
         .start();
@@ -195,10 +172,10 @@ fn ipv6_in_front_of_ipv4() {
 /// `pen -d pen:5672 rabbitmq0:5672 rabbitmq1:5672`
 #[test]
 fn debugging_in_the_background() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
+    let (host, dir) = (Host::new(), Dir::new());
+    let servers = Backend::letters(&host, 2);
     let (errors, pid_file) = (dir.file("errors"), dir.file("pid"));
-    let at = place.at();
+    let at = host.at();
     let mut command = Command::new(program("pen"));
     command.arg("-d").arg(at.to_string());
     command.args(servers.iter().map(|server| server.at.to_string()));
@@ -209,31 +186,22 @@ fn debugging_in_the_background() {
     let word = at.to_string();
     let pen = Background::known(at, &word, &pid_file);
     wait_until("it listens", || pen.at.is_listening());
-    assert_eq!(Client::new(&pen.at).letter(), "B");
+    assert_eq!(pen.connect().letter(), "B");
 }
 
 /// `pen -w /var/www/html/stats.html ...`, and from cron
 /// `penctl 127.0.0.1:1990 status > page.html`
 #[test]
 fn a_page_from_cron() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
-    let (page, copy) = (dir.file("stats.html"), dir.file("page.html"));
-    let control = place.at();
-    let pen = Starter::new(&place)
-        .args(["-w", page.to_str().unwrap()])
-        .control(control.clone())
-        .servers(&servers)
-        .start();
-    let client = pen.connect();
-    assert_eq!(client.letter(), "B");
+    let pen = Starter::new().file("-w", "stats.html").control().letters(2).start();
+    let _client = pen.connect_to("B");
     let script = "\"$0\" \"$1\" status > \"$2\"";
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).arg(program("penctl"));
-    shell.arg(control.to_string()).arg(&copy);
+    shell.arg(pen.control().to_string()).arg(pen.file("page.html"));
     assert!(shell.status().unwrap().success());
-    let text = fs::read_to_string(&copy).unwrap();
-    assert_eq!(text, fs::read_to_string(&page).unwrap());
+    let text = pen.text("page.html");
+    assert_eq!(text, pen.text("stats.html"));
     // Programs that read it go by its lines.
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[..4], ["<html>", "<head>", "<title>Pen status page</title>", "</head>"]);
@@ -252,20 +220,18 @@ fn a_page_from_cron() {
 /// Programs that read `servers` and `recent` go by the places of the words.
 #[test]
 fn replies_by_the_places_of_words() {
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let control = place.at();
-    let pen = Starter::new(&place).control(control.clone()).servers(&servers).start();
+    let pen = Starter::new().control().letters(1).start();
+    let control = pen.control();
     let client = pen.connect();
     client.send("hi\n");
     assert_eq!(client.receive(2), b"AA");
     wait_until("all is counted", || {
-        let list = penctl(&control, "servers");
+        let list = penctl(control, "servers");
         let words: Vec<&str> = list.trim_end().split(' ').collect();
-        let addr = servers[0].at.inet();
+        let addr = pen.servers[0].at().inet();
         assert_eq!([words[0], words[2]], ["0", &addr.ip().to_string()]);
         assert_eq!([words[4], words[6]], [&addr.port().to_string(), "1"]);
-        let recent = penctl(&control, "recent");
+        let recent = penctl(control, "recent");
         let client: Vec<&str> = recent.trim_end().split(' ').collect();
         assert_eq!([client[0], client[2]], ["127.0.0.1", "1"]);
         (words[16], words[18], client[4], client[6]) == ("3", "2", "2", "3")
@@ -276,19 +242,11 @@ fn replies_by_the_places_of_words() {
 /// written: `exec \`sed -n '2s/^# //p' pen.cfg\``
 #[test]
 fn started_again_from_a_written_file() {
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = letters(&place, 2);
-    let file = dir.file("pen.cfg");
-    let (at, control) = (place.at(), place.at());
-    let pen = Starter::at(at.clone())
-        .args(["-r", "-b", "7"])
-        .control(control.clone())
-        .servers(&servers)
-        .start();
-    pen.ask(&format!("write {}", file.display()));
-    let before = ["servers", "mode", "blacklist"].map(|line| pen.ask(line));
+    let pen = Starter::new().args(["-r", "-b", "7"]).control().letters(2).start();
+    let shown = |pen: &Pen| ["servers", "mode", "blacklist"].map(|line| pen.ask(line));
+    let (text, before) = (pen.written(), shown(&pen));
+    let (at, control, _host) = (pen.at.clone(), pen.control().clone(), pen.host.clone());
     drop(pen);
-    let text = fs::read_to_string(&file).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("# Generated by pen "), "{text}");
     let words: Vec<&str> = lines[1].split(' ').collect();
@@ -296,21 +254,18 @@ fn started_again_from_a_written_file() {
     assert_eq!(words.last(), Some(&at.to_string().as_str()));
     let words = words[2..words.len() - 1].iter();
     let words = words.map(|word| word.trim_matches('\''));
-    let pen: Pen =
-        Starter::at(at).control(control).args(words.filter(|word| *word != "-f")).start();
-    let after = ["servers", "mode", "blacklist"].map(|line| pen.ask(line));
-    assert_eq!(after, before);
+    let words = words.filter(|word| *word != "-f");
+    let pen = Starter::at(at).control_at(control).args(words).start();
+    assert_eq!(shown(&pen), before);
 }
 
 /// `exec pen -f $args` as the first process of a container
 #[test]
 fn the_first_process_of_a_container() {
-    if !is_root() {
-        return skipped("only root makes process namespaces");
-    }
-    let place = Place::new();
-    let servers = letters(&place, 1);
-    let at = place.at();
+    root!();
+    let host = Host::new();
+    let servers = Backend::letters(&host, 1);
+    let at = host.at();
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "sh", "-c", "exec \"$@\"", "sh"]);
     command.arg(program("pen")).arg("-f").arg(at.to_string());

@@ -3,32 +3,26 @@
 
 use crate::differences::UDP_USER;
 use crate::stand::{
-    Asker, At, Dir, Place, Port, Responder, Starter, better, free_datagram_port, is_root,
-    responders, skipped, wait_until,
+    Asker, At, Dir, Host, Port, Responder, Starter, better, free_datagram_port, is_root, wait_until,
 };
 use crate::wild::{penctl, user};
 use std::fs;
 use std::net::Ipv6Addr;
 
 fn server_line(number: usize, server: &Responder, rest: &str) -> String {
-    let addr = server.at.inet();
-    let (ip, port) = (addr.ip(), addr.port());
-    format!("server {number} address {ip} port {port}{rest}")
+    format!("server {number} {}{rest}", server.at.words())
 }
 
 /// `pen VIP:PORT -c 2049 -x 257 -S 10 -C 127.0.0.1:PORT -U -t 1 -b 3`, and then
 /// `penctl 127.0.0.1:PORT server N address IP port P max M weight W prio P`
 #[test]
 fn servers_by_penctl() {
-    let place = Place::new();
-    let servers = responders(&place, 2);
-    let control = place.at();
-    let mut starter = Starter::new(&place).expect("-S is obsolete");
-    let words = "-c 2049 -x 257 -S 10 -U -t 1 -b 3 -C".split(' ');
-    for word in words.chain([control.to_string().as_str()]).chain(user().iter().copied()) {
-        starter = starter.operand(word.to_owned());
-    }
-    let pen = starter.start();
+    let host = Host::new();
+    let servers = Responder::letters(&host, 2);
+    let control = host.at();
+    let words = format!("-c 2049 -x 257 -S 10 -U -t 1 -b 3 -C {control}");
+    let words = words.split(' ').chain(user().iter().copied());
+    let pen = words.fold(Starter::on(&host).expect("-S is obsolete"), Starter::operand).start();
     for (number, server) in servers.iter().enumerate() {
         let line = server_line(number, server, " max 100 weight 1 prio 3");
         assert_eq!(penctl(&control, &line), "");
@@ -36,7 +30,7 @@ fn servers_by_penctl() {
     assert_eq!(penctl(&control, "timeout"), "1\n");
     assert_eq!(penctl(&control, "blacklist"), "3\n");
     // One client, one server.
-    let letters = pen.asker_letters(4);
+    let letters = pen.letters(4);
     assert_eq!(letters, letters[..1].repeat(4));
 }
 
@@ -44,8 +38,8 @@ fn servers_by_penctl() {
 /// and HUP when the file has been changed
 #[test]
 fn a_file_and_hup() {
-    let (place, port, dir) = (Place::new(), Port::new(), Dir::new().open_to_all());
-    let servers = responders(&place, 2);
+    let (host, port, dir) = (Host::new(), Port::new(), Dir::new().open_to_all());
+    let servers = Responder::letters(&host, 2);
     let (config, pid_file) = (dir.file("pen-X.cfg"), dir.file("X.pid"));
     fs::write(&config, server_line(0, &servers[0], " weight 1\n")).unwrap();
     let user: &[&str] = match is_root() {
@@ -79,31 +73,24 @@ fn a_file_and_hup() {
 #[test]
 fn all_of_ipv6() {
     better!(UDP_KINDS);
-    let Some(at) = free_datagram_port(Ipv6Addr::LOCALHOST) else {
-        return skipped("no IPv6 here");
-    };
-    let (place, dir) = (Place::new(), Dir::new());
-    let servers = responders(&place, 1);
-    let config = dir.file("upstreams.cfg");
-    fs::write(&config, server_line(0, &servers[0], "\n")).unwrap();
-    let pen = Starter::at(At::Inet(at))
-        .args(["-F", config.to_str().unwrap(), "-U"])
-        .listen_word(format!(":::{}", at.port()))
-        .start();
-    assert_eq!(pen.asker_letters(2), "AA");
+    let Some(at) = free_datagram_port(Ipv6Addr::LOCALHOST) else { return };
+    let starter = Starter::at(At::Inet(at)).listen_word(format!(":::{}", at.port())).udp();
+    let server = Responder::letter(starter.host.at(), 'A');
+    let pen = starter.config(server_line(0, &server, "\n")).start();
+    assert_eq!(pen.letters(2), "AA");
 }
 
 /// `pen -f -u root -C 9000 -X -r -U 5683 $SERVERS`, with a loop beside it that
 /// splits what `penctl HOST servers` says on blanks and lets servers rest
 #[test]
 fn a_loop_that_looks_after_servers() {
-    let (place, port, control) = (Place::new(), Port::new(), Port::new());
-    let servers = responders(&place, 2);
+    let (port, control) = (Port::new(), Port::new());
     let pen = Starter::at(port.at())
         .args(user())
-        .args(["-C", &control.number.to_string(), "-X", "-r", "-U"])
+        .args(["-C", &control.number.to_string(), "-X", "-r"])
+        .udp()
         .listen_word(port.number.to_string())
-        .servers(&servers)
+        .letters(2)
         .start();
     let host = control.at();
     let look_after = |is_well: &dyn Fn(u16) -> bool| {
@@ -115,12 +102,12 @@ fn a_loop_that_looks_after_servers() {
         }
     };
     look_after(&|_| true);
-    assert_eq!(pen.asker_letters(4), "BABA");
-    let lost = servers[1].at.inet().port();
+    assert_eq!(pen.letters(4), "BABA");
+    let lost = pen.servers[1].at().inet().port();
     look_after(&|port| port != lost);
-    assert_eq!(pen.asker_letters(4), "AAAA");
+    assert_eq!(pen.letters(4), "AAAA");
     look_after(&|_| true);
-    let letters = pen.asker_letters(4);
+    let letters = pen.letters(4);
     assert!(["ABAB", "BABA"].contains(&letters.as_str()), "{letters}");
     // -X
     let mut pen = pen;
@@ -131,11 +118,11 @@ fn a_loop_that_looks_after_servers() {
 /// `pen -U -O "source 192.168.1.20" 53 192.168.1.100 192.168.1.101`
 #[test]
 fn a_name_server_with_a_source_address() {
-    let (place, one, two) = (Place::new(), Place::new(), Place::new());
-    let at = place.at();
+    let (host, one, two) = (Host::new(), Host::new(), Host::new());
+    let at = host.at();
     let port = at.inet().port();
     let servers = [(&one, 'A'), (&two, 'B')]
-        .map(|(place, letter)| Responder::letter(At::Inet((place.ip, port).into()), letter));
+        .map(|(host, letter)| Responder::letter(At::Inet((host.ip, port).into()), letter));
     let pen = Starter::at(at)
         .args(["-U", "-O", "source 127.0.0.20"])
         .operand(one.ip.to_string())

@@ -1,12 +1,12 @@
 //! What these tests have beside the stand: addresses, penlogd, senders.
 
-use crate::stand::{At, Background, Port, full_output, is_c_pen, program, signal, wait_until};
+use crate::stand::{At, Background, Dir, Port, full_output, is_c_pen, program, signal, wait_until};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -135,7 +135,29 @@ pub(super) fn penlogd(at: SocketAddr, log: &Path, args: &[&str]) -> Daemon {
     daemon
 }
 
-/// Waits until the log has so many lines, and returns them.
+/// A penlogd, where it listens and what it writes.
+pub(super) struct Site {
+    _daemon: Daemon,
+    pub(super) at: SocketAddr,
+    pub(super) log: PathBuf,
+    pub(super) host: Subnet,
+    _dir: Dir,
+}
+
+impl Site {
+    pub(super) fn new(args: &[&str]) -> Site {
+        let (host, dir) = (Subnet::new(), Dir::new());
+        let (at, log) = (host.at(2), dir.file("log"));
+        Site { _daemon: penlogd(at, &log, args), at, log, host, _dir: dir }
+    }
+
+    /// Waits until the log has so many lines, and returns them.
+    pub(super) fn lines(&self, count: usize) -> Vec<String> {
+        lines(&self.log, count)
+    }
+}
+
+/// The same for any log.
 pub(super) fn lines(log: &Path, count: usize) -> Vec<String> {
     let mut lines = Vec::new();
     wait_until("the lines are in the log", || {

@@ -68,10 +68,10 @@ fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
 
 #[test]
 fn every_line_has_the_client_who_asked() {
-    let (place, dir) = (Subnet::new(), Dir::new());
-    let (at, log) = (place.at(2), dir.file("log"));
+    let (host, dir) = (Subnet::new(), Dir::new());
+    let (at, log) = (host.at(2), dir.file("log"));
     let daemon = penlogd(at, &log, &[]);
-    let (webs, listen) = ([place.at(11), place.at(12)], place.at(3));
+    let (webs, listen) = ([host.at(11), host.at(12)], host.at(3));
     let logs = webs.map(web_server);
     let mut command = Command::new(program("pen"));
     command.args(["-f", "-r", "-l", &at.to_string(), &listen.to_string()]);
@@ -89,7 +89,7 @@ fn every_line_has_the_client_who_asked() {
     // Round robin: each client has a connection to either server.
     let mut requests = 0;
     for number in 101..=108 {
-        let client = place.ip(number);
+        let client = host.ip(number);
         for connection in 0..2 {
             let mut stream = connect_from(client, listen);
             for kind in &kinds {

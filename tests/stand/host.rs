@@ -1,7 +1,9 @@
 //! Loopback addresses of a test's own.
 
-use super::At;
+use super::{At, Dir, PATIENCE};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 /// The port that marks an address as taken.
@@ -10,16 +12,18 @@ const CLAIM: u16 = 20_000;
 /// An address of 127.0.0.0/8, all of which is local on Linux, that nobody else
 /// uses while this lives: not another test, not another run of the tests. That
 /// matters because pen's listeners have SO_REUSEPORT: two pens on one port
-/// would share it in silence.
-pub(crate) struct Place {
+/// would share it in silence. It has a directory, too.
+#[derive(Clone)]
+pub(crate) struct Host {
     pub(crate) ip: Ipv4Addr,
-    next: AtomicU16,
+    pub(crate) dir: Arc<Dir>,
+    next: Arc<AtomicU16>,
     // std's listeners do not share their port: this is the lock.
-    _claim: TcpListener,
+    _claim: Arc<TcpListener>,
 }
 
-impl Place {
-    pub(crate) fn new() -> Place {
+impl Host {
+    pub(crate) fn new() -> Host {
         static COUNTER: AtomicU16 = AtomicU16::new(0);
         let pid = std::process::id();
         loop {
@@ -29,7 +33,8 @@ impl Place {
             // Never 127.0.x.y, which others may use.
             let ip = Ipv4Addr::new(127, high % 200 + 50, low, (count % 250 + 1) as u8);
             if let Ok(claim) = TcpListener::bind((ip, CLAIM)) {
-                return Place { ip, next: AtomicU16::new(CLAIM + 1), _claim: claim };
+                let next = Arc::new(AtomicU16::new(CLAIM + 1));
+                return Host { ip, dir: Arc::new(Dir::new()), next, _claim: Arc::new(claim) };
             }
         }
     }
@@ -38,6 +43,23 @@ impl Place {
     /// hands out to clients.
     pub(crate) fn at(&self) -> At {
         At::Inet(self.addr())
+    }
+
+    /// The path of a file in its directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.file(name)
+    }
+
+    /// A Unix socket in its directory.
+    pub(crate) fn unix(&self, name: &str) -> At {
+        At::Unix(self.file(name))
+    }
+
+    /// A socket for datagrams.
+    pub(crate) fn socket(&self) -> UdpSocket {
+        let socket = UdpSocket::bind(self.addr()).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
