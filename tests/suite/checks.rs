@@ -1,6 +1,6 @@
 //! Checks of servers, and what they find out before any client does.
 
-use crate::stand::{Backend, Caller, Client, Pen, Starter, better, full_queue, wait_until};
+use crate::stand::{Backend, Caller, Client, Host, Pen, Starter, better, full_queue, wait_until};
 
 /// Waits until the line of a server in `servers` has these words.
 fn is(pen: &Pen, server: usize, words: &str) {
@@ -135,12 +135,12 @@ fn a_server_that_came_back_starts_slowly() {
 #[test]
 fn a_server_that_moves_during_a_check_is_checked_there() {
     better!(CHECKS);
-    let place = Place::new();
-    let hole = place.at();
+    let host = Host::new();
+    let hole = host.at();
     let _full = full_queue(hole.inet());
-    let server = Backend::letter(place.at(), 'A');
-    let pen = Starter::new(&place)
-        .control(place.at())
+    let server = Backend::letter(host.at(), 'A');
+    let pen = Starter::new()
+        .control()
         .args(["-O", "check 1", "-O", "check_timeout 600"])
         .server(&hole)
         .start();
