@@ -2,6 +2,7 @@
 //! There is no I/O here, and callers say what time it is.
 
 pub mod acl;
+pub mod answers;
 pub mod choice;
 pub mod clients;
 pub mod counter;

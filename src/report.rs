@@ -45,7 +45,7 @@ pub(crate) fn servers(pen: &Pen) -> String {
             let _ = write!(text, " {word} {number}");
         }
         let _ = write!(text, " sx {} rx {}", row.bytes.sx, row.bytes.rx);
-        let _ = write!(text, " state {}", row.state.word());
+        let _ = write!(text, " connects {} state {}", server.connects, row.state.word());
         if let Some(since) = row.since {
             let _ = write!(text, " since {}", since.as_secs());
         }

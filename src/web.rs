@@ -157,15 +157,19 @@ fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Optio
         }
     }
     session.set_asked();
-    let snapshot = || CACHE.get(pen);
     Some(match (path, &secret) {
         ("/status.json", _) => {
             let clients = wanted(request.query, "clients");
             let connections = wanted(request.query, "connections");
-            let text = status::text(pen, &snapshot(), clients, connections);
+            let text = asked(request.query, "client").unwrap_or_default();
+            if !text.is_empty() {
+                let turn = CACHE.next_search(pen);
+                (turn <= Instant::now() || session.drain(turn)).then_some(())?;
+            }
+            let text = status::text(pen, &CACHE.get(pen, text), clients, connections);
             Reply::new("application/json", text)
         }
-        ("/metrics", _) => Reply::new(metrics::KIND, metrics::text(pen, &snapshot())),
+        ("/metrics", _) => Reply::new(metrics::KIND, metrics::text(pen, &CACHE.get(pen, ""))),
         ("/config" | "/control", None) => Reply::text(403, "no web_password, no control\n"),
         ("/config", _) => {
             let file = settings.config.as_deref().unwrap_or(Path::new("pen.cfg"));
@@ -196,12 +200,16 @@ fn has_password(pen: &Pen, session: &Session, request: &Request, secret: &Secret
     session.drain(Instant::now() + PENALTY).then_some(false)
 }
 
-/// Returns the number that a query has for `name`, limited to [`cache::MOST_SHOWN`].
+/// Returns the value that a query has for `name`.
 #[inline(never)]
-fn wanted(query: &str, name: &str) -> usize {
+fn asked<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = query.split('&').filter_map(|pair| request::cut(pair, b'='));
-    let value = pairs.find(|pair| pair.0 == name);
-    let value = value.and_then(|pair| pair.1.parse().ok());
+    pairs.find(|pair| pair.0 == name).map(|pair| pair.1)
+}
+
+/// Returns the number that a query has for `name`, limited to [`cache::MOST_SHOWN`].
+fn wanted(query: &str, name: &str) -> usize {
+    let value = asked(query, name).and_then(|value| value.parse().ok());
     value.unwrap_or(SHOWN).min(cache::MOST_SHOWN)
 }
 
@@ -240,5 +248,6 @@ mod tests {
         assert_eq!(wanted("x&clients=x", "clients"), SHOWN);
         assert_eq!(wanted("connections=2&clients=7", "clients"), 7);
         assert_eq!(wanted("clients=99999", "clients"), cache::MOST_SHOWN);
+        assert_eq!(asked("clients=2&client=10.&client=x", "client"), Some("10."));
     }
 }

@@ -111,6 +111,11 @@ impl Spec {
         self
     }
 
+    /// Tells whether it sets a time, in seconds.
+    pub(crate) fn is_time(&self) -> bool {
+        matches!(self.kind, Kind::Seconds(..))
+    }
+
     /// Tells whether `no` may stand before the name.
     pub fn has_no(&self) -> bool {
         self.no.is_some()

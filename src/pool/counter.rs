@@ -60,8 +60,6 @@ impl fmt::Debug for Counter {
 /// What goes to and comes from one peer.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// When a server answered last, in seconds since 1970; 0 = never.
-    pub answered: Counter,
     /// Bytes sent to the peer.
     pub sx: Counter,
     /// Bytes received from the peer.

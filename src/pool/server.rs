@@ -1,5 +1,6 @@
 //! One server: its address and limits, whether it is up, what it has served.
 
+use super::answers::Answers;
 use super::choice::hash;
 use super::counter::Traffic;
 use super::health::{Admin, Change, Health, State};
@@ -28,6 +29,8 @@ pub struct Server {
     pub failures: u64,
     /// Bytes to (`sx`) and from (`rx`) the server.
     pub traffic: Arc<Traffic>,
+    /// When it answered last, and how fast.
+    pub answers: Arc<Answers>,
     /// What its host adds to the scores of all clients in the choice by hash.
     pub(super) host_hash: u64,
     /// Whether it is up, and what an operator wants of it.
@@ -51,6 +54,7 @@ impl Server {
         self.host_hash = hash::host(addr::bare(word));
         if *self.host != host {
             self.health.forget();
+            self.answers = Arc::default();
         }
         self.host = Arc::new(host);
     }

@@ -100,10 +100,12 @@ pub fn find_server(
                 }
             }
             match open(&lease, &rules, client) {
-                Ok(socket) => {
+                Ok((socket, began)) => {
                     // A UDP server is up when it answers.
                     if rules.start.kind == Kind::Stream {
-                        is_up(pen, &lease);
+                        let now = Instant::now();
+                        lease.answers.count(now.saturating_duration_since(began), now);
+                        is_up(pen, &lease, now);
                     }
                     message::debug(1, || format!("{client}: connected to {}", lease.name()));
                     return Some(Found::New(Connected { visit, lease, socket }));
@@ -153,12 +155,14 @@ fn turn_away(pen: &Pen, accepted: &Accepted, kind: Kind, reason: Reason, again: 
 }
 
 /// Connects to a server. If this host lacks what that takes, a TCP client waits
-/// until it has it, up to [`PATIENCE`].
-fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream> {
+/// until it has it, up to [`PATIENCE`]. Returns also when the connect began.
+fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<(Stream, Instant)> {
     let mut wait = None;
     loop {
+        let began = Instant::now();
         let result =
-            connect::open(&lease.host, lease.port, settings, Some(client), settings.timeout);
+            connect::open(&lease.host, lease.port, settings, Some(client), settings.timeout)
+                .map(|socket| (socket, began));
         match &result {
             Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
                 let end = wait.get_or_insert_with(|| {
@@ -177,8 +181,8 @@ fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<Stream
 }
 
 /// Takes note that a server has answered.
-pub fn is_up(pen: &Pen, lease: &Lease) {
-    if let Some(change) = lease.succeeded() {
+pub fn is_up(pen: &Pen, lease: &Lease, now: Instant) {
+    if let Some(change) = lease.succeeded(now) {
         changes::announce(pen, lease.target, &lease.host, lease.port, change);
     }
 }

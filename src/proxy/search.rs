@@ -3,6 +3,7 @@
 //! is gone, whatever way it goes.
 
 use super::servers::{Servers, Table};
+use crate::pool::answers::Answers;
 use crate::pool::choice::{self, Target};
 use crate::pool::counter::Traffic;
 use crate::pool::health::Change;
@@ -10,7 +11,6 @@ use crate::pool::request::Request;
 use crate::pool::server::Server;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
-use crate::sys::message;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -200,6 +200,8 @@ pub struct Lease {
     pub port: u16,
     /// Where its bytes are counted.
     pub traffic: Arc<Traffic>,
+    /// Where its connects are counted by the time they take.
+    pub answers: Arc<Answers>,
     /// Whether the server was known to work when the place was taken.
     was_up: bool,
     /// Taken because no regular server was available: the emergency server,
@@ -241,6 +243,7 @@ impl Lease {
             host: Arc::clone(&server.host),
             port: server.port,
             traffic: Arc::clone(&server.traffic),
+            answers: Arc::clone(&server.answers),
             was_up: server.health.is_seen_up(),
             last_resort,
             probe,
@@ -302,12 +305,11 @@ impl Lease {
 
     /// Takes note that the server has answered. Returns what that changes. What an
     /// operator has taken out meanwhile stays so.
-    pub fn succeeded(&self) -> Option<Change> {
-        self.traffic.answered.set(message::unix_time());
+    pub fn succeeded(&self, now: Instant) -> Option<Change> {
+        self.answers.note(now);
         if self.was_up {
             return None;
         }
-        let now = Instant::now();
         let mut table = self.servers.table();
         table.get_mut(self.target)?.update(now, |health| health.succeed(now))
     }

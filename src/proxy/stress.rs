@@ -83,7 +83,7 @@ impl Hall {
             crate::lock(&self.clients).remember(client, index);
             match dice % 7 {
                 0 => drop(lease.failed(Duration::ZERO, false, "")),
-                1 => drop(lease.succeeded()),
+                1 => drop(lease.succeeded(Instant::now())),
                 2 => drop(self.connections.content(number)),
                 _ => thread::yield_now(),
             }

@@ -10,6 +10,7 @@ use crate::pool::server::Server;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::shared::Pen;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,10 @@ pub(crate) struct ServerRow {
     pub(crate) downtime: Duration,
     /// Its bytes, including those of open connections.
     pub(crate) bytes: Bytes,
+    /// Median and 99th percentile of the last minute's connects, in microseconds.
+    pub(crate) connect_us: Option<[u64; 2]>,
+    /// Seconds since it answered last.
+    pub(crate) answered: Option<u32>,
 }
 
 impl ServerRow {
@@ -69,6 +74,8 @@ impl ServerRow {
             reason: server.health.reason(),
             downtime: server.health.downtime(now),
             bytes: Bytes::of(&server.traffic),
+            connect_us: server.answers.connect_us(now),
+            answered: server.answers.ago(now),
         }
     }
 
@@ -139,6 +146,11 @@ pub(crate) fn seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
+/// Whole microseconds.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Copies the servers by index, followed by the emergency and the abuse server.
 pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     let now = Instant::now();
@@ -158,28 +170,53 @@ pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     rows
 }
 
+/// Shows all clients by slot, [`PIECE`] of them while the table is locked once.
+fn each_client(pen: &Pen, show: &mut dyn FnMut(usize, &Record)) {
+    let mut start = 0;
+    let mut is_more = true;
+    while is_more {
+        let end = start + PIECE;
+        is_more = pen.with_clients(|clients| {
+            let all = clients.records();
+            let piece = all.iter().enumerate().take(end).skip(start);
+            piece.for_each(|(slot, record)| show(slot, record));
+            all.len() > end
+        });
+        start = end;
+    }
+}
+
 /// Copies the clients whose last connect is at most `age` ago, by slot.
 pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     let now = Instant::now();
     let mut rows = Vec::new();
-    let mut start = 0;
-    loop {
-        let end = start + PIECE;
-        let more = pen.with_clients(|clients| {
-            let all = clients.records();
-            let piece = all.iter().enumerate().take(end).skip(start);
-            let seen = |record: &Record| now.saturating_duration_since(record.last_seen) <= age;
-            let piece = piece.filter(|(_, record)| seen(record));
-            rows.extend(piece.map(|(slot, record)| ClientRow::of(slot, record, now)));
-            all.len() > end
-        });
-        if !more {
-            break;
+    each_client(pen, &mut |slot, record| {
+        if now.saturating_duration_since(record.last_seen) <= age {
+            rows.push(ClientRow::of(slot, record, now));
         }
-        start = end;
-    }
+    });
     add_live_bytes(&mut rows, live);
     rows
+}
+
+/// Copies `most` of the clients whose address has `text` in it, by slot. Also returns how
+/// many have it.
+pub(crate) fn found(pen: &Pen, live: &Live, text: &str, most: usize) -> (Vec<ClientRow>, usize) {
+    let now = Instant::now();
+    let (mut rows, mut count) = (Vec::new(), 0);
+    let mut address = String::new();
+    each_client(pen, &mut |slot, record| {
+        address.clear();
+        let _ = write!(address, "{}", record.client);
+        if address.contains(text) {
+            count += 1;
+            if rows.len() < most {
+                rows.push(ClientRow::of(slot, record, now));
+            }
+        }
+    });
+    add_live_bytes(&mut rows, live);
+    (rows, count)
 }
 
 /// Copies the `most` clients that have connected last, the newest first, under one lock

@@ -23,6 +23,8 @@ pub(super) struct Snapshot {
     pub(super) servers: Vec<ServerRow>,
     /// The newest clients, at most [`MOST_SHOWN`], the newest first.
     pub(super) clients: Vec<ClientRow>,
+    /// How many clients were found, if some were searched for.
+    pub(super) found: Option<usize>,
     /// How many clients were remembered.
     pub(super) tracked: usize,
     /// Open connections in the order of their slots, at most [`MOST_SHOWN`].
@@ -39,45 +41,72 @@ pub(super) struct ConnectionRow {
     pub(super) bytes: Bytes,
 }
 
-/// The last snapshot, and the time from which it is too old.
-pub(super) struct Cache(Mutex<Option<(Arc<Snapshot>, Instant)>>);
+/// The last snapshot with the time from which it is too old, and the time from which
+/// the next search may begin.
+pub(super) struct Cache {
+    last: Mutex<Option<(Arc<Snapshot>, Instant)>>,
+    next_search: Mutex<Option<Instant>>,
+}
 
 impl Cache {
     /// Makes a cache without a snapshot.
     pub(super) const fn new() -> Cache {
-        Cache(Mutex::new(None))
+        Cache { last: Mutex::new(None), next_search: Mutex::new(None) }
     }
 
-    /// Returns the last snapshot if it is fresh enough, else takes a new one.
-    pub(super) fn get(&self, pen: &Pen) -> Arc<Snapshot> {
+    /// Returns the last snapshot if it is fresh enough, else takes a new one; of clients
+    /// and connections those that have `text` in their address.
+    pub(super) fn get(&self, pen: &Pen, text: &str) -> Arc<Snapshot> {
         let now = Instant::now();
-        let last = crate::lock(&self.0).clone();
+        let last = crate::lock(&self.last).clone();
         if let Some((snapshot, end)) = &last {
-            if now < *end {
+            if now < *end && text.is_empty() {
                 return Arc::clone(snapshot);
             }
         }
-        let mut snapshot = gather(pen);
+        let mut snapshot = gather(pen, text);
         if let Some((last, _)) = last {
             snapshot.never_less(&last);
         }
         let snapshot = Arc::new(snapshot);
-        *crate::lock(&self.0) = Some((Arc::clone(&snapshot), now + FRESH));
+        if text.is_empty() {
+            *crate::lock(&self.last) = Some((Arc::clone(&snapshot), now + FRESH));
+        }
         snapshot
     }
 
     /// Makes the next [`Cache::get`] take a new snapshot, because something has changed.
     pub(super) fn empty(&self) {
-        if let Some((_, end)) = &mut *crate::lock(&self.0) {
+        if let Some((_, end)) = &mut *crate::lock(&self.last) {
             *end = Instant::now();
         }
     }
+
+    /// Returns when the next search may begin. There is a microsecond for each client
+    /// between two of them, of which a search takes a tenth (measured).
+    pub(super) fn next_search(&self, pen: &Pen) -> Instant {
+        let time = Duration::from_micros(pen.with_clients(|all| all.records().len()) as u64);
+        let mut next = crate::lock(&self.next_search);
+        let turn = next.unwrap_or_else(Instant::now).max(Instant::now());
+        *next = Some(turn + time);
+        turn
+    }
 }
 
-fn gather(pen: &Pen) -> Snapshot {
+fn gather(pen: &Pen, text: &str) -> Snapshot {
     let live = pen.connections.live();
-    let (clients, tracked) = snapshot::recent(pen, &live, MOST_SHOWN);
-    let open = live.iter().take(MOST_SHOWN).map(|(id, connection)| ConnectionRow {
+    let (recent, tracked) =
+        snapshot::recent(pen, &live, if text.is_empty() { MOST_SHOWN } else { 0 });
+    let (clients, found) = match text {
+        "" => (recent, None),
+        _ => {
+            let (clients, found) = snapshot::found(pen, &live, text, MOST_SHOWN);
+            (clients, Some(found))
+        }
+    };
+    let is_shown = |client: Client| text.is_empty() || client.to_string().contains(text);
+    let open = live.iter().filter(|(_, connection)| is_shown(connection.client));
+    let open = open.take(MOST_SHOWN).map(|(id, connection)| ConnectionRow {
         id: *id,
         client: connection.client,
         target: connection.lease.target,
@@ -87,6 +116,7 @@ fn gather(pen: &Pen) -> Snapshot {
         uptime: pen.started.elapsed(),
         servers: snapshot::servers(pen, &live),
         clients,
+        found,
         tracked,
         open: open.collect(),
         used: pen.connections.used_and_last().0,
@@ -118,13 +148,14 @@ pub(super) fn health(pen: &Pen) -> &'static str {
     let now = Instant::now();
     let table = pen.servers.table();
     let last = table.emergency.as_ref().filter(|_| !settings.modes.stubborn);
+    let checked = (table.servers.iter()).map(|server| (server, !settings.check.is_zero()));
     let mut word = "down";
-    for server in table.servers.iter().chain(last) {
+    for (server, is_checked) in checked.chain(last.map(|server| (server, false))) {
         match server.state(now) {
-            State::Up if !is_full => return "ok",
-            // Checks will say more in a moment.
-            State::Untried if !settings.check.is_zero() => {}
-            State::Untried if !is_full => return "ok",
+            // The first check will say more in a moment.
+            State::Untried if is_checked && word == "down" => word = "untried",
+            State::Untried if is_checked => {}
+            State::Up | State::Untried if !is_full => return "ok",
             State::Up | State::Untried | State::Full => word = "full",
             _ => {}
         }
@@ -146,12 +177,20 @@ mod tests {
             pen.visit(Client::Inet(IpAddr::V4(number.into())), Duration::ZERO, true);
         }
         let cache = Cache::new();
-        let snapshot = cache.get(&pen);
+        let snapshot = cache.get(&pen, "");
         assert_eq!((snapshot.tracked, snapshot.clients.len()), (100_000, MOST_SHOWN));
         let newest = Client::Inet(IpAddr::V4((many - 1).into()));
         assert_eq!(snapshot.clients[0].client, newest);
+        // The oldest are found, too: 0.0.0.7, and others with that at their beginning.
+        let found = cache.get(&pen, "0.0.0.7");
+        assert_eq!((found.found, found.tracked, found.clients.len()), (Some(11), 100_000, 11));
+        let found = cache.get(&pen, "0.");
+        assert_eq!((found.found, found.clients.len()), (Some(100_000), MOST_SHOWN));
+        assert_eq!(cache.get(&pen, "x").found, Some(0));
+        let turns = [(); 3].map(|()| cache.next_search(&pen));
+        assert!(turns[2] - turns[0] >= Duration::from_millis(200));
         cache.empty();
-        let again = cache.get(&pen);
+        let again = cache.get(&pen, "");
         assert!(!Arc::ptr_eq(&snapshot, &again));
         assert!(health(&pen) == "down");
     }

@@ -3,7 +3,7 @@
 use super::cache::Snapshot;
 use crate::pool::health::State;
 use crate::proxy::shared::Pen;
-use crate::report::snapshot::{ServerRow, role, seconds};
+use crate::report::snapshot::{ServerRow, micros, role, seconds};
 use std::fmt::Write as _;
 
 /// The media type of the text.
@@ -40,6 +40,35 @@ const EACH: &[Each] = &[
     }),
     ("pen_server_sent_bytes_total", "Bytes sent to the server.", |row| row.bytes.sx),
     ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
+];
+
+/// A metric that a server has if its value is known: its name, its help, what follows
+/// the value, and the value.
+type Known = (&'static str, &'static str, &'static str, fn(&ServerRow) -> Option<u64>);
+
+/// The metrics of what checks and connects have shown.
+const KNOWN: &[Known] = &[
+    ("pen_server_last_check_success", "Whether the last check succeeded.", "", |row| {
+        row.server.health.checked.as_ref().map(|checked| checked.why.is_empty().into())
+    }),
+    ("pen_server_last_check_age_seconds", "How long ago the last check ended.", "", |row| {
+        row.server.health.checked.as_ref().map(|checked| checked.at.elapsed().as_secs())
+    }),
+    ("pen_server_last_check_duration_seconds", "How long the last check took.", "e-6", |row| {
+        row.server.health.checked.as_ref().map(|checked| micros(checked.took))
+    }),
+    (
+        "pen_server_connect_median_seconds",
+        "The median of the times of the last minute's connects.",
+        "e-6",
+        |row| row.connect_us.map(|[median, _]| median),
+    ),
+    (
+        "pen_server_connect_99th_percentile_seconds",
+        "The 99th percentile of the times of the last minute's connects.",
+        "e-6",
+        |row| row.connect_us.map(|[_, p99]| p99),
+    ),
 ];
 
 /// Writes all metrics.
@@ -79,11 +108,24 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     for (name, help, value) in EACH {
         head(&mut out, name, help);
         for row in &snapshot.servers {
-            let _ = writeln!(out, "{name}{{{}}} {}", labels(row), value(row));
+            value_of(&mut out, name, row, value(row), "");
+        }
+    }
+    for (name, help, unit, value) in KNOWN {
+        head(&mut out, name, help);
+        for row in &snapshot.servers {
+            if let Some(value) = value(row) {
+                value_of(&mut out, name, row, value, unit);
+            }
         }
     }
     states(&mut out, snapshot);
     out
+}
+
+/// The line of a server's value.
+fn value_of(out: &mut String, name: &str, row: &ServerRow, value: u64, unit: &str) {
+    let _ = writeln!(out, "{name}{{{}}} {value}{unit}", labels(row));
 }
 
 /// The states of servers: 1 for the one that a server has, 0 for the others.

@@ -5,7 +5,12 @@
 const EVERY = 1000, STALE = 2500, PATIENCE = 5000; // milliseconds
 const SHORTEST = 20, LONGEST = 120; // seconds that the charts reach back
 const ROWS = 100; // clients and connections asked for
-const STATES = ["up", "full", "drained", "down", "empty"];
+const STATES = ["up", "full", "untried", "drained", "maint", "failing", "down", "empty"];
+const TROUBLE = {
+  down: "No server is available: new clients are turned away.",
+  full: "All servers are full, or all connections are taken.",
+  untried: "No server has been checked yet.",
+};
 
 const $ = id => document.getElementById(id);
 
@@ -46,8 +51,15 @@ function row(classes, ...buttons) {
   return tr;
 }
 
-/** Texts for its cells; none leaves a cell as it is. */
-const texts = (tr, ...all) => all.forEach((text, i) => text !== null && put(tr.cells[i], text));
+/** Texts for its cells. */
+const texts = (tr, ...all) => all.forEach((text, i) => put(tr.cells[i], text));
+
+/** A line for a cell, and smaller ones below it. */
+function lines(td, ...all) {
+  while (td.children.length < all.length) td.append(el(td.children.length ? "small" : "span"));
+  all.forEach((text, i) => put(td.children[i], text));
+}
+
 const button = (text, onclick, ariaLabel) => el("button", { type: "button", textContent: text, onclick, ariaLabel });
 const found = (id, text) => text.toLowerCase().includes($(id).value.trim().toLowerCase());
 
@@ -55,7 +67,13 @@ const found = (id, text) => text.toLowerCase().includes($(id).value.trim().toLow
 
 const number = n => (n < 9.95 && n % 1 ? n.toFixed(1) : Math.round(n).toLocaleString("en"));
 const speed = n => bytes(n) + "/s";
-const clock = time => new Date(time).toLocaleTimeString("en-GB");
+const time = us => (us < 1e3 ? `${us} µs` : us < 1e6 ? `${number(us / 1e3)} ms` : `${number(us / 1e6)} s`);
+
+/** The time of day, with the date if it is not today's. */
+function clock(ms) {
+  const date = new Date(ms), isToday = date.toDateString() === new Date().toDateString();
+  return date.toLocaleString("en-GB", { dateStyle: isToday ? undefined : "medium", timeStyle: "medium" });
+}
 
 function bytes(n) {
   let unit = 0;
@@ -70,11 +88,44 @@ function span(seconds) {
 
 const isRegular = s => s.role === "server";
 const nameOf = s => (isRegular(s) ? s.index : s.role);
-const stateOf = s => s.state + (s.left ? ` for ${span(s.left)}` : "");
+
+/** Until when a server is in its state, as far as pen knows. */
+function until(s) {
+  if (s.admin !== "ready") return ", until Ready";
+  if (s.state === "failing") return ", the next client tries it";
+  if (s.left) return `, ${s.state === "down" ? "next try" : "back"} in ${span(s.left)}`;
+  return s.state === "down" && s.next_check != null ? `, next check in ${span(s.next_check)}` : "";
+}
 
 function place({ state, address, port }) {
   if (state === "empty") return "empty slot";
   return address.includes("/") ? address : (address.includes(":") ? `[${address}]` : address) + ":" + port;
+}
+
+// Tables, by the column that was clicked.
+
+const KEYS = {
+  servers: s => [s.index ?? 1e9, s.name ?? place(s), s.state, s.check?.why ?? "~", s.connect_us?.median ?? -1, s.connections, ...seen.get(nameOf(s)).rates, 0, s.failures],
+  clients: c => [c.client, c.age, c.server ?? -1, c.connects, c.sx, c.rx],
+  connections: c => [c.id, c.client, c.server ?? -1, c.sx, c.rx],
+};
+const order = {}; // by table: the column, and whether the largest comes first
+
+function sorted(id, list) {
+  const { column, down } = order[id] ?? {};
+  if (column === undefined) return list;
+  const compare = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));
+  return [...list].sort((a, b) => compare(KEYS[id](a)[column], KEYS[id](b)[column]) * (down ? -1 : 1));
+}
+
+/** Numbers fall at the first click, and texts rise; the third one ends it. */
+function sort(th) {
+  const id = th.closest("table").tBodies[0].id, column = th.cellIndex, first = th.className === "n", was = order[id];
+  order[id] = was?.column !== column ? { column, down: first } : was.down === first ? { column, down: !first } : {};
+  for (const other of th.parentNode.cells) other.ariaSort = null;
+  if (order[id].column === column) th.ariaSort = order[id].down ? "descending" : "ascending";
+  showServers();
+  showClients();
 }
 
 // Charts: one line or two, over the last two minutes at most.
@@ -116,6 +167,8 @@ class Chart {
 let data = null; // the last answer
 let heard = 0; // when it came
 let problem = ""; // why none came since
+let asked = 0, answered = 0; // the last question, and the last one with an answer
+let title = "pen";
 
 /** Not simply relative: fetch takes no address with a password in it. */
 const request = (what, options) =>
@@ -123,10 +176,13 @@ const request = (what, options) =>
 
 async function ask() {
   let news;
+  const turn = ++asked, client = $("find-client").value.trim().toLowerCase().replace(/[^\w.:]/g, "!");
   try {
-    const answer = await request(`status.json?clients=${ROWS}&connections=${ROWS}`);
+    const answer = await request(`status.json?clients=${ROWS}&connections=${ROWS}&client=${client}`);
     if (!answer.ok) throw new Error(`it answers ${answer.status} ${answer.statusText}`);
     news = await answer.json();
+    if (turn < answered) return;
+    answered = turn;
     problem = "";
     heard = Date.now();
   } catch (error) {
@@ -144,6 +200,7 @@ function follow() {
 function freshness() {
   const old = !document.hidden && Date.now() - heard > STALE && (data || problem);
   document.body.classList.toggle("stale", old);
+  document.title = old ? "no answer · " + title : title;
   // The same words each time, so that screen readers say them once.
   tell("stale", old ? `No answer from pen: ${problem || "it is silent"}. ${data ? `What is below was so at ${clock(heard)}.` : ""}` : "");
   put($("live"), old ? "not live" : data ? "live" : "waiting for pen");
@@ -185,24 +242,27 @@ function rates(keys, counters, old, now) {
 
 /** What became of a server since the answer before. */
 function look(s, now) {
-  const settled = s.state === "full" ? "up" : s.state;
-  const was = seen.get(nameOf(s)) ?? { settled, now, rates: [0, 0], spark: el("span") };
+  const was = seen.get(nameOf(s)) ?? { now, rates: [0, 0], spark: el("span") }, since = (data.time - s.since) * 1000;
   was.chart ??= new Chart(was.spark);
-  if (was.settled !== settled) note(`server ${nameOf(s)}, ${place(s)}, is ${stateOf(s)}`);
+  // Both are whole seconds: the difference may be one more or less the next time.
+  if (s.since === null || !(Math.abs(since - was.since) < 2000)) was.since = s.since === null ? null : since;
   if (was.now !== now) {
     was.rates = rates(["sx", "rx"], s, was, now);
     was.chart.add(was.rates[0] + was.rates[1]);
   }
-  seen.set(nameOf(s), Object.assign(was, { settled, now, sx: s.sx, rx: s.rx }));
+  seen.set(nameOf(s), Object.assign(was, { now, sx: s.sx, rx: s.rx }));
 }
+
+let events = ""; // as they are shown
 
 function overview({ servers, connections, totals, health, ...d }, now) {
   const all = servers.filter(isRegular), count = {};
   for (const s of all) count[s.state] = (count[s.state] ?? 0) + 1;
-  document.title = `${count.up ?? 0} of ${all.length} up · pen ${d.listen}`;
+  const up = (count.up ?? 0) + (count.full ?? 0);
+  title = `${up} of ${all.length} up · pen ${d.listen}`;
   put($("about"), `${d.listen} · ${d.protocol.toUpperCase()} · running for ${span(d.uptime)} · process ${d.pid} · ${d.version}`);
-  tell("trouble", health === "ok" ? "" : `A new client would find no server: ${health}.`);
-  put($("up"), count.up ?? 0);
+  tell("trouble", all.length === (count.empty ?? 0) ? "No servers are configured." : TROUBLE[health] ?? "");
+  put($("up"), up);
   put($("up-of"), `of ${all.length}`);
   each($("states"), STATES.filter(word => count[word]), word => word, word => el("span", { className: "state " + word }),
     (node, word) => put(node, `${count[word]} ${word}`));
@@ -221,46 +281,69 @@ function overview({ servers, connections, totals, health, ...d }, now) {
     connections: number(totals.connects), failed: number(totals.failures), "sent to servers": bytes(totals.sx),
     "received from servers": bytes(totals.rx), "log lines lost": number(d.log_lost),
     ...Object.fromEntries(Object.entries(d.outcomes).map(([name, count]) => [`clients ${name.replaceAll("_", " ")}`, number(count)])),
+    ...Object.fromEntries(Object.entries(d.ends ?? {}).map(([name, count]) => [`ended: ${name}`, number(count)])),
   });
+  if (events === (events = JSON.stringify(d.events))) return;
+  $("events").replaceChildren(...d.events.reverse().map(({ at, name, from, to, reason }) =>
+    el("div", { textContent: `${clock(at * 1000)} ${name}: ${from} → ${to}${reason && `: ${reason}`}` })));
 }
 
+// What can be done with a server: when, what that means, and the command's words.
+const ACTIONS = {
+  Ready: [s => s.admin !== "ready" || s.left, "It gets clients again.", "state ready blacklist 0"],
+  Drain: [s => s.admin !== "drain", "It gets no new clients. Those whose server it is keep coming, until Ready.", "state drain"],
+  Maintenance: [s => s.admin !== "maint", "It gets no clients until Ready. The connections that it has go on.", "state maint"],
+  Remove: [() => true, "The slot stays empty. The connections that it has go on.", "address 0"],
+};
+
 function showServers() {
-  const shown = data.servers.filter(s => found("find-server", `${place(s)} ${s.state}`));
+  const shown = data.servers.filter(s => found("find-server", `${s.name ?? ""} ${place(s)} ${s.state}`));
   const busiest = Math.max(1, ...data.servers.map(s => s.connections));
+  const heads = $("servers").parentNode.tHead.rows[0].cells;
   const make = s => {
-    const change = button("Change…", () => changeServer(tr.server), `Change server ${nameOf(s)}`);
-    const tr = row(",name,state,load,n,n,spark,n,n,n,n,n,control", change);
-    tr.cells[3].append(el("span", {}, el("i")), el("span"));
-    tr.cells[6].append(seen.get(nameOf(s)).spark);
-    change.hidden = !isRegular(s);
+    const name = ` server ${nameOf(s)}`;
+    const tr = row("n,name,state,,n,load n,n,n,spark,n,control", button("Change…", () => changeServer(tr.server), "Change" + name),
+      ...Object.keys(ACTIONS).map(verb => button(verb + "…", () => act(tr.server, verb), verb + name)));
+    [...tr.cells].forEach((td, i) => (td.dataset.label = heads[i].textContent));
+    tr.cells[5].append(el("span", {}, el("i")), el("span"), el("small"));
+    tr.cells[8].append(seen.get(nameOf(s)).spark);
     return tr;
   };
-  each($("servers"), shown, nameOf, make, (tr, s) => {
-    const [sent, received] = seen.get(nameOf(s)).rates, [bar, text] = tr.cells[3].children;
-    const load = number(s.connections) + (s.max ? ` / ${number(s.max)}` : "") + (s.hard ? ` (${number(s.hard)})` : "");
+  each($("servers"), sorted("servers", shown), nameOf, make, (tr, s) => {
+    const { rates: [sent, received], since } = seen.get(nameOf(s)), [bar, load, share] = tr.cells[5].children;
+    const isUp = s.state === "up" || s.state === "full", isEmpty = s.state === "empty";
     tr.server = s;
-    texts(tr, nameOf(s), place(s), stateOf(s), null, speed(sent), speed(received), null,
-      s.weight, s.prio, s.failures, bytes(s.sx), bytes(s.rx));
-    put(text, load);
+    put(tr.cells[0], nameOf(s));
+    lines(tr.cells[1], s.name ?? place(s), s.name ? place(s) : "");
+    lines(tr.cells[2], s.state, isEmpty || since === null ? "" : `since ${clock(since)}${until(s)}`, isUp || isEmpty ? "" : s.reason);
+    lines(tr.cells[3], s.check ? `${s.check.why ? "failed" : "ok"}, ${time(s.check.us)}` : "–", s.check ? `${span(s.check.ago)} ago` : "");
+    lines(tr.cells[4], s.connect_us ? time(s.connect_us.median) : "–", s.connect_us ? `99 %: ${time(s.connect_us.p99)}` : "");
+    put(load, number(s.connections) + (s.max ? ` / ${number(s.max)}` : "") + (s.hard ? ` (${number(s.hard)})` : ""));
+    put(share, s.weight || s.prio ? `weight ${s.weight}, prio ${s.prio}` : "");
+    lines(tr.cells[6], speed(sent), bytes(s.sx));
+    lines(tr.cells[7], speed(received), bytes(s.rx));
+    lines(tr.cells[9], `${number(s.failures)} of ${number(s.connects)}`, s.downs ? `down ${s.downs} ×, ${span(s.downtime)}` : "");
     tr.cells[2].className = "state " + s.state;
     // Without a limit the bar compares with the busiest server.
     bar.className = !s.max ? "bar free" : s.connections < s.max ? "bar" : "bar over";
     bar.firstChild.style.transform = `scaleX(${Math.min(1, s.connections / (s.max || busiest))})`;
+    [...tr.lastChild.children].forEach((node, i) => {
+      node.hidden = !isRegular(s) || (i > 0 && (isEmpty || !Object.values(ACTIONS)[i - 1][0](s)));
+    });
   });
 }
 
 function showClients() {
-  const { clients: { recent, tracked }, connections: { open, used } } = data;
+  const { clients: { recent, tracked, found: all }, connections: { open, used } } = data;
   const shown = recent.filter(c => found("find-client", c.client)), alive = open.filter(c => found("find-client", c.client));
-  put($("clients-of"), `${shown.length} of ${number(tracked)}, the latest first`);
-  each($("clients"), shown, c => c.client, () => row("name,n,n,n,n,n"),
+  put($("clients-of"), `${shown.length} of ${number(all ?? tracked)}${all == null ? ", the latest" : " found"}; ${alive.length} of ${number(used)} connections`);
+  each($("clients"), sorted("clients", shown), c => c.client, () => row("name,n,,n,n,n"),
     (tr, c) => texts(tr, c.client, span(c.age), c.server ?? "–", number(c.connects), bytes(c.sx), bytes(c.rx)));
-  put($("connections-of"), `${alive.length} of ${number(used)}`);
-  each($("connections"), alive, c => c.id, c => row(",name,n,n,n,control", button("Close…", closeConnection, `Close connection ${c.id}`)),
+  each($("connections"), sorted("connections", alive), c => c.id, c => row("n,name,,n,n,control", button("Close…", closeConnection, `Close connection ${c.id}`)),
     (tr, c) => texts(tr, c.id, c.client, c.server ?? c.role, bytes(c.sx), bytes(c.rx)));
 }
 
-function showSettings({ modes, settings, clients, connections, control: { possible } }) {
+function showSettings({ modes, settings, units, clients, connections, control: { possible } }) {
   const all = { ...modes, ...settings, clients_max: clients.max, conn_max: connections.max };
   const keys = Object.keys(all), isSwitch = key => typeof all[key] === "boolean";
   each($("switches"), keys.filter(isSwitch), key => key, key => button(key, flip), (node, key) => {
@@ -268,7 +351,7 @@ function showSettings({ modes, settings, clients, connections, control: { possib
     node.disabled = !possible;
   });
   const others = keys.filter(key => !isSwitch(key)).sort();
-  pairs($("settings"), Object.fromEntries(others.map(key => [key, all[key] ?? "none"])));
+  pairs($("settings"), Object.fromEntries(others.map(key => [key, `${all[key] ?? "none"} ${units[key] ?? ""}`])));
 }
 
 /** A description list. */
@@ -287,8 +370,10 @@ function note(text, reply = "") {
 let line = ""; // that command
 
 /** Asks for the fields' values, of which `command` makes the line. */
-function control(title, remark, fields, command) {
+function control(title, remark, fields, command, yes = "Send", no = "Cancel") {
   put($("title"), title);
+  put($("send"), yes);
+  put($("cancel"), no);
   tell("note", remark);
   tell("reply", "");
   $("fields").replaceChildren(...Object.keys(fields).map(name =>
@@ -328,34 +413,40 @@ async function send(event) {
   ask();
 }
 
-function changeServer(s) {
+function act({ index, ...s }, verb) {
+  const [, remark, words] = ACTIONS[verb];
+  control(`${verb} server ${index}, ${s.name ?? place(s)}?`, remark, {}, () => `server ${index} ${words}`, verb);
+}
+
+function changeServer(s, verb = "Change") {
   const { index, left, address, port, max, hard, weight, prio, acl } = s;
   control(`Server ${index}`,
-    "A blacklisted server gets no new connections for so many seconds; those it has go on. Address 0 takes it out.",
+    "blacklist is in seconds: for that time the server gets no new connections. Those it has go on.",
     { address, port, max, hard, weight, prio, acl, blacklist: left }, values => {
       const words = Object.entries(values).filter(([, value]) => value).flat();
       return words.length && ["server", index, ...words].join(" ");
-    });
+    }, verb);
 }
 
 function addServer() {
   const all = data.servers.filter(isRegular);
   const index = all.find(s => s.state === "empty")?.index ?? all.length;
-  changeServer({ index, max: 0, hard: 0, weight: 0, prio: 0, acl: 0, left: 0 });
+  changeServer({ index, max: 0, hard: 0, weight: 0, prio: 0, acl: 0, left: 0 }, "Add");
 }
 
 function closeConnection() {
   const [id, client] = [...this.closest("tr").cells].map(cell => cell.textContent);
-  control(`Close ${client}'s connection`, "", {}, () => `close ${id}`);
+  control(`Close ${client}'s connection`, "", {}, () => `close ${id}`, "Close connection", "Keep");
 }
 
 function flip() {
   const key = this.textContent, on = this.ariaPressed === "true";
-  control(`Switch ${key} ${on ? "off" : "on"}`, "", {}, () => (on ? "no " : "") + key);
+  control(`Switch ${key} ${on ? "off" : "on"}`, "", {}, () => (on ? "no " : "") + key, `Switch ${on ? "off" : "on"}`);
 }
 
+document.querySelectorAll("th:not(.control, .spark)").forEach(th => th.replaceChildren(button(th.textContent, () => sort(th))));
 $("find-server").oninput = () => data && showServers();
-$("find-client").oninput = () => data && showClients();
+$("find-client").oninput = () => data && (showClients(), ask());
 $("add").onclick = addServer;
 $("any").onclick = () => control("Any command", "As on the control port; help lists them.", { command: "" }, values => values.command);
 $("cancel").onclick = () => $("dialog").close();

@@ -11,6 +11,7 @@ pub(super) fn part(path: &str) -> Option<Reply> {
         "/" => ("text/html; charset=utf-8", include_str!("page.html")),
         "/page.css" => ("text/css; charset=utf-8", include_str!("page.css")),
         "/page.js" => ("text/javascript; charset=utf-8", include_str!("page.js")),
+        "/favicon.ico" => ("image/svg+xml", include_str!("page.svg")),
         _ => return None,
     };
     Some(Reply::new(kind, text))

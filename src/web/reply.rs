@@ -16,7 +16,7 @@ pub(super) struct Reply {
 /// The policy lets a browser use the page's own script and style, and send requests to
 /// this pen.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+    connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 impl Reply {

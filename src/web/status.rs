@@ -6,11 +6,13 @@ use super::json::Json;
 use crate::control::commands;
 use crate::control::config;
 use crate::control::row::Value;
+use crate::control::table::TABLE;
 use crate::pool::choice::Target;
 use crate::proxy::shared::Pen;
-use crate::report::snapshot::{Bytes, role, seconds};
+use crate::report::snapshot::{Bytes, micros, role, seconds};
 use crate::sys::Kind;
 use crate::sys::message;
+use std::time::Instant;
 
 /// Writes the whole document, with at most this many clients and connections.
 pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: usize) -> String {
@@ -64,6 +66,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.close('}');
     out.number("log_lost", pen.log_lost.get());
 
+    let now = Instant::now();
     out.open("servers", '[');
     for row in &snapshot.servers {
         out.open("", '{');
@@ -79,14 +82,26 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
             None => out.maybe("since", None),
         }
         out.text("reason", &row.reason);
-        out.number("answered", server.traffic.answered.get());
+        match row.answered {
+            Some(ago) => out.number("answered", ago.into()),
+            None => out.maybe("answered", None),
+        }
         out.number("downs", server.health.downs);
         out.number("downtime", row.downtime.as_secs());
         if let Some(checked) = &server.health.checked {
             out.open("check", '{');
             out.number("ago", checked.at.elapsed().as_secs());
-            out.number("us", u64::try_from(checked.took.as_micros()).unwrap_or(u64::MAX));
+            out.number("us", micros(checked.took));
             out.text("why", &checked.why);
+            out.close('}');
+        }
+        if let Some(due) = server.health.check_due {
+            out.number("next_check", seconds(due.saturating_duration_since(now)));
+        }
+        if let Some([median, p99]) = row.connect_us {
+            out.open("connect_us", '{');
+            out.number("median", median);
+            out.number("p99", p99);
             out.close('}');
         }
         out.number("connections", server.connections.into());
@@ -104,6 +119,9 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.open("clients", '{');
     out.number("tracked", snapshot.tracked as u64);
     out.number("max", pen.with_clients(|clients| clients.max()) as u64);
+    if let Some(found) = snapshot.found {
+        out.number("found", found as u64);
+    }
     out.open("recent", '[');
     for row in snapshot.clients.iter().take(clients) {
         out.open("", '{');
@@ -162,6 +180,11 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
             Value::Text(text) => out.maybe(name, text.as_deref()),
             Value::Servers => {}
         }
+    }
+    out.close('}');
+    out.open("units", '{');
+    for spec in TABLE.iter().filter(|spec| spec.is_time()) {
+        out.text(spec.name, "s");
     }
     out.close('}');
     out.finish()

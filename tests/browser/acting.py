@@ -19,6 +19,11 @@ def send(browser, command):
     wait_until(f"{command} is done", lambda: f"› {command}" in browser.text("#log") and not is_open(browser))
 
 
+def press(browser, index, verb):
+    """A button of a server."""
+    browser.click(f"#servers button[aria-label='{verb} server {index}']")
+
+
 def reply(browser):
     """What the log has of the last command."""
     return browser.text("#log > div:first-child > div")
@@ -33,6 +38,7 @@ def words(pen, index):
 def test_a_server_is_changed_drained_and_cleared(browser):
     with Pen("-r", servers=[Server(), Server()]) as pen:
         follow(browser, pen)
+        assert not browser.run("return document.querySelector('.readonly').checkVisibility()")
         browser.click("#servers tr:nth-child(2) button")
         assert browser.text("#command") == "nothing is changed yet"
         browser.type("#fields [name=max]", "7")
@@ -49,12 +55,12 @@ def test_a_server_is_changed_drained_and_cleared(browser):
         browser.type("#fields [name=blacklist]", "600")
         send(browser, "server 1 blacklist 600")
         assert pen.state(1) == "drained"
-        wait_until("the page shows it", lambda: "drained for" in row(browser, 1))
+        wait_until("the page shows it", lambda: "drained" in row(browser, 1))
         browser.click("#servers tr:nth-child(2) button")
         browser.type("#fields [name=blacklist]", "0")
         send(browser, "server 1 blacklist 0")
-        assert pen.state(1) == "up"
-        wait_until("the page shows it", lambda: "up" in row(browser, 1))
+        assert pen.state(1) == "untried"
+        wait_until("the page shows it", lambda: "untried" in row(browser, 1))
 
         other = Server()
         browser.click("#servers tr:nth-child(2) button")
@@ -77,13 +83,35 @@ def test_a_server_is_added_and_taken_out(browser):
         for _ in range(2):
             pen.visit().close()
         assert int(words(pen, 1)["sx"]) > 0, "it is used"
-        browser.click("#servers tr:nth-child(2) button")
-        browser.type("#fields [name=address]", "0")
+        press(browser, 1, "Remove")
+        assert browser.text("#send") == "Remove" and "The slot stays empty" in browser.text("#note")
         send(browser, "server 1 address 0")
         wait_until("it is an empty slot", lambda: "empty slot" in row(browser, 1))
         browser.click("#add")
         assert browser.text("#title") == "Server 1", "the empty slot is filled first"
         browser.click("#cancel")
+
+
+def test_a_server_is_taken_out_and_back(browser):
+    def offered():
+        return browser.run("return [...document.querySelectorAll('#servers tr:first-child button')].filter(node => node.checkVisibility()).map(node => node.innerText)")
+
+    with Pen("-r", servers=[Server(), Server()]) as pen:
+        follow(browser, pen)
+        assert offered() == ["Change…", "Drain…", "Maintenance…", "Remove…"]
+        for verb, words, state in (("Drain", "drain", "drained"), ("Maintenance", "maint", "maint")):
+            press(browser, 0, verb)
+            assert browser.text("#send") == verb and "until Ready" in browser.text("#note")
+            assert browser.text("#title") == f"{verb} server 0, {pen.words[-2]}?", browser.text("#title")
+            send(browser, f"server 0 state {words}")
+            assert pen.state(0) == state
+            wait_until("the page shows it", lambda: f"{state}\nsince " in row(browser, 0) and "until Ready" in row(browser, 0))
+            assert "by command" in row(browser, 0) and f"{verb}…" not in offered()
+        press(browser, 0, "Ready")
+        send(browser, "server 0 state ready blacklist 0")
+        wait_until("it is back", lambda: offered() == ["Change…", "Drain…", "Maintenance…", "Remove…"])
+        assert pen.state(0) == "untried"
+        assert "→ maint" in browser.text("#events"), browser.text("#events")
 
 
 def test_a_connection_is_closed(browser):
@@ -93,6 +121,7 @@ def test_a_connection_is_closed(browser):
             wait_until("both are shown", lambda: len(browser.elements("#connections tr")) == 2)
             browser.click("#connections tr:nth-child(2) button")
             assert browser.text("#title") == f"Close {HOST}'s connection", browser.text("#title")
+            assert [browser.text(of) for of in ("#send", "#cancel")] == ["Close connection", "Keep"]
             send(browser, "close 1")
             assert reply(browser) == "Forcibly closing connection 1"
             second.settimeout(30)
@@ -124,7 +153,7 @@ def test_other_commands_and_complaints(browser):
         browser.type("#fields input", "blacklist 44")
         send(browser, "blacklist 44")
         assert reply(browser) == "44"
-        wait_until("the settings show it", lambda: "blacklist\n44" in browser.text("#settings"))
+        wait_until("the settings show it", lambda: "blacklist\n44 s" in browser.text("#settings"))
         browser.click("#servers button")
         browser.type("#fields [name=max]", "many")
         browser.click("#send")
@@ -192,8 +221,9 @@ def test_without_a_password_nothing_can_be_done(browser):
         with pen.visit():
             follow(browser, pen)
             wait_until("a connection is shown", lambda: browser.elements("#connections tr"))
-            shown = browser.run("return [...document.querySelectorAll('button:enabled, a')].filter(node => node.checkVisibility()).length")
+            shown = browser.run("return [...document.querySelectorAll('button:enabled, a')].filter(node => node.checkVisibility() && !node.closest('th')).length")
             assert shown == 0, shown
+            assert "This page is read-only." in browser.text(".readonly") and "web_password" in browser.text(".readonly")
             assert pen.request("POST", "/control", "server 0 max 99")[0] == 403
             assert pen.request("GET", "/config")[0] == 403
             assert words(pen, 0)["max"] == "0"

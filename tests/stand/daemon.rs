@@ -177,7 +177,7 @@ impl Pen {
     /// The servers as the C program shows them, without what ours says at the end.
     pub(crate) fn server_list(&self) -> String {
         let list = self.ask("servers");
-        let bare = list.lines().map(|line| line.split(" state ").next().unwrap_or_default());
+        let bare = list.lines().map(|line| line.split(" connects ").next().unwrap_or_default());
         bare.map(|line| format!("{line}\n")).collect()
     }
 

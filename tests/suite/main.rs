@@ -76,6 +76,7 @@ mod web;
 mod web_control;
 mod web_flood;
 mod web_requests;
+mod web_servers;
 mod web_sockets;
 mod wild;
 mod wild_udp;

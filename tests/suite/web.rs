@@ -32,6 +32,7 @@ fn everything_is_served() {
         ("/?x", "text/html; charset=utf-8", "</html>"),
         ("/page.css", "text/css; charset=utf-8", "body {"),
         ("/page.js", "text/javascript; charset=utf-8", "fetch("),
+        ("/favicon.ico", "image/svg+xml", "<svg "),
         ("/status.json", "application/json", "\"format\":1,"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "pen_clients 1\n"),
         ("/healthz", "text/plain; charset=utf-8", "ok\n"),
@@ -282,11 +283,12 @@ fn metrics_are_read_by_the_reference_parser() {
         \x20   for s in f.samples:\n\
         \x20       assert s.name.endswith('_total') == (f.type == 'counter'), s\n\
         \x20       key = (s.name, s.labels.get('server'))\n\
+        \x20       key += tuple(s.labels[l] for l in ('state', 'reason') if l in s.labels)\n\
         \x20       assert key not in values, s\n\
         \x20       values[key] = s.value\n\
         \x20       if s.labels.get('server') == 'emergency':\n\
         \x20           assert s.labels['address'] == '/tmp/a\"b\\\\c', s\n\
-        assert len(families) == 21, len(families)\n\
+        assert len(families) == 30, len(families)\n\
         assert values['pen_build_info', None] == 1\n\
         assert values['pen_server_up', '0'] == 1\n\
         assert values['pen_server_connects_total', '0'] == 1\n\

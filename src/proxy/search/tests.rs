@@ -98,8 +98,8 @@ fn a_server_comes_back_after_its_time() {
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
     assert!(lease.failed(Duration::ZERO, false, "").is_some());
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
-    assert!(lease.succeeded().is_some());
-    assert!(lease.succeeded().is_none());
+    assert!(lease.succeeded(Instant::now()).is_some());
+    assert!(lease.succeeded(Instant::now()).is_none());
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_connect_changes_nothing_for_a_server_drained_meanwhile() {
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
     let end = Instant::now() + Duration::from_secs(3600);
     servers.table().servers[0].health.drain_until(end);
-    assert!(lease.succeeded().is_none());
+    assert!(lease.succeeded(Instant::now()).is_none());
     assert!(lease.failed(Duration::from_secs(1), false, "").is_none());
     assert_eq!(servers.table().servers[0].state(Instant::now()), State::Drained);
     assert!(servers.table().servers[0].health.blacklist_left(Instant::now()).as_secs() > 3000);
@@ -194,7 +194,7 @@ fn one_client_at_a_time_finds_out_whether_a_server_is_back() {
     // It is back.
     let lease = probe();
     assert!(others());
-    assert!(lease.succeeded().is_some());
+    assert!(lease.succeeded(Instant::now()).is_some());
     assert_ne!(next().target, next().target);
     // It has not refused in its time, as a UDP server that never answers.
     servers.table().servers[0].health.fail(Duration::ZERO, false, "", Instant::now());
