@@ -10,6 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
+mod top;
+
 /// How long a connect, and each piece of the reply, may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -18,6 +20,8 @@ const USAGE: &str = "usage: penctl host:port command";
 const HELP: &str = "\
 usage: penctl [-e] [host]:port|/path command ...
 Sends a command to the control port or control socket (-C) of a running pen.
+The command top is penctl's own: it shows the servers as a table, again each
+second until it is ended; top 5 shows five tables.
 
   -e         exit with status 2 if pen refuses the command; so does setting
              PENCTL_STATUS=1 in the environment
@@ -27,10 +31,13 @@ Sends a command to the control port or control socket (-C) of a running pen.
 examples: penctl 127.0.0.1:9000 servers
           penctl /run/pen/ctl server 0 blacklist 120
           penctl /run/pen/ctl help     (lists the commands)
+          penctl /run/pen/ctl top
 ";
 
 /// The exit status after a command that pen has refused.
 const REFUSED: u8 = 2;
+/// Most bytes of a list of servers.
+const MOST: u64 = 16 << 20;
 /// Most bytes of the line in which pen says whether it has refused.
 const VERDICT: u64 = 64;
 
@@ -46,7 +53,15 @@ pub fn main(words: &[String]) -> ExitCode {
             print(&format!("penctl {}\n", env!("CARGO_PKG_VERSION")))
         }
         [address, command @ ..] if !command.is_empty() => {
-            run(address, &command.join(" "), strict, &mut Output::new())
+            let command = command.join(" ");
+            match command.split_whitespace().collect::<Vec<_>>().as_slice() {
+                ["top"] => top::run(None, &|| ask(address, "servers")),
+                ["top", count] => match count.parse() {
+                    Ok(count) => top::run(Some(count), &|| ask(address, "servers")),
+                    Err(_) => Err(format!("top: bad number '{count}'")),
+                },
+                _ => run(address, &command, strict, &mut Output::new()),
+            }
         }
         // pen quirk: a wrong call shows the usage and is no failure.
         _ => print(&format!("{USAGE}\n")),
@@ -100,8 +115,6 @@ impl Output {
 fn run(address: &str, command: &str, strict: bool, out: &mut Output) -> Result<ExitCode, String> {
     let mut socket = connect(address)?;
     let cut = |e: io::Error| format!("{address}: reply cut off: {e}");
-    socket.set_read_timeout(Some(LIMIT)).map_err(cut)?;
-    socket.set_write_timeout(Some(LIMIT)).map_err(cut)?;
     let verb = if strict { "try " } else { "" };
     // A pen that refuses the line early has sent the reason, so this reads on.
     let sent = socket.write_all(format!("{verb}{command}\n").as_bytes());
@@ -138,6 +151,16 @@ fn run(address: &str, command: &str, strict: bool, out: &mut Output) -> Result<E
     Ok(status)
 }
 
+/// Sends a command and returns the reply, up to [`MOST`] bytes of it.
+fn ask(address: &str, command: &str) -> Result<String, String> {
+    let mut socket = connect(address)?;
+    let cut = |e: io::Error| format!("{address}: reply cut off: {e}");
+    socket.write_all(format!("{command}\n").as_bytes()).map_err(cut)?;
+    let mut reply = Vec::new();
+    socket.take(MOST).read_to_end(&mut reply).map_err(cut)?;
+    Ok(String::from_utf8_lossy(&reply).into_owned())
+}
+
 /// Connects over TCP or to a Unix socket. Either is a stream socket, and a `TcpStream`
 /// can read and write both.
 fn connect(address: &str) -> Result<TcpStream, String> {
@@ -148,19 +171,26 @@ fn connect(address: &str) -> Result<TcpStream, String> {
     match addr::endpoint(address)? {
         Endpoint::Unix(path) => {
             let socket = UnixStream::connect(path).map_err(cannot)?;
-            Ok(TcpStream::from(OwnedFd::from(socket)))
+            limited(TcpStream::from(OwnedFd::from(socket))).map_err(cannot)
         }
         Endpoint::Inet(all) => {
             let mut last = io::ErrorKind::AddrNotAvailable.into();
             for at in all {
                 match TcpStream::connect_timeout(&at, LIMIT) {
-                    Ok(socket) => return Ok(socket),
+                    Ok(socket) => return limited(socket).map_err(cannot),
                     Err(e) => last = e,
                 }
             }
             Err(cannot(last))
         }
     }
+}
+
+/// The socket, which waits no longer than [`LIMIT`].
+fn limited(socket: TcpStream) -> io::Result<TcpStream> {
+    socket.set_read_timeout(Some(LIMIT))?;
+    socket.set_write_timeout(Some(LIMIT))?;
+    Ok(socket)
 }
 
 #[cfg(test)]

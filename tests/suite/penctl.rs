@@ -1,6 +1,8 @@
 //! The control client.
 
-use crate::stand::{At, Backend, Dir, Host, Starter, better, finish, is_c_pen, program, skipped};
+use crate::stand::{
+    At, Backend, Dir, Host, Starter, better, finish, is_c_pen, program, skipped, wait_until,
+};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -97,6 +99,75 @@ fn help_and_version() {
     }
     let version = format!("penctl {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(penctl(&["--version"]), (0, version, String::new()));
+}
+
+/// `top` is penctl's own. In a pipe it shows one table, with rates, and ends.
+#[test]
+fn top_shows_servers_with_rates() {
+    better!(PENCTL_TOP);
+    let host = Host::new();
+    let dead = host.at();
+    let starter = Starter::on(&host).letters(1).server(&dead).control().expect("server 1");
+    let pen = starter.args(["-r", "-O", "check 1"]).start();
+    wait_until("both are known", || {
+        let list = pen.ask("servers");
+        list.contains(" state up ") && list.contains(" state down ")
+    });
+    let address = pen.control().to_string();
+    let (status, first, stderr) = penctl(&[address.as_str(), "top"]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    let cells: Vec<Vec<&str>> =
+        first.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(cells.len(), 4, "{first}");
+    assert_eq!(cells[0][..4], ["#", "server", "state", "since"]);
+    let row = |n: usize| (cells[n + 1][0], cells[n + 1][1].to_owned(), cells[n + 1][2]);
+    assert_eq!(row(0), ("0", pen.servers[0].at().to_string(), "up"));
+    assert_eq!(row(1), ("1", dead.to_string(), "down"));
+    assert_eq!(cells[1][6..], ["0", "0", "0"], "{first}");
+    assert!(first.contains("Connection refused"), "{first}");
+    assert_eq!(cells[3], ["1", "of", "2", "up", "0", "0", "0", "0"]);
+    // Rates of what happens meanwhile; a width that cuts.
+    let mut command = Command::new(program("penctl"));
+    command.args([address.as_str(), "top 2"]).env("COLUMNS", "40");
+    let child = std::thread::spawn(|| finish(command));
+    while !child.is_finished() {
+        assert_eq!(pen.letter(), "A");
+    }
+    let shown = String::from_utf8(child.join().unwrap().stdout).unwrap();
+    assert_eq!(shown.lines().count(), 8, "{shown}");
+    assert!(shown.lines().all(|line| line.len() <= 40), "{shown}");
+    let mut command = Command::new(program("penctl"));
+    command.args([address.as_str(), "top", "1"]);
+    let child = std::thread::spawn(|| finish(command));
+    while !child.is_finished() {
+        assert_eq!(pen.letter(), "A");
+    }
+    let shown = String::from_utf8(child.join().unwrap().stdout).unwrap();
+    let total: Vec<&str> = shown.lines().last().unwrap().split_whitespace().collect();
+    assert!(total[5] != "0" && total[5] != "-", "{shown}");
+    // Mistakes.
+    let (status, _, stderr) = penctl(&[address.as_str(), "top", "many"]);
+    assert_eq!((status, stderr.as_str()), (1, "penctl: top: bad number 'many'\n"));
+    drop(pen);
+    assert_eq!(penctl(&[address.as_str(), "top"]).0, 1);
+}
+
+/// On a terminal it goes on, and clears the screen before each table.
+#[test]
+fn top_refreshes_a_terminal() {
+    better!(PENCTL_TOP);
+    let pen = Starter::new().letters(1).control().start();
+    let line = format!("{} {} top 2", program("penctl").display(), pen.control());
+    let mut command = Command::new("script");
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]);
+    if command.output().is_err() {
+        return skipped("script is not installed");
+    }
+    let shown = String::from_utf8(finish(command).stdout).unwrap();
+    let tables: Vec<&str> = shown.split("\x1b[H\x1b[2J").collect();
+    assert_eq!(tables.len(), 3, "{shown:?}");
+    assert!(tables[1].contains(" -  ") && !tables[2].contains(" -  "), "{shown}");
+    assert!(tables[2].contains(&pen.servers[0].at().to_string()), "{shown}");
 }
 
 /// Whatever answers may be hostile to a terminal; a script gets its bytes.
