@@ -28,6 +28,7 @@ mod command_line;
 mod configuration;
 mod conn_log;
 mod control_port;
+mod dashboard;
 mod dns;
 mod endings;
 mod failed_start;
