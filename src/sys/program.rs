@@ -34,7 +34,6 @@ pub(crate) struct Finished {
 /// a program that ends in time has left in the background goes on.
 ///
 /// Its environment is an empty `PATH`. It finds nothing on its standard input.
-#[allow(dead_code)] // until checks use it
 pub(crate) fn run(path: &Path, args: &[&str], limit: Duration) -> Result<Finished, String> {
     let start = Instant::now();
     let name = path.display();
