@@ -35,14 +35,17 @@ pub(crate) struct Finished {
 ///
 /// Its environment is an empty `PATH`. It finds nothing on its standard input.
 pub(crate) fn run(path: &Path, args: &[&str], limit: Duration) -> Result<Finished, String> {
+    finish(path, args, limit).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn finish(path: &Path, args: &[&str], limit: Duration) -> io::Result<Finished> {
     let start = Instant::now();
-    let name = path.display();
-    let (mut child, mut output) = begin(path, args).map_err(|e| format!("{name}: {e}"))?;
+    let (mut child, mut output) = begin(path, args)?;
     let (mut is_open, mut pause, mut said) = (true, Duration::from_millis(1), Vec::new());
     let status = loop {
         let left = limit.saturating_sub(start.elapsed());
         if left.is_zero() {
-            return Err(format!("{name}: no result within {} s", limit.as_secs()));
+            return Err(io::Error::other(format!("no result within {} s", limit.as_secs())));
         }
         if is_open {
             is_open = take_output(&mut output, left.min(STEP), &mut said);
@@ -51,7 +54,7 @@ pub(crate) fn run(path: &Path, args: &[&str], limit: Duration) -> Result<Finishe
             thread::sleep(pause.min(left));
             pause = (pause * 2).min(STEP);
         }
-        if let Some(status) = child.ended().map_err(|e| format!("{name}: {e}"))? {
+        if let Some(status) = child.ended()? {
             break status;
         }
     };
@@ -66,13 +69,15 @@ pub(crate) fn run(path: &Path, args: &[&str], limit: Duration) -> Result<Finishe
 /// Starts the program. Returns it and where its output is read.
 fn begin(path: &Path, args: &[&str]) -> io::Result<(Child, File)> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let args = args.iter().map(|arg| CString::new(*arg));
-    let args: Vec<_> = [Ok(path.clone())].into_iter().chain(args).collect::<Result<_, _>>()?;
+    let mut words = vec![path.clone()];
+    for arg in args {
+        words.push(CString::new(*arg)?);
+    }
     // A pipe that nobody writes to is like /dev/null, which may be out of sight after
     // chroot.
     let (input, _) = pipe()?;
     let (output, end) = pipe()?;
-    let pid = spawn(&path, &args, input, end)?;
+    let pid = spawn(&path, &words, input, end)?;
     Ok((Child { pid, is_over: false }, output.into()))
 }
 

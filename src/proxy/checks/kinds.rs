@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How much of an answer is read.
+/// How long a status line may be, and how much is read at once.
 const MOST: usize = 512;
 
 /// How much of a wrong answer the reason shows.
@@ -146,7 +146,7 @@ fn ask(
         if let Some(result) = judge(&answer) {
             return result;
         }
-        if len == 0 || answer.len() >= MOST || kind == Kind::Datagram {
+        if len == 0 || kind == Kind::Datagram {
             return Err(unexpected(&answer));
         }
     }
@@ -166,7 +166,7 @@ fn unexpected(answer: &[u8]) -> String {
 /// Judges the status line of an answer (RFC 9112, 4).
 fn judge_status(answer: &[u8], good: Option<u16>) -> Option<Result<(), String>> {
     let line = answer.split(|byte| *byte == b'\n').next()?;
-    if line.len() == answer.len() {
+    if line.len() == answer.len() && answer.len() < MOST {
         return None;
     }
     let status = std::str::from_utf8(line).ok().and_then(|line| {
@@ -194,34 +194,48 @@ fn judge_answer(answer: &[u8], expected: &[u8]) -> Option<Result<(), String>> {
 /// Has a program say whether one of the server's addresses works. It is called as
 /// HAProxy calls one: with address and port of the proxy and of the server.
 fn ask_program(path: &Path, settings: &Settings, check: &Check) -> Result<(), String> {
-    const UNKNOWN: &str = "NOT_USED";
-    let inet = |addr: &SocketAddr| (addr.ip().to_string(), addr.port().to_string());
-    let unix = |path: &Path| (path.display().to_string(), UNKNOWN.to_owned());
     let own = match &settings.own {
-        Some(Endpoint::Inet(all)) => all.first().map(inet),
+        Some(Endpoint::Inet(all)) => all.first().map(|addr| inet(addr, addr.port())),
         Some(Endpoint::Unix(path)) => Some(unix(path)),
         None => None,
     };
-    let own = own.unwrap_or_else(|| (UNKNOWN.to_owned(), UNKNOWN.to_owned()));
-    let port = check.asked_port().to_string();
-    let servers = match &*check.host {
-        Host::Inet(all) => all.iter().map(|addr| (inet(addr).0, port.clone())).collect(),
-        Host::Unix(path) => vec![unix(path)],
-        Host::Empty => Vec::new(),
+    let own = own.unwrap_or_else(|| [UNKNOWN; 2].map(str::to_owned));
+    let run = |server: [String; 2]| {
+        let words = [&own, &server].map(|[address, port]| [&**address, &**port]);
+        let Finished { status, line } =
+            program::run(path, words.as_flattened(), settings.check_timeout)?;
+        let colon = if line.is_empty() { "" } else { ": " };
+        match status {
+            Some(0) => Ok(()),
+            Some(status) => Err(format!("exit status {status}{colon}{line}")),
+            None => Err(format!("killed{colon}{line}")),
+        }
     };
-    let mut result = Err(ErrorKind::AddrNotAvailable.to_string());
-    for server in servers {
-        let args = [&own.0, &own.1, &server.0, &server.1].map(String::as_str);
-        result = match program::run(path, &args, settings.check_timeout)? {
-            Finished { status: Some(0), .. } => return Ok(()),
-            Finished { status, line } => {
-                let end =
-                    status.map_or("killed".to_owned(), |status| format!("exit status {status}"));
-                Err(if line.is_empty() { end } else { format!("{end}: {line}") })
+    let mut result = Err("no address".to_owned());
+    match &*check.host {
+        Host::Inet(all) => {
+            for addr in all {
+                result = run(inet(addr, check.asked_port()));
+                if result.is_ok() {
+                    break;
+                }
             }
-        };
+        }
+        Host::Unix(path) => result = run(unix(path)),
+        Host::Empty => {}
     }
     result
+}
+
+/// What stands for an argument that there is not.
+const UNKNOWN: &str = "NOT_USED";
+
+fn inet(addr: &SocketAddr, port: u16) -> [String; 2] {
+    [addr.ip().to_string(), port.to_string()]
+}
+
+fn unix(path: &Path) -> [String; 2] {
+    [path.display().to_string(), UNKNOWN.to_owned()]
 }
 
 #[cfg(test)]
@@ -268,6 +282,9 @@ mod tests {
         assert_eq!(judge("HTTP/1.1 2000\n", None), bad("answered HTTP/1.1 2000"));
         assert_eq!(judge("HTTP/1.1\n", None), bad("answered HTTP/1.1"));
         assert_eq!(judge("\n", None), bad("answered "));
+        let endless = "a".repeat(MOST);
+        assert_eq!(judge(&endless, None), bad(&format!("answered {}", &endless[..SHOWN])));
+        assert_eq!(judge(&endless[1..], None), None);
     }
 
     #[test]
