@@ -10,6 +10,7 @@
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker;
 #                 BENCH_ONLY=web: beside 1,000 pages of the web interface;
+#                 BENCH_ONLY=checks: 50 and 1,000 servers, checked each second;
 #                 BENCH_ONLY=growth: what the work costs as something grows
 # make fuzz       what comes from outside, made up by libFuzzer: 10,000,000
 #                 inputs for each target (an hour and more); FUZZ_RUNS=100000 or

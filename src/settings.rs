@@ -136,6 +136,15 @@ pub struct Settings {
     pub check: Duration,
     /// How long a check may take.
     pub check_timeout: Duration,
+    /// The path that a check asks a server for by HTTP, and behind a blank the status
+    /// that is good, if there is only one.
+    pub check_http: Option<String>,
+    /// What a check sends, with escapes.
+    pub check_send: Option<String>,
+    /// What a server's answer to a check begins with, with escapes.
+    pub check_expect: Option<String>,
+    /// The program that checks a server.
+    pub check_program: Option<PathBuf>,
     /// Checks that must succeed in a row before a server that was down is up.
     pub check_rise: u32,
     /// How long it takes until a server that came back gets its whole share of new
@@ -235,6 +244,10 @@ impl Default for Settings {
             timeout: Duration::from_secs(3),
             check: Duration::ZERO,
             check_timeout: Duration::from_secs(3),
+            check_http: None,
+            check_send: None,
+            check_expect: None,
+            check_program: None,
             check_rise: 2,
             slow_start: Duration::ZERO,
             check_fall: 3,

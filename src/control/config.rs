@@ -202,7 +202,7 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
     for (spec, value) in values(pen, settings) {
         let name = spec.name;
         if let Value::Text(Some(text)) = &value {
-            check_word(name, text)?;
+            spec.words(text).try_for_each(|word| check_word(name, word))?;
         }
         let _ = match value {
             Value::Flag(true) => writeln!(out, "{name}"),

@@ -18,6 +18,7 @@ pub(crate) struct Edit {
     hard: Option<u32>,
     weight: Option<u32>,
     prio: Option<i32>,
+    check_port: Option<u16>,
     acl: Option<usize>,
     admin: Option<Admin>,
     /// In seconds, from the moment of [`Edit::apply`].
@@ -59,6 +60,7 @@ impl Edit {
                 Change::Hard(n) => self.hard = Some(*n),
                 Change::Weight(n) => self.weight = Some(*n),
                 Change::Prio(n) => self.prio = Some(*n),
+                Change::CheckPort(port) => self.check_port = Some(*port),
                 Change::Admin(admin) => self.admin = Some(*admin),
                 Change::Blacklist(n) => self.blacklist = Some(*n),
             }
@@ -100,6 +102,7 @@ impl Edit {
         put(&mut server.share.hard, self.hard);
         put(&mut server.share.weight, self.weight);
         put(&mut server.share.prio, self.prio);
+        put(&mut server.check_port, self.check_port);
         put(&mut server.acl, self.acl);
         let now = Instant::now();
         let change = server.update(now, |health| {

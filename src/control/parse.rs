@@ -4,6 +4,7 @@
 use crate::pool::acl::{self, Entry, Net};
 use crate::pool::clients::Client;
 use crate::pool::health::Admin;
+use crate::proxy::checks::kinds;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -48,6 +49,8 @@ pub enum Change {
     Weight(u32),
     /// Rank in prio mode.
     Prio(i32),
+    /// Port that checks use; 0 is the server's own.
+    CheckPort(u16),
 }
 
 /// A control command with its arguments. Without its value (`None`), a command that
@@ -320,6 +323,7 @@ pub(super) fn server(words: &mut Words) -> Parsed {
             "blacklist" => Change::Blacklist(number(get()?)?),
             "weight" => Change::Weight(number(get()?)?),
             "prio" => Change::Prio(number(get()?)?),
+            "check_port" => Change::CheckPort(number(get()?)?),
             "state" => Change::Admin(admin(get()?)?),
             // pen quirk: an unknown word is ignored together with the word behind it.
             other => {
@@ -372,6 +376,22 @@ pub(super) fn source(word: Option<&str>) -> Result<(), Bad> {
 /// Reads the local address of server connections. `None` lets the system choose.
 pub(super) fn source_address(word: &str) -> Option<IpAddr> {
     acl::address(word).filter(|ip| !ip.is_unspecified())
+}
+
+/// Refuses a text for checks that has other escapes than those that it may have.
+pub(super) fn escapes(word: Option<&str>) -> Result<(), Bad> {
+    match word.is_none_or(|word| kinds::unescape(word).is_some()) {
+        true => Ok(()),
+        false => Err(r"bad text (escapes: \r \n \t \s \\ \xHH)".to_owned().into()),
+    }
+}
+
+/// Refuses a text that is not a path with or without a status of HTTP.
+pub(super) fn http_check(word: Option<&str>) -> Result<(), Bad> {
+    match word.is_none_or(|word| kinds::http(word).is_some()) {
+        true => Ok(()),
+        false => Err("bad path or status".to_owned().into()),
+    }
 }
 
 /// Refuses a word that is not one of `words`. The word may be missing.

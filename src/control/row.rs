@@ -22,6 +22,8 @@ pub struct Spec {
     no: Option<&'static str>,
     /// The command replies nothing when it has set a value.
     silent: bool,
+    /// The value may have a second word, after a blank.
+    two_words: bool,
     /// The reply shows the value between these two texts.
     around: (&'static str, &'static str),
     /// `write` saves this instead of the field.
@@ -84,7 +86,17 @@ impl Spec {
         help: &'static str,
         kind: Kind,
     ) -> Spec {
-        Spec { name, args, help, kind, no: None, silent: false, around: ("", ""), saved: None }
+        Spec {
+            name,
+            args,
+            help,
+            kind,
+            no: None,
+            silent: false,
+            two_words: false,
+            around: ("", ""),
+            saved: None,
+        }
     }
 
     /// Allows `no` before the name, with these arguments.
@@ -97,6 +109,17 @@ impl Spec {
     pub(super) const fn silent(mut self) -> Spec {
         self.silent = true;
         self
+    }
+
+    /// Allows a second word in the value.
+    pub(super) const fn two_words(mut self) -> Spec {
+        self.two_words = true;
+        self
+    }
+
+    /// Returns the words of a value, which is a text.
+    pub(super) fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = &'a str> {
+        text.splitn(if self.two_words { 2 } else { 1 }, ' ')
     }
 
     /// Shows the value between these two texts.
@@ -142,9 +165,12 @@ impl Spec {
             }
             Kind::Path(_) | Kind::Text(_) => words.next().map(Value::text),
             Kind::Word { check, .. } => {
-                let word = words.next();
-                check(word)?;
-                word.map(Value::text)
+                let mut word = words.next().map(str::to_owned);
+                if let (true, Some(word)) = (self.two_words, &mut word) {
+                    word.extend(words.next().iter().flat_map(|second| [" ", second]));
+                }
+                check(word.as_deref())?;
+                word.map(|word| Value::Text(Some(word)))
             }
             Kind::Show(_) => None,
             Kind::Do(parse) => return parse(words),

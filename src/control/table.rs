@@ -4,8 +4,8 @@
 use super::commands;
 use super::edit::LONGEST;
 use super::parse::{
-    Bad, Command, Parsed, Words, acl_entry, among, forget, idlers, list, maybe, not_built, nothing,
-    number, one, server, source, source_address, try_line,
+    Bad, Command, Parsed, Words, acl_entry, among, escapes, forget, http_check, idlers, list,
+    maybe, not_built, nothing, number, one, server, source, source_address, try_line,
 };
 use super::row::{Kind, Spec, Value};
 use crate::pool::server::Server;
@@ -87,18 +87,53 @@ pub const TABLE: &[Spec] = &[
     seconds("blacklist", ANY, "how long a server that failed is left alone", |s| &mut s.blacklist),
     ignored("block").or_no(""),
     seconds("check", ANY, "time between two checks of a server; 0 = no checks", |s| &mut s.check),
+    word(
+        "check_expect",
+        "[text]",
+        "what a server's answer to a check begins with",
+        escapes,
+        |s| s.check_expect.clone(),
+        |s, word| s.check_expect = word.map(str::to_owned),
+    )
+    .or_no(""),
     Spec::new(
         "check_fall",
         "[number]",
         "failed checks in a row that take a server out",
         Kind::Number(|s| &mut s.check_fall),
     ),
+    word(
+        "check_http",
+        "[path [status]]",
+        "ask servers for this path; without status, 2xx and 3xx are good",
+        http_check,
+        |s| s.check_http.clone(),
+        |s, word| s.check_http = word.map(str::to_owned),
+    )
+    .two_words()
+    .or_no(""),
+    Spec::new(
+        "check_program",
+        "[file]",
+        "check servers with a program",
+        Kind::Path(|s| &mut s.check_program),
+    )
+    .or_no(""),
     Spec::new(
         "check_rise",
         "[number]",
         "good checks in a row that bring a server back",
         Kind::Number(|s| &mut s.check_rise),
     ),
+    word(
+        "check_send",
+        "[text]",
+        "what a check sends to a server",
+        escapes,
+        |s| s.check_send.clone(),
+        |s, word| s.check_send = word.map(str::to_owned),
+    )
+    .or_no(""),
     seconds("check_timeout", (1, LONGEST), "how long a check may take", |s| &mut s.check_timeout),
     acl_of("client_acl", "access list for clients", |s| &mut s.client_acl),
     seconds(
@@ -210,7 +245,7 @@ pub const TABLE: &[Spec] = &[
     ignored("select"),
     spec(
         "server",
-        "index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n|state ready|drain|maint|down]...",
+        "index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n|check_port port|state ready|drain|maint|down]...",
         "change a server or add one",
         server,
     )

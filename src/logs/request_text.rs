@@ -21,28 +21,3 @@ pub(crate) fn quoted(text: &[u8]) -> Option<(&[u8], bool)> {
         None => Some((text, false)),
     }
 }
-
-/// Decodes the escape at the front of `text`, if there is one, and returns its
-/// byte and the rest. Apache escapes with `\"`, `\\`, letters as in C (`\t`) and
-/// `\xhh`, nginx with `\xHH`.
-pub(crate) fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let (escape, rest) = text.strip_prefix(b"\\")?.split_first()?;
-    let byte = match escape {
-        b'x' => {
-            let ([high, low], rest) = rest.split_first_chunk()?;
-            let byte = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
-            return Some((byte, rest));
-        }
-        b'"' | b'\\' => *escape,
-        b'a' => 7,
-        b'b' => 8,
-        b't' => b'\t',
-        b'n' => b'\n',
-        b'v' => 11,
-        b'f' => 12,
-        b'r' => b'\r',
-        _ => return None,
-    };
-    Some((byte, rest))
-}

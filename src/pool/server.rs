@@ -15,6 +15,8 @@ pub struct Server {
     pub host: Arc<Host>,
     /// TCP port, 0 = none.
     pub port: u16,
+    /// The port that checks use, 0 = the server's own.
+    pub check_port: u16,
     /// How many of the clients it gets.
     pub share: Share,
     /// Index of the access list that its clients must pass.
@@ -76,11 +78,15 @@ impl Server {
     pub(crate) fn commands(&self) -> String {
         let numbers = self.share.rows().map(|(word, number)| format!(" {word} {number}"));
         let (acl, host, port) = (self.acl, self.host.word(), self.port);
+        let check_port = match self.check_port {
+            0 => String::new(),
+            port => format!(" check_port {port}"),
+        };
         let state = match self.health.admin() {
             Admin::Ready => String::new(),
             admin => format!(" state {}", admin.word()),
         };
-        format!("acl {acl} address {host} port {port}{}{state}", numbers.concat())
+        format!("acl {acl} address {host} port {port}{}{check_port}{state}", numbers.concat())
     }
 
     /// Writes it as an operand, which [`crate::sys::addr::server`] reads back.

@@ -10,7 +10,7 @@
 //!
 //! [`Limits::checks`]: crate::proxy::limits::Limits::checks
 
-mod kinds;
+pub(crate) mod kinds;
 
 use crate::pool::choice::Target;
 use crate::pool::health::{Admin, Checked, Rules};
@@ -53,6 +53,7 @@ struct Check {
     index: usize,
     host: Arc<Host>,
     port: u16,
+    check_port: u16,
     /// See [`Health::begin_check`](crate::pool::health::Health::begin_check).
     token: Arc<()>,
     // Dropped last, as it wakes the thread that looks for what is due.
@@ -119,9 +120,10 @@ fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
         let left = health.check_due.map(|due| due.saturating_duration_since(now));
         let left = left.unwrap_or_default();
         if left.is_zero() && due.len() < most {
-            let (host, port) = (Arc::clone(&server.host), server.port);
+            let (host, port, check_port) =
+                (Arc::clone(&server.host), server.port, server.check_port);
             let token = health.begin_check();
-            due.push(Check { index, host, port, token, _running: Running::new(pen) });
+            due.push(Check { index, host, port, check_port, token, _running: Running::new(pen) });
         } else {
             wait = wait.min(left.max(REST));
         }
@@ -133,7 +135,7 @@ fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
 fn carry_out(check: Check, settings: &Settings) {
     let pen = &check._running.0;
     let start = Instant::now();
-    let result = kinds::run(settings, &check.host, check.port);
+    let result = kinds::run(settings, &check);
     let now = Instant::now();
     let took = now.saturating_duration_since(start);
     let checked = Checked { at: now, took, why: result.err().unwrap_or_default().into() };

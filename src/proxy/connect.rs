@@ -36,11 +36,33 @@ pub(crate) fn open(
     client: Option<Client>,
     limit: Duration,
 ) -> io::Result<Stream> {
-    let kind = settings.start.kind;
+    let from = Source::of(settings, client);
+    open_kind(settings.start.kind, host, port, settings, from, limit)
+}
+
+/// Connects for a check, and never from a client's address.
+pub(crate) fn open_for_check(
+    kind: Kind,
+    host: &Host,
+    port: u16,
+    settings: &Settings,
+) -> io::Result<Stream> {
+    let from = Source::of(settings, None);
+    open_kind(kind, host, port, settings, from, settings.check_timeout)
+}
+
+fn open_kind(
+    kind: Kind,
+    host: &Host,
+    port: u16,
+    settings: &Settings,
+    from: Source,
+    limit: Duration,
+) -> io::Result<Stream> {
     let socket = match (host, kind) {
         (Host::Unix(path), Kind::Stream) => unix(path, limit)?,
         (Host::Unix(path), Kind::Datagram) => unix_datagram(path)?,
-        (Host::Inet(all), _) => inet(all, port, settings, Source::of(settings, client), limit)?,
+        (Host::Inet(all), _) => inet(all, port, settings, kind, from, limit)?,
         (Host::Empty, _) => return Err(io::ErrorKind::AddrNotAvailable.into()),
     };
     if kind == Kind::Stream {
@@ -64,10 +86,10 @@ fn inet(
     all: &[SocketAddr],
     port: u16,
     settings: &Settings,
+    kind: Kind,
     from: Source,
     limit: Duration,
 ) -> io::Result<Socket> {
-    let kind = settings.start.kind;
     let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
     for addr in all {
         let mut addr = *addr;
@@ -228,7 +250,8 @@ fn unix(path: &Path, limit: Duration) -> io::Result<Socket> {
     }
 }
 
-fn late(limit: Duration) -> io::Error {
+/// The error of a server that takes longer than `limit`.
+pub(crate) fn late(limit: Duration) -> io::Error {
     let text = format!("no answer within {} s", limit.as_secs());
     io::Error::new(io::ErrorKind::TimedOut, text)
 }

@@ -17,7 +17,7 @@ const ADMIN_PORTS: usize = 2;
 const MOST_ADMIN: usize = 24;
 
 /// Most checks at once, and the descriptors that each of them takes: a program has a
-/// pipe for what it says, and std another one to say that it was started.
+/// pipe for what it says, and another one that it reads as its input.
 const CHECKS: usize = 64;
 const EACH_CHECK: usize = 4;
 

@@ -15,6 +15,7 @@
 //! | `rounds` | who is started for which work; one round after the other |
 //! | `work`, `bulk`, `many_clients`, `memory` | what every peer is given to do |
 //! | `growth` | the same as something grows |
+//! | `checks` | what checks of servers cost |
 //! | `web_load` | the web interface under siege |
 //! | `measure` | one figure at a time |
 //! | `udp` | load generator and back ends for UDP |
@@ -24,13 +25,14 @@
 //! | `keeper` | nothing is left behind |
 //!
 //! `BENCH_ROUNDS` sets the number of rounds (5), `BENCH_ONLY` names the works
-//! to do (`BENCH_ONLY=short,bulk`), in place of all but growth and web.
+//! to do (`BENCH_ONLY=short,bulk`), in place of all but growth, web and checks.
 
 // Not a library: a figure that cannot be had may end the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bulk;
 mod chart;
+mod checks;
 mod config;
 mod growth;
 #[path = "../stand/keeper.rs"]
@@ -56,11 +58,13 @@ use std::time::Instant;
 use tools::Tools;
 
 /// The works, as `BENCH_ONLY` names them.
-const WORKS: [&str; 11] =
-    ["short", "keep", "bulk", "delay", "down", "table", "udp", "web", "memory", "start", GROWTH];
+const WORKS: [&str; 12] = [
+    "short", "keep", "bulk", "delay", "down", "table", "udp", "web", "checks", "memory", "start",
+    GROWTH,
+];
 
 /// Those that are done only when they are named.
-const APART: [&str; 2] = ["web", GROWTH];
+const APART: [&str; 3] = ["web", "checks", GROWTH];
 
 /// This one has a file of its own, too.
 const GROWTH: &str = "growth";

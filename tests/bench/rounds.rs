@@ -2,6 +2,8 @@
 //! all works.
 
 use crate::bulk::{self, Way};
+use crate::checks::Checks;
+
 use crate::growth::Growth;
 use crate::many_clients;
 use crate::memory;
@@ -32,6 +34,7 @@ pub(crate) struct Bench {
     tables: Vec<(Peer, Row)>,
     /// Ours with a web interface, and where that is.
     web: Option<(Peer, SocketAddr)>,
+    checks: Option<Checks>,
     growth: Option<Growth>,
     /// Those that had idle connections, and since when they are gone.
     rested: Vec<(Peer, Instant)>,
@@ -51,6 +54,7 @@ impl Bench {
             crippled: Vec::new(),
             tables: Vec::new(),
             web: None,
+            checks: None,
             growth: None,
             rested: Vec::new(),
             figures: Figures::default(),
@@ -70,6 +74,7 @@ impl Bench {
                 "table" => bench.fill_tables()?,
                 "web" => bench.web = Some(web_load::start(&bench.site)?),
                 "memory" => bench.count_idle(),
+                "checks" => bench.checks = Some(Checks::prepare(&bench.site)?),
                 "growth" => bench.growth = Some(Growth::prepare(&bench.site)?),
                 _ => {}
             }
@@ -154,6 +159,10 @@ impl Bench {
                     self.rested = rested;
                 }
                 all
+            }
+            "checks" => {
+                let checks = self.checks.as_ref();
+                checks.map_or_else(Vec::new, |checks| checks.round(site))
             }
             "start" => each_of(site, &[Who::Direct], |who| work::start(site, who)),
             _ => {

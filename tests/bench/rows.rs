@@ -2,6 +2,7 @@
 //! that the project has set itself.
 
 use crate::bulk::STREAMS;
+use crate::checks;
 use crate::growth;
 use crate::peers::Who;
 use crate::table::grouped;
@@ -36,6 +37,10 @@ pub(crate) enum Row {
     /// Nobody at the web interface, and many.
     Unseen,
     Seen,
+    /// So many servers, not checked and checked.
+    Unchecked(u32),
+    Checked(u32),
+    CheckCpu(u32),
     MemoryStart,
     MemoryBefore,
     MemoryQuiet,
@@ -98,6 +103,9 @@ impl Row {
         all.extend(CLIENTS.last().map(|n| Row::UdpStrayed(*n)));
         all.extend([Row::TableRate, Row::TableEmpty, Row::Strangers]);
         all.extend([Row::Unseen, Row::Seen]);
+        for n in checks::SERVERS {
+            all.extend([Row::Unchecked(n), Row::Checked(n), Row::CheckCpu(n)]);
+        }
         all.extend([Row::MemoryStart, Row::MemoryBefore, Row::MemoryQuiet]);
         all.extend([Row::MemoryIdle, Row::MemoryMachine, Row::Answering, Row::MemoryAfter]);
         all.push(Row::Start);
@@ -134,6 +142,9 @@ impl Row {
             Row::Strangers => "  each from a new address".to_owned(),
             Row::Unseen => "short connections/s, with --web".to_owned(),
             Row::Seen => format!("  {} pages open, slow readers, garbage", many(PAGES)),
+            Row::Unchecked(n) => format!("short connections/s, {} servers", many(n)),
+            Row::Checked(_) => "  each checked once a second".to_owned(),
+            Row::CheckCpu(_) => "  processor time without clients, %".to_owned(),
             Row::MemoryStart => "memory after start, MiB".to_owned(),
             Row::MemoryBefore => "  before the idle connections, MiB".to_owned(),
             Row::MemoryQuiet => "  each that was never used, KiB more".to_owned(),
@@ -155,6 +166,7 @@ impl Row {
             Row::DownRate(_) | Row::DownCpu(_) | Row::UpRate(_) | Row::UpCpu(_) => 2,
             Row::DelayMedian | Row::DelayRate => 2,
             Row::ShortP99(_) | Row::ShortCpu(_) | Row::KeepCpu(_) | Row::UdpCpu(_) => 1,
+            Row::CheckCpu(_) => 1,
             Row::DelayP99 | Row::DownServerP99 | Row::Start => 1,
             Row::MemoryStart | Row::MemoryBefore | Row::MemoryQuiet => 1,
             Row::MemoryIdle | Row::MemoryAfter => 1,
@@ -181,6 +193,8 @@ impl Row {
             Row::TableRate => vec![Target(Than::Row(Row::TableEmpty), AtLeast, 0.9)],
             Row::Seen => vec![Target(Than::Row(Row::Unseen), AtLeast, 0.95)],
             Row::Strangers => vec![than(Who::CPen, AtLeast, 20.0)],
+            Row::Checked(n) => vec![Target(Than::Row(Row::Unchecked(n)), AtLeast, 0.95)],
+            Row::CheckCpu(50) => bound(AtMost, 1.0),
             Row::MemoryStart => bound(AtMost, 4.0),
             Row::MemoryIdle => bound(AtMost, 24.0),
             Row::Answering => bound(AtLeast, 9000.0),
@@ -211,6 +225,7 @@ impl Row {
             Row::MemoryBefore => "before".to_owned(),
             Row::TableEmpty => "with one client".to_owned(),
             Row::Unseen => "with nobody there".to_owned(),
+            Row::Unchecked(_) => "without checks".to_owned(),
             Row::Beside(n) | Row::Active(n) => format!("with {n} connections"),
             Row::Known(n) => format!("with {n} clients"),
             Row::InTurn(n) | Row::ByWeight(n) => format!("with {n} servers"),

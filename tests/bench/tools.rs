@@ -57,7 +57,7 @@ impl Tools {
     /// Whether a work has the load generator it needs.
     pub(crate) fn suffice_for(&self, work: &str) -> bool {
         match work {
-            "short" | "down" | "table" | "web" => self.ab.is_some(),
+            "short" | "down" | "table" | "web" | "checks" => self.ab.is_some(),
             "keep" => self.wrk.is_some(),
             "growth" => self.ab.is_some() && self.wrk.is_some(),
             _ => true,

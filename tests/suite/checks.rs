@@ -3,7 +3,7 @@
 use crate::stand::{Backend, Caller, Client, Host, Pen, Starter, better, full_queue, wait_until};
 
 /// Waits until the line of a server in `servers` has these words.
-fn is(pen: &Pen, server: usize, words: &str) {
+pub(crate) fn is(pen: &Pen, server: usize, words: &str) {
     wait_until(format!("server {server} is {words}"), || {
         let list = pen.ask("servers");
         list.lines().nth(server).unwrap_or_default().contains(&format!(" state {words}"))

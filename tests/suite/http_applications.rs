@@ -1,51 +1,11 @@
 //! `-H` with real web servers: what an application sees of the client, whatever
 //! the client says of itself.
 
-use crate::stand::{At, Dir, Host, Starter, better, skipped, wait_until};
+use crate::stand::{Host, RealServer, Starter, better, skipped};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-/// A web server with an application that says what it sees of both fields:
-/// `SEES for|proto`. Killed when this goes.
-struct Server {
-    at: At,
-    child: Child,
-    _dir: Dir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts a program; `None`, said aloud, where there is none. `prepare` fills a
-/// directory for it and gives its arguments.
-fn start(
-    host: &Host,
-    programs: &[&str],
-    prepare: impl FnOnce(&Path, &At) -> Vec<String>,
-) -> Option<Server> {
-    let paths = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
-    let is_there = |name: &&&str| std::env::split_paths(&paths).any(|dir| dir.join(name).exists());
-    let Some(program) = programs.iter().find(is_there) else {
-        skipped(&format!("{} is not installed", programs[0]));
-        return None;
-    };
-    let (dir, at) = (Dir::new().open_to_all(), host.at());
-    let mut command = Command::new(program);
-    command.args(prepare(dir.path(), &at)).env("PATH", paths);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut server = Server { at, child: command.spawn().unwrap(), _dir: dir };
-    wait_until(format!("{program} starts"), || {
-        assert_eq!(server.child.try_wait().unwrap(), None, "{program} ended");
-        server.at.is_listening()
-    });
-    Some(server)
-}
+use std::process::Command;
 
 const CGI: &str = "#!/bin/sh\n\
     printf 'Content-Type: text/plain\\r\\n\\r\\nSEES %s|%s\\n' \
@@ -59,7 +19,7 @@ fn cgi(dir: &Path) {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn python(host: &Host) -> Option<Server> {
+fn python(host: &Host) -> Option<RealServer> {
     const APPLICATION: &str = "\
 import socketserver, sys
 from wsgiref.simple_server import WSGIServer, make_server
@@ -74,27 +34,27 @@ def sees(seen, start):
     return [('SEES %s|%s\\n' % tuple(seen.get(name) for name in names)).encode()]
 make_server(sys.argv[1], int(sys.argv[2]), sees, Server).serve_forever()
 ";
-    start(host, &["python3"], |_, at| {
+    RealServer::start(host, &["python3"], |_, at| {
         let at = at.inet();
         ["-c", APPLICATION, &at.ip().to_string(), &at.port().to_string()].map(str::to_owned).into()
     })
 }
 
-fn busybox(host: &Host) -> Option<Server> {
+fn busybox(host: &Host) -> Option<RealServer> {
     let list = Command::new("busybox").arg("--list").output();
     if list.is_ok_and(|list| !String::from_utf8_lossy(&list.stdout).contains("httpd\n")) {
         skipped("busybox has no httpd");
         return None;
     }
-    start(host, &["busybox"], |dir, at| {
+    RealServer::start(host, &["busybox"], |dir, at| {
         cgi(dir);
         let dir = dir.to_str().unwrap();
         ["httpd", "-f", "-p", &at.to_string(), "-h", dir].map(str::to_owned).into()
     })
 }
 
-fn nginx(host: &Host) -> Option<Server> {
-    start(host, &["nginx"], |dir, at| {
+fn nginx(host: &Host) -> Option<RealServer> {
+    RealServer::start(host, &["nginx"], |dir, at| {
         let file = dir.join("conf");
         let dir = dir.to_str().unwrap();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -112,8 +72,8 @@ fn nginx(host: &Host) -> Option<Server> {
 }
 
 /// In one process, so that it can be killed.
-fn apache(host: &Host) -> Option<Server> {
-    start(host, &["apache2"], |dir, at| {
+fn apache(host: &Host) -> Option<RealServer> {
+    RealServer::start(host, &["apache2"], |dir, at| {
         cgi(dir);
         let file = dir.join("conf");
         let dir = dir.to_str().unwrap();
@@ -156,7 +116,7 @@ const CASES: &[&str] = &[
 
 /// What an application sees last of each field, for each request of a
 /// connection that it was asked for.
-fn sees(host: &Host, server: &Server, case: &str) -> Vec<(String, String)> {
+fn sees(host: &Host, server: &RealServer, case: &str) -> Vec<(String, String)> {
     let pen = Starter::on(host)
         .args(["-H"])
         .expect("HTTP request that can be read in two ways")
@@ -177,7 +137,7 @@ fn sees(host: &Host, server: &Server, case: &str) -> Vec<(String, String)> {
 
 /// All of these servers read a request in every case but the last two, which
 /// each reads differently; nginx and Apache read the next one, too.
-fn sees_pens_value_last(server: impl Fn(&Host) -> Option<Server>, requests: usize) {
+fn sees_pens_value_last(server: impl Fn(&Host) -> Option<RealServer>, requests: usize) {
     better!(HTTP);
     let host = Host::new();
     let Some(server) = server(&host) else { return };

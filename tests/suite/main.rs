@@ -22,6 +22,7 @@ mod back_pressure;
 mod background;
 mod capacity;
 mod changes;
+mod check_kinds;
 mod checks;
 mod choice;
 mod command_line;

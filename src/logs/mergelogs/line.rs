@@ -3,7 +3,7 @@
 
 use super::date;
 use crate::logs::request_text;
-use crate::sys::text::dotted;
+use crate::sys::text::{self, dotted};
 
 /// pen logs this many bytes of a request.
 pub(super) const REQUEST: usize = 100;
@@ -55,7 +55,7 @@ pub(super) fn escaped_key(mut request: &[u8]) -> Vec<u8> {
     let mut key = Vec::new();
     while key.len() < REQUEST {
         let byte;
-        (byte, request) = match (request_text::unescape(request), request) {
+        (byte, request) = match (text::unescape(request), request) {
             (Some(unescaped), _) => unescaped,
             (None, [b'\\', b'e', rest @ ..]) => (b'\x1b', rest),
             (None, [b'\\', byte, rest @ ..] | [byte, rest @ ..]) => (*byte, rest),

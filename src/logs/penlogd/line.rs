@@ -97,7 +97,7 @@ fn unescaped(mut text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some((first, rest)) = text.split_first() {
         let byte;
-        (byte, text) = request_text::unescape(text).unwrap_or((*first, rest));
+        (byte, text) = text::unescape(text).unwrap_or((*first, rest));
         out.push(byte);
     }
     out
