@@ -30,6 +30,7 @@ mod conn_log;
 mod control_port;
 mod dns;
 mod endings;
+mod explain;
 mod failed_start;
 mod failover;
 mod hash_v6;
