@@ -17,12 +17,15 @@ pub(crate) mod date;
 pub(crate) mod files;
 pub mod message;
 pub(crate) mod process;
+pub(crate) mod program;
 pub mod text;
 pub(crate) mod users;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 mod datagram;
 mod layout;
@@ -59,6 +62,24 @@ unsafe extern "C" {
     safe fn seteuid(uid: c_uint) -> c_int;
     safe fn setegid(gid: c_uint) -> c_int;
     safe fn kill(pid: c_int, signal: c_int) -> c_int;
+    fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
+    fn pipe2(fds: *mut c_int, flags: c_int) -> c_int;
+    fn posix_spawn(
+        pid: *mut c_int,
+        path: *const c_char,
+        files: *const SpawnFiles,
+        attr: *const SpawnAttr,
+        args: *const *const c_char,
+        env: *const *const c_char,
+    ) -> c_int;
+    fn posix_spawn_file_actions_init(files: *mut SpawnFiles) -> c_int;
+    fn posix_spawn_file_actions_destroy(files: *mut SpawnFiles) -> c_int;
+    fn posix_spawn_file_actions_adddup2(files: *mut SpawnFiles, from: c_int, to: c_int) -> c_int;
+    fn posix_spawnattr_init(attr: *mut SpawnAttr) -> c_int;
+    fn posix_spawnattr_destroy(attr: *mut SpawnAttr) -> c_int;
+    fn posix_spawnattr_setflags(attr: *mut SpawnAttr, flags: i16) -> c_int;
+    fn posix_spawnattr_setsigmask(attr: *mut SpawnAttr, set: *const SigSet) -> c_int;
+    fn posix_spawnattr_setsigdefault(attr: *mut SpawnAttr, set: *const SigSet) -> c_int;
     safe fn umask(mask: ModeT) -> ModeT;
     safe fn setuid(uid: c_uint) -> c_int;
     safe fn setgid(gid: c_uint) -> c_int;
@@ -162,6 +183,70 @@ pub(crate) fn fork_process() -> io::Result<Side> {
     }
 }
 
+/// Starts the program at `path` with these arguments, the first of which is its
+/// name, and returns its number. It leads a process group of its own, has an empty
+/// `PATH` and nothing else as its environment, no signal is blocked or ignored, and
+/// `input` and `output` are its only descriptors: standard input, and standard output
+/// and error. Any thread may call this: `posix_spawn` runs nothing of this process in
+/// the new one.
+fn spawn(path: &CStr, args: &[CString], input: impl AsFd, output: impl AsFd) -> io::Result<c_int> {
+    let end = [std::ptr::null()];
+    let args: Vec<_> = args.iter().map(|arg| arg.as_ptr()).chain(end).collect();
+    let env = [c"PATH=".as_ptr(), std::ptr::null()];
+    let (none, ignored) = (signal_set([])?, signal_set([SIGPIPE])?);
+    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    let (mut files, mut attr, mut pid) = (SpawnFiles([0; 128]), SpawnAttr([0; 512]), 0);
+    // SAFETY: `files` is at least as large and aligned as posix_spawn_file_actions_t.
+    check_error(unsafe { posix_spawn_file_actions_init(&mut files) })?;
+    // SAFETY: `attr` is at least as large and aligned as posix_spawnattr_t.
+    check_error(unsafe { posix_spawnattr_init(&mut attr) })?;
+    let mut start = |files: &mut SpawnFiles, attr: &mut SpawnAttr| {
+        for (from, to) in [(input.as_fd(), 0), (output.as_fd(), 1), (output.as_fd(), 2)] {
+            let from = from.as_raw_fd();
+            // SAFETY: initialised above; only numbers are kept.
+            check_error(unsafe { posix_spawn_file_actions_adddup2(files, from, to) })?;
+        }
+        // SAFETY: initialised above. The group's number is 0, a new one (POSIX).
+        check_error(unsafe { posix_spawnattr_setflags(attr, flags) })?;
+        // SAFETY: both are initialised; the set is copied.
+        check_error(unsafe { posix_spawnattr_setsigmask(attr, &none) })?;
+        // SAFETY: both are initialised; the set is copied.
+        check_error(unsafe { posix_spawnattr_setsigdefault(attr, &ignored) })?;
+        let (path, args, env) = (path.as_ptr(), args.as_ptr(), env.as_ptr());
+        // SAFETY: `files` and `attr` are initialised, `path` and what `args` and `env`
+        // point to are strings that live through the call, with a null at the end.
+        check_error(unsafe { posix_spawn(&mut pid, path, files, attr, args, env) })
+    };
+    let result = start(&mut files, &mut attr);
+    // SAFETY: initialised above, and not used any more.
+    unsafe { posix_spawnattr_destroy(&mut attr) };
+    // SAFETY: initialised above, and not used any more.
+    unsafe { posix_spawn_file_actions_destroy(&mut files) };
+    result.map(|()| pid)
+}
+
+/// Waits for the end of a child process, which exists no longer then; `None` if it
+/// is not over yet and `options` is WNOHANG.
+fn wait_for_child(pid: c_int, options: c_int) -> io::Result<Option<ExitStatus>> {
+    let mut status = 0;
+    // SAFETY: a place for the status.
+    match again(|| check(unsafe { waitpid(pid, &mut status, options) }))? {
+        0 => Ok(None),
+        _ => Ok(Some(ExitStatus::from_raw(status))),
+    }
+}
+
+/// Makes a pipe, whose ends programs that are started do not have: where it is read
+/// and where it is written.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: a place for two descriptors.
+    check(unsafe { pipe2(ends.as_mut_ptr(), O_CLOEXEC) })?;
+    // SAFETY: descriptors just made, that nobody else owns.
+    let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    Ok((read, write))
+}
+
 /// Puts `file` in place of standard input, output and error.
 pub(crate) fn replace_stdio(file: impl AsFd) -> io::Result<()> {
     for target in 0..=2 {
@@ -251,6 +336,17 @@ pub(crate) fn start_thread(stack: usize, work: impl FnOnce() + Send + 'static) -
 
 // --- signals ---------------------------------------------------------------
 
+fn signal_set<const N: usize>(signals: [c_int; N]) -> io::Result<SigSet> {
+    let mut set = SigSet([0; 128]);
+    // SAFETY: `set` is at least as large and aligned as sigset_t.
+    check(unsafe { sigemptyset(&mut set) })?;
+    for signal in signals {
+        // SAFETY: initialised above.
+        check(unsafe { sigaddset(&mut set, signal) })?;
+    }
+    Ok(set)
+}
+
 /// The signals that pen waits for. They are blocked in every thread that is started
 /// later.
 pub(crate) struct Signals(SigSet);
@@ -259,13 +355,7 @@ impl Signals {
     /// Blocks them for this thread and all that it starts, so that they stay
     /// pending until [`Signals::wait`]. SIGPIPE is ignored by std already.
     pub(crate) fn block() -> io::Result<Signals> {
-        let mut set = SigSet([0; 128]);
-        // SAFETY: `set` is at least as large and aligned as sigset_t.
-        check(unsafe { sigemptyset(&mut set) })?;
-        for signal in [SIGHUP, SIGUSR1, SIGTERM, SIGINT] {
-            // SAFETY: initialised above.
-            check(unsafe { sigaddset(&mut set, signal) })?;
-        }
+        let set = signal_set([SIGHUP, SIGUSR1, SIGTERM, SIGINT])?;
         // SAFETY: a valid set; no old set is asked for.
         check_error(unsafe { pthread_sigmask(SIG_BLOCK, &set, std::ptr::null_mut()) })?;
         Ok(Signals(set))
@@ -317,9 +407,9 @@ pub(crate) fn write_syslog(level: u8, text: &str) {
 
 // --- sockets ---------------------------------------------------------------
 
-/// A new socket that suits `address`.
+/// A new socket that suits `address`. Programs that are started do not have it.
 pub fn socket_for(address: &Address, kind: Kind) -> io::Result<OwnedFd> {
-    let fd = check(socket(address.family(), kind as c_int, 0))?;
+    let fd = check(socket(address.family(), kind as c_int | SOCK_CLOEXEC, 0))?;
     // SAFETY: a descriptor just made, that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -59,6 +59,15 @@ pub(super) struct MsgHdr {
 #[repr(C, align(8))]
 pub(super) struct SigSet(pub(super) [u8; 128]);
 
+/// Large enough for every system's `posix_spawnattr_t` (Linux has the largest, 336).
+#[repr(C, align(8))]
+pub(super) struct SpawnAttr(pub(super) [u8; 512]);
+
+/// Large enough for every system's `posix_spawn_file_actions_t` (Linux has the
+/// largest, 80).
+#[repr(C, align(8))]
+pub(super) struct SpawnFiles(pub(super) [u8; 128]);
+
 #[repr(C)]
 pub(super) struct PollFd {
     pub(super) fd: c_int,

@@ -45,6 +45,7 @@ pub(crate) const POLLIN: i16 = 1;
 pub(crate) const POLLOUT: i16 = 4;
 pub(crate) const POLLERR: i16 = 8;
 pub(crate) const POLLHUP: i16 = 16;
+pub(crate) const POSIX_SPAWN_SETPGROUP: i16 = 2;
 
 everywhere! {
     AF_UNIX 1;
@@ -55,7 +56,10 @@ everywhere! {
     RLIMIT_CORE 4;
     SIGHUP 1;
     SIGINT 2;
+    SIGKILL 9;
+    SIGPIPE 13;
     SIGTERM 15;
+    WNOHANG 1;
     LOG_DAEMON 3 << 3;
     LOG_PID 1;
     LOG_NDELAY 8;
@@ -97,6 +101,11 @@ by_family! {
 type Name = (c_int, c_int);
 
 by_system! {
+    /// The program that a process becomes does not have the descriptor.
+    O_CLOEXEC: c_int = 0o2000000, 0x100000, 0x10000, 0x400000;
+    SOCK_CLOEXEC: c_int = 0o2000000, 0x10000000, 0x8000, 0x10000000;
+    POSIX_SPAWN_SETSIGDEF: i16 = 4, 0x10, 0x10, 0x10;
+    POSIX_SPAWN_SETSIGMASK: i16 = 8, 0x20, 0x20, 0x20;
     AF_INET6: c_int = 10, 28, 24, 24;
     /// What `sysconf` calls the smallest stack of a thread.
     SC_THREAD_STACK_MIN: c_int = 75, 93, 89, 59;

@@ -60,7 +60,8 @@ same! {
     SHUT_RD SHUT_WR SHUT_RDWR
     POLLIN POLLOUT POLLERR POLLHUP
     RLIMIT_CORE RLIMIT_NOFILE
-    SIGHUP SIGINT SIGTERM SIGUSR1 SIG_BLOCK
+    SIGHUP SIGINT SIGKILL SIGPIPE SIGTERM SIGUSR1 SIG_BLOCK WNOHANG
+    POSIX_SPAWN_SETPGROUP POSIX_SPAWN_SETSIGDEF POSIX_SPAWN_SETSIGMASK
     LOG_DAEMON LOG_PID LOG_NDELAY
     PTHREAD_CREATE_DETACHED
     IPPROTO_IP IPPROTO_IPV6 IPPROTO_TCP IPV6_RECVPKTINFO IPV6_PKTINFO
@@ -68,7 +69,7 @@ same! {
     SOCK_STREAM SOCK_DGRAM
     SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_KEEPALIVE SO_REUSEPORT SO_ERROR SO_LINGER
     MSG_DONTWAIT
-    O_NONBLOCK O_NOFOLLOW
+    O_NONBLOCK O_NOFOLLOW O_CLOEXEC SOCK_CLOEXEC
 }
 
 equal! {
@@ -114,6 +115,8 @@ equal! { size_of::<TimeT>() => size_of::<libc::time_t>(); }
 // What is only passed on must have room.
 const _: () = assert!(size_of::<SigSet>() >= size_of::<libc::sigset_t>());
 const _: () = assert!(size_of::<ThreadAttr>() >= size_of::<libc::pthread_attr_t>());
+const _: () = assert!(size_of::<SpawnAttr>() >= size_of::<libc::posix_spawnattr_t>());
+const _: () = assert!(size_of::<SpawnFiles>() >= size_of::<libc::posix_spawn_file_actions_t>());
 const _: () = assert!(size_of::<libc::sockaddr_un>() <= 112);
 
 #[cfg(not(target_os = "openbsd"))]

@@ -1,0 +1,214 @@
+//! Runs a program and waits for its end, but no longer than a time limit. No unsafe
+//! code.
+
+use super::number::{SIGKILL, WNOHANG};
+use super::text::printable;
+use super::{kill, pipe, spawn, wait_for_child, wait_readable};
+use std::ffi::{CString, c_int};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many bytes of the program's output are kept.
+const LINE: usize = 200;
+
+/// How long a program may be over before pen sees that, if something that it has left
+/// in the background has its output.
+const STEP: Duration = Duration::from_millis(100);
+
+/// What there is to say of a program that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    /// Its exit status; `None` if a signal has ended it.
+    pub(crate) status: Option<i32>,
+    /// The first line of what it has written, printable.
+    pub(crate) line: String,
+}
+
+/// Runs the program at `path` with these arguments. The error says why it could not be
+/// started, or that it took longer than `limit`: then its process group is killed. What
+/// a program that ends in time has left in the background goes on.
+///
+/// Its environment is an empty `PATH`. It finds nothing on its standard input.
+#[allow(dead_code)] // until checks use it
+pub(crate) fn run(path: &Path, args: &[&str], limit: Duration) -> Result<Finished, String> {
+    let start = Instant::now();
+    let name = path.display();
+    let (mut child, mut output) = begin(path, args).map_err(|e| format!("{name}: {e}"))?;
+    let (mut is_open, mut pause, mut said) = (true, Duration::from_millis(1), Vec::new());
+    let status = loop {
+        let left = limit.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Err(format!("{name}: no result within {} s", limit.as_secs()));
+        }
+        if is_open {
+            is_open = take_output(&mut output, left.min(STEP), &mut said);
+        } else {
+            // Its output ends shortly before it does.
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(STEP);
+        }
+        if let Some(status) = child.ended().map_err(|e| format!("{name}: {e}"))? {
+            break status;
+        }
+    };
+    while is_open && said.len() < LINE && wait_readable(&output, Duration::ZERO).unwrap_or(false) {
+        is_open = take_output(&mut output, Duration::ZERO, &mut said);
+    }
+    let line = said.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = printable(String::from_utf8_lossy(line).trim_end());
+    Ok(Finished { status: status.code(), line })
+}
+
+/// Starts the program. Returns it and where its output is read.
+fn begin(path: &Path, args: &[&str]) -> io::Result<(Child, File)> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let args = args.iter().map(|arg| CString::new(*arg));
+    let args: Vec<_> = [Ok(path.clone())].into_iter().chain(args).collect::<Result<_, _>>()?;
+    // A pipe that nobody writes to is like /dev/null, which may be out of sight after
+    // chroot.
+    let (input, _) = pipe()?;
+    let (output, end) = pipe()?;
+    let pid = spawn(&path, &args, input, end)?;
+    Ok((Child { pid, is_over: false }, output.into()))
+}
+
+/// Waits for output for this time, and adds it to what is kept. Returns whether there
+/// may be more.
+fn take_output(output: &mut File, limit: Duration, said: &mut Vec<u8>) -> bool {
+    match wait_readable(&*output, limit) {
+        Ok(false) => return true,
+        Ok(true) => {}
+        Err(_) => return false,
+    }
+    let mut buffer = [0; LINE];
+    let Ok(len @ 1..) = output.read(&mut buffer) else {
+        return false;
+    };
+    let room = LINE.saturating_sub(said.len());
+    said.extend(buffer.iter().take(len.min(room)));
+    true
+}
+
+/// A child process. If it is not over, it is killed with its group when this is
+/// dropped, so that no zombie stays.
+struct Child {
+    pid: c_int,
+    is_over: bool,
+}
+
+impl Child {
+    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = wait_for_child(self.pid, WNOHANG)?;
+        self.is_over = status.is_some();
+        Ok(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Until it is waited for its number is not another process's.
+            kill(-self.pid, SIGKILL);
+            let _ = wait_for_child(self.pid, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Address, Kind, bound_socket};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc;
+
+    const SHELL: &str = "/bin/sh";
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn shell(script: &str, limit: Duration) -> Result<Finished, String> {
+        run(Path::new(SHELL), &["-c", script], limit)
+    }
+
+    fn finished(status: Option<i32>, line: &str) -> Result<Finished, String> {
+        Ok(Finished { status, line: line.to_owned() })
+    }
+
+    #[test]
+    fn the_status_and_the_first_line_are_told() {
+        for (script, status, line) in [
+            ("exit 0", Some(0), ""),
+            ("echo one; echo two; exit 3", Some(3), "one"),
+            ("printf 'a\\033b\\r\\n' >&2", Some(0), "a\\x1bb"),
+            ("kill -9 $$", None, ""),
+            ("read word; echo \"$PATH$HOME$?\"", Some(0), "1"),
+            // Not one of pen's signals is blocked or ignored, SIGPIPE neither.
+            ("kill -TERM $$; sleep 9", None, ""),
+            ("kill -PIPE $$", None, ""),
+        ] {
+            assert_eq!(shell(script, LONG), finished(status, line), "{script}");
+        }
+        let long = shell("i=0; while [ $i -lt 20000 ]; do echo -n long; i=$((i+1)); done", LONG);
+        assert_eq!(long, finished(Some(0), &"long".repeat(LINE / 4)));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_an_error() {
+        let error = run(Path::new("/nonexistent/program"), &[], LONG).unwrap_err();
+        assert!(error.starts_with("/nonexistent/program: No such file"), "{error}");
+        assert!(run(Path::new("/"), &[], LONG).unwrap_err().contains("denied"));
+        assert!(run(Path::new("/a\0b"), &[], LONG).is_err());
+        assert!(run(Path::new(SHELL), &["a\0b"], LONG).is_err());
+    }
+
+    #[test]
+    fn sockets_stay_in_this_process() {
+        let address = Address::Inet(([127, 0, 0, 1], 0).into());
+        let socket = bound_socket(&address, Kind::Stream, false).unwrap();
+        let pair = UnixStream::pair().unwrap();
+        for fd in [socket.as_raw_fd(), pair.0.as_raw_fd()] {
+            let script = format!("[ -e /proc/$$/fd/1 ] && [ ! -e /proc/$$/fd/{fd} ]");
+            assert_eq!(shell(&script, LONG), finished(Some(0), ""));
+        }
+    }
+
+    #[test]
+    fn the_whole_group_is_killed_at_the_limit() {
+        let dir = std::env::temp_dir().join(format!("pen-program-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let pids = dir.join("pids");
+        let script = format!("/bin/sleep 600 & echo $! $$ >{}; wait", pids.display());
+        let error = shell(&script, Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error, "/bin/sh: no result within 1 s");
+        let text = std::fs::read_to_string(&pids).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        let is_gone = |pid: &str| {
+            // The one in the background may still be a zombie of init's.
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            state.map_or(true, |state| state.contains(") Z "))
+        };
+        let end = Instant::now() + LONG;
+        while !text.split_whitespace().all(is_gone) {
+            assert!(Instant::now() < end, "{text}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(text.split_whitespace().count(), 2);
+    }
+
+    #[test]
+    fn what_is_left_in_the_background_is_not_waited_for() {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let script = "/bin/sleep 600 & echo $!";
+            sender.send(shell(script, Duration::from_secs(500))).unwrap();
+        });
+        let result = receiver.recv_timeout(LONG).unwrap().unwrap();
+        assert_eq!(result.status, Some(0));
+        let pid: c_int = result.line.parse().unwrap();
+        assert_eq!(kill(pid, SIGKILL), 0);
+    }
+}
