@@ -189,6 +189,13 @@ pub const TABLE: &[Spec] = &[
     )
     .or_no(""),
     Spec::new("mode", "", "show the modes", Kind::Show(commands::mode)),
+    Spec::new(
+        "on_change",
+        "[file]",
+        "program that is run when the state of a server changes",
+        Kind::Path(|s| &mut s.on_change),
+    )
+    .or_no(""),
     word(
         "on_down",
         "[keep|cut]",

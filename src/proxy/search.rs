@@ -301,13 +301,7 @@ impl Lease {
 
     /// Where it is, as an operand has it.
     pub fn address(&self) -> String {
-        match &*self.host {
-            Host::Inet(all) => match all.first() {
-                Some(first) => SocketAddr::new(first.ip(), self.port).to_string(),
-                None => self.host.to_string(),
-            },
-            other => other.to_string(),
-        }
+        address(&self.host, self.port)
     }
 
     /// The server's number in reports: -1 is the emergency server, -2 the abuse
@@ -367,6 +361,17 @@ impl Lease {
             Target::Server(_) => health.fail(time, is_checked, why, now),
             Target::Emergency | Target::Abuse => health.note(false, why, now),
         })
+    }
+}
+
+/// Where a server is, as an operand has it.
+pub(crate) fn address(host: &Host, port: u16) -> String {
+    match host {
+        Host::Inet(all) => match all.first() {
+            Some(first) => SocketAddr::new(first.ip(), port).to_string(),
+            None => host.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 
