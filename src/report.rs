@@ -1,9 +1,11 @@
 //! Makes the texts of `servers`, `recent`, `status` and the signal USR1. Scripts find
 //! values by line and word position, so the formats are an interface.
 
+pub(crate) mod explain;
 pub(crate) mod snapshot;
 
 use crate::pool::choice::Target;
+use crate::pool::health::State;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::ServerRow;
 use crate::sys::addr::Share;
@@ -45,16 +47,22 @@ pub(crate) fn servers(pen: &Pen) -> String {
             let _ = write!(text, " {word} {number}");
         }
         let _ = write!(text, " sx {} rx {}", row.bytes.sx, row.bytes.rx);
-        let _ = write!(text, " connects {} state {}", server.connects, row.state.word());
-        if let Some(since) = row.since {
-            let _ = write!(text, " since {}", since.as_secs());
-        }
-        if !row.state.is_up() && !row.reason.is_empty() {
-            let _ = write!(text, " reason {}", text::printable(&row.reason));
-        }
+        let _ = write!(text, " connects {}", server.connects);
+        state(&mut text, row.state, row.since, &row.reason);
         text.push('\n');
     }
     text
+}
+
+/// Writes a server's state, for how long it has been that, and why.
+fn state(text: &mut String, state: State, since: Option<Duration>, reason: &str) {
+    let _ = write!(text, " state {}", state.word());
+    if let Some(since) = since {
+        let _ = write!(text, " since {}", since.as_secs());
+    }
+    if !state.is_up() && !reason.is_empty() {
+        let _ = write!(text, " reason {}", text::printable(reason));
+    }
 }
 
 /// Writes a line for each client whose last connect is at most `age` ago.

@@ -152,6 +152,8 @@ pub struct Settings {
     pub slow_start: Duration,
     /// Checks that must fail in a row before a server that was up is down.
     pub check_fall: u32,
+    /// The program that is run when the state of a server changes.
+    pub on_change: Option<PathBuf>,
     /// Whether the connections of a server that goes down are ended.
     pub cut: bool,
     /// pen forgets a client that has not connected for longer than this; zero = never.
@@ -251,6 +253,7 @@ impl Default for Settings {
             check_rise: 2,
             slow_start: Duration::ZERO,
             check_fall: 3,
+            on_change: None,
             cut: false,
             tracking: Duration::ZERO,
             idle_timeout: Duration::ZERO,

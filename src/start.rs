@@ -8,6 +8,7 @@ use crate::control::port;
 use crate::control::service;
 use crate::options::{self, Task};
 use crate::proxy::accept;
+use crate::proxy::changes;
 use crate::proxy::checks;
 use crate::proxy::connection;
 use crate::proxy::idle;
@@ -245,6 +246,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     spawn("control", port::accept_loop)?;
     spawn("web", web::accept_loop)?;
     spawn("check", checks::watch)?;
+    spawn("on_change", changes::run_programs)?;
     spawn("idle", idle::watch)?;
     // The last: its clients may use up all threads.
     match pen.settings().start.kind {

@@ -153,6 +153,7 @@ pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
             sys::ask_to_stop();
             Ok(String::new())
         }
+        Command::Explain(client, port) => Ok(report::explain::explain(pen, client, port)),
         Command::Forget(whom) => {
             let count = pen.with_clients(|clients| {
                 clients.forget(|entry| match whom {

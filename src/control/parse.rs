@@ -81,6 +81,8 @@ pub enum Command {
     Emergency(Option<String>),
     /// `exit`
     Exit,
+    /// `explain`: which server a client would get, from this port or 0.
+    Explain(Client, u16),
     /// `forget`
     Forget(Whom),
     /// `help`
@@ -406,13 +408,22 @@ pub(super) fn forget(words: &mut Words) -> Parsed {
     let whom = match words.next() {
         None => Whom::All,
         Some("server") => Whom::On(number(one(words)?)?),
-        Some("unix") => Whom::Client(Client::Unix),
-        Some(word) => {
-            let ip: IpAddr = word.parse().map_err(|_| format!("bad address '{word}'"))?;
-            Whom::Client(Client::Inet(ip.to_canonical()))
-        }
+        Some(word) => Whom::Client(client(word)?),
     };
     Ok(Command::Forget(whom))
+}
+
+pub(super) fn explain(words: &mut Words) -> Parsed {
+    let client = client(one(words)?)?;
+    Ok(Command::Explain(client, maybe(words)?.unwrap_or(0)))
+}
+
+fn client(word: &str) -> Result<Client, String> {
+    if word == "unix" {
+        return Ok(Client::Unix);
+    }
+    let ip: IpAddr = word.parse().map_err(|_| format!("bad address '{word}'"))?;
+    Ok(Client::Inet(ip.to_canonical()))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use super::commands;
 use super::edit::LONGEST;
 use super::parse::{
-    Bad, Command, Parsed, Words, acl_entry, among, escapes, forget, http_check, idlers, list,
-    maybe, not_built, nothing, number, one, server, source, source_address, try_line,
+    Bad, Command, Parsed, Words, acl_entry, among, escapes, explain, forget, http_check, idlers,
+    list, maybe, not_built, nothing, number, one, server, source, source_address, try_line,
 };
 use super::row::{Kind, Spec, Value};
 use crate::pool::server::Server;
@@ -180,6 +180,7 @@ pub const TABLE: &[Spec] = &[
     .saved(|pen| last_resort(pen.servers.table().emergency.as_ref())),
     ignored("epoll"),
     spec("exit", "", "end pen, if it was started with -X", |_| Ok(Command::Exit)),
+    spec("explain", "client [port]", "which server a client would get now, and why", explain),
     spec("forget", "[client|server index]", "forget which server clients were on", forget),
     seconds(
         "half_closed_timeout",
@@ -223,6 +224,13 @@ pub const TABLE: &[Spec] = &[
     )
     .or_no(""),
     Spec::new("mode", "", "show the modes", Kind::Show(commands::mode)),
+    Spec::new(
+        "on_change",
+        "[file]",
+        "program that is run when the state of a server changes",
+        Kind::Path(|s| &mut s.on_change),
+    )
+    .or_no(""),
     word(
         "on_down",
         "[keep|cut]",

@@ -45,8 +45,19 @@ pub enum Target {
     Abuse,
 }
 
+/// By what a server was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Hash,
+    Modulo,
+    Weight,
+    TurnsByWeight,
+    Prio,
+    Turns,
+}
+
 /// Where the choice in turn stands, for all clients together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Turns {
     /// The server chosen last in turn or by weight.
     pub chosen: Option<usize>,
@@ -54,7 +65,8 @@ pub struct Turns {
     instead: Option<usize>,
 }
 
-/// The next server for a client: by prio, by weight, by hash, else in turn.
+/// The next server for a client, by prio, by weight, by hash, else in turn, and which
+/// of these it was.
 ///
 /// It can be asked again when that server has failed, or when it does not take
 /// the client: `takes` then says no. By weight and by rendezvous hash, those
@@ -72,7 +84,7 @@ pub(crate) fn choose(
     request: &Request,
     now: Instant,
     takes: impl Fn(usize, &Server) -> bool,
-) -> Option<usize> {
+) -> Option<(usize, Rule)> {
     let modes = request.modes;
     let by_hash = modes.hash && !modes.prio && !modes.weight;
     let fits = |index: usize, server: &Server| match modes.stubborn {
@@ -80,24 +92,28 @@ pub(crate) fn choose(
         true => server.is_available(now),
         false => takes(index, server),
     };
-    let port = modes.roundrobin.then_some(request.port);
     if by_hash && !modes.modulo {
-        return highest(servers, hash::client(request.client, port), fits);
+        return by_rendezvous(servers, request, fits).map(|index| (index, Rule::Hash));
     }
     if modes.weight && !modes.prio {
-        let choice = match modes.each_datagram() {
-            true => in_turn_by_weight(servers, fits),
-            false => least_loaded(servers, turns.chosen, fits),
+        let (choice, rule) = match modes.each_datagram() {
+            true => (in_turn_by_weight(servers, fits), Rule::TurnsByWeight),
+            false => (least_loaded(servers, turns.chosen, fits), Rule::Weight),
         };
         if choice.is_some() {
             turns.chosen = choice;
-            return choice;
+            return choice.map(|index| (index, rule));
         }
     }
+    let rule = match (by_hash, modes.prio) {
+        (true, _) => Rule::Modulo,
+        (false, true) => Rule::Prio,
+        (false, false) => Rule::Turns,
+    };
     let is_first = start.is_none();
     let first = match *start {
         Some(first) => first,
-        None if by_hash => hash::modulo(request.client, port, servers.len()),
+        None if by_hash => hash::modulo(request.client, request.hashed_port(), servers.len()),
         None if modes.prio => lowest_prio(servers, now)?,
         None => {
             // pen quirk: the count starts at 0: the first choice is server 1.
@@ -110,7 +126,7 @@ pub(crate) fn choose(
     *start = Some(first);
     let is_taken = || servers.get(first).is_some_and(|server| takes(first, server));
     if modes.stubborn || is_first && is_taken() {
-        return Some(first);
+        return Some((first, rule));
     }
     let in_order = by_hash || modes.prio;
     let before = turns.instead.filter(|_| !in_order).unwrap_or(first);
@@ -118,7 +134,7 @@ pub(crate) fn choose(
     if !in_order {
         turns.instead = Some(other);
     }
-    Some(other)
+    Some((other, rule))
 }
 
 /// The first server that fits, from index `next` on and around to it.
@@ -141,11 +157,12 @@ fn lowest_prio(servers: &[Server], now: Instant) -> Option<usize> {
 
 /// By rendezvous hash. Few servers are better than all before them, so that
 /// few are asked whether they fit, which takes longer than the score.
-fn highest(
+pub(crate) fn by_rendezvous(
     servers: &[Server],
-    client: u64,
+    request: &Request,
     fits: impl Fn(usize, &Server) -> bool,
 ) -> Option<usize> {
+    let client = hash::client(request.client, request.hashed_port());
     let mut best: Option<(usize, Score)> = None;
     for (index, server) in servers.iter().enumerate() {
         let score = Score::new(client, server.host_hash, server.port, server.share.weight);
@@ -224,6 +241,17 @@ mod tests {
     }
 
     const LOCAL: Client = Client::Inet(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+
+    fn choose(
+        servers: &mut [Server],
+        turns: &mut Turns,
+        start: &mut Option<usize>,
+        request: &Request,
+        now: Instant,
+        takes: impl Fn(usize, &Server) -> bool,
+    ) -> Option<usize> {
+        super::choose(servers, turns, start, request, now, takes).map(|(index, _)| index)
+    }
 
     /// The choices made one after the other, as each of them fails.
     fn order(servers: &mut [Server], modes: &Modes, turns: &mut Turns) -> Vec<usize> {

@@ -115,12 +115,16 @@ impl ClientTable {
             // Cannot be: the index holds slots that exist.
             return Visit { server: None, traffic: Arc::default(), slot };
         };
-        let away = now.saturating_duration_since(record.last_seen);
-        if !tracking.is_zero() && away > tracking {
+        if record.is_forgotten(now, tracking) {
             record.renew(client, now, &mut self.spare);
         }
         record.last_seen = now;
         Visit { server: record.server, traffic: Arc::clone(&record.traffic), slot }
+    }
+
+    /// What is known of a client. This is no visit: nothing changes.
+    pub(crate) fn record(&self, client: Client) -> Option<&Record> {
+        self.slots.get(*self.index.get(&client)?)
     }
 
     /// Remembers the server that was tried last, unless the client has been discarded
@@ -220,6 +224,12 @@ impl Record {
             newer: None,
             older: None,
         }
+    }
+
+    /// Whether the client has been away for longer than `tracking` (zero = for ever),
+    /// and counts as a new one.
+    pub(crate) fn is_forgotten(&self, now: Instant, tracking: Duration) -> bool {
+        !tracking.is_zero() && now.saturating_duration_since(self.last_seen) > tracking
     }
 
     /// Makes it a new client's, with the same memory for its counts if nobody

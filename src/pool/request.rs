@@ -28,26 +28,64 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// Whether the client was there last.
-    fn was_on(&self, target: Target) -> bool {
+    pub(crate) fn was_on(&self, target: Target) -> bool {
         self.last.is_some_and(|last| target == Target::Server(last))
     }
 
-    /// Whether a server that is up may be tried: it has an address and a port, is not
-    /// full, its own access list permits the client, and it has not refused already.
-    pub(crate) fn admits(&self, target: Target, server: &Server) -> bool {
-        // The abuse server is there for those who are denied.
-        let denied = target != Target::Abuse
-            && self.acls.get(server.acl).is_some_and(|acl| !acl.permits(self.client));
-        let full = server.is_full(self.was_on(target)) && !self.on.contains(&target);
-        !server.is_empty() && !full && !denied && !self.not.contains(&target)
+    /// The client's port, if it counts in a hash.
+    pub(super) fn hashed_port(&self) -> Option<u16> {
+        self.modes.roundrobin.then_some(self.port)
     }
 
-    /// Whether a server is up as far as this client is concerned. While another
-    /// client probes it, it is not, except for a client that may go nowhere else.
-    pub(crate) fn finds_up(&self, target: Target, server: &Server, now: Instant) -> bool {
+    /// Why the client does not get a server that is up.
+    pub(crate) fn refusal(&self, target: Target, server: &Server) -> Option<Refusal> {
+        // The abuse server is there for those who are denied.
+        let denied = || {
+            target != Target::Abuse
+                && self.acls.get(server.acl).is_some_and(|acl| !acl.permits(self.client))
+        };
+        if server.is_empty() {
+            Some(Refusal::Empty)
+        } else if server.is_full(self.was_on(target)) && !self.on.contains(&target) {
+            Some(Refusal::Full)
+        } else if denied() {
+            Some(Refusal::Denied)
+        } else {
+            self.not.contains(&target).then_some(Refusal::Asked)
+        }
+    }
+
+    /// Why a server is not up as far as this client is concerned. While another client
+    /// probes it, it is not, except for a client that may go nowhere else.
+    pub(crate) fn outage(&self, target: Target, server: &Server, now: Instant) -> Option<Refusal> {
         let has_flow = self.on.contains(&target);
         let passes = server.health.is_probed(now) && !self.modes.stubborn && !has_flow;
         let is_back = has_flow || self.was_on(target);
-        !server.is_empty() && server.health.takes(is_back, now) && !passes
+        if server.is_empty() {
+            Some(Refusal::Empty)
+        } else if !server.health.takes(is_back, now) {
+            Some(Refusal::Out)
+        } else {
+            passes.then_some(Refusal::Probed)
+        }
     }
+}
+
+/// Why a client does not get a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It has no address or no port.
+    Empty,
+    /// It is down, drained or taken out.
+    Out,
+    /// It was down, and another client tries whether it is back.
+    Probed,
+    /// It is full.
+    Full,
+    /// Its own access list denies the client.
+    Denied,
+    /// It has refused before.
+    Asked,
+    /// It came back lately, and is passed over by some of its clients.
+    SlowStart,
 }

@@ -1,19 +1,28 @@
 //! What follows when a server goes down, comes back or is taken out: a message, an
-//! event that reports show, and the end of its connections, if that is set.
+//! event that reports show and, if that is set, the end of its connections and a
+//! program that is run.
 
 use crate::pool::choice::Target;
 use crate::pool::health::{BY_COMMAND, Change, State};
 use crate::proxy::ending::Reason;
+use crate::proxy::idle::Waker;
 use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::sys::Kind;
 use crate::sys::addr::Host;
 use crate::sys::message;
+use crate::sys::program;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
-/// How many events are kept for reports.
+/// How many events are kept for reports, and how many may wait for `on_change`.
 const MOST: usize = 100;
+
+/// How long the program of `on_change` may take.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// A change of a server's state, as reports show it.
 #[derive(Clone, Debug)]
@@ -51,6 +60,66 @@ impl Events {
     }
 }
 
+/// A program that is to be run, and its arguments.
+#[derive(Debug)]
+struct Run {
+    path: PathBuf,
+    args: [String; 4],
+}
+
+impl Run {
+    /// Runs it, and waits for its end. What it says is of interest if it fails.
+    fn run(&self) {
+        let name = self.path.display();
+        let result = program::run(&self.path, &self.args.each_ref().map(String::as_str), LIMIT);
+        let (status, line) = match result {
+            Ok(finished) => (finished.status, finished.line),
+            Err(why) => return message::say_seldom(format_args!("on_change: {why}")),
+        };
+        match status {
+            Some(0) => {}
+            Some(status) => message::say_seldom(format_args!("on_change: {name}: status {status}")),
+            None => message::say_seldom(format_args!("on_change: {name}: ended by a signal")),
+        }
+        message::debug(1, || format!("on_change: {}: {line}", self.args.join(" ")));
+    }
+}
+
+/// The runs of `on_change` that wait. One thread makes them, one after the other, in the
+/// order of the changes.
+#[derive(Debug, Default)]
+pub struct Runs {
+    waiting: Mutex<VecDeque<Run>>,
+    waker: Waker,
+}
+
+impl Runs {
+    fn add(&self, run: Run) {
+        let mut waiting = crate::lock(&self.waiting);
+        let is_full = waiting.len() >= MOST;
+        if !is_full {
+            waiting.push_back(run);
+        }
+        drop(waiting);
+        match is_full {
+            true => message::say_seldom("on_change: too many changes wait, one is left out"),
+            false => self.waker.wake(),
+        }
+    }
+}
+
+/// Makes the runs of `on_change` until the process ends.
+pub(crate) fn run_programs(pen: &Arc<Pen>) {
+    pen.runs.waker.wakes_this();
+    loop {
+        let next = crate::lock(&pen.runs.waiting).pop_front();
+        match next {
+            Some(run) => run.run(),
+            None => thread::park(),
+        }
+    }
+}
+
 /// Says that the state of the server at this host and port has changed, and does what
 /// is set for that. The caller holds no lock.
 pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change: Change) {
@@ -72,6 +141,12 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
         _ => {}
     }
     let at = message::unix_time();
+    if let Some(path) = &settings.on_change {
+        let words = [from.word(), to.word(), &*reason].map(str::to_owned);
+        let [old, new, why] = words;
+        let args = [search::address(host, port), old, new, why];
+        pen.runs.add(Run { path: path.clone(), args });
+    }
     pen.events.add(Event { at, target, name, from, to, reason });
     if settings.cut && matches!(to, State::Down | State::Failing) {
         cut(pen, target, host, port);

@@ -79,7 +79,7 @@ pub(crate) struct Connection {
     activity: Activity,
     since: Instant,
     /// The client's port, 0 for a Unix socket.
-    port: u16,
+    pub(crate) port: u16,
     client_traffic: Arc<Traffic>,
     /// The number of the client's entry in the client table, when it came.
     pub(crate) client_slot: usize,

@@ -11,6 +11,7 @@ use crate::proxy::connect;
 use crate::proxy::ending::Reason;
 use crate::proxy::listener::Accepted;
 use crate::proxy::log::connections::Entry;
+use crate::proxy::servers::Servers;
 use crate::proxy::shared::Pen;
 use crate::proxy::socket::Stream;
 use crate::settings::Settings;
@@ -29,6 +30,15 @@ const REST: Duration = Duration::from_millis(50);
 pub fn is_denied(settings: &Settings, client: Client) -> bool {
     let list = settings.acls.get(settings.client_acl);
     list.is_some_and(|acl| !acl.permits(client))
+}
+
+/// Begins the search for a client's server, by these settings.
+pub(crate) fn search(servers: &Arc<Servers>, rules: &Arc<Settings>, is_denied: bool) -> Search {
+    let search = match is_denied {
+        true => Search::abuse(servers),
+        false => Search::new(servers),
+    };
+    search.by(rules)
 }
 
 /// A server for a client.
@@ -77,11 +87,7 @@ pub fn find_server(
             pen.outcomes.denied.add(1);
             is_counted = true;
         }
-        let mut search = match denied {
-            true => Search::abuse(&pen.servers),
-            false => Search::new(&pen.servers),
-        };
-        search = search.by(&rules);
+        let mut search = search(&pen.servers, &rules, denied);
         let (modes, acls, timeout) = (&rules.modes, rules.acls.as_slice(), rules.timeout);
         let mut request = Request { client, port, last, modes, acls, timeout, on, not };
         let mut reason = if denied { Reason::Denied } else { Reason::NoServer };

@@ -4,10 +4,10 @@
 
 use super::servers::{Servers, Table};
 use crate::pool::answers::Answers;
-use crate::pool::choice::{self, Target};
+use crate::pool::choice::{self, Rule, Target};
 use crate::pool::counter::Traffic;
 use crate::pool::health::Change;
-use crate::pool::request::Request;
+use crate::pool::request::{Refusal, Request};
 use crate::pool::server::Server;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
@@ -32,13 +32,35 @@ enum Stage {
     End,
 }
 
+/// How a server became a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The client was there last.
+    Back,
+    /// The modes chose it.
+    Chosen(Rule),
+    /// It is the emergency server, and no other takes the client.
+    Emergency,
+    /// It has failed, and no other takes the client.
+    LastResort,
+    /// It is the abuse server, and the client is denied.
+    Abuse,
+}
+
+impl How {
+    /// Whether no regular server was available.
+    fn is_last_resort(self) -> bool {
+        matches!(self, How::Emergency | How::LastResort)
+    }
+}
+
 /// The search for one connection's server: gives the candidates one by one,
 /// each once.
 pub struct Search {
     servers: Arc<Servers>,
     stage: Stage,
     /// The first choice, for those who go on behind it.
-    start: Option<usize>,
+    pub(crate) start: Option<usize>,
     /// By index, whether a server was given.
     given: Vec<bool>,
     rules: Option<Arc<Settings>>,
@@ -95,20 +117,42 @@ impl Search {
             self.draw = Some(table.draw());
         }
         loop {
-            let target = self.candidate(&mut table, request, now)?;
-            let last_resort = self.stage == Stage::LastResort;
+            let (target, how) = self.candidate(&mut table, request, now)?;
             if let Some(server) = table.get_mut(target) {
-                let is_up = || last_resort || request.finds_up(target, server, now);
-                if request.admits(target, server) && is_up() {
+                let is_out =
+                    || !how.is_last_resort() && request.outage(target, server, now).is_some();
+                if request.refusal(target, server).is_none() && !is_out() {
                     self.mark(target);
-                    return Some(Lease::take(&servers, target, server, last_resort, request, now));
+                    return Some(Lease::take(&servers, target, server, how, request, now));
                 }
             }
         }
     }
 
+    /// Why the search has not chosen a server that it has passed over.
+    pub(crate) fn refusal(
+        &self,
+        request: &Request,
+        target: Target,
+        server: &Server,
+        now: Instant,
+    ) -> Option<Refusal> {
+        let outage = || match target {
+            Target::Server(_) | Target::Abuse => request.outage(target, server, now),
+            Target::Emergency => None,
+        };
+        let is_slow = || server.health.share(self.slow_start(), now) < self.draw.unwrap_or(0);
+        let refusal = outage().or_else(|| request.refusal(target, server));
+        refusal.or_else(|| is_slow().then_some(Refusal::SlowStart))
+    }
+
     /// The next server to be tried. It may be one that is refused unasked.
-    fn candidate(&mut self, table: &mut Table, request: &Request, now: Instant) -> Option<Target> {
+    fn candidate(
+        &mut self,
+        table: &mut Table,
+        request: &Request,
+        now: Instant,
+    ) -> Option<(Target, How)> {
         let modes = request.modes;
         let all = &mut table.servers;
         loop {
@@ -120,27 +164,26 @@ impl Search {
                         if modes.stubborn {
                             self.stage = Stage::End;
                         }
-                        return Some(Target::Server(index));
+                        return Some((Target::Server(index), How::Back));
                     }
                 }
                 Stage::Choice => {
-                    let given = &self.given;
-                    let (draw, slow_start) = (self.draw.unwrap_or(0), self.slow_start());
                     let takes = |index: usize, server: &Server| {
                         let target = Target::Server(index);
-                        !is_marked(given, index)
-                            && request.finds_up(target, server, now)
-                            && server.health.share(slow_start, now) >= draw
-                            && request.admits(target, server)
+                        !is_marked(&self.given, index)
+                            && self.refusal(request, target, server, now).is_none()
                     };
-                    let (turns, start) = (&mut table.turns, &mut self.start);
-                    let choice = choice::choose(all, turns, start, request, now, takes);
+                    let (turns, mut start) = (&mut table.turns, self.start);
+                    let choice = choice::choose(all, turns, &mut start, request, now, takes);
+                    let choice =
+                        choice.map(|(index, rule)| (Target::Server(index), How::Chosen(rule)));
+                    self.start = start;
                     if modes.stubborn {
                         self.stage = Stage::End;
-                        return choice.map(Target::Server);
+                        return choice;
                     }
-                    if let Some(index) = choice {
-                        return Some(Target::Server(index));
+                    if choice.is_some() {
+                        return choice;
                     }
                     if self.draw.take().is_none() {
                         self.stage = Stage::Emergency;
@@ -149,7 +192,7 @@ impl Search {
                 Stage::Emergency => {
                     self.stage = Stage::LastResort;
                     if table.emergency.is_some() {
-                        return Some(Target::Emergency);
+                        return Some((Target::Emergency, How::Emergency));
                     }
                 }
                 Stage::LastResort => {
@@ -157,14 +200,14 @@ impl Search {
                         !is_marked(&self.given, *index)
                             && !server.health.is_taken_out(now)
                             && server.health.is_suspect()
-                            && request.admits(Target::Server(*index), server)
+                            && request.refusal(Target::Server(*index), server).is_none()
                     });
                     let first = left.min_by_key(|(_, server)| server.health.blacklisted())?;
-                    return Some(Target::Server(first.0));
+                    return Some((Target::Server(first.0), How::LastResort));
                 }
                 Stage::Abuse => {
                     self.stage = Stage::End;
-                    return Some(Target::Abuse);
+                    return Some((Target::Abuse, How::Abuse));
                 }
                 Stage::End => return None,
             }
@@ -204,9 +247,8 @@ pub struct Lease {
     pub answers: Arc<Answers>,
     /// Whether the server was known to work when the place was taken.
     was_up: bool,
-    /// Taken because no regular server was available: the emergency server,
-    /// or one that is blacklisted.
-    last_resort: bool,
+    /// How it became a candidate.
+    pub(crate) how: How,
     /// What [`Server::probe`] said, if this connect is to show whether the server
     /// is back.
     probe: Option<Instant>,
@@ -230,7 +272,7 @@ impl Lease {
         servers: &Arc<Servers>,
         target: Target,
         server: &mut Server,
-        last_resort: bool,
+        how: How,
         request: &Request,
         now: Instant,
     ) -> Lease {
@@ -245,7 +287,7 @@ impl Lease {
             traffic: Arc::clone(&server.traffic),
             answers: Arc::clone(&server.answers),
             was_up: server.health.is_seen_up(),
-            last_resort,
+            how,
             probe,
         }
     }
@@ -262,13 +304,7 @@ impl Lease {
 
     /// Where it is, as an operand has it.
     pub fn address(&self) -> String {
-        match &*self.host {
-            Host::Inet(all) => match all.first() {
-                Some(first) => SocketAddr::new(first.ip(), self.port).to_string(),
-                None => self.host.to_string(),
-            },
-            other => other.to_string(),
-        }
+        address(&self.host, self.port)
     }
 
     /// The server's number in reports: -1 is the emergency server, -2 the abuse
@@ -289,7 +325,7 @@ impl Lease {
         let mut table = self.servers.table();
         let is_back = |server: &Server| server.is_available(now) && !server.health.is_probed(now);
         let nobody = || !table.servers.iter().any(is_back);
-        let in_need = self.last_resort && nobody();
+        let in_need = self.how.is_last_resort() && nobody();
         table.get_mut(self.target).is_some_and(|server| {
             let same = Arc::ptr_eq(&server.host, &self.host) || server.host == self.host;
             let may_stay = match self.target {
@@ -327,6 +363,17 @@ impl Lease {
             Target::Server(_) => health.fail(time, is_checked, why, now),
             Target::Emergency | Target::Abuse => health.note(false, why, now),
         })
+    }
+}
+
+/// Where a server is, as an operand has it.
+pub(crate) fn address(host: &Host, port: u16) -> String {
+    match host {
+        Host::Inet(all) => match all.first() {
+            Some(first) => SocketAddr::new(first.ip(), port).to_string(),
+            None => host.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 

@@ -74,6 +74,28 @@ impl Servers {
         Arc::clone(&self.table().settings)
     }
 
+    /// A copy, to which a search does nothing that matters.
+    pub(crate) fn copy(&self) -> Arc<Servers> {
+        let table = self.table();
+        let mut copy = Table {
+            servers: Vec::with_capacity(table.servers.len()),
+            emergency: None,
+            abuse: None,
+            settings: Arc::clone(&table.settings),
+            turns: table.turns.clone(),
+            draws: table.draws,
+        };
+        for (target, server) in table.all() {
+            let server = server.clone();
+            match target {
+                Target::Server(_) => copy.servers.push(server),
+                Target::Emergency => copy.emergency = Some(server),
+                Target::Abuse => copy.abuse = Some(server),
+            }
+        }
+        Arc::new(Servers(Mutex::new(copy)))
+    }
+
     /// The table under its lock, for reading and changing it.
     pub fn table(&self) -> std::sync::MutexGuard<'_, Table> {
         crate::lock(&self.0)

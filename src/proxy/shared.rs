@@ -4,7 +4,7 @@ use super::servers::Servers;
 use crate::access::Access;
 use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
-use crate::proxy::changes::Events;
+use crate::proxy::changes::{Events, Runs};
 use crate::proxy::checks::Checks;
 use crate::proxy::idle::Waker;
 use crate::proxy::idlers::Idlers;
@@ -67,6 +67,8 @@ pub struct Pen {
     pub checks: Checks,
     /// What has happened to servers.
     pub events: Events,
+    /// Runs of the program of `on_change`.
+    pub runs: Runs,
     /// Connections without clients.
     pub idlers: Idlers,
     limits: OnceLock<Limits>,
@@ -108,6 +110,7 @@ impl Pen {
             idle_watch: Waker::default(),
             checks: Checks::default(),
             events: Events::default(),
+            runs: Runs::default(),
             idlers: Idlers::default(),
             limits: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),

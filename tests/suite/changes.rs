@@ -2,7 +2,9 @@
 
 use crate::endings::{ends, handing_over};
 use crate::stand::{Client, Pen, Starter, better, wait_until};
+use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
 
 /// Whether a reset comes.
 fn is_reset(client: &Client) -> bool {
@@ -62,5 +64,43 @@ fn flows_of_a_server_that_goes_down_are_cut() {
     pen.ask("server 0 state down");
     // Without another datagram.
     are_cut(&pen, "2");
-    assert_eq!(pen.get("/status.json").member("\"connections\":{", "used"), "0");
+    wait_until("they are over", || {
+        pen.get("/status.json").member("\"connections\":{", "used") == "0"
+    });
+}
+
+#[test]
+fn a_program_is_run_at_each_change() {
+    better!(CHECKS);
+    let starter = Starter::new().args(["-b", "0"]).letters(1).control();
+    let out = starter.host.file("out");
+    let script = format!("#!/bin/sh\necho \"$#|$1|$2|$3|$4\" >>{}\necho done\n", out.display());
+    let program = starter.host.dir.put("program", script);
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let starter = starter.args(["-O", &format!("on_change {}", program.display())]);
+    let expected = ["server 0 ", "drop: ", "on_change: "];
+    let mut pen = expected.into_iter().fold(starter, Starter::expect).start();
+    let at = pen.servers[0].at().to_string();
+    let mut lines = Vec::new();
+    let mut is_told = |change: &str| {
+        lines.push(format!("4|{at}|{change}"));
+        let wanted = lines.join("\n") + "\n";
+        wait_until(format!("{change} is told"), || {
+            fs::read_to_string(&out).unwrap_or_default() == wanted
+        });
+    };
+    assert_eq!(pen.letter(), "A");
+    is_told("untried|up|");
+    pen.ask("server 0 state down");
+    is_told("up|down|by command");
+    pen.ask("server 0 state ready");
+    is_told("down|up|by command");
+    pen.end_server(0);
+    assert_eq!(pen.letter(), "");
+    is_told("up|failing|Connection refused (os error 111)");
+    fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+    pen.ask("server 0 state maint");
+    pen.says(&format!("on_change: {}: status 3", program.display()));
+    pen.ask("no on_change");
+    pen.ask("server 0 state ready");
 }

@@ -32,6 +32,7 @@ mod control_port;
 mod dashboard;
 mod dns;
 mod endings;
+mod explain;
 mod failed_start;
 mod failover;
 mod hash_v6;
