@@ -170,6 +170,7 @@ fn set_servers(pen: &Pen, servers: Vec<ServerSpec>) {
             Edit::from(spec).apply(server);
         }
     }
+    table.expand();
 }
 
 #[cfg(test)]

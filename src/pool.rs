@@ -5,6 +5,7 @@ pub mod acl;
 pub mod choice;
 pub mod clients;
 pub mod counter;
+pub(crate) mod expand;
 pub mod health;
 pub mod request;
 pub mod server;

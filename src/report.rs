@@ -49,6 +49,9 @@ pub(crate) fn servers(pen: &Pen) -> String {
         if let Some(since) = row.since {
             let _ = write!(text, " since {}", since.as_secs());
         }
+        if !server.name.is_empty() {
+            let _ = write!(text, " name {}", text::printable(&server.name));
+        }
         if !row.state.is_up() && !row.reason.is_empty() {
             let _ = write!(text, " reason {}", text::printable(&row.reason));
         }

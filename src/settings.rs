@@ -145,6 +145,10 @@ pub struct Settings {
     pub check_fall: u32,
     /// Whether the connections of a server that goes down are ended.
     pub cut: bool,
+    /// Time between two look-ups of a server's name; zero = it is not looked up again.
+    pub resolve: Duration,
+    /// Each address of a server's name is a server.
+    pub expand: bool,
     /// pen forgets a client that has not connected for longer than this; zero = never.
     pub tracking: Duration,
     /// pen closes a connection that transfers nothing for longer than this; zero = never.
@@ -210,6 +214,12 @@ pub struct Settings {
 const FLOW_IDLE: Duration = Duration::from_secs(60);
 
 impl Settings {
+    /// Whether the names of servers mean more than the addresses that they have now, so
+    /// that `write` saves names.
+    pub(crate) fn keeps_names(&self) -> bool {
+        self.expand || !self.resolve.is_zero()
+    }
+
     /// Returns how long a connection or flow may transfer nothing; `None` = for ever.
     pub(crate) fn idle_limit(&self) -> Option<Duration> {
         match (self.idle_timeout, self.start.kind) {
@@ -239,6 +249,8 @@ impl Default for Settings {
             slow_start: Duration::ZERO,
             check_fall: 3,
             cut: false,
+            resolve: Duration::ZERO,
+            expand: false,
             tracking: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             half_closed_timeout: Duration::ZERO,

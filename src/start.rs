@@ -15,6 +15,7 @@ use crate::proxy::limits::Limits;
 use crate::proxy::listener::{self, MovableListener};
 use crate::proxy::log;
 use crate::proxy::loops;
+use crate::proxy::names;
 use crate::proxy::shared::{Pen, Phase};
 use crate::proxy::workers;
 use crate::report;
@@ -245,6 +246,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     spawn("control", port::accept_loop)?;
     spawn("web", web::accept_loop)?;
     spawn("check", checks::watch)?;
+    spawn("names", names::watch)?;
     spawn("idle", idle::watch)?;
     // The last: its clients may use up all threads.
     match pen.settings().start.kind {
