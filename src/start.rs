@@ -37,6 +37,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
+mod try_servers;
+
 /// Runs pen with the arguments `words`, and reports why it could not run.
 pub fn main(words: &[OsString]) -> ExitCode {
     let print_warnings = |pen: &Pen| options::warnings(pen, words).iter().for_each(message::warn);
@@ -50,6 +52,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
             Err("no address to listen on".to_owned())
         }
         Ok(Task::Checked(pen)) => check(&pen).map(|()| print_warnings(&pen)),
+        Ok(Task::Try(pen)) => check(&pen).and_then(|()| {
+            print_warnings(&pen);
+            try_servers::run(&pen)
+        }),
         Ok(Task::Run(pen)) => {
             let foreground = pen.settings().start.foreground;
             process::start(foreground, |parent| run(pen, parent, print_warnings))

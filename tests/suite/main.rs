@@ -67,6 +67,7 @@ mod tracking;
 mod transcript;
 mod transparent;
 mod transports;
+mod try_servers;
 mod udp;
 mod udp_choice;
 mod udp_failover;

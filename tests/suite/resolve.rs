@@ -5,6 +5,7 @@ use crate::stand::{
 };
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 /// A file of hosts that one pen alone has. Nothing else is asked for names, or nobody
 /// who answers.
@@ -27,6 +28,10 @@ impl Hosts {
         let text = format!("{:<2000}", lines.collect::<String>());
         let file = fs::File::options().write(true).open(self.0.file("hosts")).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, text.as_bytes(), 0).unwrap();
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.0.path()
     }
 
     /// A pen that has these names.
