@@ -99,9 +99,13 @@ fn carry_out(
     now: Instant,
     changes: &mut Vec<(usize, Change)>,
 ) {
-    let pattern = first.and_then(|first| Some((first, servers.get(first)?.clone())));
+    let pattern = first.and_then(|first| servers.get(first));
+    let pattern = pattern.map(|first| {
+        let (found, name) = (Arc::clone(&first.found), Arc::clone(&first.name));
+        (found, name, first.port, first.acl, first.share)
+    });
     let mut wanted: Vec<SocketAddr> = Vec::new();
-    for at in pattern.iter().flat_map(|(_, pattern)| pattern.found.addresses()) {
+    for at in pattern.iter().flat_map(|(found, ..)| found.addresses()) {
         wanted.insert(wanted.partition_point(|before| before < at), *at);
     }
     let slot = |index: &usize| {
@@ -120,15 +124,17 @@ fn carry_out(
         let Some(server) = servers.get_mut(index) else {
             continue;
         };
-        if let Some((first, pattern)) = pattern.as_ref().filter(|(first, _)| *first != index) {
-            server.part = Part::More(*first);
-            server.name = Arc::clone(&pattern.name);
-            server.set_port(pattern.port);
-            (server.acl, server.share) = (pattern.acl, pattern.share);
+        if let (Some(first), Some((_, name, port, acl, share))) = (first, &pattern) {
+            if index != first {
+                server.part = Part::More(first);
+                server.name = Arc::clone(name);
+                server.set_port(*port);
+                (server.acl, server.share) = (*acl, *share);
+            }
         }
         let change = match step {
-            Step::Keep => server.stay(now),
-            Step::Drain => server.leave(now),
+            Step::Keep => server.follow(true, now),
+            Step::Drain => server.follow(false, now),
             Step::Empty => {
                 server.clear();
                 None

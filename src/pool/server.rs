@@ -124,22 +124,21 @@ impl Server {
         self.put(Arc::new(host));
     }
 
-    /// Is to have no new clients, as its address is none of its name any more, until
-    /// it has no connections.
-    pub(super) fn leave(&mut self, now: Instant) -> Option<Change> {
-        if self.health.admin() != Admin::Ready {
+    /// Gets no new clients while its address is none of its name's; if it is one, does
+    /// what an operator wants.
+    pub(super) fn follow(&mut self, is_known: bool, now: Instant) -> Option<Change> {
+        let is_due = match is_known {
+            true => self.health.is_leaving(),
+            false => self.health.admin() == Admin::Ready,
+        };
+        if !is_due {
             return None;
         }
         let why = format!("no longer an address of {}", self.name);
-        self.update(now, |health| health.leave(&why, now))
-    }
-
-    /// Does what an operator wants, as its address is one of its name's.
-    pub(super) fn stay(&mut self, now: Instant) -> Option<Change> {
-        if !self.health.is_leaving() {
-            return None;
-        }
-        self.update(now, |health| health.set_admin(Admin::Ready, now))
+        self.update(now, |health| match is_known {
+            true => health.set_admin(Admin::Ready, now),
+            false => health.leave(&why, now),
+        })
     }
 
     /// Becomes a slot without a server.
