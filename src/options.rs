@@ -24,6 +24,8 @@ pub enum Task {
     Usage,
     /// Exit after `--check`, which has found nothing wrong so far.
     Checked(Pen),
+    /// The same for `--try`, which then connects to the servers.
+    Try(Pen),
     /// Run this pen.
     Run(Pen),
 }
@@ -32,7 +34,8 @@ pub enum Task {
 pub struct Draft {
     pen: Pen,
     print: Option<String>,
-    check: bool,
+    /// What is to be done with the pen.
+    task: fn(Pen) -> Task,
     replies: String,
     /// Options that wait for the listening port: their names, commands and words.
     late: Vec<(String, &'static str, String)>,
@@ -120,8 +123,8 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     let (given, operands) = getopt::split("pen", TABLE, words)?;
     let pen = Pen::new().map_err(|e| e.to_string())?;
     let mut draft =
-        Draft { pen, print: None, check: false, replies: String::new(), late: Vec::new() };
-    if given.iter().any(|(spec, _)| spec.long == "check") {
+        Draft { pen, print: None, task: Task::Run, replies: String::new(), late: Vec::new() };
+    if given.iter().any(|(spec, _)| ["check", "try"].contains(&spec.long)) {
         draft.pen.enter(Phase::Checking);
     }
     // Servers of -O that have no port get the listening port.
@@ -146,8 +149,7 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
     Ok(match pen.settings().listen {
         None if words.is_empty() => Task::Print(usage()),
         None => Task::Usage,
-        Some(_) if draft.check => Task::Checked(pen),
-        Some(_) => Task::Run(pen),
+        Some(_) => (draft.task)(pen),
     })
 }
 
@@ -170,6 +172,7 @@ fn set_servers(pen: &Pen, servers: Vec<ServerSpec>) {
             Edit::from(spec).apply(server);
         }
     }
+    table.expand();
 }
 
 #[cfg(test)]

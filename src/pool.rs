@@ -6,6 +6,7 @@ pub mod answers;
 pub mod choice;
 pub mod clients;
 pub mod counter;
+pub(crate) mod expand;
 pub mod health;
 pub mod request;
 pub mod server;

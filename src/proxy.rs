@@ -15,6 +15,7 @@ pub(crate) mod limits;
 pub(crate) mod listener;
 pub mod log;
 pub(crate) mod loops;
+pub(crate) mod names;
 pub(crate) mod relay;
 pub mod search;
 pub mod servers;

@@ -48,6 +48,9 @@ pub(crate) fn servers(pen: &Pen) -> String {
         }
         let _ = write!(text, " sx {} rx {}", row.bytes.sx, row.bytes.rx);
         let _ = write!(text, " connects {}", server.connects);
+        if !server.name.is_empty() {
+            let _ = write!(text, " name {}", text::printable(&server.name));
+        }
         state(&mut text, row.state, row.since, &row.reason);
         text.push('\n');
     }

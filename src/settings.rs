@@ -156,6 +156,10 @@ pub struct Settings {
     pub on_change: Option<PathBuf>,
     /// Whether the connections of a server that goes down are ended.
     pub cut: bool,
+    /// Time between two look-ups of a server's name; zero = it is not looked up again.
+    pub resolve: Duration,
+    /// Each address of a server's name is a server.
+    pub expand: bool,
     /// pen forgets a client that has not connected for longer than this; zero = never.
     pub tracking: Duration,
     /// pen closes a connection that transfers nothing for longer than this; zero = never.
@@ -221,6 +225,12 @@ pub struct Settings {
 const FLOW_IDLE: Duration = Duration::from_secs(60);
 
 impl Settings {
+    /// Whether the names of servers mean more than the addresses that they have now, so
+    /// that `write` saves names.
+    pub(crate) fn keeps_names(&self) -> bool {
+        self.expand || !self.resolve.is_zero()
+    }
+
     /// Returns how long a connection or flow may transfer nothing; `None` = for ever.
     pub(crate) fn idle_limit(&self) -> Option<Duration> {
         match (self.idle_timeout, self.start.kind) {
@@ -255,6 +265,8 @@ impl Default for Settings {
             check_fall: 3,
             on_change: None,
             cut: false,
+            resolve: Duration::ZERO,
+            expand: false,
             tracking: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             half_closed_timeout: Duration::ZERO,

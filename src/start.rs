@@ -16,6 +16,7 @@ use crate::proxy::limits::Limits;
 use crate::proxy::listener::{self, MovableListener};
 use crate::proxy::log;
 use crate::proxy::loops;
+use crate::proxy::names;
 use crate::proxy::shared::{Pen, Phase};
 use crate::proxy::workers;
 use crate::report;
@@ -37,6 +38,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
+mod try_servers;
+
 /// Runs pen with the arguments `words`, and reports why it could not run.
 pub fn main(words: &[OsString]) -> ExitCode {
     let print_warnings = |pen: &Pen| options::warnings(pen, words).iter().for_each(message::warn);
@@ -50,6 +53,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
             Err("no address to listen on".to_owned())
         }
         Ok(Task::Checked(pen)) => check(&pen).map(|()| print_warnings(&pen)),
+        Ok(Task::Try(pen)) => check(&pen).and_then(|()| {
+            print_warnings(&pen);
+            try_servers::run(&pen)
+        }),
         Ok(Task::Run(pen)) => {
             let foreground = pen.settings().start.foreground;
             process::start(foreground, |parent| run(pen, parent, print_warnings))
@@ -247,6 +254,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     spawn("web", web::accept_loop)?;
     spawn("check", checks::watch)?;
     spawn("on_change", changes::run_programs)?;
+    spawn("names", names::watch)?;
     spawn("idle", idle::watch)?;
     // The last: its clients may use up all threads.
     match pen.settings().start.kind {

@@ -197,7 +197,7 @@ pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
 
 /// Returns the reply of `emergency` and `abuse`: the server as an operand.
 fn last_resort(server: Option<&Server>) -> String {
-    server.map_or(String::new(), |server| server.operand() + "\n")
+    server.map_or(String::new(), |server| server.operand(false) + "\n")
 }
 
 /// Complains if the system does not let this process connect from addresses of

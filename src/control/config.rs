@@ -6,7 +6,7 @@ use crate::control::parse::{self, Command, Line};
 use crate::control::row::{Spec, Value};
 use crate::control::table::TABLE;
 use crate::pool::acl::Net;
-use crate::pool::server::Server;
+use crate::pool::server::{Part, Server};
 use crate::proxy::shared::{self, Pen};
 use crate::settings::{self, Settings};
 use crate::sys::Kind;
@@ -211,10 +211,14 @@ pub fn text(pen: &Pen, settings: &Settings, path: &Path) -> Result<String, Strin
             Value::Text(None) if !spec.has_no() => continue,
             Value::Flag(false) | Value::Text(None) => writeln!(out, "no {name}"),
             Value::Servers => {
+                let by_name = settings.keeps_names();
                 let table = pen.servers.table();
                 for (index, server) in table.servers.iter().enumerate() {
-                    check_word("address", &server.host.word())?;
-                    let _ = writeln!(out, "{name} {index} {}", server.commands());
+                    if matches!(server.part, Part::More(_)) {
+                        continue;
+                    }
+                    check_word("address", &server.host_word(by_name))?;
+                    let _ = writeln!(out, "{name} {index} {}", server.commands(by_name));
                 }
                 continue;
             }
@@ -245,7 +249,8 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
     let start = &settings.start;
     let clients = pen.with_clients(|clients| clients.max());
     let connections = pen.connections.max();
-    let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
+    let by_name = settings.keeps_names();
+    let operand = |server: &Option<Server>| server.as_ref().map(|server| server.operand(by_name));
     let (emergency, abuse) = {
         let table = pen.servers.table();
         (operand(&table.emergency), operand(&table.abuse))

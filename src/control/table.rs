@@ -9,6 +9,8 @@ use super::parse::{
 };
 use super::row::{Kind, Spec, Value};
 use crate::pool::server::Server;
+use crate::proxy::servers::Table;
+use crate::proxy::shared::Pen;
 use crate::settings::{ConnTarget, Fastclose, LogTarget, Settings};
 use crate::sys;
 use std::time::Duration;
@@ -63,8 +65,10 @@ fn count(count: usize) -> Option<Value> {
     Some(Value::Number(count as u64))
 }
 
-fn last_resort(server: Option<&Server>) -> Option<Value> {
-    Some(Value::Text(server.map(Server::operand)))
+fn last_resort(pen: &Pen, of: fn(&Table) -> Option<&Server>) -> Option<Value> {
+    let table = pen.servers.table();
+    let by_name = table.settings.keeps_names();
+    Some(Value::Text(of(&table).map(|server| server.operand(by_name))))
 }
 
 const ANY: (u64, u64) = (0, LONGEST);
@@ -75,7 +79,7 @@ pub const TABLE: &[Spec] = &[
     spec("abuse", "[host:port]", "server for clients that client_acl denies", |w| {
         Ok(Command::Abuse(maybe(w)?))
     })
-    .saved(|pen| last_resort(pen.servers.table().abuse.as_ref())),
+    .saved(|pen| last_resort(pen, |table| table.abuse.as_ref())),
     spec(
         "acl",
         "list permit|deny address [mask] | address/length",
@@ -177,9 +181,10 @@ pub const TABLE: &[Spec] = &[
     spec("emergency", "[host:port]", "server of last resort", |w| {
         Ok(Command::Emergency(maybe(w)?))
     })
-    .saved(|pen| last_resort(pen.servers.table().emergency.as_ref())),
+    .saved(|pen| last_resort(pen, |table| table.emergency.as_ref())),
     ignored("epoll"),
     spec("exit", "", "end pen, if it was started with -X", |_| Ok(Command::Exit)),
+    switch("expand", "each address of a server's name is a server", |s| &mut s.expand),
     spec("explain", "client [port]", "which server a client would get now, and why", explain),
     spec("forget", "[client|server index]", "forget which server clients were on", forget),
     seconds(
@@ -248,6 +253,9 @@ pub const TABLE: &[Spec] = &[
     switch("prio", "choose the server with the lowest prio", |s| &mut s.modes.prio),
     spec("recent", "[seconds]", "clients of the last seconds (300)", |w| {
         Ok(Command::Recent(maybe(w)?.unwrap_or(300)))
+    }),
+    seconds("resolve", ANY, "time between two look-ups of servers' names; 0 = no more", |s| {
+        &mut s.resolve
     }),
     switch("roundrobin", "servers in turn, no client tracking", |s| &mut s.modes.roundrobin),
     ignored("select"),

@@ -254,7 +254,7 @@ impl<'a> Transaction<'a> {
         }
         for server in [&self.emergency, &self.abuse].into_iter().flatten().flatten() {
             loops::refuse(own, &server.host, server.port)
-                .map_err(|why| format!("{}: {why}", server.operand()))?;
+                .map_err(|why| format!("{}: {why}", server.operand(false)))?;
         }
         match &new {
             Some(own) => loops::refuse_listening(self.pen, own, |target| match target {
@@ -298,6 +298,7 @@ impl<'a> Transaction<'a> {
                 }
             }
         }
+        changes.extend(table.expand());
         table.emergency = last_resort_after(table.emergency.take(), self.emergency.take());
         table.abuse = last_resort_after(table.abuse.take(), self.abuse.take());
         drop(table);
@@ -314,6 +315,7 @@ impl<'a> Transaction<'a> {
             self.pen.want_idlers(self.pen.idlers.count().1);
         }
         self.pen.checks.wake();
+        self.pen.name_watch.wake();
         for (index, host, port, change) in changes {
             changes::announce(self.pen, Target::Server(index), &host, port, change);
         }
@@ -350,9 +352,10 @@ impl<'a> Transaction<'a> {
 /// Returns the emergency or abuse server after a change. A server that is set to the
 /// same operand again keeps its connections and counts.
 fn last_resort_after(old: Option<Server>, new: Option<Option<Server>>) -> Option<Server> {
+    let words = |server: &Server| (Arc::clone(&server.name), server.operand(false));
     match new {
         None => old,
-        Some(new) if new.as_ref().map(Server::operand) == old.as_ref().map(Server::operand) => old,
+        Some(new) if new.as_ref().map(words) == old.as_ref().map(words) => old,
         Some(new) => new,
     }
 }

@@ -1,7 +1,7 @@
 //! The one table of options. An option that does the same as a control command names
 //! the command, and [`crate::control::table`] has the rest.
 
-use super::{Draft, usage, version};
+use super::{Draft, Task, usage, version};
 use crate::getopt;
 use crate::pool::clients::ClientTable;
 use crate::sys::Kind;
@@ -168,7 +168,7 @@ pub const TABLE: &[Spec] = &[
     other("L", "protocol", Action::Tls),
     other("R", "", Action::Tls),
     other("Z", "", Action::Tls),
-    long("check", "read everything, open nothing, say what is wrong", |d| d.check = true),
+    long("check", "read everything, open nothing, say what is wrong", |d| d.task = Task::Checked),
     long("no-batch", "no SCHED_BATCH (Linux): share the processors with others evenly", |d| {
         d.set(|s| s.start.batch = false);
     }),
@@ -178,6 +178,9 @@ pub const TABLE: &[Spec] = &[
         "web interface; a port alone is 127.0.0.1's; as root only with -u",
         Action::Same("web"),
     ),
+    long("try", "like --check, then connect to each server; status 1 if none answers", |d| {
+        d.task = Task::Try;
+    }),
     long("help", "this text", |d| d.print = Some(usage())),
     long("version", "the version", |d| d.print = Some(version())),
 ];

@@ -62,7 +62,7 @@ fn options_and_operands_mix() {
     assert!(settings.modes.hash && settings.modes.roundrobin && !settings.modes.weight);
     assert_eq!(settings.debug, 3);
     let table = pen.servers.table();
-    let operands: Vec<_> = table.servers.iter().map(Server::operand).collect();
+    let operands: Vec<_> = table.servers.iter().map(|server| server.operand(false)).collect();
     assert_eq!(operands, ["127.0.0.2:81:3", "127.0.0.3:80"]);
     message::set_debug(0);
 }
@@ -128,7 +128,7 @@ fn texts_end_well() {
 fn last_resorts_may_leave_out_their_port() {
     let pen = run("-e 127.0.0.1 -B [::1] 127.0.0.1:2525 127.0.0.2");
     let table = pen.servers.table();
-    let operand = |server: &Option<Server>| server.as_ref().map(Server::operand);
+    let operand = |server: &Option<Server>| server.as_ref().map(|server| server.operand(false));
     assert_eq!(operand(&table.emergency).unwrap(), "127.0.0.1:2525");
     assert_eq!(operand(&table.abuse).unwrap(), "[::1]:2525");
 }
@@ -141,7 +141,7 @@ fn servers_of_commands_get_the_listening_port() {
         panic!("does not run");
     };
     let table = pen.servers.table();
-    assert_eq!(table.servers[2].operand(), "127.0.0.9:2525");
+    assert_eq!(table.servers[2].operand(false), "127.0.0.9:2525");
 }
 
 #[test]

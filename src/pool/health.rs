@@ -123,6 +123,8 @@ pub struct Health {
     /// What an operator wants of it.
     admin: Admin,
     admin_since: Option<Instant>,
+    /// Why it is drained, if no operator has said so.
+    leaving: Option<Arc<str>>,
     /// Until when it is left alone. The time stays here after that, until a connect
     /// succeeds.
     blacklisted: Option<Instant>,
@@ -200,7 +202,7 @@ impl Health {
         match self.admin {
             Admin::Ready if self.drained => "blacklisted by command".into(),
             Admin::Ready => Arc::clone(&self.reason),
-            _ => BY_COMMAND.into(),
+            _ => self.leaving.clone().unwrap_or_else(|| BY_COMMAND.into()),
         }
     }
 
@@ -387,6 +389,18 @@ impl Health {
             self.admin_since = Some(now);
         }
         self.admin = admin;
+        self.leaving = None;
+    }
+
+    /// Drains it for this reason, until [`Health::set_admin`].
+    pub(crate) fn leave(&mut self, why: &str, now: Instant) {
+        self.set_admin(Admin::Drain, now);
+        self.leaving = Some(why.into());
+    }
+
+    /// Whether it is drained, and no operator has said so.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
     }
 
     /// Blacklists it until this time by command.
@@ -412,6 +426,7 @@ impl Health {
         *self = Health {
             admin: self.admin,
             admin_since: self.admin_since,
+            leaving: self.leaving.clone(),
             blacklisted: self.blacklisted.filter(|_| self.drained),
             drained: self.drained,
             ..Health::default()

@@ -1,18 +1,38 @@
 //! One server: its address and limits, whether it is up, what it has served.
 
+use super::acl;
 use super::answers::Answers;
 use super::choice::hash;
 use super::counter::Traffic;
 use super::health::{Admin, Change, Health, State};
 use crate::sys::addr::{self, Host, ServerSpec, Share};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How a slot of the server table has come by its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It has all addresses of what was configured for it.
+    #[default]
+    Whole,
+    /// It has one address of the name that was configured for it.
+    First,
+    /// It has another address of the name of this slot.
+    More(usize),
+}
 
 /// One server.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     /// Where it is.
     pub host: Arc<Host>,
+    /// All addresses of what was configured for it. [`super::expand::fit`] may give others
+    /// than the first one to other slots.
+    pub(super) found: Arc<Host>,
+    pub(crate) part: Part,
+    /// The name that was configured for it; empty if it was given by its address.
+    pub name: Arc<str>,
     /// TCP port, 0 = none.
     pub port: u16,
     /// The port that checks use, 0 = the server's own.
@@ -29,6 +49,8 @@ pub struct Server {
     pub connects: u64,
     /// Those of them that failed.
     pub failures: u64,
+    /// Failures in a row since its name was looked up.
+    pub(crate) misses: u32,
     /// Bytes to (`sx`) and from (`rx`) the server.
     pub traffic: Arc<Traffic>,
     /// When it answered last, and how fast.
@@ -42,23 +64,102 @@ pub struct Server {
 impl Server {
     /// A server without connections or history.
     pub fn new(spec: ServerSpec) -> Server {
+        let host = Arc::new(spec.host);
         Server {
             host_hash: hash::host(&spec.name),
-            host: Arc::new(spec.host),
+            name: name_in(&spec.name),
+            host: Arc::clone(&host),
+            found: host,
             port: spec.port,
             share: spec.share,
             ..Server::default()
         }
     }
 
-    /// Moves it to another host, whose configured name is `word`.
-    pub(crate) fn move_to(&mut self, word: &str, host: Host) {
-        self.host_hash = hash::host(addr::bare(word));
-        if *self.host != host {
+    /// Moves it to another host, whose configured name is `word`. Returns whether that
+    /// has other addresses. If it keeps one of them, what was seen of it still holds.
+    pub(crate) fn move_to(&mut self, word: &str, host: Host) -> bool {
+        let word = addr::bare(word);
+        let name = name_in(word);
+        let is_new = !self.found.is_same(&host);
+        if is_new {
+            self.found = Arc::new(host);
+        }
+        if self.part != Part::First || self.name != name {
+            self.part = Part::Whole;
+            self.host_hash = hash::host(word);
+            self.name = name;
+            self.put(Arc::clone(&self.found));
+        }
+        is_new
+    }
+
+    fn put(&mut self, host: Arc<Host>) {
+        if self.host.is_same(&host) {
+            return;
+        }
+        if !self.host.addresses().iter().any(|at| host.addresses().contains(at)) {
             self.health.forget();
             self.answers = Arc::default();
         }
-        self.host = Arc::new(host);
+        self.host = host;
+    }
+
+    /// Is to have one address of its name only, if that is switched `on`, or else all.
+    pub(super) fn split(&mut self, on: bool) {
+        match self.part {
+            Part::Whole if on && !self.name.is_empty() && !self.found.addresses().is_empty() => {
+                self.part = Part::First;
+            }
+            Part::First if !on => {
+                self.part = Part::Whole;
+                self.host_hash = hash::host(&self.name);
+                self.put(Arc::clone(&self.found));
+                if self.health.is_leaving() {
+                    self.health.set_admin(Admin::Ready, Instant::now());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Has this address of its name from now on. The hash is that of the address.
+    pub(super) fn be_at(&mut self, at: SocketAddr) {
+        let host = Host::Inet(vec![at]);
+        self.host_hash = hash::host(&host.word());
+        self.put(Arc::new(host));
+    }
+
+    /// Gets no new clients while its address is none of its name's; if it is one, does
+    /// what an operator wants.
+    pub(super) fn follow(&mut self, is_known: bool, now: Instant) -> Option<Change> {
+        let is_due = match is_known {
+            true => self.health.is_leaving(),
+            false => self.health.admin() == Admin::Ready,
+        };
+        if !is_due {
+            return None;
+        }
+        let why = format!("no longer an address of {}", self.name);
+        self.update(now, |health| match is_known {
+            true => health.set_admin(Admin::Ready, now),
+            false => health.leave(&why, now),
+        })
+    }
+
+    /// Becomes a slot without a server.
+    pub(super) fn clear(&mut self) {
+        self.host = Arc::default();
+        self.health = Health::default();
+    }
+
+    /// Its host as a word that a command takes: its name, if `by_name` and it has one,
+    /// or else its first address.
+    pub(crate) fn host_word(&self, by_name: bool) -> String {
+        match &*self.name {
+            name if by_name && !name.is_empty() => name.to_owned(),
+            _ => self.host.word(),
+        }
     }
 
     /// Moves it to another port.
@@ -75,14 +176,15 @@ impl Server {
     }
 
     /// The words behind `server N` that set all of it again.
-    pub(crate) fn commands(&self) -> String {
+    pub(crate) fn commands(&self, by_name: bool) -> String {
         let numbers = self.share.rows().map(|(word, number)| format!(" {word} {number}"));
-        let (acl, host, port) = (self.acl, self.host.word(), self.port);
+        let (acl, host, port) = (self.acl, self.host_word(by_name), self.port);
         let check_port = match self.check_port {
             0 => String::new(),
             port => format!(" check_port {port}"),
         };
         let state = match self.health.admin() {
+            _ if self.health.is_leaving() => String::new(),
             Admin::Ready => String::new(),
             admin => format!(" state {}", admin.word()),
         };
@@ -90,8 +192,8 @@ impl Server {
     }
 
     /// Writes it as an operand, which [`crate::sys::addr::server`] reads back.
-    pub fn operand(&self) -> String {
-        let host = match self.host.word() {
+    pub fn operand(&self, by_name: bool) -> String {
+        let host = match self.host_word(by_name) {
             host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
             host => host,
         };
@@ -157,9 +259,49 @@ impl Server {
     }
 }
 
+/// A host as it was configured, if that is a name and not an address or a path.
+fn name_in(word: &str) -> Arc<str> {
+    let is_none = addr::is_path(word) || word.contains(':') || acl::address(word).is_some();
+    if is_none { Arc::default() } else { word.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_kept_and_addresses_are_none() {
+        for word in ["web1", "4f2c9a", "a.example.org"] {
+            assert_eq!(&*name_in(word), word);
+        }
+        for word in ["127.1", "0", "::1", "fe80::1%eth0", "/run/x", "0x7f.1", ""] {
+            assert_eq!(&*name_in(word), "", "{word}");
+        }
+    }
+
+    #[test]
+    fn what_was_seen_holds_while_one_address_stays() {
+        let host = |all: &[u8]| {
+            let at = |last: &u8| ([10, 0, 0, *last], 0).into();
+            Host::Inet(all.iter().map(at).collect())
+        };
+        let now = Instant::now();
+        let mut server = Server::empty(80);
+        for (all, moved, state) in [
+            (&[1, 2][..], true, State::Untried),
+            (&[2, 1], false, State::Up),
+            (&[3, 2], true, State::Up),
+            (&[1], true, State::Untried),
+        ] {
+            assert_eq!(server.move_to("web", host(all)), moved, "{all:?}");
+            assert_eq!(server.state(now), state, "{all:?}");
+            server.health.succeed(now);
+        }
+        assert_eq!(
+            (server.operand(true), server.operand(false)),
+            ("web:80".into(), "10.0.0.1:80".into())
+        );
+    }
 
     #[test]
     fn server_operands_are_written_as_they_are_read() {
@@ -173,7 +315,7 @@ mod tests {
             ("[fe80::1%1]:80", "[fe80::1%1]:80"),
         ] {
             let spec = addr::server(word, Some(25)).unwrap();
-            let again = Server::new(spec.clone()).operand();
+            let again = Server::new(spec.clone()).operand(false);
             assert_eq!(again, written);
             assert_eq!(addr::server(&again, None), Ok(spec));
         }

@@ -149,6 +149,7 @@ fn carry_out(check: Check, settings: &Settings) {
             return;
         };
         let is_first = server.health.checked.is_none();
+        server.misses = if checked.why.is_empty() { 0 } else { server.misses.saturating_add(1) };
         let change = server.update(now, |health| health.check(checked, rules, now));
         let health = &mut server.health;
         let wait = match health.is_changing() {

@@ -72,7 +72,7 @@ pub(crate) fn refuse_listening(
     let known: Vec<_> = {
         let table = pen.servers.table();
         let all = table.all().filter(|(target, _)| stays(*target));
-        all.map(|(_, server)| (server.operand(), server.host.clone(), server.port)).collect()
+        all.map(|(_, server)| (server.operand(false), server.host.clone(), server.port)).collect()
     };
     match known.iter().find(|(_, host, port)| is_server_own(own, host, *port)) {
         Some((operand, ..)) => Err(format!("server {operand}: {WHY}")),

@@ -347,7 +347,9 @@ impl Lease {
             return None;
         }
         let mut table = self.servers.table();
-        table.get_mut(self.target)?.update(now, |health| health.succeed(now))
+        let server = table.get_mut(self.target)?;
+        server.misses = 0;
+        server.update(now, |health| health.succeed(now))
     }
 
     /// Takes note that the connect failed, and leaves the server alone for `time`, or
@@ -358,6 +360,7 @@ impl Lease {
         let mut table = self.servers.table();
         let server = table.get_mut(self.target)?;
         server.failures = server.failures.wrapping_add(1);
+        server.misses = server.misses.saturating_add(1);
         server.update(now, |health| match self.target {
             _ if health.is_taken_out(now) => {}
             Target::Server(_) => health.fail(time, is_checked, why, now),

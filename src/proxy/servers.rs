@@ -2,9 +2,13 @@
 //! moments.
 
 use crate::pool::choice::{Target, Turns};
+use crate::pool::expand;
+use crate::pool::health::Change;
 use crate::pool::server::Server;
 use crate::settings::Settings;
+use crate::sys::addr::Host;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// All servers. One lock, held for moments.
 #[derive(Debug, Default)]
@@ -43,6 +47,27 @@ impl Table {
         let regular = regular.map(|(index, server)| (Target::Server(index), server));
         let emergency = self.emergency.iter().map(|server| (Target::Emergency, server));
         let abuse = self.abuse.iter().map(|server| (Target::Abuse, server));
+        regular.chain(emergency).chain(abuse)
+    }
+
+    /// Gives each address of a name a slot, if that is set. Returns the servers whose
+    /// state that changes, and where they are.
+    pub(crate) fn expand(&mut self) -> Vec<(usize, Arc<Host>, u16, Change)> {
+        let changes = expand::fit(&mut self.servers, self.settings.expand, Instant::now());
+        let servers = &self.servers;
+        let placed = |(index, change): (usize, Change)| {
+            let server = servers.get(index)?;
+            Some((index, Arc::clone(&server.host), server.port, change))
+        };
+        changes.into_iter().filter_map(placed).collect()
+    }
+
+    /// The regular servers, the emergency and the abuse server, to be changed.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (Target, &mut Server)> {
+        let regular = self.servers.iter_mut().enumerate();
+        let regular = regular.map(|(index, server)| (Target::Server(index), server));
+        let emergency = self.emergency.iter_mut().map(|server| (Target::Emergency, server));
+        let abuse = self.abuse.iter_mut().map(|server| (Target::Abuse, server));
         regular.chain(emergency).chain(abuse)
     }
 

@@ -65,6 +65,8 @@ pub struct Pen {
     pub idle_watch: Waker,
     /// The checks of servers.
     pub checks: Checks,
+    /// Who looks names up again.
+    pub name_watch: Waker,
     /// What has happened to servers.
     pub events: Events,
     /// Runs of the program of `on_change`.
@@ -109,6 +111,7 @@ impl Pen {
             start_time: message::unix_time(),
             idle_watch: Waker::default(),
             checks: Checks::default(),
+            name_watch: Waker::default(),
             events: Events::default(),
             runs: Runs::default(),
             idlers: Idlers::default(),

@@ -25,6 +25,22 @@ pub enum Host {
 }
 
 impl Host {
+    /// Its addresses, if it has any.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        match self {
+            Host::Inet(all) => all,
+            Host::Unix(_) | Host::Empty => &[],
+        }
+    }
+
+    /// Whether both are the same, in whatever order their addresses are: name servers
+    /// give them in turn.
+    pub(crate) fn is_same(&self, other: &Host) -> bool {
+        let (one, two) = (self.addresses(), other.addresses());
+        let same = one.len() == two.len() && one.iter().all(|at| two.contains(at));
+        self == other || !one.is_empty() && same
+    }
+
     /// As a word that [`host`] reads back: the first address, with its scope.
     pub(crate) fn word(&self) -> String {
         match self {

@@ -145,7 +145,11 @@ fn labels(row: &ServerRow) -> String {
     let (role, index) = role(row.target);
     let index = index.map_or(role.to_owned(), |index| index.to_string());
     let (address, port) = (escape(&row.server.host.to_string()), row.server.port);
-    format!("server=\"{index}\",address=\"{address}\",port=\"{port}\"")
+    let mut labels = format!("server=\"{index}\",address=\"{address}\",port=\"{port}\"");
+    if !row.server.name.is_empty() {
+        let _ = write!(labels, ",name=\"{}\"", escape(&row.server.name));
+    }
+    labels
 }
 
 fn head(out: &mut String, name: &str, help: &str) {

@@ -74,6 +74,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
         let server = &row.server;
         out.text("address", &server.host.to_string());
         out.number("port", server.port.into());
+        out.maybe("name", Some(&*server.name).filter(|name| !name.is_empty()));
         out.text("state", row.state.word());
         out.number("left", seconds(row.left));
         out.text("admin", server.health.admin().word());

@@ -44,7 +44,7 @@ fn server(word: &str) {
                 Ok(same) => assert_eq!(spec, same),
                 Err(why) => assert!(spec.port == 80 && why.contains("no port"), "{why}"),
             }
-            let operand = Server::new(spec.clone()).operand();
+            let operand = Server::new(spec.clone()).operand(false);
             let again = addr::server(&operand, None);
             // A name is written as its address.
             let again = again.map(|again| ServerSpec { name: spec.name.clone(), ..again });

@@ -27,7 +27,7 @@ pub fn check(data: &[u8]) {
         Err(why) => assert!(!why.is_empty() && !why.contains('\n'), "{why}"),
         Ok(Task::Usage) => assert!(!words.is_empty()),
         Ok(Task::Print(text)) => assert!(text.ends_with('\n'), "{text}"),
-        Ok(Task::Run(pen) | Task::Checked(pen)) => {
+        Ok(Task::Run(pen) | Task::Checked(pen) | Task::Try(pen)) => {
             let warnings = options::warnings(&pen, &words);
             assert!(warnings.iter().all(|warning| !warning.contains('\n')), "{warnings:?}");
             started_again(&words, &pen);

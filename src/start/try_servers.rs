@@ -1,0 +1,84 @@
+//! `--try`: connects to each server once, on each of its addresses, before pen runs.
+
+use crate::pool::choice::Target;
+use crate::proxy::connect;
+use crate::proxy::shared::Pen;
+use crate::settings::Settings;
+use crate::sys::Kind;
+use crate::sys::addr::Host;
+use crate::sys::{process, text};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// An address of a server.
+struct Row {
+    /// The columns before the result.
+    words: [String; 3],
+    host: Host,
+    port: u16,
+}
+
+/// Prints a table of all servers, with the time that the connect took or the error.
+/// Fails if none answers.
+pub(super) fn run(pen: &Pen) -> Result<(), String> {
+    let settings = pen.settings();
+    let rows = rows(pen);
+    let heads = ["server", "name", "address"];
+    let width = |column: usize| {
+        let words = rows.iter().filter_map(|row| row.words.get(column)).map(String::as_str);
+        words.chain(heads.get(column).copied()).map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    let widths = [width(0), width(1), width(2)];
+    let print = |words: [&str; 3], result: &str| {
+        let padded = words.iter().zip(widths).map(|(word, width)| format!("{word:width$}  "));
+        process::print(&text::printable_lines(padded.collect::<String>() + result + "\n"));
+    };
+    print(heads, "connected after");
+    let mut is_alive = settings.start.kind == Kind::Datagram;
+    for row in &rows {
+        let result = ask(&settings, row);
+        is_alive |= result.is_ok();
+        print(row.words.each_ref().map(String::as_str), &result.unwrap_or_else(|why| why));
+    }
+    if is_alive { Ok(()) } else { Err("no server answers".to_owned()) }
+}
+
+/// One row for each address of each server.
+fn rows(pen: &Pen) -> Vec<Row> {
+    let table = pen.servers.table();
+    let mut rows = Vec::new();
+    for (target, server) in table.all().filter(|(_, server)| !server.is_empty()) {
+        let which = match target {
+            Target::Server(index) => index.to_string(),
+            Target::Emergency => "emergency".to_owned(),
+            Target::Abuse => "abuse".to_owned(),
+        };
+        let mut add = |address: String, host| {
+            let name = if server.name.is_empty() { "-" } else { &*server.name };
+            let words = [which.clone(), name.to_owned(), address];
+            rows.push(Row { words, host, port: server.port });
+        };
+        match &*server.host {
+            Host::Inet(all) => {
+                for at in all {
+                    let shown = SocketAddr::new(at.ip(), server.port).to_string();
+                    add(shown, Host::Inet(vec![*at]));
+                }
+            }
+            other => add(other.to_string(), other.clone()),
+        }
+    }
+    rows
+}
+
+/// Connects, and returns how long that took.
+fn ask(settings: &Settings, row: &Row) -> Result<String, String> {
+    if settings.start.kind == Kind::Datagram {
+        return Ok("not asked: UDP servers do not say whether they are there".to_owned());
+    }
+    let start = Instant::now();
+    connect::open(&row.host, row.port, settings, None, settings.timeout)
+        .map_err(|e| e.to_string())?;
+    let tenths = start.elapsed().as_micros() / 100;
+    Ok(format!("{}.{} ms", tenths / 10, tenths % 10))
+}
