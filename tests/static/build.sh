@@ -74,8 +74,9 @@ has_std() {
 }
 
 export RUSTFLAGS="${RUSTFLAGS-} -C target-feature=+crt-static"
-# Small before fast: a quarter less, and the kernel does most of the work.
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=s
+# Small before fast: a third less, and as the kernel does most of the work, 5 % more
+# processor time for a request.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=z
 if [ "$target" != "$native" ]; then
     zig_target=$(zig_target)
     find_zig
