@@ -329,6 +329,9 @@ impl Health {
                 self.streak = 0;
                 // A client has found out before: from now on checks know better.
                 self.held = !up;
+                if !up {
+                    self.reason = why;
+                }
                 return;
             }
             None => 1,

@@ -16,9 +16,12 @@ use crate::pool::choice::Target;
 use crate::pool::health::{Admin, Checked, Rules};
 use crate::proxy::changes;
 use crate::proxy::idle::Waker;
+use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
+use crate::sys::message;
+use kinds::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -29,6 +32,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How long a check waits for a thread or for its turn before pen looks again.
 const REST: Duration = Duration::from_millis(100);
+
+/// A check that could not be made, as this host lacked something, comes again after
+/// this time.
+const LATER: Duration = Duration::from_secs(1);
 
 /// The time between two checks of a server that is about to change its state is a
 /// quarter of `check`, but no less than this.
@@ -52,6 +59,8 @@ impl Checks {
 struct Check {
     index: usize,
     host: Arc<Host>,
+    /// The name that was configured for it, if any.
+    name: Arc<str>,
     port: u16,
     check_port: u16,
     /// See [`Health::begin_check`](crate::pool::health::Health::begin_check).
@@ -120,10 +129,15 @@ fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
         let left = health.check_due.map(|due| due.saturating_duration_since(now));
         let left = left.unwrap_or_default();
         if left.is_zero() && due.len() < most {
-            let (host, port, check_port) =
-                (Arc::clone(&server.host), server.port, server.check_port);
-            let token = health.begin_check();
-            due.push(Check { index, host, port, check_port, token, _running: Running::new(pen) });
+            due.push(Check {
+                index,
+                host: Arc::clone(&server.host),
+                name: Arc::clone(&server.name),
+                port: server.port,
+                check_port: server.check_port,
+                token: health.begin_check(),
+                _running: Running::new(pen),
+            });
         } else {
             wait = wait.min(left.max(REST));
         }
@@ -135,10 +149,14 @@ fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
 fn carry_out(check: Check, settings: &Settings) {
     let pen = &check._running.0;
     let start = Instant::now();
-    let result = kinds::run(settings, &check);
+    let why = match kinds::run(settings, &check) {
+        Ok(()) => String::new(),
+        Err(Failure::Server(why)) => why,
+        Err(Failure::Host(why)) => return put_off(&check, &why),
+    };
     let now = Instant::now();
     let took = now.saturating_duration_since(start);
-    let checked = Checked { at: now, took, why: result.err().unwrap_or_default().into() };
+    let checked = Checked { at: now, took, why: why.into() };
     let rules = Rules { rise: settings.check_rise, fall: settings.check_fall };
     let change = {
         let mut table = pen.servers.table();
@@ -165,6 +183,17 @@ fn carry_out(check: Check, settings: &Settings) {
     if let Some(change) = change {
         let target = Target::Server(check.index);
         changes::announce(pen, target, &check.host, check.port, change);
+    }
+}
+
+/// Has the check come again in a moment, as it has shown nothing of the server.
+fn put_off(check: &Check, why: &str) {
+    let name = search::name(Target::Server(check.index), &check.host, check.port);
+    message::say_seldom(format_args!("cannot check {name}: {why}"));
+    let mut table = check._running.0.servers.table();
+    let server = table.servers.get_mut(check.index);
+    if let Some(server) = server.filter(|server| server.health.is_check(&check.token)) {
+        server.health.check_due = Instant::now().checked_add(LATER);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Checks of servers, and what they find out before any client does.
 
 use crate::stand::{Backend, Caller, Client, Host, Pen, Starter, better, full_queue, wait_until};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// Waits until the line of a server in `servers` has these words.
 pub(crate) fn is(pen: &Pen, server: usize, words: &str) {
@@ -147,4 +149,40 @@ fn a_server_that_moves_during_a_check_is_checked_there() {
     is(&pen, 0, "untried");
     pen.ask(&format!("server 0 port {}", server.at.inet().port()));
     is(&pen, 0, "up");
+}
+
+/// Clients connect without end while a server dies: those that are on their way to it
+/// get another one.
+#[test]
+fn a_server_that_dies_under_load_costs_nobody_anything() {
+    better!(CHECKS);
+    let mut pen = Starter::new()
+        .control()
+        .args(["-r", "-O", "check 1", "-O", "check_fall 1"])
+        .letters(3)
+        .expect("server 1 ")
+        .start();
+    is(&pen, 1, "up");
+    let at = pen.at.clone();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let load = {
+        let is_over = Arc::clone(&is_over);
+        std::thread::spawn(move || {
+            let (mut served, mut lost) = (0, 0);
+            while !is_over.load(SeqCst) {
+                match Client::new(&at).letter().is_empty() {
+                    true => lost += 1,
+                    false => served += 1,
+                }
+            }
+            (served, lost)
+        })
+    };
+    pen.end_server(1);
+    is(&pen, 1, "down");
+    pen.letters(20);
+    is_over.store(true, SeqCst);
+    let (served, lost) = load.join().unwrap();
+    // The one that was in flight may be lost.
+    assert!(served > 20 && lost <= 1, "served {served}, lost {lost}");
 }

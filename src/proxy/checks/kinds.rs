@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use crate::sys::addr::{Endpoint, Host};
 use crate::sys::program::{self, Finished};
 use crate::sys::{self, Kind, text};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,10 +22,34 @@ const SHOWN: usize = 40;
 /// refusal (ICMP) comes at once or not at all.
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// Checks a server. Fails with the reason.
-pub(super) fn run(settings: &Settings, check: &Check) -> Result<(), String> {
+/// Why a check has not succeeded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The server is at fault.
+    Server(String),
+    /// This host lacks what a connect takes, which says nothing of the server.
+    Host(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Failure {
+        match connect::blames_server(&e) {
+            true => Failure::Server(e.to_string()),
+            false => Failure::Host(e.to_string()),
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure::Server(why)
+    }
+}
+
+/// Checks a server.
+pub(super) fn run(settings: &Settings, check: &Check) -> Result<(), Failure> {
     if let Some(path) = &settings.check_program {
-        return ask_program(path, settings, check);
+        return Ok(ask_program(path, settings, check)?);
     }
     if let Some((path, good)) = settings.check_http.as_deref().and_then(http) {
         let request = format!(
@@ -85,6 +109,7 @@ pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
 fn authority(check: &Check) -> String {
     let host = match &*check.host {
         Host::Unix(_) => return "localhost".to_owned(),
+        _ if !check.name.is_empty() => check.name.to_string(),
         host => host.to_string(),
     };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
@@ -105,8 +130,7 @@ fn ask(
     check: &Check,
     send: &[u8],
     judge: Option<Judge>,
-) -> Result<(), String> {
-    let why = |e: std::io::Error| e.to_string();
+) -> Result<(), Failure> {
     let start = Instant::now();
     let host = &*check.host;
     // Each address may take this long, and the last one is what answers.
@@ -118,9 +142,9 @@ fn ask(
         None if kind == Kind::Datagram => settings.check_timeout.min(REFUSAL),
         _ => settings.check_timeout.saturating_mul(addresses),
     };
-    let stream = connect::open_for_check(kind, host, check.asked_port(), settings).map_err(why)?;
+    let stream = connect::open_for_check(kind, host, check.asked_port(), settings)?;
     if !send.is_empty() || kind == Kind::Datagram {
-        sys::send(&*stream, send).map_err(why)?;
+        sys::send(&*stream, send)?;
     }
     if judge.is_none() && kind == Kind::Stream {
         return Ok(());
@@ -128,26 +152,26 @@ fn ask(
     let (mut answer, mut buffer) = (Vec::new(), [0; MOST]);
     loop {
         let left = limit.saturating_sub(start.elapsed());
-        if !sys::wait_readable(&*stream, left).map_err(why)? {
+        if !sys::wait_readable(&*stream, left)? {
             return match judge {
-                Some(_) => Err(connect::late(settings.check_timeout).to_string()),
+                Some(_) => Err(connect::late(settings.check_timeout).into()),
                 None => Ok(()),
             };
         }
         let len = match sys::receive(&*stream, &mut buffer) {
             Ok(received) => received.len,
             Err(e) if e.kind() == ErrorKind::WouldBlock => continue,
-            Err(e) => return Err(why(e)),
+            Err(e) => return Err(e.into()),
         };
         let Some(judge) = judge else {
             return Ok(());
         };
         answer.extend(buffer.iter().take(len));
         if let Some(result) = judge(&answer) {
-            return result;
+            return Ok(result?);
         }
         if len == 0 || kind == Kind::Datagram {
-            return Err(unexpected(&answer));
+            return Err(unexpected(&answer).into());
         }
     }
 }
@@ -285,6 +309,13 @@ mod tests {
         let endless = "a".repeat(MOST);
         assert_eq!(judge(&endless, None), bad(&format!("answered {}", &endless[..SHOWN])));
         assert_eq!(judge(&endless[1..], None), None);
+    }
+
+    #[test]
+    fn what_this_host_lacks_is_no_fault_of_the_server() {
+        let of = |number| Failure::from(io::Error::from_raw_os_error(number));
+        assert!(matches!(of(sys::EMFILE), Failure::Host(_)));
+        assert!(matches!(io::Error::from(ErrorKind::ConnectionRefused).into(), Failure::Server(_)));
     }
 
     #[test]
