@@ -94,6 +94,9 @@ const COLUMNS: [(&str, bool); 10] = [
     ("reason", false),
 ];
 
+/// Most characters of a cell, whatever the other end says.
+const LONGEST: usize = 200;
+
 /// The table, with lines of this many characters.
 fn table(now: &Sample, before: Option<&Sample>, width: usize) -> String {
     let rate = |row: &Row, name| now.rate(before, row, name);
@@ -102,16 +105,17 @@ fn table(now: &Sample, before: Option<&Sample>, width: usize) -> String {
     lines.extend(now.rows.iter().map(|row| {
         [
             row.index.clone(),
-            text::printable(&row.place),
-            text::printable(row.word("state")),
+            row.place.clone(),
+            row.word("state").to_owned(),
             row.number("since").map_or(String::new(), span),
             row.word("conn").to_owned(),
             row.word("max").to_owned(),
             show(rate(row, "connects")),
             show(rate(row, "sx")),
             show(rate(row, "rx")),
-            text::printable(&row.reason),
+            row.reason.clone(),
         ]
+        .map(|cell| text::printable(&cell).chars().take(LONGEST).collect())
     }));
     let all = |name| now.rows.iter().filter_map(|row| rate(row, name)).reduce(|a, b| a + b);
     let connections: u64 = now.rows.iter().filter_map(|row| row.number("conn")).sum();

@@ -5,7 +5,7 @@
 //! limits and access list are those of the others, which are added at the end of the
 //! table. An address that goes leaves its slot to the next one that comes.
 
-use super::health::Change;
+use super::health::{Admin, Change};
 use super::server::{Part, Server};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,9 @@ struct Slot {
     /// Whether it has no connections.
     is_idle: bool,
 }
+
+/// Most addresses of one name that are servers.
+const MOST: usize = 64;
 
 /// What is to be done with a slot.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,19 +105,22 @@ fn carry_out(
     let pattern = first.and_then(|first| servers.get(first));
     let pattern = pattern.map(|first| {
         let (found, name) = (Arc::clone(&first.found), Arc::clone(&first.name));
-        (found, name, first.port, first.acl, first.share)
+        (found, name, [first.port, first.check_port], first.acl, first.share)
     });
     let mut wanted: Vec<SocketAddr> = Vec::new();
     for at in pattern.iter().flat_map(|(found, ..)| found.addresses()) {
         wanted.insert(wanted.partition_point(|before| before < at), *at);
     }
+    wanted.truncate(MOST);
     let slot = |index: &usize| {
         let server = servers.get(*index)?;
         let at = match server.host.addresses() {
             [at] => Some(*at),
             _ => None,
         };
-        Some(Slot { index: *index, at, is_idle: server.connections == 0 })
+        // One that an operator has taken out stays known, as the address may come back.
+        let is_free = server.health.admin() == Admin::Ready || server.health.is_leaving();
+        Some(Slot { index: *index, at, is_idle: server.connections == 0 && is_free })
     };
     let slots: Vec<Slot> = slots.iter().filter_map(slot).collect();
     for (index, step) in plan(&wanted, &slots, servers.len()) {
@@ -124,12 +130,12 @@ fn carry_out(
         let Some(server) = servers.get_mut(index) else {
             continue;
         };
-        if let (Some(first), Some((_, name, port, acl, share))) = (first, &pattern) {
+        if let (Some(first), Some((_, name, [port, check_port], acl, share))) = (first, &pattern) {
             if index != first {
                 server.part = Part::More(first);
                 server.name = Arc::clone(name);
                 server.set_port(*port);
-                (server.acl, server.share) = (*acl, *share);
+                (server.acl, server.share, server.check_port) = (*acl, *share, *check_port);
             }
         }
         let change = match step {

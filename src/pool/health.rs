@@ -348,6 +348,11 @@ impl Health {
                 self.held = false;
                 self.succeed(now);
             }
+            // An operator who has blacklisted it knows better.
+            false if self.is_taken_out(now) => {
+                self.note(false, &why, now);
+                self.held = true;
+            }
             false => self.fail(Duration::ZERO, true, &why, now),
         }
     }
@@ -504,6 +509,17 @@ mod tests {
         assert_eq!(check(&mut health, "", now), State::Up);
         health.fail(Duration::from_secs(30), true, "refused", now);
         assert_eq!(health.state(now + Duration::from_secs(99)), State::Down);
+    }
+
+    #[test]
+    fn what_an_operator_has_blacklisted_stays_so() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        check(&mut health, "", now);
+        health.drain_until(now + Duration::from_secs(60));
+        for why in ["refused", "refused", "refused", "", ""] {
+            assert_eq!(check(&mut health, why, now), State::Drained);
+        }
+        assert_eq!(health.state(now + Duration::from_secs(60)), State::Up);
     }
 
     #[test]

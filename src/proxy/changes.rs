@@ -74,7 +74,7 @@ impl Run {
         let result = program::run(&self.path, &self.args.each_ref().map(String::as_str), LIMIT);
         let (status, line) = match result {
             Ok(finished) => (finished.status, finished.line),
-            Err(why) => return message::say_seldom(format_args!("on_change: {why}")),
+            Err(e) => return message::say_seldom(format_args!("on_change: {name}: {e}")),
         };
         match status {
             Some(0) => {}

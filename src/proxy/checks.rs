@@ -107,7 +107,10 @@ fn start_due(pen: &Arc<Pen>, settings: &Arc<Settings>) -> Duration {
     let (due, wait) = take_due(pen);
     for check in due {
         let Ok(worker) = pen.workers.hire(Duration::ZERO) else {
-            return REST;
+            // What is given up wakes this thread: without the pause it would try again
+            // at once, while there is no thread for clients, either.
+            thread::sleep(REST);
+            return Duration::ZERO;
         };
         let settings = Arc::clone(settings);
         worker.run(move |_| carry_out(check, &settings));
@@ -115,34 +118,44 @@ fn start_due(pen: &Arc<Pen>, settings: &Arc<Settings>) -> Duration {
     wait
 }
 
-/// Takes the servers whose check is due, as far as there may be checks at once.
+/// Takes the servers whose check is due, as far as there may be checks at once: first
+/// those that have waited longest.
 fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
     let most = pen.limits().checks().saturating_sub(pen.checks.running.load(SeqCst));
     let now = Instant::now();
+    let mut table = pen.servers.table();
     let (mut due, mut wait) = (Vec::new(), LONGEST);
-    for (index, server) in pen.servers.table().servers.iter_mut().enumerate() {
-        let health = &mut server.health;
+    for (index, server) in table.servers.iter().enumerate() {
+        let health = &server.health;
         let is_out = matches!(health.admin(), Admin::Maint | Admin::Down);
-        if is_out || health.is_checking() || *server.host == Host::Empty || server.port == 0 {
+        if is_out || health.is_checking() || server.is_empty() {
             continue;
         }
-        let left = health.check_due.map(|due| due.saturating_duration_since(now));
-        let left = left.unwrap_or_default();
-        if left.is_zero() && due.len() < most {
-            due.push(Check {
+        match health.check_due.filter(|due| *due > now) {
+            Some(later) => wait = wait.min(later.saturating_duration_since(now).max(REST)),
+            None => due.push((health.check_due, index)),
+        }
+    }
+    if due.len() > most {
+        wait = REST;
+        due.sort_unstable();
+        due.truncate(most);
+    }
+    let mut checks = Vec::new();
+    for (_, index) in due {
+        if let Some(server) = table.servers.get_mut(index) {
+            checks.push(Check {
                 index,
                 host: Arc::clone(&server.host),
                 name: Arc::clone(&server.name),
                 port: server.port,
                 check_port: server.check_port,
-                token: health.begin_check(),
+                token: server.health.begin_check(),
                 _running: Running::new(pen),
             });
-        } else {
-            wait = wait.min(left.max(REST));
         }
     }
-    (due, wait)
+    (checks, wait)
 }
 
 /// Checks one server, and takes note of the result.
@@ -157,10 +170,12 @@ fn carry_out(check: Check, settings: &Settings) {
     let now = Instant::now();
     let took = now.saturating_duration_since(start);
     let checked = Checked { at: now, took, why: why.into() };
-    let rules = Rules { rise: settings.check_rise, fall: settings.check_fall };
     let change = {
         let mut table = pen.servers.table();
-        let is_on = !table.settings.check.is_zero();
+        // Those in force now, as a check may take long.
+        let settings = Arc::clone(&table.settings);
+        let rules = Rules { rise: settings.check_rise, fall: settings.check_fall };
+        let is_on = !settings.check.is_zero();
         let server = table.servers.get_mut(check.index);
         let Some(server) = server.filter(|server| is_on && server.health.is_check(&check.token))
         else {

@@ -196,8 +196,7 @@ pub fn is_up(pen: &Pen, lease: &Lease, now: Instant) {
 /// Blacklists a server that has failed. The emergency and the abuse server have no
 /// other server behind them, so they are always worth another try.
 pub fn blame(pen: &Pen, lease: &Lease, settings: &Settings, error: &io::Error) {
-    let is_checked = !settings.check.is_zero();
-    let change = lease.failed(settings.blacklist, is_checked, &error.to_string());
+    let change = lease.failed(settings.blacklist, &error.to_string());
     if !matches!(lease.target, Target::Server(_)) {
         message::say_seldom(format_args!("cannot connect to {}: {error}", lease.name()));
     } else if let Some(change) = change {

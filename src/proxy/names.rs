@@ -83,6 +83,9 @@ fn take_due(pen: &Pen, all: bool) -> Vec<Due> {
         };
         if is_due && !server.name.is_empty() {
             server.misses = 0;
+            if due.iter().any(|due: &Due| due.target == target) {
+                continue;
+            }
             let (name, is_split) = (Arc::clone(&server.name), server.part != Part::Whole);
             due.push(Due { target, name, port: server.port, is_split });
         }

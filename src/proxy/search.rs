@@ -355,9 +355,10 @@ impl Lease {
     /// Takes note that the connect failed, and leaves the server alone for `time`, or
     /// with checks until these bring it back; but not a last resort, or a server that
     /// an operator has taken out meanwhile. Returns what that changes.
-    pub fn failed(&self, time: Duration, is_checked: bool, why: &str) -> Option<Change> {
+    pub fn failed(&self, time: Duration, why: &str) -> Option<Change> {
         let now = Instant::now();
         let mut table = self.servers.table();
+        let is_checked = !table.settings.check.is_zero();
         let server = table.get_mut(self.target)?;
         server.failures = server.failures.wrapping_add(1);
         server.misses = server.misses.saturating_add(1);

@@ -82,7 +82,7 @@ impl Hall {
             assert!(load <= MAX, "{load} connections on server {index}");
             crate::lock(&self.clients).remember(client, index);
             match dice % 7 {
-                0 => drop(lease.failed(Duration::ZERO, false, "")),
+                0 => drop(lease.failed(Duration::ZERO, "")),
                 1 => drop(lease.succeeded(Instant::now())),
                 2 => drop(self.connections.content(number)),
                 _ => thread::yield_now(),

@@ -49,7 +49,7 @@ impl From<String> for Failure {
 /// Checks a server.
 pub(super) fn run(settings: &Settings, check: &Check) -> Result<(), Failure> {
     if let Some(path) = &settings.check_program {
-        return Ok(ask_program(path, settings, check)?);
+        return ask_program(path, settings, check);
     }
     if let Some((path, good)) = settings.check_http.as_deref().and_then(http) {
         let request = format!(
@@ -217,7 +217,7 @@ fn judge_answer(answer: &[u8], expected: &[u8]) -> Option<Result<(), String>> {
 
 /// Has a program say whether one of the server's addresses works. It is called as
 /// HAProxy calls one: with address and port of the proxy and of the server.
-fn ask_program(path: &Path, settings: &Settings, check: &Check) -> Result<(), String> {
+fn ask_program(path: &Path, settings: &Settings, check: &Check) -> Result<(), Failure> {
     let own = match &settings.own {
         Some(Endpoint::Inet(all)) => all.first().map(|addr| inet(addr, addr.port())),
         Some(Endpoint::Unix(path)) => Some(unix(path)),
@@ -226,16 +226,24 @@ fn ask_program(path: &Path, settings: &Settings, check: &Check) -> Result<(), St
     let own = own.unwrap_or_else(|| [UNKNOWN; 2].map(str::to_owned));
     let run = |server: [String; 2]| {
         let words = [&own, &server].map(|[address, port]| [&**address, &**port]);
-        let Finished { status, line } =
-            program::run(path, words.as_flattened(), settings.check_timeout)?;
+        let result = program::run(path, words.as_flattened(), settings.check_timeout);
+        let Finished { status, line } = result.map_err(|e| {
+            let why = format!("{}: {e}", path.display());
+            match e.kind() {
+                ErrorKind::TimedOut | ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+                    Failure::Server(why)
+                }
+                _ => Failure::Host(why),
+            }
+        })?;
         let colon = if line.is_empty() { "" } else { ": " };
         match status {
             Some(0) => Ok(()),
-            Some(status) => Err(format!("exit status {status}{colon}{line}")),
-            None => Err(format!("killed{colon}{line}")),
+            Some(status) => Err(Failure::Server(format!("exit status {status}{colon}{line}"))),
+            None => Err(Failure::Server(format!("killed{colon}{line}"))),
         }
     };
-    let mut result = Err("no address".to_owned());
+    let mut result = Err(Failure::Server("no address".to_owned()));
     match &*check.host {
         Host::Inet(all) => {
             for addr in all {

@@ -65,8 +65,8 @@ fn empty_down_and_full_servers_are_refused() {
     drop((place, second));
     // Down: remembered or not, it is passed over, and the next one tried.
     let lease = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
-    assert!(lease.failed(Duration::from_secs(30), false, "").is_some());
-    assert!(lease.failed(Duration::from_secs(30), false, "").is_none());
+    assert!(lease.failed(Duration::from_secs(30), "").is_some());
+    assert!(lease.failed(Duration::from_secs(30), "").is_none());
     drop(lease);
     let lease = Search::new(&servers).next(&request(&modes, Some(2))).unwrap();
     assert_eq!(lease.target, S(3));
@@ -96,7 +96,7 @@ fn a_server_comes_back_after_its_time() {
     let servers = servers(&["127.0.0.1"]);
     let modes = Modes::default();
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
-    assert!(lease.failed(Duration::ZERO, false, "").is_some());
+    assert!(lease.failed(Duration::ZERO, "").is_some());
     let lease = Search::new(&servers).next(&request(&modes, None)).unwrap();
     assert!(lease.succeeded(Instant::now()).is_some());
     assert!(lease.succeeded(Instant::now()).is_none());
@@ -166,7 +166,7 @@ fn a_connect_changes_nothing_for_a_server_drained_meanwhile() {
     let end = Instant::now() + Duration::from_secs(3600);
     servers.table().servers[0].health.drain_until(end);
     assert!(lease.succeeded(Instant::now()).is_none());
-    assert!(lease.failed(Duration::from_secs(1), false, "").is_none());
+    assert!(lease.failed(Duration::from_secs(1), "").is_none());
     assert_eq!(servers.table().servers[0].state(Instant::now()), State::Drained);
     assert!(servers.table().servers[0].health.blacklist_left(Instant::now()).as_secs() > 3000);
 }
@@ -187,7 +187,7 @@ fn one_client_at_a_time_finds_out_whether_a_server_is_back() {
     // It failed again.
     let lease = probe();
     assert!(others());
-    assert!(lease.failed(Duration::ZERO, false, "").is_none());
+    assert!(lease.failed(Duration::ZERO, "").is_none());
     drop(lease);
     // It says nothing of the server.
     drop(probe());
