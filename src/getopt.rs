@@ -44,7 +44,7 @@ impl<A> Spec<A> {
     }
 
     /// Returns `-x`, or `--name` if it has no letter.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self.short {
             "" => format!("--{}", self.long),
             short => format!("-{short}"),
@@ -62,7 +62,7 @@ pub enum Invocation<Plan> {
 }
 
 /// What an option does in a program whose options only fill in a plan.
-pub(crate) enum Action<Plan> {
+pub enum Action<Plan> {
     /// It changes the plan.
     Set(fn(&mut Plan, String)),
     /// It changes the plan, or says what it expected in place of its value.

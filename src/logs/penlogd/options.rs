@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 /// All options, in the order of the usage text.
-pub(crate) const TABLE: &[Spec<Action<Options>>] = &[
+pub const TABLE: &[Spec<Action<Options>>] = &[
     set("b", "", "ignored: every line is written at once", |_, _| {}),
     set("d", "", "report lines that find no client or are malformed", |options, _| {
         options.debug = options.debug.saturating_add(1);
