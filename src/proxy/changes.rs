@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many events are kept for reports, and how many may wait for `on_change`.
 const MOST: usize = 100;
@@ -148,7 +148,10 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
         pen.runs.add(Run { path: path.clone(), args });
     }
     pen.events.add(Event { at, target, name, from, to, reason });
-    if settings.cut && matches!(to, State::Down | State::Failing) {
+    let is_down = |state| matches!(state, State::Down | State::Failing);
+    // Another thread may have brought it back before this one came here.
+    let state = || Some(pen.servers.table().get_mut(target)?.state(Instant::now()));
+    if settings.cut && is_down(to) && state().is_some_and(is_down) {
         cut(pen, target, host, port);
     }
 }

@@ -14,6 +14,8 @@ use std::time::Instant;
 struct Row {
     /// The columns before the result.
     words: [String; 3],
+    /// Whether it serves all clients, and not those alone that are denied.
+    serves: bool,
     host: Host,
     port: u16,
 }
@@ -37,7 +39,7 @@ pub(super) fn run(pen: &Pen) -> Result<(), String> {
     let mut is_alive = settings.start.kind == Kind::Datagram;
     for row in &rows {
         let result = ask(&settings, row);
-        is_alive |= result.is_ok();
+        is_alive |= result.is_ok() && row.serves;
         print(row.words.each_ref().map(String::as_str), &result.unwrap_or_else(|why| why));
     }
     if is_alive { Ok(()) } else { Err("no server answers".to_owned()) }
@@ -56,7 +58,8 @@ fn rows(pen: &Pen) -> Vec<Row> {
         let mut add = |address: String, host| {
             let name = if server.name.is_empty() { "-" } else { &*server.name };
             let words = [which.clone(), name.to_owned(), address];
-            rows.push(Row { words, host, port: server.port });
+            let serves = target != Target::Abuse;
+            rows.push(Row { words, serves, host, port: server.port });
         };
         match &*server.host {
             Host::Inet(all) => {
