@@ -109,6 +109,10 @@ fn serve(
     }
     let socket = socket.into_stream();
     let connection = Connection::new(pen.logs(), &settings, accepted, socket, server, slot);
+    // One that was being made could not be cut with the others.
+    if settings.cut && connection.lease.has_gone_down() {
+        connection.reset(Reason::ServerCut);
+    }
     drop(settings);
     relay::run(connection, down, buffer);
 }

@@ -6,7 +6,7 @@ use super::servers::{Servers, Table};
 use crate::pool::answers::Answers;
 use crate::pool::choice::{self, Rule, Target};
 use crate::pool::counter::Traffic;
-use crate::pool::health::Change;
+use crate::pool::health::{Change, State};
 use crate::pool::request::{Refusal, Request};
 use crate::pool::server::Server;
 use crate::settings::Settings;
@@ -350,6 +350,13 @@ impl Lease {
         let server = table.get_mut(self.target)?;
         server.misses = 0;
         server.update(now, |health| health.succeed(now))
+    }
+
+    /// Whether the server has gone down since the place was taken.
+    pub(crate) fn has_gone_down(&self) -> bool {
+        let (now, mut table) = (Instant::now(), self.servers.table());
+        let state = table.get_mut(self.target).map(|server| server.state(now));
+        self.how != How::LastResort && state == Some(State::Down)
     }
 
     /// Takes note that the connect failed, and leaves the server alone for `time`, or
