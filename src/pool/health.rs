@@ -426,6 +426,7 @@ impl Health {
     /// suspect until a connect succeeds.
     pub(crate) fn end_blacklist(&mut self, now: Instant) {
         self.blacklisted = self.blacklisted.filter(|_| !self.drained).map(|_| now);
+        self.drained = false;
         self.probed_until = None;
     }
 

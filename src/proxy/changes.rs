@@ -129,16 +129,22 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
     }
     let name = search::name(target, host, port);
     let settings = pen.settings();
-    let was_down = matches!(from, State::Down | State::Failing);
+    let is_down = |state| matches!(state, State::Down | State::Failing);
+    let is_by_command = &*reason == BY_COMMAND;
+    // One that was taken out before has not gone down now.
+    let was_in = matches!(from, State::Up | State::Untried);
+    let has_gone_down = is_down(to) && (was_in || is_by_command);
     match to {
-        _ if &*reason == BY_COMMAND => message::say(format_args!("{name} is {} now", to.word())),
-        State::Up | State::Untried if was_down => message::say(format_args!("{name} is up again")),
-        State::Down | State::Failing if settings.check.is_zero() => {
+        _ if is_by_command => message::say(format_args!("{name} is {} now", to.word())),
+        State::Up | State::Untried if is_down(from) => {
+            message::say(format_args!("{name} is up again"));
+        }
+        _ if !has_gone_down => {}
+        _ if settings.check.is_zero() => {
             let seconds = settings.blacklist.as_secs();
             message::warn(format_args!("{name} is down for {seconds} s: {reason}"));
         }
-        State::Down | State::Failing => message::warn(format_args!("{name} is down: {reason}")),
-        _ => {}
+        _ => message::warn(format_args!("{name} is down: {reason}")),
     }
     let at = message::unix_time();
     if let Some(path) = &settings.on_change {
@@ -148,10 +154,9 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
         pen.runs.add(Run { path: path.clone(), args });
     }
     pen.events.add(Event { at, target, name, from, to, reason });
-    let is_down = |state| matches!(state, State::Down | State::Failing);
     // Another thread may have brought it back before this one came here.
     let state = || Some(pen.servers.table().get_mut(target)?.state(Instant::now()));
-    if settings.cut && is_down(to) && state().is_some_and(is_down) {
+    if settings.cut && has_gone_down && state().is_some_and(is_down) {
         cut(pen, target, host, port);
     }
 }

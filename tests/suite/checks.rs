@@ -186,3 +186,23 @@ fn a_server_that_dies_under_load_costs_nobody_anything() {
     // The one that was in flight may be lost.
     assert!(served > 20 && lost <= 1, "served {served}, lost {lost}");
 }
+
+/// What a command has taken out and another one puts back has not gone down.
+#[test]
+fn the_end_of_a_blacklist_is_no_failure() {
+    better!(CHECKS);
+    let pen = Starter::new()
+        .control()
+        .args(["-O", "on_down cut"])
+        .absent()
+        .expect("server 0 ")
+        .expect("no server available")
+        .start();
+    assert_eq!(pen.letter(), "");
+    pen.says("is down for 30 s: Connection refused");
+    pen.ask("server 0 blacklist 60");
+    is(&pen, 0, "drained");
+    pen.ask("server 0 blacklist 0");
+    is(&pen, 0, "failing");
+    assert_eq!(pen.times_said("is down"), 1);
+}
