@@ -88,6 +88,11 @@ impl State {
     pub(crate) fn is_up(self) -> bool {
         matches!(self, State::Up | State::Full)
     }
+
+    /// Whether the server has failed, and has not been seen to work since.
+    pub(crate) fn is_down(self) -> bool {
+        matches!(self, State::Down | State::Failing)
+    }
 }
 
 /// How many checks in a row change what is thought of a server.

@@ -245,8 +245,7 @@ impl Server {
         let from = self.health.state(now);
         change(&mut self.health);
         let to = self.health.state(now);
-        let is_down = |state| matches!(state, State::Down | State::Failing);
-        let is_news = from != to && !(is_down(from) && is_down(to));
+        let is_news = from != to && !(from.is_down() && to.is_down());
         let reason = || if to.is_up() { Arc::default() } else { self.health.reason() };
         is_news.then(|| Change { from, to, reason: reason() })
     }

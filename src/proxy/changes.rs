@@ -129,14 +129,13 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
     }
     let name = search::name(target, host, port);
     let settings = pen.settings();
-    let is_down = |state| matches!(state, State::Down | State::Failing);
     let is_by_command = &*reason == BY_COMMAND;
     // One that was taken out before has not gone down now.
     let was_in = matches!(from, State::Up | State::Untried);
-    let has_gone_down = is_down(to) && (was_in || is_by_command);
+    let has_gone_down = to.is_down() && (was_in || is_by_command);
     match to {
         _ if is_by_command => message::say(format_args!("{name} is {} now", to.word())),
-        State::Up | State::Untried if is_down(from) => {
+        State::Up | State::Untried if from.is_down() => {
             message::say(format_args!("{name} is up again"));
         }
         _ if !has_gone_down => {}
@@ -156,7 +155,7 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
     pen.events.add(Event { at, target, name, from, to, reason });
     // Another thread may have brought it back before this one came here.
     let state = || Some(pen.servers.table().get_mut(target)?.state(Instant::now()));
-    if settings.cut && has_gone_down && state().is_some_and(is_down) {
+    if settings.cut && has_gone_down && state().is_some_and(State::is_down) {
         cut(pen, target, host, port);
     }
 }

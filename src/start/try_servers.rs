@@ -3,6 +3,7 @@
 use crate::pool::choice::Target;
 use crate::proxy::connect;
 use crate::proxy::shared::Pen;
+use crate::report::snapshot::role;
 use crate::settings::Settings;
 use crate::sys::Kind;
 use crate::sys::addr::Host;
@@ -50,10 +51,9 @@ fn rows(pen: &Pen) -> Vec<Row> {
     let table = pen.servers.table();
     let mut rows = Vec::new();
     for (target, server) in table.all().filter(|(_, server)| !server.is_empty()) {
-        let which = match target {
-            Target::Server(index) => index.to_string(),
-            Target::Emergency => "emergency".to_owned(),
-            Target::Abuse => "abuse".to_owned(),
+        let which = match role(target) {
+            (_, Some(index)) => index.to_string(),
+            (role, None) => role.to_owned(),
         };
         let mut add = |address: String, host| {
             let name = if server.name.is_empty() { "-" } else { &*server.name };
