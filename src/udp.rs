@@ -342,7 +342,7 @@ impl Udp {
         let connection = &flow.connection;
         connection.note(Direction::Down, data);
         connection.touched.set(self.flows.tick());
-        find::is_up(&self.pen, &connection.lease, Instant::now());
+        find::note_answer(&self.pen, &connection.lease, Instant::now());
         let client: &std::fs::File = connection.source(Direction::Up);
         match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
             Ok(()) => connection.moved(Direction::Down, data.len()),

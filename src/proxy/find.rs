@@ -111,7 +111,7 @@ pub fn find_server(
                     if rules.start.kind == Kind::Stream {
                         let now = Instant::now();
                         lease.answers.count(now.saturating_duration_since(began), now);
-                        is_up(pen, &lease, now);
+                        note_answer(pen, &lease, now);
                     }
                     message::debug(1, || format!("{client}: connected to {}", lease.name()));
                     return Some(Found::New(Connected { visit, lease, socket }));
@@ -187,7 +187,7 @@ fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<(Strea
 }
 
 /// Takes note that a server has answered.
-pub fn is_up(pen: &Pen, lease: &Lease, now: Instant) {
+pub fn note_answer(pen: &Pen, lease: &Lease, now: Instant) {
     if let Some(change) = lease.succeeded(now) {
         changes::announce(pen, lease.target, &lease.host, lease.port, change);
     }
