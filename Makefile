@@ -24,8 +24,8 @@
 # make chaos      traffic while servers, clients, files and pen itself fail, as
 #                 one table (five minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
-# make install    copy the programs to BINDIR and the manual pages to
-#                 MANDIR/man1; builds only what is not built yet
+# make install    copy the programs to BINDIR and the manual pages below
+#                 MANDIR; builds only what is not built yet
 # make uninstall  remove these files again
 # make clean      remove all that was built
 #
@@ -62,7 +62,8 @@ INSTALL = install
 
 # What install installs, as far as it is there.
 PROGRAMS = pen penctl penlog penlogd mergelogs
-PAGES = *.1
+PAGES = pen.1 src/man/*.[1-8]
+SECTIONS = 1 5 7
 
 # Scripts that lint looks at.
 SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/fuzz/*.sh tests/soak/*.sh tests/static/*.sh \
@@ -89,7 +90,6 @@ lint:
 	@if ! command -v mandoc >/dev/null; then \
 	    echo "skipped: manual pages, as mandoc is not installed"; \
 	else for page in $(PAGES); do \
-	    test -e "$$page" || continue; \
 	    echo "mandoc -T lint $$page"; \
 	    mandoc -T lint -W warning "$$page" || exit 1; \
 	done; fi
@@ -166,7 +166,11 @@ install:
 	@for program in $(PROGRAMS); do \
 	    test -x $(FROM)/$$program || exec $(CARGO) build --release --locked; \
 	done
-	@for dir in "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1"; do \
+	@for dir in bin $(SECTIONS); do \
+	    case $$dir in \
+	    bin) dir="$(DESTDIR)$(BINDIR)" ;; \
+	    *) dir="$(DESTDIR)$(MANDIR)/man$$dir" ;; \
+	    esac; \
 	    $(INSTALL) -d "$$dir" && test -w "$$dir" && continue; \
 	    echo "cannot write to $$dir: install as root, or elsewhere, such as" \
 	        "make install PREFIX=$$HOME/.local" >&2; \
@@ -177,14 +181,16 @@ install:
 	    $(INSTALL) -m 755 $(FROM)/$$program "$(DESTDIR)$(BINDIR)/$$program" || exit 1; \
 	done
 	@for page in $(PAGES); do \
-	    test -e "$$page" || continue; \
-	    echo "$(DESTDIR)$(MANDIR)/man1/$$page"; \
-	    $(INSTALL) -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man1/$$page" || exit 1; \
+	    to="$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
+	    echo "$$to"; \
+	    $(INSTALL) -m 644 "$$page" "$$to" || exit 1; \
 	done
 
 uninstall:
 	@for program in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$$program"; done
-	@for page in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man1/$$page"; done
+	@for page in $(PAGES); do \
+	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
+	done
 
 clean:
 	$(CARGO) clean

@@ -9,7 +9,15 @@ use std::process::{Command, Output, Stdio};
 
 const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAMS: [&str; 5] = ["mergelogs", "pen", "penctl", "penlog", "penlogd"];
-const PAGES: [&str; 5] = ["mergelogs.1", "pen.1", "penctl.1", "penlog.1", "penlogd.1"];
+const PAGES: [&str; 7] = [
+    "man1/mergelogs.1",
+    "man1/pen.1",
+    "man1/penctl.1",
+    "man1/penlog.1",
+    "man1/penlogd.1",
+    "man5/pen.conf.5",
+    "man7/pen-web.7",
+];
 
 /// The makes that are here.
 fn makes() -> Vec<&'static str> {
@@ -73,7 +81,7 @@ fn files(root: &Path) -> Vec<(String, u32)> {
 /// What there has to be with the programs and pages in these directories.
 fn expected(bin: &str, man: &str) -> Vec<(String, u32)> {
     let programs = PROGRAMS.map(|name| (format!("{bin}/{name}"), 0o755));
-    let pages = PAGES.map(|name| (format!("{man}/man1/{name}"), 0o644));
+    let pages = PAGES.map(|name| (format!("{man}/{name}"), 0o644));
     let mut all: Vec<_> = programs.into_iter().chain(pages).collect();
     all.sort();
     all

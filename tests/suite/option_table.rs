@@ -1,24 +1,32 @@
-//! The manual page and the program know the same options and commands.
+//! The manual pages and the program know the same options and commands.
 
 use crate::stand::aside;
 use std::collections::BTreeSet;
 
-/// The page's lines, `true` for those in the section on control commands.
-fn items() -> Vec<(bool, String)> {
-    aside("about the manual page");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pen.1");
-    let page = std::fs::read_to_string(path).expect(path);
-    let mut in_commands = false;
+/// The items of one manual page, or of one of its sections.
+fn items(page: &str, section: Option<&str>) -> Vec<String> {
+    aside("about the manual pages");
+    let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(&path).expect(&path);
+    let mut here = "";
     let mut items = Vec::new();
     for line in page.lines() {
-        if let Some(section) = line.strip_prefix(".Sh ") {
-            in_commands = section.trim() == "CONTROL COMMANDS";
-        }
+        here = line.strip_prefix(".Sh ").unwrap_or(here);
         if let Some(item) = line.strip_prefix(".It ") {
-            items.push((in_commands, item.to_owned()));
+            if section.is_none_or(|section| section == here) {
+                items.push(item.to_owned());
+            }
         }
     }
     items
+}
+
+fn options() -> Vec<String> {
+    items("pen.1", None)
+}
+
+fn commands() -> Vec<String> {
+    items("src/man/pen.conf.5", Some("CONTROL COMMANDS"))
 }
 
 /// The words that stand behind a macro in a line; `no` takes one more.
@@ -36,11 +44,7 @@ fn behind(name: &str, item: &str) -> Vec<String> {
 
 #[test]
 fn the_page_has_the_options_of_the_table() {
-    let in_page: BTreeSet<String> = items()
-        .iter()
-        .filter(|(in_commands, _)| !in_commands)
-        .flat_map(|(_, item)| behind("Fl", item))
-        .collect();
+    let in_page: BTreeSet<String> = options().iter().flat_map(|item| behind("Fl", item)).collect();
     let in_table: BTreeSet<String> = pen::options::TABLE
         .iter()
         .map(|spec| match spec.short {
@@ -53,12 +57,12 @@ fn the_page_has_the_options_of_the_table() {
 
 #[test]
 fn the_page_says_which_options_have_a_value() {
-    let items = items();
+    let items = options();
     for spec in pen::options::TABLE.iter().filter(|spec| !spec.short.is_empty()) {
         let wanted = format!("Fl {}", spec.short);
-        let has_value = items.iter().any(|(in_commands, item)| {
+        let has_value = items.iter().any(|item| {
             let rest = item.split(&wanted).nth(1).unwrap_or_default();
-            !in_commands && rest.trim_start().starts_with("Ar ")
+            rest.trim_start().starts_with("Ar ")
         });
         assert_eq!(has_value, !spec.value.is_empty(), "-{}", spec.short);
     }
@@ -66,11 +70,7 @@ fn the_page_says_which_options_have_a_value() {
 
 #[test]
 fn the_page_has_the_commands_of_the_table() {
-    let in_page: BTreeSet<String> = items()
-        .iter()
-        .filter(|(in_commands, _)| *in_commands)
-        .flat_map(|(_, item)| behind("Ic", item))
-        .collect();
+    let in_page: BTreeSet<String> = commands().iter().flat_map(|item| behind("Ic", item)).collect();
     let mut in_table = BTreeSet::new();
     for spec in pen::control::table::TABLE {
         in_table.insert(spec.name.to_owned());
