@@ -1,8 +1,8 @@
 # make            build pen, target/release/pen
 # make test       run all tests (no root needed; some compare with the C pen)
 # make compat     the tests on the C pen and on ours, as one table; writes the
-#                 differences into the README, or with COMPAT=--check only
-#                 sees whether they are there
+#                 differences into tests/compat/DIFFERENCES.md, or with
+#                 COMPAT=--check only sees whether they are there
 # make sizes      lines of code in each room of the sources, without comments,
 #                 blank lines and unit tests, and the longest files
 # make lint       formatting, clippy, manual pages, scripts, service files
@@ -87,12 +87,7 @@ lint:
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/numbers/Cargo.toml
 	$(CARGO) clippy --all-targets --locked -- -D warnings
-	@if ! command -v mandoc >/dev/null; then \
-	    echo "skipped: manual pages, as mandoc is not installed"; \
-	else for page in $(PAGES); do \
-	    echo "mandoc -T lint $$page"; \
-	    mandoc -T lint -W warning "$$page" || exit 1; \
-	done; fi
+	@tests/manuals.sh $(PAGES)
 	@if ! command -v shellcheck >/dev/null; then \
 	    echo "skipped: scripts, as shellcheck is not installed"; \
 	else \

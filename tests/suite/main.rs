@@ -71,6 +71,7 @@ mod transcript;
 mod transparent;
 mod transports;
 mod try_servers;
+mod tutorial;
 mod udp;
 mod udp_choice;
 mod udp_failover;
