@@ -5,7 +5,6 @@ use crate::pool::acl::{self, Acl};
 use crate::pool::choice::Modes;
 use crate::sys::Kind;
 use crate::sys::addr::Endpoint;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,63 +35,6 @@ impl Fastclose {
             Fastclose::Up => "up",
             Fastclose::Down => "down",
             Fastclose::Both => "both",
-        }
-    }
-}
-
-/// Where the request log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogTarget {
-    /// Appended to a file.
-    File(PathBuf),
-    /// Sent over UDP to a penlogd at `host:port`.
-    Network(String),
-}
-
-impl LogTarget {
-    /// Reads a word. It means UDP if it contains a `:` and does not begin with a `/`.
-    pub fn parse(word: &str) -> LogTarget {
-        if word.contains(':') && !word.starts_with('/') {
-            LogTarget::Network(word.to_owned())
-        } else {
-            LogTarget::File(word.into())
-        }
-    }
-}
-
-impl fmt::Display for LogTarget {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            LogTarget::File(path) => path.display().fmt(f),
-            LogTarget::Network(word) => f.write_str(word),
-        }
-    }
-}
-
-/// Where the connection log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConnTarget {
-    /// Appended to a file.
-    File(PathBuf),
-    /// To the system log.
-    Syslog,
-}
-
-impl ConnTarget {
-    /// Reads a word, which is `syslog` or a path.
-    pub(crate) fn parse(word: &str) -> ConnTarget {
-        match word {
-            "syslog" => ConnTarget::Syslog,
-            path => ConnTarget::File(path.into()),
-        }
-    }
-}
-
-impl fmt::Display for ConnTarget {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            ConnTarget::File(path) => path.display().fmt(f),
-            ConnTarget::Syslog => f.write_str("syslog"),
         }
     }
 }
@@ -195,10 +137,10 @@ pub struct Settings {
     pub transparent: bool,
     /// pen answers every client with a fixed page and uses no server.
     pub dummy: bool,
-    /// The request log.
-    pub log: Option<LogTarget>,
-    /// The connection log.
-    pub conn_log: Option<ConnTarget>,
+    /// The file of the request log, or a penlogd ([`crate::proxy::log::Destination`]).
+    pub log: Option<String>,
+    /// The file of the connection log, or `syslog`.
+    pub conn_log: Option<String>,
     /// Where the HTML report goes.
     pub web_stats: Option<PathBuf>,
     /// The control command `exit` works (`-X`).

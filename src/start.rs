@@ -20,7 +20,7 @@ use crate::proxy::names;
 use crate::proxy::shared::{Pen, Phase};
 use crate::proxy::workers;
 use crate::report;
-use crate::settings::{LogTarget, Settings};
+use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
 use crate::sys::cgroup;
 use crate::sys::message;
@@ -85,8 +85,8 @@ fn check(pen: &Pen) -> Result<(), String> {
         service::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
     }
     match &settings.log {
-        Some(LogTarget::Network(word)) => log::socket_to(word).map(drop)?,
-        Some(LogTarget::File(path)) => check_directory("-l ", path, start.jail.as_deref())?,
+        Some(word) if log::is_penlogd(word) => log::socket_to(word).map(drop)?,
+        Some(path) => check_directory("-l ", Path::new(path), start.jail.as_deref())?,
         None => {}
     }
     match &start.pid_file {

@@ -24,6 +24,8 @@ pub struct Spec {
     silent: bool,
     /// The value may have a second word, after a blank.
     two_words: bool,
+    /// Refuses bad values before any command of the line or file takes effect.
+    check: fn(Option<&str>) -> Result<(), Bad>,
     /// The reply shows the value between these two texts.
     around: (&'static str, &'static str),
     /// `write` saves this instead of the field.
@@ -45,15 +47,12 @@ pub(super) enum Kind {
     List(Field<usize>),
     /// Sets the path of a file, or removes it with `no`.
     Path(Field<Option<PathBuf>>),
-    /// Sets an address, exactly as it was given, or removes it with `no`.
+    /// Sets a text, exactly as it was given, or removes it with `no`.
     Text(Field<Option<String>>),
+    /// Clears a flag with the first of these words, and sets it with the second.
+    Either([&'static str; 2], Field<bool>),
     /// Sets something else that one word describes, or removes it with `no`.
-    Word {
-        /// Refuses bad words before any command of the line or file takes effect.
-        check: fn(Option<&str>) -> Result<(), Bad>,
-        get: fn(&Settings) -> Option<String>,
-        set: fn(&mut Settings, Option<&str>),
-    },
+    Word { get: fn(&Settings) -> Option<String>, set: fn(&mut Settings, Option<&str>) },
     /// Shows settings.
     Show(fn(&Settings) -> String),
     /// Does anything else, and reads its words by itself.
@@ -94,6 +93,7 @@ impl Spec {
             no: None,
             silent: false,
             two_words: false,
+            check: |_| Ok(()),
             around: ("", ""),
             saved: None,
         }
@@ -114,6 +114,12 @@ impl Spec {
     /// Allows a second word in the value.
     pub(super) const fn two_words(mut self) -> Spec {
         self.two_words = true;
+        self
+    }
+
+    /// Refuses values that `check` refuses. A value may be missing.
+    pub(super) const fn checked(mut self, check: fn(Option<&str>) -> Result<(), Bad>) -> Spec {
+        self.check = check;
         self
     }
 
@@ -163,13 +169,15 @@ impl Spec {
             Kind::Path(_) | Kind::Text(_) | Kind::Word { .. } if words.no => {
                 Some(Value::Text(None))
             }
-            Kind::Path(_) | Kind::Text(_) => words.next().map(Value::text),
-            Kind::Word { check, .. } => {
+            Kind::Path(_) | Kind::Text(_) | Kind::Either(..) | Kind::Word { .. } => {
                 let mut word = words.next().map(str::to_owned);
                 if let (true, Some(word)) = (self.two_words, &mut word) {
                     word.extend(words.next().iter().flat_map(|second| [" ", second]));
                 }
-                check(word.as_deref())?;
+                if let Kind::Either(both, _) = &self.kind {
+                    parse::among(word.as_deref(), both)?;
+                }
+                (self.check)(word.as_deref())?;
                 word.map(|word| Value::Text(Some(word)))
             }
             Kind::Show(_) => None,
@@ -199,6 +207,9 @@ impl Spec {
             (Kind::List(field), Value::Number(n)) => *field(s) = usize::try_from(*n).unwrap_or(0),
             (Kind::Path(field), Value::Text(path)) => *field(s) = path.as_ref().map(PathBuf::from),
             (Kind::Text(field), Value::Text(text)) => field(s).clone_from(text),
+            (Kind::Either([_, on], field), Value::Text(word)) => {
+                *field(s) = word.as_deref() == Some(on);
+            }
             (Kind::Word { set, .. }, Value::Text(word)) => set(s, word.as_deref()),
             // `parse` makes no other pairs.
             _ => {}
@@ -227,6 +238,7 @@ impl Spec {
             Kind::List(field) => Value::Number(*field(s) as u64),
             Kind::Path(field) => Value::Text(field(s).as_ref().map(|p| p.display().to_string())),
             Kind::Text(field) => Value::Text(field(s).clone()),
+            Kind::Either([off, on], field) => Value::text(if *field(s) { on } else { off }),
             Kind::Word { get, .. } => Value::Text(get(s)),
             Kind::Show(_) | Kind::Do(_) => return None,
         })

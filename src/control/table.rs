@@ -11,8 +11,9 @@ use super::row::{Kind, Spec, Value};
 use crate::pool::server::Server;
 use crate::proxy::servers::Table;
 use crate::proxy::shared::Pen;
-use crate::settings::{ConnTarget, Fastclose, LogTarget, Settings};
+use crate::settings::{Fastclose, Settings};
 use crate::sys;
+use std::path::PathBuf;
 use std::time::Duration;
 
 type Str = &'static str;
@@ -53,12 +54,24 @@ const fn word(
     get: fn(&Settings) -> Option<String>,
     set: fn(&mut Settings, Option<&str>),
 ) -> Spec {
-    Spec::new(name, args, help, Kind::Word { check, get, set })
+    Spec::new(name, args, help, Kind::Word { get, set }).checked(check)
 }
 
-/// Accepts any word. The transaction checks it when it knows all commands.
-fn any(_: Option<&str>) -> Result<(), Bad> {
-    Ok(())
+const fn text(
+    name: Str,
+    args: Str,
+    help: Str,
+    field: fn(&mut Settings) -> &mut Option<String>,
+) -> Spec {
+    Spec::new(name, args, help, Kind::Text(field)).or_no("")
+}
+
+const fn path(name: Str, help: Str, field: fn(&mut Settings) -> &mut Option<PathBuf>) -> Spec {
+    Spec::new(name, "[file]", help, Kind::Path(field)).or_no("")
+}
+
+const fn whole(name: Str, help: Str, field: fn(&mut Settings) -> &mut u32) -> Spec {
+    Spec::new(name, "[number]", help, Kind::Number(field))
 }
 
 fn count(count: usize) -> Option<Value> {
@@ -91,53 +104,23 @@ pub const TABLE: &[Spec] = &[
     seconds("blacklist", ANY, "how long a server that failed is left alone", |s| &mut s.blacklist),
     ignored("block").or_no(""),
     seconds("check", ANY, "time between two checks of a server; 0 = no checks", |s| &mut s.check),
-    word(
-        "check_expect",
-        "[text]",
-        "what a server's answer to a check begins with",
-        escapes,
-        |s| s.check_expect.clone(),
-        |s, word| s.check_expect = word.map(str::to_owned),
-    )
-    .or_no(""),
-    Spec::new(
-        "check_fall",
-        "[number]",
-        "failed checks in a row that take a server out",
-        Kind::Number(|s| &mut s.check_fall),
-    ),
-    word(
+    text("check_expect", "[text]", "what a server's answer to a check begins with", |s| {
+        &mut s.check_expect
+    })
+    .checked(escapes),
+    whole("check_fall", "failed checks in a row that take a server out", |s| &mut s.check_fall),
+    text(
         "check_http",
         "[path [status]]",
         "ask servers for this path; without status, 2xx and 3xx are good",
-        http_check,
-        |s| s.check_http.clone(),
-        |s, word| s.check_http = word.map(str::to_owned),
+        |s| &mut s.check_http,
     )
     .two_words()
-    .or_no(""),
-    Spec::new(
-        "check_program",
-        "[file]",
-        "check servers with a program",
-        Kind::Path(|s| &mut s.check_program),
-    )
-    .or_no(""),
-    Spec::new(
-        "check_rise",
-        "[number]",
-        "good checks in a row that bring a server back",
-        Kind::Number(|s| &mut s.check_rise),
-    ),
-    word(
-        "check_send",
-        "[text]",
-        "what a check sends to a server",
-        escapes,
-        |s| s.check_send.clone(),
-        |s, word| s.check_send = word.map(str::to_owned),
-    )
-    .or_no(""),
+    .checked(http_check),
+    path("check_program", "check servers with a program", |s| &mut s.check_program),
+    whole("check_rise", "good checks in a row that bring a server back", |s| &mut s.check_rise),
+    text("check_send", "[text]", "what a check sends to a server", |s| &mut s.check_send)
+        .checked(escapes),
     seconds("check_timeout", (1, LONGEST), "how long a check may take", |s| &mut s.check_timeout),
     acl_of("client_acl", "access list for clients", |s| &mut s.client_acl),
     seconds(
@@ -151,15 +134,9 @@ pub const TABLE: &[Spec] = &[
     })
     .saved(|pen| count(pen.with_clients(|clients| clients.max()))),
     spec("close", "connection", "end a connection", |w| Ok(Command::Close(number(one(w)?)?))),
-    word(
-        "conn_log",
-        "[file | syslog]",
-        "where ends of connections are logged",
-        any,
-        |s| s.conn_log.as_ref().map(ConnTarget::to_string),
-        |s, word| s.conn_log = word.map(ConnTarget::parse),
-    )
-    .or_no(""),
+    text("conn_log", "[file | syslog]", "where ends of connections are logged", |s| {
+        &mut s.conn_log
+    }),
     spec("conn_max", "[number]", "most connections at once; grows only", |w| {
         Ok(Command::ConnMax(maybe(w)?))
     })
@@ -194,13 +171,11 @@ pub const TABLE: &[Spec] = &[
         |s| &mut s.half_closed_timeout,
     ),
     switch("hash", "hash on the client address for the first choice", |s| &mut s.modes.hash),
-    word(
+    Spec::new(
         "hash_type",
         "[modulo|rendezvous]",
         "how hash chooses: as the C program, or evenly, moving few clients",
-        |word| among(word, &["modulo", "rendezvous"]),
-        |s| Some(if s.modes.modulo { "modulo" } else { "rendezvous" }.to_owned()),
-        |s, word| s.modes.modulo = word == Some("modulo"),
+        Kind::Either(["rendezvous", "modulo"], |s| &mut s.modes.modulo),
     ),
     spec("help", "", "list the commands", |_| Ok(Command::Help)),
     switch("http", "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests", |s| &mut s.http),
@@ -219,30 +194,16 @@ pub const TABLE: &[Spec] = &[
     // `write` saves it in the command line, not as a command.
     Spec::new("listen", "[address]", "where clients connect", Kind::Text(|s| &mut s.listen))
         .saved(|_| None),
-    word(
-        "log",
-        "[file | host:port]",
-        "where requests are logged",
-        any,
-        |s| s.log.as_ref().map(LogTarget::to_string),
-        |s, word| s.log = word.map(LogTarget::parse),
-    )
-    .or_no(""),
+    text("log", "[file | host:port]", "where requests are logged", |s| &mut s.log),
     Spec::new("mode", "", "show the modes", Kind::Show(commands::mode)),
+    path("on_change", "program that is run when the state of a server changes", |s| {
+        &mut s.on_change
+    }),
     Spec::new(
-        "on_change",
-        "[file]",
-        "program that is run when the state of a server changes",
-        Kind::Path(|s| &mut s.on_change),
-    )
-    .or_no(""),
-    word(
         "on_down",
         "[keep|cut]",
         "what becomes of the connections of a server that goes down",
-        |word| among(word, &["keep", "cut"]),
-        |s| Some(if s.cut { "cut" } else { "keep" }.to_owned()),
-        |s, word| s.cut = word == Some("cut"),
+        Kind::Either(["keep", "cut"], |s| &mut s.cut),
     ),
     spec("pending_max", "number", "accepted, without effect", |w| {
         number::<usize>(one(w)?)?;
@@ -312,37 +273,24 @@ pub const TABLE: &[Spec] = &[
         &mut s.transparent
     }),
     spec("try", "command", "say ok or refused in a line, then the command's reply", try_line),
-    word(
+    Spec::new(
         "udp_balance",
         "[datagram|flow]",
         "what -U balances in turn: each datagram, or a client port's flow",
-        |word| among(word, &["datagram", "flow"]),
-        |s| Some(if s.modes.datagrams { "datagram" } else { "flow" }.to_owned()),
-        |s, word| s.modes.datagrams = word == Some("datagram"),
+        Kind::Either(["flow", "datagram"], |s| &mut s.modes.datagrams),
     ),
-    Spec::new(
+    text(
         "web",
         "[[host:]port|/path]",
         "where the web interface is; a port alone is 127.0.0.1's",
-        Kind::Text(|s| &mut s.web),
-    )
-    .or_no(""),
+        |s| &mut s.web,
+    ),
     acl_of("web_acl", "access list for the web interface", |s| &mut s.web_acl),
-    Spec::new(
-        "web_password",
-        "[file]",
-        "allow control from the web to the user:password in a file",
-        Kind::Path(|s| &mut s.web_password),
-    )
-    .or_no("")
+    path("web_password", "allow control from the web to the user:password in a file", |s| {
+        &mut s.web_password
+    })
     .silent(),
-    Spec::new(
-        "web_stats",
-        "[file]",
-        "where the HTML report goes",
-        Kind::Path(|s| &mut s.web_stats),
-    )
-    .or_no(""),
+    path("web_stats", "where the HTML report goes", |s| &mut s.web_stats),
     switch("weight", "choose the server with the fewest connections for its weight", |s| {
         &mut s.modes.weight
     }),

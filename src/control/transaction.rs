@@ -24,7 +24,7 @@ use crate::proxy::listener::Listener;
 use crate::proxy::log::Destination;
 use crate::proxy::loops;
 use crate::proxy::shared::Pen;
-use crate::settings::{ConnTarget, LogTarget, Settings};
+use crate::settings::Settings;
 use crate::sys::addr::{self, Host};
 use crate::sys::message;
 use std::collections::BTreeMap;
@@ -197,18 +197,9 @@ impl<'a> Transaction<'a> {
             return Ok(opened);
         }
         let settings = self.pen.settings();
-        opened.log = self.opened("log", None, |word| {
-            Destination::for_requests(&LogTarget::parse(word), false)
-        })?;
-        if self.is_unset("log") {
-            opened.log = Some(Destination::None);
-        }
-        opened.conn_log = self.opened("conn_log", None, |word| {
-            Destination::for_connections(&ConnTarget::parse(word), false)
-        })?;
-        if self.is_unset("conn_log") {
-            opened.conn_log = Some(Destination::None);
-        }
+        opened.log = self.opened("log", None, |word| Destination::for_requests(word, false))?;
+        opened.conn_log =
+            self.opened("conn_log", None, |word| Destination::for_connections(word, false))?;
         let old = settings.web.as_deref();
         opened.web = self.opened("web", old, |word| service::listen("web", word, None))?;
         let old = settings.listen.as_deref();
@@ -329,7 +320,8 @@ impl<'a> Transaction<'a> {
         if let Some(secret) = self.secret.take() {
             pen.access.protect(secret);
         }
-        if let Some(to) = opened.log {
+        let nowhere = |name| self.is_unset(name).then_some(Destination::None);
+        if let Some(to) = opened.log.or_else(|| nowhere("log")) {
             complaints.extend(pen.log.switch(to).err());
         }
         match opened.web {
@@ -337,7 +329,7 @@ impl<'a> Transaction<'a> {
             None if self.is_unset("web") => pen.web_listener.shut(),
             None => {}
         }
-        if let Some(to) = opened.conn_log {
+        if let Some(to) = opened.conn_log.or_else(|| nowhere("conn_log")) {
             complaints.extend(pen.conn_log.switch(to).err());
         }
         if let Some(listener) = opened.listener {

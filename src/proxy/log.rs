@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub(crate) use requests::socket_to;
 pub use requests::{Log, datagram, file_line};
-pub(crate) use writer::Destination;
+pub(crate) use writer::{Destination, is_penlogd};
 
 /// The logs that connections write to.
 #[derive(Clone, Debug)]

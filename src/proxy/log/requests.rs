@@ -119,7 +119,7 @@ fn first_line(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::LogTarget;
+    use std::path::PathBuf;
 
     fn text(line: Vec<u8>) -> String {
         String::from_utf8(line).unwrap()
@@ -152,7 +152,7 @@ mod tests {
         let path = |n| dir.join(format!("pen-log-{}-{n}", std::process::id()));
         let lost = Arc::default();
         let log = Log::new(&lost);
-        let open = |path| Destination::for_requests(&LogTarget::File(path), false);
+        let open = |path: PathBuf| Destination::for_requests(path.to_str().unwrap(), false);
         let put = |data: &[u8]| log.request(Client::Unix, &Host::Empty, data);
         put(b"nowhere");
         log.switch(open(path(1)).unwrap()).unwrap();

@@ -4,12 +4,12 @@
 
 use crate::logs::output::{self, LogFile, PATIENCE};
 use crate::pool::counter::Counter;
-use crate::settings::{ConnTarget, LogTarget};
 use crate::sys;
 use crate::sys::message::Level;
 use std::io::ErrorKind;
 use std::iter;
 use std::net::UdpSocket;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, OnceLock};
@@ -48,23 +48,18 @@ pub(super) enum Kind {
 impl Destination {
     /// Opens the request log, or opens it again after rotation. Names may be looked
     /// up; a pipe is waited for if it `may_wait` ([`crate::sys::files::append`]).
-    pub(crate) fn for_requests(target: &LogTarget, may_wait: bool) -> Result<Destination, String> {
-        match target {
-            LogTarget::Network(word) => {
-                super::socket_to(word).map(|socket| Destination::Penlogd(Arc::new(socket)))
-            }
-            LogTarget::File(path) => LogFile::append(path, may_wait).map(Destination::File),
+    pub(crate) fn for_requests(word: &str, may_wait: bool) -> Result<Destination, String> {
+        match is_penlogd(word) {
+            true => super::socket_to(word).map(|socket| Destination::Penlogd(Arc::new(socket))),
+            false => LogFile::append(Path::new(word), may_wait).map(Destination::File),
         }
     }
 
     /// Opens the connection log, or opens it again after rotation.
-    pub(crate) fn for_connections(
-        target: &ConnTarget,
-        may_wait: bool,
-    ) -> Result<Destination, String> {
-        match target {
-            ConnTarget::Syslog => Ok(Destination::Syslog),
-            ConnTarget::File(path) => LogFile::append(path, may_wait).map(Destination::File),
+    pub(crate) fn for_connections(word: &str, may_wait: bool) -> Result<Destination, String> {
+        match word {
+            "syslog" => Ok(Destination::Syslog),
+            path => LogFile::append(Path::new(path), may_wait).map(Destination::File),
         }
     }
 
@@ -88,6 +83,11 @@ impl Destination {
         }
         Ok(())
     }
+}
+
+/// Whether a request log is a penlogd at `host:port`, and not a file.
+pub(crate) fn is_penlogd(word: &str) -> bool {
+    word.contains(':') && !word.starts_with('/')
 }
 
 /// What the writing thread is to do next.
