@@ -1,12 +1,13 @@
 //! Tells options from operands, for the programs that have a table of options. The
 //! table decides which words are options, and the usage text comes from it.
 //!
-//! pen's options have actions of their own type, and [`split`] does not use them. For
-//! the log programs [`Action`] suffices, and [`read`] carries the actions out.
+//! pen's options have actions, which [`split`] does not use. Those of the log programs
+//! have only values, and [`read`] returns them.
 
 use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 /// An option of a table.
 pub struct Spec<A> {
@@ -61,40 +62,62 @@ pub enum Invocation<Plan> {
     Run(Plan),
 }
 
-/// What an option does in a program whose options only fill in a plan.
-pub enum Action<Plan> {
-    /// It changes the plan.
-    Set(fn(&mut Plan, String)),
-    /// It changes the plan, or says what it expected in place of its value.
-    Check(fn(&mut Plan, &str) -> Result<(), &'static str>),
-    /// It prints the usage text.
-    Help,
-    /// It prints this line.
-    Version(&'static str),
+/// The options and operands of a program that needs no more of its options than their
+/// values.
+pub(crate) struct Given {
+    options: Vec<(&'static Spec<()>, String)>,
+    pub(crate) operands: Vec<String>,
 }
 
-/// Lets the options of the command line change `plan`, and returns the operands
-/// to run with. A call without operands prints the usage text, which is no failure.
-pub(crate) fn read<Plan>(
-    program: &str,
-    table: &'static [Spec<Action<Plan>>],
-    words: &[OsString],
-    plan: &mut Plan,
-    usage: fn() -> String,
-) -> Result<Invocation<Vec<String>>, String> {
-    let (given, operands) = split(program, table, words)?;
-    for (spec, word) in given {
-        match spec.action {
-            Action::Set(set) => set(plan, word),
-            Action::Check(set) => set(plan, &word)
-                .map_err(|wanted| format!("{} {word}: expected {wanted}", spec.name()))?,
-            Action::Help => return Ok(Invocation::Print(usage())),
-            Action::Version(text) => return Ok(Invocation::Print(text.to_owned())),
-        }
+impl Given {
+    fn values(&self, letter: &str) -> impl Iterator<Item = &String> {
+        self.options.iter().filter(move |(spec, _)| spec.short == letter).map(|(_, value)| value)
     }
-    Ok(match operands.is_empty() {
-        true => Invocation::Print(usage()),
-        false => Invocation::Run(operands),
+
+    /// How often an option was given.
+    pub(crate) fn count(&self, letter: &str) -> usize {
+        self.values(letter).count()
+    }
+
+    /// The value that an option was given last.
+    pub(crate) fn value(&self, letter: &str) -> Option<&String> {
+        self.values(letter).last()
+    }
+
+    /// The same as a number of at least `least`. The error names what was `expected`.
+    pub(crate) fn number<T: FromStr + PartialOrd>(
+        &self,
+        letter: &str,
+        least: T,
+        expected: &str,
+    ) -> Result<Option<T>, String> {
+        let read = |word: &String| match word.parse() {
+            Ok(number) if number >= least => Ok(number),
+            _ => Err(format!("-{letter} {word}: expected {expected}")),
+        };
+        self.value(letter).map(read).transpose()
+    }
+}
+
+/// Reads the command line of a program whose table has the options `--help` and
+/// `--version`. A call without operands prints the usage text, which is no failure.
+pub(crate) fn read(
+    program: &str,
+    version: &str,
+    table: &'static [Spec<()>],
+    words: &[OsString],
+    usage: fn() -> String,
+) -> Result<Invocation<Given>, String> {
+    let (options, operands) = split(program, table, words)?;
+    let text = options.iter().find_map(|(spec, _)| match spec.long {
+        "help" => Some(usage()),
+        "version" => Some(version.to_owned()),
+        _ => None,
+    });
+    Ok(match text {
+        Some(text) => Invocation::Print(text),
+        None if operands.is_empty() => Invocation::Print(usage()),
+        None => Invocation::Run(Given { options, operands }),
     })
 }
 

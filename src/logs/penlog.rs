@@ -7,7 +7,7 @@
 
 use crate::sys::addr;
 use crate::sys::process;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read as _, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
@@ -108,25 +108,14 @@ fn send_all(input: &mut impl BufRead, route: &Route) -> io::Result<()> {
 /// `false` at the end of the input.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
-    let mut begun = false;
-    loop {
-        let data = match input.fill_buf() {
-            Ok(data) => data,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        let end = data.iter().position(|byte| *byte == b'\n');
-        let count = end.unwrap_or(data.len());
-        let room = (MAX_DATAGRAM - 1).saturating_sub(line.len());
-        line.extend(data.iter().take(count.min(room)));
-        begun |= !data.is_empty();
-        let ended = end.is_some() || data.is_empty();
-        input.consume(count + usize::from(end.is_some()));
-        if ended {
-            line.push(b'\n');
-            return Ok(begun);
+    let count = input.by_ref().take(MAX_DATAGRAM as u64 - 1).read_until(b'\n', line)?;
+    if !line.ends_with(b"\n") {
+        line.push(b'\n');
+        if line.len() == MAX_DATAGRAM {
+            input.skip_until(b'\n')?;
         }
     }
+    Ok(count > 0)
 }
 
 #[cfg(test)]

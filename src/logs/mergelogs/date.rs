@@ -3,73 +3,48 @@
 
 use crate::sys::date::{self, DAY, DateTime};
 
-/// Removes a number of at most `digits` digits from the front of `text`.
-fn number(text: &mut &[u8], digits: usize) -> Option<i64> {
-    let count = text.iter().take(digits);
-    let count = count.take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, rest) = text.split_at_checked(count)?;
-    *text = rest;
-    let add = |sum, digit: &u8| sum * 10 + i64::from(digit - b'0');
-    (count > 0).then(|| number.iter().fold(0, add))
-}
-
-/// Removes such a number, and the byte `end` that must follow it.
-fn number_before(end: u8, text: &mut &[u8], digits: usize) -> Option<i64> {
-    let number = number(text, digits)?;
-    *text = text.strip_prefix(&[end])?;
-    Some(number)
-}
+/// Most bytes of a date.
+const LONGEST: usize = 40;
 
 /// Reads the date at the front of `text`, which must end before a `]`. Returns
 /// it in seconds since 1970, and its length in bytes. A date without a zone is
 /// in UTC; fractions of a second are ignored.
 pub(super) fn parse(text: &[u8]) -> Option<(i64, usize)> {
-    let mut rest = text;
-    let day = number_before(b'/', &mut rest, 2)?;
-    let (name, mut rest) = rest.split_at_checked(3)?;
-    let month = date::month(name)?;
-    rest = rest.strip_prefix(b"/")?;
-    let year = number_before(b':', &mut rest, 4)?;
-    let hour = number_before(b':', &mut rest, 2)?;
-    let minute = number_before(b':', &mut rest, 2)?;
-    let second = number(&mut rest, 2)?;
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        rest = fraction;
-        number(&mut rest, 9)?;
-    }
-    let ahead = match rest.strip_prefix(b" ") {
-        Some(zone) => {
-            rest = zone;
-            seconds_ahead(&mut rest)?
-        }
-        None => 0,
-    };
+    let length = text.iter().take(LONGEST).position(|byte| *byte == b']')?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    let (date, time) = text.split_once(':')?;
+    let (time, zone) = time.split_once(' ').unwrap_or((time, "+0000"));
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let (mut date, mut time) = (date.splitn(3, '/'), time.splitn(3, ':'));
+    let day = number(date.next()?, 2)?;
+    let month = date::month(date.next()?.as_bytes())?;
+    let year = number(date.next()?, 4)?;
+    let hour = number(time.next()?, 2).filter(|hour| *hour < 24)?;
+    let minute = number(time.next()?, 2).filter(|minute| *minute < 60)?;
     // A leap second has the number 60.
-    if rest.first() != Some(&b']') || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
+    let second = number(time.next()?, 2).filter(|second| *second <= 60)?;
+    number(fraction, 9)?;
     let days = date::days_from_civil(year, month, day);
     if year < 1900 || date::civil_from_days(days) != (year, month, day) {
         return None;
     }
-    let time = days * DAY + hour * 3_600 + minute * 60 + second - ahead;
-    Some((time, text.len() - rest.len()))
+    Some((days * DAY + hour * 3_600 + minute * 60 + second - ahead(zone)?, length))
 }
 
-/// Removes a zone like `+0200` from the front of `text`. Returns how many
-/// seconds it is ahead of UTC.
-fn seconds_ahead(text: &mut &[u8]) -> Option<i64> {
-    let (sign, digits) = text.split_first()?;
-    let sign = match sign {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
+/// Reads a number of at most `digits` digits.
+fn number(text: &str, digits: usize) -> Option<i64> {
+    let is_number = text.len() <= digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
+/// Returns how many seconds a zone like `+0200` is ahead of UTC.
+fn ahead(zone: &str) -> Option<i64> {
+    let (sign, digits) = match zone.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, zone.strip_prefix('+')?),
     };
-    *text = digits;
-    let number = number(text, 4)?;
-    let (hours, minutes) = (number / 100, number % 100);
-    let good = digits.len() - text.len() == 4 && minutes < 60;
-    good.then_some(sign * (hours * 3_600 + minutes * 60))
+    let number = number(digits, 4).filter(|number| digits.len() == 4 && number % 100 < 60)?;
+    Some(sign * (number / 100 * 3_600 + number % 100 * 60))
 }
 
 /// Writes seconds since 1970 like `09/Sep/2001:01:46:40 +0000`.

@@ -3,7 +3,7 @@
 
 use super::host::LogHost;
 use super::input::STDIN;
-use crate::getopt::{self, Action, Invocation, Spec};
+use crate::getopt::{self, Invocation, Spec};
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
 
@@ -15,8 +15,6 @@ pub(super) struct Options {
     /// How many seconds an entry of pen's log may be away from a line; without
     /// a limit all of pen's log is searched.
     pub(super) jitter: Option<i64>,
-    /// `-c` was given, so there is no limit.
-    whole: bool,
     /// Seconds that are subtracted from the times in pen's log.
     pub(super) shift: i64,
     /// How often `-d` was given: 1 reports the counts, 2 also lines that are
@@ -37,51 +35,15 @@ pub(super) struct Operand {
 const JITTER: i64 = 600;
 
 /// All options, in the order of the usage text.
-const TABLE: &[Spec<Action<Options>>] = &[
-    Spec::letter(
-        "p",
-        "penlog",
-        "the file with pen's log; - is standard input",
-        Action::Set(|options, word| options.pen_log = word),
-    ),
-    Spec::letter(
-        "c",
-        "",
-        "search all of pen's log for each line, whatever the times",
-        Action::Set(|options, _| options.whole = true),
-    ),
-    Spec::letter(
-        "d",
-        "",
-        "report the counts; -dd and -ddd also report lines",
-        Action::Set(|options, _| options.debug += 1),
-    ),
-    Spec::letter(
-        "j",
-        "seconds",
-        "search pen's log this long before and after a line [600]",
-        Action::Check(|options, word| {
-            options.jitter = Some(seconds(word, 0)?);
-            Ok(())
-        }),
-    ),
-    Spec::letter(
-        "t",
-        "seconds",
-        "subtract this from the times in pen's log",
-        Action::Check(|options, word| {
-            options.shift = seconds(word, i64::MIN)?;
-            Ok(())
-        }),
-    ),
-    Spec::long("help", "", "show this text", Action::Help),
-    Spec::long("version", "", "show the version", Action::Version(VERSION)),
+const TABLE: &[Spec<()>] = &[
+    Spec::letter("p", "penlog", "the file with pen's log; - is standard input", ()),
+    Spec::letter("c", "", "search all of pen's log for each line, whatever the times", ()),
+    Spec::letter("d", "", "report the counts; -dd and -ddd also report lines", ()),
+    Spec::letter("j", "seconds", "search pen's log this long before and after a line [600]", ()),
+    Spec::letter("t", "seconds", "subtract this from the times in pen's log", ()),
+    Spec::long("help", "", "show this text", ()),
+    Spec::long("version", "", "show the version", ()),
 ];
-
-fn seconds(word: &str, least: i64) -> Result<i64, &'static str> {
-    let number = word.parse().ok().filter(|number| *number >= least);
-    number.ok_or("a number of seconds")
-}
 
 const VERSION: &str = concat!("mergelogs (pen) ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -100,30 +62,21 @@ fn usage() -> String {
 /// Reads the command line without opening anything. An error names the word
 /// that is wrong.
 pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
-    let mut options = Options {
-        pen_log: String::new(),
-        jitter: Some(JITTER),
-        whole: false,
-        shift: 0,
-        debug: 0,
-        logs: Vec::new(),
-    };
-    let operands = match getopt::read("mergelogs", TABLE, words, &mut options, usage)? {
+    let given = match getopt::read("mergelogs", VERSION, TABLE, words, usage)? {
         Invocation::Print(text) => return Ok(Invocation::Print(text)),
-        Invocation::Run(operands) => operands,
+        Invocation::Run(given) => given,
     };
-    if options.pen_log.is_empty() {
-        return Err("no pen log given, expected -p penlog".to_owned());
-    }
-    if options.whole {
-        options.jitter = None;
-    }
-    options.logs = operands.iter().map(|word| operand(word)).collect::<Result<_, _>>()?;
-    let files = options.logs.iter().map(|log| &log.file).chain([&options.pen_log]);
+    let jitter = given.number("j", 0, "a number of seconds")?.unwrap_or(JITTER);
+    let shift = given.number("t", i64::MIN, "a number of seconds")?.unwrap_or(0);
+    let pen_log = given.value("p").filter(|word| !word.is_empty()).cloned();
+    let pen_log = pen_log.ok_or("no pen log given, expected -p penlog")?;
+    let logs = given.operands.iter().map(|word| operand(word)).collect::<Result<Vec<_>, _>>()?;
+    let files = logs.iter().map(|log| &log.file).chain([&pen_log]);
     if files.filter(|file| *file == STDIN).count() > 1 {
         return Err("-: standard input can be read only once".to_owned());
     }
-    Ok(Invocation::Run(options))
+    let jitter = (given.count("c") == 0).then_some(jitter);
+    Ok(Invocation::Run(Options { pen_log, jitter, shift, debug: given.count("d"), logs }))
 }
 
 /// Splits `server:logfile` at the first colon. An IPv6 address stays whole: it
@@ -172,14 +125,8 @@ mod tests {
             file: file.to_owned(),
         };
         let logs = vec![log("10.0.0.1", "a"), log("::1", "b:c"), log("h", "-")];
-        let expected = Options {
-            pen_log: "y".to_owned(),
-            jitter: Some(5),
-            whole: false,
-            shift: -3600,
-            debug: 2,
-            logs,
-        };
+        let pen_log = "y".to_owned();
+        let expected = Options { pen_log, jitter: Some(5), shift: -3600, debug: 2, logs };
         assert_eq!(options, expected);
         assert_eq!(merge("-p x 10.0.0.1:a").jitter, Some(600));
         assert_eq!(merge("-p x -j 5 -c 10.0.0.1:a").jitter, None);

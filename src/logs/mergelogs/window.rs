@@ -137,17 +137,17 @@ impl Window {
         self.lines += 1;
         let line = self.input.line();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some(fields) = fields(line) else {
+        let Some(([client, server, request], time)) = fields(line) else {
             self.malformed += 1;
             return Ok(None);
         };
-        let time = fields.time.saturating_sub(self.shift);
-        let server = LogHost::new(fields.server);
+        let time = time.saturating_sub(self.shift);
+        let server = LogHost::new(server);
         if !self.servers.contains(&server) {
             self.elsewhere += 1;
         } else if time >= floor {
-            let entry = LogEntry { time, client: LogHost::new(fields.client) };
-            let hash = self.hash(&server, &line::plain_key(fields.request));
+            let entry = LogEntry { time, client: LogHost::new(client) };
+            let hash = self.hash(&server, &line::plain_key(request));
             // Most requests occur once in the window. A Vec that starts with
             // room for four takes 257 instead of 171 MB for a million entries.
             let entries = self.index.entry(hash).or_insert_with(|| Vec::with_capacity(1));
@@ -189,23 +189,18 @@ impl Window {
 
     fn nearest(&self, server: &LogHost, key: &[u8], time: i64) -> Option<(&LogHost, i64)> {
         let entries = self.index.get(&self.hash(server, key))?;
-        let after = entries.partition_point(|entry| entry.time < time);
-        let next = entries.get(after);
+        let first = |time| entries.partition_point(|entry: &LogEntry| entry.time < time);
+        let after = first(time);
         let before = after.checked_sub(1).and_then(|at| entries.get(at));
+        // Of equally old ones the first counts.
+        let before = before.and_then(|before| entries.get(first(before.time)));
+        let both = before.into_iter().chain(entries.get(after));
         let distance = |entry: &LogEntry| entry.time.abs_diff(time);
-        let nearest = match (before, next) {
-            (Some(before), Some(next)) if distance(before) > distance(next) => next,
-            (Some(before), _) => {
-                let first = entries.partition_point(|entry| entry.time < before.time);
-                entries.get(first)?
-            }
-            (None, next) => next?,
-        };
-        let near = match self.jitter {
-            Some(jitter) => distance(nearest) <= jitter.unsigned_abs(),
-            None => true,
-        };
-        near.then_some((&nearest.client, nearest.time.saturating_sub(time)))
+        let nearest = both.min_by_key(|entry| distance(entry))?;
+        let is_near = |jitter: i64| distance(nearest) <= jitter.unsigned_abs();
+        self.jitter
+            .is_none_or(is_near)
+            .then_some((&nearest.client, nearest.time.saturating_sub(time)))
     }
 
     fn hash(&self, server: &LogHost, key: &[u8]) -> RequestHash {
@@ -214,20 +209,12 @@ impl Window {
     }
 }
 
-struct Fields<'a> {
-    client: &'a [u8],
-    time: i64,
-    server: &'a [u8],
-    request: &'a [u8],
-}
-
-/// Splits a line of pen's log, `client time server request`.
-fn fields(line: &[u8]) -> Option<Fields<'_>> {
+/// Splits a line of pen's log, `client time server request`, and reads the time.
+fn fields(line: &[u8]) -> Option<([&[u8]; 3], i64)> {
     let mut words = line.splitn(4, |byte| *byte == b' ');
     let client = words.next().filter(|client| !client.is_empty())?;
     let time = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
-    let (server, request) = (words.next()?, words.next()?);
-    Some(Fields { client, time, server, request })
+    Some(([client, words.next()?, words.next()?], time))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! penlogd's command line. Parsing and the usage text come from one table of
 //! options.
 
-use crate::getopt::{self, Action, Invocation, Spec};
+use crate::getopt::{self, Invocation, Spec};
 use crate::sys::addr::{self, Endpoint};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -42,44 +42,18 @@ pub struct Options {
 }
 
 /// All options, in the order of the usage text.
-pub const TABLE: &[Spec<Action<Options>>] = &[
-    set("b", "", "ignored: every line is written at once", |_, _| {}),
-    set("d", "", "report lines that find no client or are malformed", |options, _| {
-        options.debug = options.debug.saturating_add(1);
-    }),
-    set("f", "", "stay in the foreground", |options, _| options.foreground = true),
-    set("j", "dir", "chroot to this directory", |options, word| options.jail = Some(word.into())),
-    set("l", "file", "append the lines to this file [standard output]", |options, word| {
-        options.log = Some(word.into());
-    }),
-    Spec::letter(
-        "n",
-        "number",
-        "remember this many requests of pens [1000]",
-        Action::Check(|options, word| {
-            let number = word.parse().ok().filter(|number| *number >= 1);
-            options.requests = number.ok_or("a number of at least 1")?;
-            Ok(())
-        }),
-    ),
-    set("p", "file", "write the process number to this file", |options, word| {
-        options.pid_file = Some(word.into());
-    }),
-    set("u", "user", "run as this user, by name or number", |options, word| {
-        options.user = Some(word)
-    }),
-    Spec::long("help", "", "show this text", Action::Help),
-    Spec::long("version", "", "show the version", Action::Version(VERSION)),
+pub const TABLE: &[Spec<()>] = &[
+    Spec::letter("b", "", "ignored: every line is written at once", ()),
+    Spec::letter("d", "", "report lines that find no client or are malformed", ()),
+    Spec::letter("f", "", "stay in the foreground", ()),
+    Spec::letter("j", "dir", "chroot to this directory", ()),
+    Spec::letter("l", "file", "append the lines to this file [standard output]", ()),
+    Spec::letter("n", "number", "remember this many requests of pens [1000]", ()),
+    Spec::letter("p", "file", "write the process number to this file", ()),
+    Spec::letter("u", "user", "run as this user, by name or number", ()),
+    Spec::long("help", "", "show this text", ()),
+    Spec::long("version", "", "show the version", ()),
 ];
-
-const fn set(
-    letter: &'static str,
-    value: &'static str,
-    help: &'static str,
-    set: fn(&mut Options, String),
-) -> Spec<Action<Options>> {
-    Spec::letter(letter, value, help, Action::Set(set))
-}
 
 const VERSION: &str = concat!("penlogd ", env!("CARGO_PKG_VERSION"), "\n");
 
@@ -97,26 +71,26 @@ fn usage() -> String {
 /// Reads the command line without opening anything; host names are resolved. An
 /// error names the word that is wrong.
 pub fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
-    let mut options = Options {
-        listen: Listen::At(Vec::new()),
-        foreground: false,
-        debug: 0,
-        jail: None,
-        log: None,
-        requests: REQUESTS,
-        pid_file: None,
-        user: None,
-    };
-    let operands = match getopt::read("penlogd", TABLE, words, &mut options, usage)? {
+    let given = match getopt::read("penlogd", VERSION, TABLE, words, usage)? {
         Invocation::Print(text) => return Ok(Invocation::Print(text)),
-        Invocation::Run(operands) => operands,
+        Invocation::Run(given) => given,
     };
-    match operands.as_slice() {
+    let requests = given.number("n", 1, "a number of at least 1")?;
+    let listen = match given.operands.as_slice() {
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
-        [word] => options.listen = listen(word)?,
-        [] => {}
-    }
-    Ok(Invocation::Run(options))
+        [word] => listen(word)?,
+        [] => Listen::At(Vec::new()),
+    };
+    Ok(Invocation::Run(Options {
+        listen,
+        foreground: given.count("f") > 0,
+        debug: u32::try_from(given.count("d")).unwrap_or(u32::MAX),
+        jail: given.value("j").map(PathBuf::from),
+        log: given.value("l").map(PathBuf::from),
+        requests: requests.unwrap_or(REQUESTS),
+        pid_file: given.value("p").map(PathBuf::from),
+        user: given.value("u").cloned(),
+    }))
 }
 
 /// Reads the operand. A port without a host stands for all addresses, IPv4 and IPv6.
