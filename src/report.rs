@@ -46,8 +46,7 @@ pub(crate) fn servers(pen: &Pen) -> String {
         for (word, number) in server.share.rows() {
             let _ = write!(text, " {word} {number}");
         }
-        let _ = write!(text, " sx {} rx {}", row.bytes.sx, row.bytes.rx);
-        let _ = write!(text, " connects {}", server.connects);
+        let _ = write!(text, " {} connects {}", row.bytes, server.connects);
         if !server.name.is_empty() {
             let _ = write!(text, " name {}", text::printable(&server.name));
         }
@@ -72,11 +71,7 @@ fn state(text: &mut String, state: State, since: Option<Duration>, reason: &str)
 pub(crate) fn recent(pen: &Pen, age: Duration) -> String {
     let mut text = String::new();
     for row in snapshot::clients(pen, &pen.connections.live(), age) {
-        let _ = writeln!(
-            text,
-            "{} connects {} sx {} rx {}",
-            row.client, row.connects, row.bytes.sx, row.bytes.rx
-        );
+        let _ = writeln!(text, "{} connects {} {}", row.client, row.connects, row.bytes);
     }
     text
 }
@@ -85,17 +80,9 @@ pub(crate) fn recent(pen: &Pen, age: Duration) -> String {
 pub(crate) fn text(pen: &Pen) -> String {
     let mut text = servers(pen);
     for row in snapshot::clients(pen, &pen.connections.live(), Duration::MAX) {
-        let _ = writeln!(
-            text,
-            "client {} {} age {} server {} connects {} sx {} rx {}",
-            row.slot,
-            row.client,
-            row.age,
-            number(row.server),
-            row.connects,
-            row.bytes.sx,
-            row.bytes.rx
-        );
+        let (slot, client, age, server) = (row.slot, row.client, row.age, number(row.server));
+        let _ = write!(text, "client {slot} {client} age {age} server {server} ");
+        let _ = writeln!(text, "connects {} {}", row.connects, row.bytes);
     }
     for (index, connection) in pen.connections.live() {
         let [down, up] = connection.descriptors();

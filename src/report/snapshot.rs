@@ -10,7 +10,7 @@ use crate::pool::server::Server;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::shared::Pen;
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,12 @@ pub(crate) struct Bytes {
     pub(crate) sx: u64,
     /// Received from the peer.
     pub(crate) rx: u64,
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "sx {} rx {}", self.sx, self.rx)
+    }
 }
 
 impl Bytes {

@@ -44,18 +44,6 @@ impl Json {
         self.0.push(bracket);
     }
 
-    pub(super) fn number(&mut self, name: &str, value: u64) {
-        self.raw(name, &value);
-    }
-
-    pub(super) fn signed(&mut self, name: &str, value: i64) {
-        self.raw(name, &value);
-    }
-
-    pub(super) fn flag(&mut self, name: &str, value: bool) {
-        self.raw(name, &value);
-    }
-
     #[inline(never)]
     pub(super) fn text(&mut self, name: &str, value: &str) {
         self.key(name);
@@ -67,14 +55,23 @@ impl Json {
     pub(super) fn maybe(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.text(name, value),
-            None => self.raw(name, &"null"),
+            None => self.value(name, &"null"),
         }
     }
 
+    /// Writes a number, a flag or null, as it is displayed.
     #[inline(never)]
-    fn raw(&mut self, name: &str, value: &dyn Display) {
+    pub(super) fn value(&mut self, name: &str, value: &dyn Display) {
         self.key(name);
         let _ = write!(self.0, "{value}");
+    }
+
+    /// Writes a number, or null.
+    pub(super) fn maybe_number(&mut self, name: &str, value: Option<u64>) {
+        match value {
+            Some(value) => self.value(name, &value),
+            None => self.value(name, &"null"),
+        }
     }
 
     fn string(&mut self, text: &str) {
@@ -103,14 +100,14 @@ mod tests {
         out.text("a\"", "\\\n<\u{e9}\u{7f}");
         out.open("list", '[');
         out.open("", '{');
-        out.flag("on", true);
+        out.value("on", &true);
         out.maybe("none", None);
         out.close('}');
         out.open("", '{');
         out.close('}');
         out.close(']');
-        out.signed("n", -5);
-        out.number("most", u64::MAX);
+        out.value("n", &-5);
+        out.maybe_number("most", Some(u64::MAX));
         assert_eq!(
             out.finish(),
             "{\"a\\\"\":\"\\\\\\u000a\\u003cé\\u007f\",\"list\":[{\"on\":true,\"none\":null},{}],\

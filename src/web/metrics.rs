@@ -9,45 +9,46 @@ use std::fmt::Write as _;
 /// The media type of the text.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A metric that each server has: its name, its help, and its value.
-type Each = (&'static str, &'static str, fn(&ServerRow) -> u64);
+/// A metric of servers: its name, its help, what follows the value, and the value, if it
+/// is known.
+type Metric = (&'static str, &'static str, &'static str, fn(&ServerRow) -> Option<u64>);
 
 /// The metrics of servers. The names of counters end in `_total`.
-const EACH: &[Each] = &[
+const SERVERS: &[Metric] = &[
     (
         "pen_server_up",
         "Whether the server has been seen to work, and has not failed or been taken out since.",
-        |row| u64::from(row.state.is_up()),
+        "",
+        |row| Some(row.state.is_up().into()),
     ),
-    ("pen_server_blacklisted_seconds", "How much longer the server is blacklisted.", |row| {
-        seconds(row.left)
+    ("pen_server_blacklisted_seconds", "How much longer the server is blacklisted.", "", |row| {
+        Some(seconds(row.left))
     }),
-    ("pen_server_connections", "Connections that the server has now.", |row| {
-        row.server.connections.into()
+    ("pen_server_connections", "Connections that the server has now.", "", |row| {
+        Some(row.server.connections.into())
     }),
     (
         "pen_server_connections_max",
         "Most connections that the server gets, 0 for no limit.",
-        |row| row.server.share.max.into(),
+        "",
+        |row| Some(row.server.share.max.into()),
     ),
-    ("pen_server_connects_total", "Connects tried to the server.", |row| row.server.connects),
-    ("pen_server_connect_failures_total", "Connects to the server that failed.", |row| {
-        row.server.failures
+    ("pen_server_connects_total", "Connects tried to the server.", "", |row| {
+        Some(row.server.connects)
     }),
-    ("pen_server_downs_total", "How often the server went down.", |row| row.server.health.downs),
-    ("pen_server_downtime_seconds_total", "How long the server has been down in all.", |row| {
-        row.downtime.as_secs()
+    ("pen_server_connect_failures_total", "Connects to the server that failed.", "", |row| {
+        Some(row.server.failures)
     }),
-    ("pen_server_sent_bytes_total", "Bytes sent to the server.", |row| row.bytes.sx),
-    ("pen_server_received_bytes_total", "Bytes received from the server.", |row| row.bytes.rx),
-];
-
-/// A metric that a server has if its value is known: its name, its help, what follows
-/// the value, and the value.
-type Known = (&'static str, &'static str, &'static str, fn(&ServerRow) -> Option<u64>);
-
-/// The metrics of what checks and connects have shown.
-const KNOWN: &[Known] = &[
+    ("pen_server_downs_total", "How often the server went down.", "", |row| {
+        Some(row.server.health.downs)
+    }),
+    ("pen_server_downtime_seconds_total", "How long the server has been down in all.", "", |row| {
+        Some(row.downtime.as_secs())
+    }),
+    ("pen_server_sent_bytes_total", "Bytes sent to the server.", "", |row| Some(row.bytes.sx)),
+    ("pen_server_received_bytes_total", "Bytes received from the server.", "", |row| {
+        Some(row.bytes.rx)
+    }),
     ("pen_server_last_check_success", "Whether the last check succeeded.", "", |row| {
         row.server.health.checked.as_ref().map(|checked| checked.why.is_empty().into())
     }),
@@ -105,27 +106,16 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot) -> String {
     for (word, count) in pen.conn_log.ends.rows() {
         let _ = writeln!(out, "{ENDED}{{reason=\"{word}\"}} {count}");
     }
-    for (name, help, value) in EACH {
-        head(&mut out, name, help);
-        for row in &snapshot.servers {
-            value_of(&mut out, name, row, value(row), "");
-        }
-    }
-    for (name, help, unit, value) in KNOWN {
+    for (name, help, unit, value) in SERVERS {
         head(&mut out, name, help);
         for row in &snapshot.servers {
             if let Some(value) = value(row) {
-                value_of(&mut out, name, row, value, unit);
+                let _ = writeln!(out, "{name}{{{}}} {value}{unit}", labels(row));
             }
         }
     }
     states(&mut out, snapshot);
     out
-}
-
-/// The line of a server's value.
-fn value_of(out: &mut String, name: &str, row: &ServerRow, value: u64, unit: &str) {
-    let _ = writeln!(out, "{name}{{{}}} {value}{unit}", labels(row));
 }
 
 /// The states of servers: 1 for the one that a server has, 0 for the others.

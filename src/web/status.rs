@@ -18,13 +18,13 @@ use std::time::Instant;
 pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: usize) -> String {
     let settings = pen.settings();
     let mut out = Json::new();
-    out.number("format", 1);
+    out.value("format", &1);
     out.text("version", env!("CARGO_PKG_VERSION"));
-    out.number("pid", std::process::id().into());
-    out.number("time", message::unix_time());
-    out.number("uptime", snapshot.uptime.as_secs());
+    out.value("pid", &std::process::id());
+    out.value("time", &message::unix_time());
+    out.value("uptime", &snapshot.uptime.as_secs());
     // The page divides the differences of counts by the difference of this.
-    out.number("uptime_ms", snapshot.uptime.as_millis() as u64);
+    out.value("uptime_ms", &snapshot.uptime.as_millis());
     let protocol = match settings.start.kind {
         Kind::Stream => "tcp",
         Kind::Datagram => "udp",
@@ -36,8 +36,8 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
 
     let user = pen.access.secret().map(|secret| secret.user.clone());
     out.open("control", '{');
-    out.flag("possible", user.is_some());
-    out.flag("exit", user.is_some() && settings.exit_enabled);
+    out.value("possible", &user.is_some());
+    out.value("exit", &(user.is_some() && settings.exit_enabled));
     out.maybe("token", pen.access.token.as_deref().filter(|_| user.is_some()));
     out.maybe("user", user.as_deref());
     out.close('}');
@@ -50,21 +50,21 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
         failures = failures.wrapping_add(row.server.failures);
     }
     out.open("totals", '{');
-    out.number("connects", connects);
-    out.number("failures", failures);
+    out.value("connects", &connects);
+    out.value("failures", &failures);
     bytes(&mut out, total);
     out.close('}');
     out.open("outcomes", '{');
     for (name, _, count) in pen.outcomes.rows() {
-        out.number(name, count);
+        out.value(name, &count);
     }
     out.close('}');
     out.open("ends", '{');
     for (word, count) in pen.conn_log.ends.rows() {
-        out.number(word, count);
+        out.value(word, &count);
     }
     out.close('}');
-    out.number("log_lost", pen.log_lost.get());
+    out.value("log_lost", &pen.log_lost.get());
 
     let now = Instant::now();
     out.open("servers", '[');
@@ -73,63 +73,57 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
         target(&mut out, row.target, "index");
         let server = &row.server;
         out.text("address", &server.host.to_string());
-        out.number("port", server.port.into());
+        out.value("port", &server.port);
         out.maybe("name", Some(&*server.name).filter(|name| !name.is_empty()));
         out.text("state", row.state.word());
-        out.number("left", seconds(row.left));
+        out.value("left", &seconds(row.left));
         out.text("admin", server.health.admin().word());
-        match row.since {
-            Some(since) => out.number("since", since.as_secs()),
-            None => out.maybe("since", None),
-        }
+        out.maybe_number("since", row.since.map(|since| since.as_secs()));
         out.text("reason", &row.reason);
-        match row.answered {
-            Some(ago) => out.number("answered", ago.into()),
-            None => out.maybe("answered", None),
-        }
-        out.number("downs", server.health.downs);
-        out.number("downtime", row.downtime.as_secs());
+        out.maybe_number("answered", row.answered.map(u64::from));
+        out.value("downs", &server.health.downs);
+        out.value("downtime", &row.downtime.as_secs());
         if let Some(checked) = &server.health.checked {
             out.open("check", '{');
-            out.number("ago", checked.at.elapsed().as_secs());
-            out.number("us", micros(checked.took));
+            out.value("ago", &checked.at.elapsed().as_secs());
+            out.value("us", &micros(checked.took));
             out.text("why", &checked.why);
             out.close('}');
         }
         if let Some(due) = server.health.check_due {
-            out.number("next_check", seconds(due.saturating_duration_since(now)));
+            out.value("next_check", &seconds(due.saturating_duration_since(now)));
         }
         if let Some([median, p99]) = row.connect_us {
             out.open("connect_us", '{');
-            out.number("median", median);
-            out.number("p99", p99);
+            out.value("median", &median);
+            out.value("p99", &p99);
             out.close('}');
         }
-        out.number("connections", server.connections.into());
+        out.value("connections", &server.connections);
         for (word, number) in server.share.rows() {
-            out.signed(word, number);
+            out.value(word, &number);
         }
-        out.number("acl", server.acl as u64);
-        out.number("connects", server.connects);
-        out.number("failures", server.failures);
+        out.value("acl", &server.acl);
+        out.value("connects", &server.connects);
+        out.value("failures", &server.failures);
         bytes(&mut out, row.bytes);
         out.close('}');
     }
     out.close(']');
 
     out.open("clients", '{');
-    out.number("tracked", snapshot.tracked as u64);
-    out.number("max", pen.with_clients(|clients| clients.max()) as u64);
+    out.value("tracked", &snapshot.tracked);
+    out.value("max", &pen.with_clients(|clients| clients.max()));
     if let Some(found) = snapshot.found {
-        out.number("found", found as u64);
+        out.value("found", &found);
     }
     out.open("recent", '[');
     for row in snapshot.clients.iter().take(clients) {
         out.open("", '{');
         out.text("client", &row.client.to_string());
-        index(&mut out, "server", row.server);
-        out.number("connects", row.connects);
-        out.number("age", row.age);
+        out.maybe_number("server", row.server.map(|index| index as u64));
+        out.value("connects", &row.connects);
+        out.value("age", &row.age);
         bytes(&mut out, row.bytes);
         out.close('}');
     }
@@ -137,12 +131,12 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.close('}');
 
     out.open("connections", '{');
-    out.number("used", snapshot.used as u64);
-    out.number("max", pen.connections.max() as u64);
+    out.value("used", &snapshot.used);
+    out.value("max", &pen.connections.max());
     out.open("open", '[');
     for row in snapshot.open.iter().take(connections) {
         out.open("", '{');
-        out.number("id", row.id as u64);
+        out.value("id", &row.id);
         out.text("client", &row.client.to_string());
         target(&mut out, row.target, "server");
         bytes(&mut out, row.bytes);
@@ -154,7 +148,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.open("events", '[');
     for event in pen.events.all() {
         out.open("", '{');
-        out.number("at", event.at);
+        out.value("at", &event.at);
         target(&mut out, event.target, "server");
         out.text("name", &event.name);
         out.text("from", event.from.word());
@@ -167,7 +161,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     let modes = &settings.modes;
     out.open("modes", '{');
     for (name, on) in commands::modes(modes) {
-        out.flag(name, on);
+        out.value(name, &on);
     }
     out.close('}');
 
@@ -176,8 +170,8 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     for (spec, value) in config::values(pen, &settings) {
         let name = spec.name;
         match value {
-            Value::Flag(on) => out.flag(name, on),
-            Value::Number(number) => out.number(name, number),
+            Value::Flag(on) => out.value(name, &on),
+            Value::Number(number) => out.value(name, &number),
             Value::Text(text) => out.maybe(name, text.as_deref()),
             Value::Servers => {}
         }
@@ -192,21 +186,13 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
 }
 
 fn bytes(out: &mut Json, bytes: Bytes) {
-    out.number("sx", bytes.sx);
-    out.number("rx", bytes.rx);
+    out.value("sx", &bytes.sx);
+    out.value("rx", &bytes.rx);
 }
 
 /// Writes a server's role, and under `name` its index.
 fn target(out: &mut Json, target: Target, name: &str) {
     let (role, of) = role(target);
     out.text("role", role);
-    index(out, name, of);
-}
-
-/// Writes an index, or null.
-fn index(out: &mut Json, name: &str, index: Option<usize>) {
-    match index {
-        Some(index) => out.number(name, index as u64),
-        None => out.maybe(name, None),
-    }
+    out.maybe_number(name, of.map(|index| index as u64));
 }
