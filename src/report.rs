@@ -5,14 +5,14 @@ pub(crate) mod explain;
 pub(crate) mod snapshot;
 
 use crate::pool::choice::Target;
-use crate::pool::health::State;
+use crate::pool::server::Server;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::ServerRow;
 use crate::sys::addr::Share;
 use crate::sys::message;
 use crate::sys::text;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// pen quirk: a server's status is 0 while it is available. Otherwise it is the Unix
 /// time of the failure, computed from how much longer it is blacklisted.
@@ -50,20 +50,21 @@ pub(crate) fn servers(pen: &Pen) -> String {
         if !server.name.is_empty() {
             let _ = write!(text, " name {}", text::printable(&server.name));
         }
-        state(&mut text, row.state, row.since, &row.reason);
+        state(&mut text, server, row.at);
         text.push('\n');
     }
     text
 }
 
 /// Writes a server's state, for how long it has been that, and why.
-fn state(text: &mut String, state: State, since: Option<Duration>, reason: &str) {
+fn state(text: &mut String, server: &Server, now: Instant) {
+    let (state, reason) = (server.state(now), server.health.reason());
     let _ = write!(text, " state {}", state.word());
-    if let Some(since) = since {
+    if let Some(since) = server.health.since(now) {
         let _ = write!(text, " since {}", since.as_secs());
     }
     if !state.is_up() && !reason.is_empty() {
-        let _ = write!(text, " reason {}", text::printable(reason));
+        let _ = write!(text, " reason {}", text::printable(&reason));
     }
 }
 
@@ -131,7 +132,7 @@ pub(crate) fn html(pen: &Pen) -> String {
             &[
                 &index,
                 &escape(&row.server.host.to_string()),
-                &down_since(row.left, blacklist),
+                &down_since(row.left(), blacklist),
                 &row.server.port,
                 &row.server.connections,
                 &max,

@@ -17,7 +17,7 @@ use crate::sys::files;
 use crate::sys::message;
 use crate::sys::text;
 use crate::sys::{self, Address, Kind};
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(crate) fn line_and_notes(pen: &Pen, text: &str) -> Notes {
 /// Carries out one command, as a transaction of its own.
 pub(crate) fn execute(pen: &Pen, command: Command) -> Outcome {
     let mut transaction = Transaction::new(pen);
-    transaction.add(command, &"")?;
+    transaction.add(command, "")?;
     let (reply, complaints) = transaction.commit();
     if complaints.is_empty() { Ok(reply) } else { Err(complaints.join("\n")) }
 }
@@ -89,7 +89,7 @@ fn read_file(pen: &Pen, path: &Path, given: &[&'static str]) -> Result<Vec<Strin
 /// wrong, none takes effect, and the error has a line for each complaint.
 pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reader)) -> Notes {
     let mut transaction = Transaction::new(pen);
-    let mut add = |command, place: &dyn Display| transaction.add(command, place);
+    let mut add = |command, position: &str| transaction.add(command, position);
     // Reading a pipe may take any time, so pen reads one only at its start.
     let open = |path: &Path, most| files::read(path, pen.is_running(), most);
     let mut reader = Reader::new(&open, given, &mut add);
@@ -246,19 +246,14 @@ fn out_of_range(index: usize) -> String {
 }
 
 fn connection(pen: &Pen, index: usize) -> Outcome {
-    let content = pen.connections.content(index);
-    let (state, live) = match content.ok_or_else(|| out_of_range(index))? {
-        Content::Unused => (0, None),
-        Content::Connecting { .. } => (1, None),
-        Content::Live(live) => (2, live.upgrade()),
-    };
-    let (state, fds, client, server) = match live {
+    let content = pen.connections.content(index).ok_or_else(|| out_of_range(index))?;
+    let live = if let Content::Live(live) = &content { live.upgrade() } else { None };
+    let (state, [down, up], client, server) = match live {
         Some(live) => {
             (2 + live.ended_bits(), live.descriptors(), live.client_slot, live.lease.number())
         }
-        None => (state % 2, [-1, -1], 0, 0),
+        None => (matches!(content, Content::Connecting { .. }).into(), [-1, -1], 0, 0),
     };
-    let [down, up] = fds;
     Ok(format!(
         "Connection {index}:\nstate = {state}\ndownfd = {down}, upfd = {up}\n\
          client = {client}, server = {server}\npend = 0\n"

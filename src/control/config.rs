@@ -13,7 +13,7 @@ use crate::sys::Kind;
 use crate::sys::files;
 use crate::sys::message;
 use crate::sys::text;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{Display, Write as _};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ const MESSAGES: usize = 100;
 const MOST: u64 = 16 << 20;
 
 /// A function that takes a command and its position, or says what is wrong with it.
-pub(crate) type Add<'a> = dyn FnMut(Command, &dyn Display) -> Result<(), String> + 'a;
+pub(crate) type Add<'a> = dyn FnMut(Command, &str) -> Result<(), String> + 'a;
 
 /// Reads files and hands their commands over one by one. After a wrong line it reads
 /// on, in order to complain about all wrong lines.
@@ -48,15 +48,6 @@ pub struct Reader<'a> {
 /// A function that reads a file, or fails if it has more than this number of bytes.
 pub(crate) type Open<'a> = dyn Fn(&Path, u64) -> io::Result<Vec<u8>> + 'a;
 
-/// The file and line of a command, as a complaint begins with them.
-struct Position<'a>(&'a Path, usize);
-
-impl Display for Position<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}, line {}: ", self.0.display(), self.1)
-    }
-}
-
 /// Keeps the first [`MESSAGES`] lines and counts the others.
 #[derive(Default)]
 struct Messages {
@@ -65,9 +56,9 @@ struct Messages {
 }
 
 impl Messages {
-    fn push(&mut self, position: &dyn Display, text: impl Display) {
+    fn push(&mut self, text: String) {
         match self.lines.len() < MESSAGES {
-            true => self.lines.push(format!("{position}{text}")),
+            true => self.lines.push(text),
             false => self.more += 1,
         }
     }
@@ -101,7 +92,7 @@ impl<'a> Reader<'a> {
     /// Reads a file and the files that it includes.
     pub fn read(&mut self, path: &Path) {
         if let Err(why) = self.include(path) {
-            self.complaints.push(&"", why);
+            self.complaints.push(why);
         }
     }
 
@@ -129,24 +120,24 @@ impl<'a> Reader<'a> {
         // Some editors put a byte order mark before the text.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            let position = Position(path, index + 1);
+            let position = || format!("{}, line {}: ", path.display(), index + 1);
             let result = match parse::parse(&String::from_utf8_lossy(line)) {
                 Ok(None) => continue,
                 Ok(Some(Line { command, ignored })) => {
                     if let Some(note) = ignored {
-                        self.notes.push(&position, note);
+                        self.notes.push(position() + &note);
                     }
-                    self.carry_out(command, &position)
+                    self.carry_out(command, &position())
                 }
                 Err(why) => Err(why),
             };
             if let Err(why) = result {
-                self.complaints.push(&position, why);
+                self.complaints.push(position() + &why);
             }
         }
     }
 
-    fn carry_out(&mut self, command: Command, position: &Position) -> Result<(), String> {
+    fn carry_out(&mut self, command: Command, position: &str) -> Result<(), String> {
         let name = match &command {
             Command::Include(path) => return self.include(path),
             Command::ClientsMax(Some(_)) => "clients_max",

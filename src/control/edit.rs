@@ -32,14 +32,10 @@ impl Edit {
     /// Adds the changes of one command, and resolves names. The address counts before
     /// the port, in whatever order the command has them. `position` is the position of
     /// the command in its file.
-    pub(crate) fn add(
-        &mut self,
-        changes: &[Change],
-        position: impl Fn() -> String,
-    ) -> Result<(), String> {
+    pub(crate) fn add(&mut self, changes: &[Change], position: &str) -> Result<(), String> {
         let moves = |change: &Change| matches!(change, Change::Address(_) | Change::Port(_));
         if changes.iter().any(moves) {
-            self.position = position();
+            position.clone_into(&mut self.position);
         }
         for change in changes {
             if let Change::Address(word) = change {

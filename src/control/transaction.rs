@@ -28,7 +28,6 @@ use crate::settings::Settings;
 use crate::sys::addr::{self, Host};
 use crate::sys::message;
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,8 +77,7 @@ impl<'a> Transaction<'a> {
 
     /// Adds a command, or says why pen cannot carry it out. Later complaints about it
     /// begin with `position`.
-    pub fn add(&mut self, mut command: Command, position: &dyn Display) -> Result<(), String> {
-        let position = || position.to_string();
+    pub fn add(&mut self, mut command: Command, position: &str) -> Result<(), String> {
         let pen = self.pen;
         match &mut command {
             Command::Nothing => return Ok(()),
@@ -98,7 +96,7 @@ impl<'a> Transaction<'a> {
             Command::Set(spec, value) => self.check(spec.name, value, position)?,
             _ => {}
         }
-        self.steps.push((command, position()));
+        self.steps.push((command, position.to_owned()));
         Ok(())
     }
 
@@ -108,7 +106,7 @@ impl<'a> Transaction<'a> {
         &mut self,
         name: &'static str,
         value: &mut Value,
-        position: impl Fn() -> String,
+        position: &str,
     ) -> Result<(), String> {
         let pen = self.pen;
         match (name, &mut *value) {
@@ -124,7 +122,7 @@ impl<'a> Transaction<'a> {
             _ => {}
         }
         if let Value::Text(word) = value {
-            self.words.insert(name, WordSet { word: word.clone(), position: position() });
+            self.words.insert(name, WordSet { word: word.clone(), position: position.to_owned() });
         }
         Ok(())
     }
@@ -267,19 +265,13 @@ impl<'a> Transaction<'a> {
         let before = self.pen.settings();
         let mut after = Settings::clone(&before);
         let replies = self.steps.iter().map(|(command, _)| set(&mut after, command)).collect();
-        let wakes = before.idle_timeout != after.idle_timeout
-            || before.half_closed_timeout != after.half_closed_timeout;
-        let idle =
-            (before.client_keepalive != after.client_keepalive).then_some(after.client_keepalive);
-        let checks = before.check.is_zero() != after.check.is_zero();
-        let level = (before.debug != after.debug).then_some(after.debug);
         // Other threads compare pointers to detect changes.
         let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
         let mut table = self.pen.servers.table();
         if !Arc::ptr_eq(&table.settings, &before) {
             return None;
         }
-        table.settings = after;
+        table.settings = Arc::clone(&after);
         let mut changes = Vec::new();
         for (index, edit) in std::mem::take(&mut self.servers) {
             table.fill(index, port);
@@ -293,16 +285,18 @@ impl<'a> Transaction<'a> {
         table.emergency = last_resort_after(table.emergency.take(), self.emergency.take());
         table.abuse = last_resort_after(table.abuse.take(), self.abuse.take());
         drop(table);
-        if let Some(level) = level {
-            message::set_debug(level);
+        if before.debug != after.debug {
+            message::set_debug(after.debug);
         }
-        if let Some(idle) = idle {
-            self.pen.listener.keep_alive(idle);
+        if before.client_keepalive != after.client_keepalive {
+            self.pen.listener.keep_alive(after.client_keepalive);
         }
-        if wakes {
+        if before.idle_timeout != after.idle_timeout
+            || before.half_closed_timeout != after.half_closed_timeout
+        {
             self.pen.idle_watch.wake();
         }
-        if checks {
+        if before.check.is_zero() != after.check.is_zero() {
             self.pen.want_idlers(self.pen.idlers.count().1);
         }
         self.pen.checks.wake();

@@ -106,10 +106,7 @@ fn passed_over(
         }
         let _ = write!(out, "not {name}:");
         match refusal {
-            Refusal::Out => {
-                let health = &server.health;
-                super::state(out, server.state(now), health.since(now), &health.reason());
-            }
+            Refusal::Out => super::state(out, server, now),
             Refusal::Full => {
                 let Share { max, hard, .. } = server.share;
                 let most = if request.was_on(target) { max.max(hard) } else { max };

@@ -52,37 +52,25 @@ pub(crate) struct ServerRow {
     /// The copy. Its traffic is shared with the server, not copied, and has the bytes of
     /// connections that have ended.
     pub(crate) server: Server,
-    pub(crate) state: State,
-    /// How much longer it is blacklisted.
-    pub(crate) left: Duration,
-    /// How long it has been up or down; `None` before anything was seen of it.
-    pub(crate) since: Option<Duration>,
-    /// Why it is down, or was down last.
-    pub(crate) reason: Arc<str>,
-    /// How long it has been down in all.
-    pub(crate) downtime: Duration,
+    /// When it was copied.
+    pub(crate) at: Instant,
     /// Its bytes, including those of open connections.
     pub(crate) bytes: Bytes,
-    /// Median and 99th percentile of the last minute's connects, in microseconds.
-    pub(crate) connect_us: Option<[u64; 2]>,
-    /// Seconds since it answered last.
-    pub(crate) answered: Option<u32>,
 }
 
 impl ServerRow {
-    fn of(target: Target, server: &Server, now: Instant) -> ServerRow {
-        ServerRow {
-            target,
-            server: server.clone(),
-            state: server.state(now),
-            left: server.health.blacklist_left(now),
-            since: server.health.since(now),
-            reason: server.health.reason(),
-            downtime: server.health.downtime(now),
-            bytes: Bytes::of(&server.traffic),
-            connect_us: server.answers.connect_us(now),
-            answered: server.answers.ago(now),
-        }
+    fn of(target: Target, server: &Server, at: Instant) -> ServerRow {
+        ServerRow { target, server: server.clone(), at, bytes: Bytes::of(&server.traffic) }
+    }
+
+    /// Returns its state then.
+    pub(crate) fn state(&self) -> State {
+        self.server.state(self.at)
+    }
+
+    /// Returns how much longer it is blacklisted.
+    pub(crate) fn left(&self) -> Duration {
+        self.server.health.blacklist_left(self.at)
     }
 
     /// Tells whether this traffic belongs to this server. A server that has replaced

@@ -19,10 +19,10 @@ const SERVERS: &[Metric] = &[
         "pen_server_up",
         "Whether the server has been seen to work, and has not failed or been taken out since.",
         "",
-        |row| Some(row.state.is_up().into()),
+        |row| Some(row.state().is_up().into()),
     ),
     ("pen_server_blacklisted_seconds", "How much longer the server is blacklisted.", "", |row| {
-        Some(seconds(row.left))
+        Some(seconds(row.left()))
     }),
     ("pen_server_connections", "Connections that the server has now.", "", |row| {
         Some(row.server.connections.into())
@@ -43,7 +43,7 @@ const SERVERS: &[Metric] = &[
         Some(row.server.health.downs)
     }),
     ("pen_server_downtime_seconds_total", "How long the server has been down in all.", "", |row| {
-        Some(row.downtime.as_secs())
+        Some(row.server.health.downtime(row.at).as_secs())
     }),
     ("pen_server_sent_bytes_total", "Bytes sent to the server.", "", |row| Some(row.bytes.sx)),
     ("pen_server_received_bytes_total", "Bytes received from the server.", "", |row| {
@@ -62,13 +62,13 @@ const SERVERS: &[Metric] = &[
         "pen_server_connect_median_seconds",
         "The median of the times of the last minute's connects.",
         "e-6",
-        |row| row.connect_us.map(|[median, _]| median),
+        |row| row.server.answers.connect_us(row.at).map(|[median, _]| median),
     ),
     (
         "pen_server_connect_99th_percentile_seconds",
         "The 99th percentile of the times of the last minute's connects.",
         "e-6",
-        |row| row.connect_us.map(|[_, p99]| p99),
+        |row| row.server.answers.connect_us(row.at).map(|[_, p99]| p99),
     ),
 ];
 
@@ -123,8 +123,9 @@ fn states(out: &mut String, snapshot: &Snapshot) {
     const NAME: &str = "pen_server_state";
     head(out, NAME, "Which state the server has.");
     for row in &snapshot.servers {
+        let (labels, now) = (labels(row), row.state());
         for state in State::ALL.into_iter().skip(1) {
-            let (labels, is_it) = (labels(row), u64::from(row.state == state));
+            let is_it = u64::from(now == state);
             let _ = writeln!(out, "{NAME}{{{labels},state=\"{}\"}} {is_it}", state.word());
         }
     }

@@ -71,29 +71,29 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     for row in &snapshot.servers {
         out.open("", '{');
         target(&mut out, row.target, "index");
-        let server = &row.server;
+        let (server, health) = (&row.server, &row.server.health);
         out.text("address", &server.host.to_string());
         out.value("port", &server.port);
         out.maybe("name", Some(&*server.name).filter(|name| !name.is_empty()));
-        out.text("state", row.state.word());
-        out.value("left", &seconds(row.left));
-        out.text("admin", server.health.admin().word());
-        out.maybe_number("since", row.since.map(|since| since.as_secs()));
-        out.text("reason", &row.reason);
-        out.maybe_number("answered", row.answered.map(u64::from));
-        out.value("downs", &server.health.downs);
-        out.value("downtime", &row.downtime.as_secs());
-        if let Some(checked) = &server.health.checked {
+        out.text("state", row.state().word());
+        out.value("left", &seconds(row.left()));
+        out.text("admin", health.admin().word());
+        out.maybe_number("since", health.since(row.at).map(|since| since.as_secs()));
+        out.text("reason", &health.reason());
+        out.maybe_number("answered", server.answers.ago(row.at).map(u64::from));
+        out.value("downs", &health.downs);
+        out.value("downtime", &health.downtime(row.at).as_secs());
+        if let Some(checked) = &health.checked {
             out.open("check", '{');
             out.value("ago", &checked.at.elapsed().as_secs());
             out.value("us", &micros(checked.took));
             out.text("why", &checked.why);
             out.close('}');
         }
-        if let Some(due) = server.health.check_due {
+        if let Some(due) = health.check_due {
             out.value("next_check", &seconds(due.saturating_duration_since(now)));
         }
-        if let Some([median, p99]) = row.connect_us {
+        if let Some([median, p99]) = server.answers.connect_us(row.at) {
             out.open("connect_us", '{');
             out.value("median", &median);
             out.value("p99", &p99);

@@ -13,7 +13,6 @@ use pen::control::transaction::Transaction;
 use pen::proxy::shared::{Pen, Phase};
 use pen::settings::Settings;
 use pen::sys::addr::{Host, Share};
-use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -65,7 +64,7 @@ fn check_files(text: &str) {
     };
     let pen = new();
     let mut transaction = Transaction::new(&pen);
-    let mut add = |command, place: &dyn Display| transaction.add(command, place);
+    let mut add = |command, position: &str| transaction.add(command, position);
     let mut reader = Reader::new(&open, &[], &mut add);
     reader.read(Path::new("0"));
     match reader.finish() {
