@@ -24,6 +24,7 @@
 # make chaos      traffic while servers, clients, files and pen itself fail, as
 #                 one table (five minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
+# RECORD=1 with make bench, soak or chaos writes the result into tests/RESULTS.md.
 # make install    copy the programs to BINDIR and the manual pages below
 #                 MANDIR; builds only what is not built yet
 # make uninstall  remove these files again

@@ -1,4 +1,4 @@
-//! The chart for the README: what each load balancer does of what the C pen
+//! The chart for `tests/RESULTS.md`: what each load balancer does of what the C pen
 //! does, as bars. Drawn for light and for dark pages.
 
 use crate::peers::Who;

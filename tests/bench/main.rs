@@ -26,6 +26,7 @@
 //!
 //! `BENCH_ROUNDS` sets the number of rounds (5), `BENCH_ONLY` names the works
 //! to do (`BENCH_ONLY=short,bulk`), in place of all but growth, web and checks.
+//! Without `BENCH_ONLY`, `RECORD=1` writes the figures into `tests/RESULTS.md`.
 
 // Not a library: a figure that cannot be had may end the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -41,6 +42,8 @@ mod many_clients;
 mod measure;
 mod memory;
 mod peers;
+#[path = "../stand/results.rs"]
+mod results;
 mod rounds;
 mod rows;
 mod sink;
@@ -146,10 +149,8 @@ fn run() -> Result<bool, String> {
     }
     bench.look_again();
     let processors = config::processors();
-    println!(
-        "\n{rounds} rounds, medians; {processors} processors; {versions}; {:.0} s\n",
-        begin.elapsed().as_secs_f64()
-    );
+    let about = format!("{rounds} rounds, medians; {processors} processors; {versions}");
+    println!("\n{about}; {:.0} s\n", begin.elapsed().as_secs_f64());
     println!("{}", bench.figures.table());
     if load > BUSY {
         println!("note: this host was busy before (load {load}): do not trust the figures");
@@ -167,10 +168,12 @@ fn run() -> Result<bool, String> {
     };
     let csv = write(output(stem, "csv")?, &bench.figures.csv())?;
     println!("note: every round's figures are in {csv}");
-    let about = format!("{rounds} rounds, medians; {processors} processors");
     if let Some(chart) = chart::draw(&bench.figures, &about) {
         let svg = write(output(stem, "svg")?, &chart)?;
-        println!("note: a chart; to have it in the README: cp {svg} tests/bench/figures.svg");
+        println!("note: a chart; for tests/RESULTS.md: cp {svg} tests/bench/figures.svg");
+    }
+    if std::env::var_os("BENCH_ONLY").is_none() {
+        results::record("bench", &format!("{about}\n\n{}", bench.figures.markdown()))?;
     }
     Ok(bench.ours_is_well)
 }

@@ -80,6 +80,25 @@ impl Figures {
         text
     }
 
+    /// The medians of those that were measured, as a table in Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let is_here = |who: &Who| self.all.keys().any(|(_, other)| other == who);
+        let peers: Vec<Who> = Who::ALL.into_iter().filter(is_here).collect();
+        let names: Vec<&str> = peers.iter().map(|who| who.name()).collect();
+        let mut text = format!("| work | {} |\n|---|", names.join(" | "));
+        text += &"---|".repeat(peers.len());
+        for row in Row::all() {
+            let values = peers.iter().map(|who| self.get(row, *who));
+            if values.clone().all(|value| value.is_none()) {
+                continue;
+            }
+            let cells = values.map(|value| value.map(|value| grouped(value, row.digits())));
+            let cells: Vec<String> = cells.map(Option::unwrap_or_default).collect();
+            let _ = write!(text, "\n| {} | {} |", row.label().trim(), cells.join(" | "));
+        }
+        text
+    }
+
     /// Every figure of every round, and the medians.
     pub(crate) fn csv(&self) -> String {
         let mut text = String::from("measure,peer,round,value\n");

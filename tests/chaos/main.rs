@@ -14,7 +14,8 @@
 //! | `servers`, `clients`, `room`, `files`, `messages`, `program` | the faults |
 //!
 //! `CHAOS=short` takes a minute; `CHAOS_ONLY=killed,slow` does these rows
-//! alone, by the names that are shown when one is not known.
+//! alone, by the names that are shown when one is not known. Without either,
+//! `RECORD=1` writes the table into `tests/RESULTS.md`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -22,6 +23,8 @@ mod clients;
 mod files;
 mod messages;
 mod program;
+#[path = "../stand/results.rs"]
+mod results;
 mod room;
 mod row;
 mod server;
@@ -107,7 +110,8 @@ fn run(world: World) -> ExitCode {
         eprintln!("{:4} s: {}", begin.elapsed().as_secs(), row.fault);
         found.push((row, survive(row, &extent)));
     }
-    println!("\n{}", table::table(&found));
+    let table = table::table(&found);
+    println!("\n{table}");
     let count = |what: fn(&Outcome) -> bool| {
         let outcomes = found.iter().filter_map(|(_, found)| found.as_ref().ok());
         outcomes.filter(|outcome| what(outcome)).count()
@@ -117,9 +121,17 @@ fn run(world: World) -> ExitCode {
     let skipped = found.len() - clean - unclean;
     let seconds = begin.elapsed().as_secs();
     println!("{clean} clean, {unclean} not clean, {skipped} skipped; {seconds} s");
-    match unclean {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let is_whole = !extent.is_short && std::env::var_os("CHAOS_ONLY").is_none();
+    let recorded = match is_whole {
+        true => results::record("chaos", &table),
+        false => Ok(()),
+    };
+    if let Err(why) = &recorded {
+        eprintln!("{why}");
+    }
+    match unclean == 0 && recorded.is_ok() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 

@@ -3,15 +3,15 @@
 //!
 //! A test of the suite is a case, or several where it compares line by line.
 //! *Same*: it passes on both programs. *Better*: it passes on ours and names a
-//! row of the README's table; *shown* where it has also seen the C program do
+//! row of the table of differences; *shown* where it has also seen the C program do
 //! worse. *Different* is all else, and makes this program end with status 1, as
 //! do too few cases and a row that no case names.
 //!
-//! The rows go into the README. With `--check` it is not written but compared.
+//! The rows go into `tests/compat/DIFFERENCES.md`. With `--check` it is not written but compared.
 
 #[path = "../stand/differences.rs"]
 mod differences;
-mod readme;
+mod document;
 mod runs;
 mod table;
 
@@ -56,8 +56,8 @@ fn compare(check: bool) -> Result<(), String> {
         faults.extend(rows.map(|what| format!("no case shows: {what}")));
     }
     let result = match check {
-        false => readme::write(&table.totals()),
-        true => readme::check((skipped == 0).then(|| table.totals())),
+        false => document::write(&table.totals()),
+        true => document::check((skipped == 0).then(|| table.totals())),
     };
     faults.extend(result.err());
     match faults.is_empty() {

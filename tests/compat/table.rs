@@ -149,7 +149,7 @@ impl Table {
         text
     }
 
-    /// The rows of the README that no case names.
+    /// The rows of the differences that no case names.
     pub(crate) fn unnamed_rows(&self) -> Vec<&'static str> {
         let rows = ALL.iter().map(|row| row.what);
         rows.filter(|what| !self.rows.contains(*what)).collect()

@@ -14,13 +14,16 @@
 //! | `setup` | pen with both, what it holds, the comparison |
 //! | `ledger` | what the ends count, what went wrong |
 //!
-//! `SOAK_CONNECTIONS` sets their number. One in ten is a UDP client.
+//! `SOAK_CONNECTIONS` sets their number. One in ten is a UDP client. `RECORD=1` writes
+//! what a run of 1,000,000 or more has found into `tests/RESULTS.md`.
 
 // Not a library: a run that cannot go on may end the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod ledger;
 mod plan;
+#[path = "../stand/results.rs"]
+mod results;
 mod servers;
 mod setup;
 /// What the tests stand on; not all of it is used here.
@@ -32,6 +35,7 @@ mod traffic;
 use ledger::Faults;
 use plan::KINDS;
 use setup::{Gauges, Setup, TCP, UDP};
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -100,14 +104,24 @@ fn soak(count: u32) -> Arc<Faults> {
         rows.extend(left_over(setup, start, &peak, &end, &faults));
     }
     let all: ledger::Total = setups.iter().map(Setup::compare).sum();
-    println!("\n{count} connections in {seconds:.0} s\n");
+    let mut text = format!("{count} connections in {seconds:.0} s\n\n");
     for (place, (_, name)) in KINDS.iter().enumerate() {
         let made: u64 = setups.iter().map(|setup| setup.made[place].load(Relaxed)).sum();
-        println!("{made:>9}  {name}");
+        let _ = writeln!(text, "{made:>9}  {name}");
     }
-    println!("\n{:<24}{:>10}{:>10}{:>10}{:>10}", "pen", "fresh", "before", "most", "after");
-    rows.iter().for_each(|row| println!("{row}"));
-    println!("\n{} bytes to the servers, {} bytes from them\n", all.sent, all.received);
+    let _ = writeln!(
+        text,
+        "\n{:<24}{:>10}{:>10}{:>10}{:>10}",
+        "pen", "fresh", "before", "most", "after"
+    );
+    rows.iter().for_each(|row| text += &format!("{row}\n"));
+    let _ = writeln!(text, "\n{} bytes to the servers, {} bytes from them", all.sent, all.received);
+    println!("\n{text}");
+    if count >= CONNECTIONS {
+        if let Err(why) = results::record("soak", &format!("```text\n{text}```")) {
+            faults.add(why);
+        }
+    }
     faults
 }
 

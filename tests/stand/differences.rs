@@ -1,8 +1,8 @@
-//! Where ours is not the same as the C pen: the rows of the README's table,
-//! which `make compat` writes. They are in `differences.txt`, a line each. Each is named by a test at least; `make compat`
-//! says which is not.
+//! Where ours is not the same as the C pen: the rows of the table that `make compat`
+//! writes into `tests/compat/DIFFERENCES.md`. They are in `differences.txt`, each on a
+//! line. At least one test names each row; `make compat` says which row has none.
 
-/// A difference, in the words of the README.
+/// A difference, in the words of that table.
 pub(crate) struct Difference {
     #[allow(dead_code)] // outside of the suite, whose transcript names them
     pub(crate) name: &'static str,
@@ -23,7 +23,7 @@ macro_rules! differences {
             };
         )*
 
-        /// All of them, in the order of the README.
+        /// All of them, in the order of the table.
         #[allow(dead_code)] // in the suite, which has no use for the list
         pub(crate) const ALL: &[Difference] = &[$($name),*];
     };

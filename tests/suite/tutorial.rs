@@ -1,10 +1,10 @@
-//! The tutorial: its commands are run one after the other, in one shell, and must print
-//! what the page shows.
+//! The tutorial and the session of the README: their commands are run one after the
+//! other, in one shell, and must print what the text shows.
 //!
 //! A command whose output is shown is repeated until it prints that, as a reader may
 //! have to wait, too. Any other command runs once and must print nothing. Lines are
 //! compared word by word; times and dates may differ, and what stands behind `...`. Each
-//! address 127.0.0.N of the page becomes one that no other test has, except 127.0.0.1,
+//! address 127.0.0.N of the text becomes one that no other test has, except 127.0.0.1,
 //! from which pen connects to the servers.
 
 use crate::stand::{Dir, Host, PATIENCE, better, is_root, program, skipped};
@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/man/pen-tutorial.7");
+const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The shell prints it when a command has ended.
 const MARK: &str = "-- that was it --";
@@ -27,36 +28,37 @@ struct Step {
     shown: Vec<String>,
 }
 
-/// The commands of the page with the lines that it shows behind them.
-fn steps(page: &str) -> Vec<Step> {
+/// The commands of a manual page or a Markdown file, with the lines that it shows behind
+/// them.
+fn steps(text: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut in_display = false;
-    for line in page.lines() {
-        match line {
-            ".Ed" => in_display = false,
-            _ if line.starts_with(".Bd -literal") => in_display = true,
-            _ if !in_display => {}
-            _ => {
-                let line = line.strip_prefix("\\&").unwrap_or(line).replace("\\e", "\\");
-                match (line.strip_prefix("$ "), line.strip_prefix("> "), steps.last_mut()) {
-                    (Some(command), _, _) => {
-                        steps.push(Step { command: command.to_owned(), shown: Vec::new() });
-                    }
-                    (_, Some(more), Some(step)) => step.command += &format!("\n{more}"),
-                    (_, _, Some(step)) => step.shown.push(line),
-                    _ => panic!("output before the first command: {line}"),
-                }
+    for line in text.lines() {
+        let starts = line.starts_with(".Bd -literal") || line == "```console";
+        if starts || line == ".Ed" || line == "```" {
+            in_display = starts;
+            continue;
+        } else if !in_display {
+            continue;
+        }
+        let line = line.strip_prefix("\\&").unwrap_or(line).replace("\\e", "\\");
+        match (line.strip_prefix("$ "), line.strip_prefix("> "), steps.last_mut()) {
+            (Some(command), _, _) => {
+                steps.push(Step { command: command.to_owned(), shown: Vec::new() });
             }
+            (_, Some(more), Some(step)) => step.command += &format!("\n{more}"),
+            (_, _, Some(step)) => step.shown.push(line),
+            _ => panic!("output before the first command: {line}"),
         }
     }
     steps
 }
 
-/// The page with addresses of this test's own. They are taken while the hosts live.
-fn with_own_addresses(page: &str) -> (String, Vec<Host>) {
+/// The text with addresses of this test's own. They are taken while the hosts live.
+fn with_own_addresses(original: &str) -> (String, Vec<Host>) {
     let mut text = String::new();
     let mut hosts: BTreeMap<String, Host> = BTreeMap::new();
-    let mut parts = page.split("127.0.0.");
+    let mut parts = original.split("127.0.0.");
     text += parts.next().unwrap_or_default();
     for part in parts {
         let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
@@ -158,17 +160,17 @@ impl Drop for Shell {
     }
 }
 
-#[test]
-fn the_commands_print_what_the_page_shows() {
-    better!(CHECKS);
+/// Runs the commands of a file; there must be so many at least.
+fn play(file: &str, least: usize) {
     for name in ["curl", "python3"] {
         if Command::new(name).arg("--version").stdout(Stdio::null()).status().is_err() {
             return skipped(&format!("{name} is not installed"));
         }
     }
-    let (page, _hosts) = with_own_addresses(&fs::read_to_string(PAGE).unwrap());
-    let steps = steps(&page);
-    assert!(steps.len() > 40, "{} commands", steps.len());
+    let text = fs::read_to_string(Path::new(SOURCE).join(file)).unwrap();
+    let (text, _hosts) = with_own_addresses(&text);
+    let steps = steps(&text);
+    assert!(steps.len() >= least, "{file} has {} commands", steps.len());
     let dir = Dir::new().open_to_all();
     let mut shell = Shell::start(&dir);
     for Step { command, shown } in steps {
@@ -184,4 +186,16 @@ fn the_commands_print_what_the_page_shows() {
             assert!(!is_last, "{command}\nshown: {shown:#?}\nprinted: {printed:#?}");
         }
     }
+}
+
+#[test]
+fn its_commands_print_what_it_shows() {
+    better!(CHECKS);
+    play("src/man/pen-tutorial.7", 50);
+}
+
+#[test]
+fn the_session_of_the_readme_goes_as_it_is_shown() {
+    better!(CHECKS);
+    play("README.md", 20);
 }
