@@ -7,7 +7,7 @@ pub(crate) mod snapshot;
 use crate::pool::choice::Target;
 use crate::pool::server::Server;
 use crate::proxy::shared::Pen;
-use crate::report::snapshot::ServerRow;
+use crate::report::snapshot::{Bytes, ServerRow};
 use crate::sys::addr::Share;
 use crate::sys::message;
 use crate::sys::text;
@@ -126,40 +126,20 @@ pub(crate) fn html(pen: &Pen) -> String {
         "server,address,status,port,connections,max soft,max hard,sent,received,weight,prio",
     );
     for (index, row) in servers.iter().enumerate() {
-        let Share { max, hard, weight, prio } = row.server.share;
+        let (at, down) = (escape(&row.server.host.to_string()), down_since(row.left(), blacklist));
+        let Server { port, connections: open, share, .. } = row.server;
+        let (Share { max, hard, weight, prio }, Bytes { sx, rx }) = (share, row.bytes);
         cells(
             &mut page,
-            &[
-                &index,
-                &escape(&row.server.host.to_string()),
-                &down_since(row.left(), blacklist),
-                &row.server.port,
-                &row.server.connections,
-                &max,
-                &hard,
-                &row.bytes.sx,
-                &row.bytes.rx,
-                &weight,
-                &prio,
-            ],
+            &[&index, &at, &down, &port, &open, &max, &hard, &sx, &rx, &weight, &prio],
         );
     }
     let most = pen.with_clients(|clients| clients.max());
     let _ = write!(page, "</table>\n<h2>Active clients</h2>Max number of clients: {most}<p>");
     head(&mut page, "client,address,age(secs),last server,connects,sent,received");
     for row in snapshot::clients(pen, &live, Duration::MAX) {
-        cells(
-            &mut page,
-            &[
-                &row.slot,
-                &escape(&row.client.to_string()),
-                &row.age,
-                &number(row.server),
-                &row.connects,
-                &row.bytes.sx,
-                &row.bytes.rx,
-            ],
-        );
+        let (at, last, Bytes { sx, rx }) = (row.client, number(row.server), row.bytes);
+        cells(&mut page, &[&row.slot, &at, &row.age, &last, &row.connects, &sx, &rx]);
     }
     let most = pen.connections.max();
     let (used, last) = pen.connections.used_and_last();

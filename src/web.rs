@@ -123,17 +123,11 @@ fn read_body(session: &Session, request: &Request, mut body: Vec<u8>) -> Option<
 /// Makes the reply, or `None` if the client has disconnected meanwhile.
 fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Option<Reply> {
     let (method, path) = (request.method, request.path);
-    let is_action = path == "/control";
-    let is_allowed = match method {
-        Method::Get | Method::Head => !is_action,
-        Method::Post => is_action,
-        Method::Other => false,
+    let (is_allowed, allow) = match path {
+        "/control" => (method == Method::Post, "Allow: POST\r\n"),
+        _ => (matches!(method, Method::Get | Method::Head), "Allow: GET, HEAD\r\n"),
     };
     if !is_allowed {
-        let allow = match is_action {
-            true => "Allow: POST\r\n",
-            false => "Allow: GET, HEAD\r\n",
-        };
         return Some(Reply::text(405, "Method Not Allowed\n").with(allow));
     }
     if path == "/healthz" {

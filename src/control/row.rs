@@ -22,8 +22,6 @@ pub struct Spec {
     no: Option<&'static str>,
     /// The command replies nothing when it has set a value.
     silent: bool,
-    /// The value may have a second word, after a blank.
-    two_words: bool,
     /// Refuses bad values before any command of the line or file takes effect.
     check: fn(Option<&str>) -> Result<(), Bad>,
     /// The reply shows the value between these two texts.
@@ -92,7 +90,6 @@ impl Spec {
             kind,
             no: None,
             silent: false,
-            two_words: false,
             check: |_| Ok(()),
             around: ("", ""),
             saved: None,
@@ -111,12 +108,6 @@ impl Spec {
         self
     }
 
-    /// Allows a second word in the value.
-    pub(super) const fn two_words(mut self) -> Spec {
-        self.two_words = true;
-        self
-    }
-
     /// Refuses values that `check` refuses. A value may be missing.
     pub(super) const fn checked(mut self, check: fn(Option<&str>) -> Result<(), Bad>) -> Spec {
         self.check = check;
@@ -125,7 +116,12 @@ impl Spec {
 
     /// Returns the words of a value, which is a text.
     pub(super) fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = &'a str> {
-        text.splitn(if self.two_words { 2 } else { 1 }, ' ')
+        text.splitn(if self.has_two_words() { 2 } else { 1 }, ' ')
+    }
+
+    /// Tells whether the value may have a second word, after a blank.
+    fn has_two_words(&self) -> bool {
+        self.args.contains(" [")
     }
 
     /// Shows the value between these two texts.
@@ -171,7 +167,7 @@ impl Spec {
             }
             Kind::Path(_) | Kind::Text(_) | Kind::Either(..) | Kind::Word { .. } => {
                 let mut word = words.next().map(str::to_owned);
-                if let (true, Some(word)) = (self.two_words, &mut word) {
+                if let (true, Some(word)) = (self.has_two_words(), &mut word) {
                     word.extend(words.next().iter().flat_map(|second| [" ", second]));
                 }
                 if let Kind::Either(both, _) = &self.kind {

@@ -115,7 +115,6 @@ pub const TABLE: &[Spec] = &[
         "ask servers for this path; without status, 2xx and 3xx are good",
         |s| &mut s.check_http,
     )
-    .two_words()
     .checked(http_check),
     path("check_program", "check servers with a program", |s| &mut s.check_program),
     whole("check_rise", "good checks in a row that bring a server back", |s| &mut s.check_rise),

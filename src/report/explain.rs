@@ -97,29 +97,24 @@ fn passed_over(
 ) {
     let now = Instant::now();
     for (target, server) in servers.table().all().filter(|(target, _)| is_passed_over(*target)) {
-        let Some(refusal) = search.refusal(request, target, server, now) else {
-            continue;
-        };
-        let name = search::name(target, &server.host, server.port);
-        if matches!(refusal, Refusal::Empty | Refusal::Asked) {
-            continue;
-        }
-        let _ = write!(out, "not {name}:");
-        match refusal {
-            Refusal::Out => super::state(out, server, now),
-            Refusal::Full => {
+        let mut why = String::new();
+        let _ = match search.refusal(request, target, server, now) {
+            None | Some(Refusal::Empty | Refusal::Asked) => continue,
+            Some(Refusal::Out) => {
+                super::state(&mut why, server, now);
+                Ok(())
+            }
+            Some(Refusal::Full) => {
                 let Share { max, hard, .. } = server.share;
                 let most = if request.was_on(target) { max.max(hard) } else { max };
-                let _ = write!(out, " full, {} of {most}", server.connections);
+                write!(why, " full, {} of {most}", server.connections)
             }
-            Refusal::Denied => {
-                let _ = write!(out, " acl {} denies the client", server.acl);
-            }
-            Refusal::Probed => out.push_str(" another client tries whether it is back"),
-            Refusal::SlowStart => out.push_str(" slow start"),
-            Refusal::Empty | Refusal::Asked => {}
-        }
-        out.push('\n');
+            Some(Refusal::Denied) => write!(why, " acl {} denies the client", server.acl),
+            Some(Refusal::Probed) => write!(why, " another client tries whether it is back"),
+            Some(Refusal::SlowStart) => write!(why, " slow start"),
+        };
+        let name = search::name(target, &server.host, server.port);
+        let _ = writeln!(out, "not {name}:{why}");
     }
 }
 

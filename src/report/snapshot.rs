@@ -164,52 +164,43 @@ pub(crate) fn servers(pen: &Pen, live: &Live) -> Vec<ServerRow> {
     rows
 }
 
-/// Shows all clients by slot, [`PIECE`] of them while the table is locked once.
-fn each_client(pen: &Pen, show: &mut dyn FnMut(usize, &Record)) {
-    let mut start = 0;
-    let mut is_more = true;
+/// Copies the clients that are `wanted`, by slot, [`PIECE`] of them while the table is
+/// locked once.
+fn select(pen: &Pen, live: &Live, wanted: &mut dyn FnMut(&Record) -> bool) -> Vec<ClientRow> {
+    let now = Instant::now();
+    let (mut rows, mut start, mut is_more) = (Vec::new(), 0, true);
     while is_more {
         let end = start + PIECE;
         is_more = pen.with_clients(|clients| {
             let all = clients.records();
             let piece = all.iter().enumerate().take(end).skip(start);
-            piece.for_each(|(slot, record)| show(slot, record));
+            let piece = piece.filter(|(_, record)| wanted(record));
+            rows.extend(piece.map(|(slot, record)| ClientRow::of(slot, record, now)));
             all.len() > end
         });
         start = end;
     }
+    add_live_bytes(&mut rows, live);
+    rows
 }
 
 /// Copies the clients whose last connect is at most `age` ago, by slot.
 pub(crate) fn clients(pen: &Pen, live: &Live, age: Duration) -> Vec<ClientRow> {
     let now = Instant::now();
-    let mut rows = Vec::new();
-    each_client(pen, &mut |slot, record| {
-        if now.saturating_duration_since(record.last_seen) <= age {
-            rows.push(ClientRow::of(slot, record, now));
-        }
-    });
-    add_live_bytes(&mut rows, live);
-    rows
+    select(pen, live, &mut |record| now.saturating_duration_since(record.last_seen) <= age)
 }
 
 /// Copies `most` of the clients whose address has `text` in it, by slot. Also returns how
 /// many have it.
 pub(crate) fn found(pen: &Pen, live: &Live, text: &str, most: usize) -> (Vec<ClientRow>, usize) {
-    let now = Instant::now();
-    let (mut rows, mut count) = (Vec::new(), 0);
-    let mut address = String::new();
-    each_client(pen, &mut |slot, record| {
+    let (mut address, mut count) = (String::new(), 0);
+    let rows = select(pen, live, &mut |record| {
         address.clear();
         let _ = write!(address, "{}", record.client);
-        if address.contains(text) {
-            count += 1;
-            if rows.len() < most {
-                rows.push(ClientRow::of(slot, record, now));
-            }
-        }
+        let has_it = address.contains(text);
+        count += usize::from(has_it);
+        has_it && count <= most
     });
-    add_live_bytes(&mut rows, live);
     (rows, count)
 }
 

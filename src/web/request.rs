@@ -109,10 +109,7 @@ pub fn parse(head: &str) -> Result<Request<'_>, Status> {
     };
     let (host, target) = split_target(target)?;
     let (path, query) = cut(target, b'?').unwrap_or((target, ""));
-    let mut hosts = 0;
-    let mut field_host = "";
-    let mut coded = None;
-    let mut length = None;
+    let (mut field_host, mut coded, mut length) = (None, None, None);
     let mut request = Request {
         method,
         path,
@@ -133,15 +130,11 @@ pub fn parse(head: &str) -> Result<Request<'_>, Status> {
         }
         let value = value.trim_ascii();
         let field = match name.to_ascii_lowercase().as_str() {
-            "host" => {
-                hosts += 1;
-                field_host = value;
-                continue;
-            }
             "expect" => {
                 request.waits = minor != b'0' && value.eq_ignore_ascii_case("100-continue");
                 continue;
             }
+            "host" => &mut field_host,
             "origin" => &mut request.origin,
             "authorization" => &mut request.authorization,
             "x-pen-token" => &mut request.token,
@@ -153,8 +146,9 @@ pub fn parse(head: &str) -> Result<Request<'_>, Status> {
             return Err(400);
         }
     }
-    request.host = host.unwrap_or(field_host);
-    if hosts > 1 || (hosts == 0 && minor != b'0') || (coded.is_some() && length.is_some()) {
+    let has_host = field_host.is_some() || minor == b'0';
+    request.host = host.or(field_host).unwrap_or_default();
+    if !has_host || (coded.is_some() && length.is_some()) {
         return Err(400);
     }
     if coded.is_some() {
