@@ -158,7 +158,7 @@ fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, Stri
     let [listen, servers @ ..] = operands else {
         return Ok(Vec::new());
     };
-    let port = addr::endpoint(listen)?.port();
+    let port = addr::listening(listen)?.port();
     pen.set(|s| s.listen = Some(listen.clone()));
     servers.iter().map(|word| addr::server(word, port)).collect()
 }

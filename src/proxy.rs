@@ -1,5 +1,5 @@
 //! TCP connections from accept to close (`accept`, `find`, `connect`, `relay`), what
-//! they need (`listener`, `slots`, `workers`, `limits`), what watches them (`idle`) and
+//! they need (`listener`, `listeners`, `slots`, `workers`, `limits`), what watches them (`idle`) and
 //! the servers (`checks`, `changes`), and the state that all threads share (`shared`).
 
 pub(crate) mod accept;
@@ -13,6 +13,7 @@ pub(crate) mod idle;
 pub(crate) mod idlers;
 pub(crate) mod limits;
 pub(crate) mod listener;
+pub(crate) mod listeners;
 pub mod log;
 pub(crate) mod loops;
 pub(crate) mod names;

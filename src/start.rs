@@ -13,7 +13,8 @@ use crate::proxy::checks;
 use crate::proxy::connection;
 use crate::proxy::idle;
 use crate::proxy::limits::Limits;
-use crate::proxy::listener::{self, MovableListener};
+use crate::proxy::listener;
+use crate::proxy::listeners::Listeners;
 use crate::proxy::log;
 use crate::proxy::loops;
 use crate::proxy::names;
@@ -78,10 +79,12 @@ fn check(pen: &Pen) -> Result<(), String> {
         return Err(format!("-j {}: no such directory", jail.display()));
     }
     let listen = settings.listen.as_deref().unwrap_or_default();
-    loops::refuse_listening(pen, &addr::endpoint(listen)?, |_| true)?;
-    check_address("", listen)?;
+    loops::refuse_listening(pen, &addr::listening(listen)?, |_| true)?;
+    for endpoint in addr::endpoints(listen)? {
+        check_address("", listen, endpoint)?;
+    }
     for (what, word, _) in admin_ports(pen, &settings) {
-        check_address(what, word)?;
+        check_address(what, word, addr::endpoint(word)?)?;
         service::check(&settings).unwrap_or_else(|why| not_opened(what, word, why));
     }
     match &settings.log {
@@ -96,8 +99,8 @@ fn check(pen: &Pen) -> Result<(), String> {
 }
 
 /// Checks an address to listen on, as far as possible without listening.
-fn check_address(what: &str, word: &str) -> Result<(), String> {
-    match addr::endpoint(word)? {
+fn check_address(what: &str, word: &str, endpoint: Endpoint) -> Result<(), String> {
+    match endpoint {
         Endpoint::Unix(path) => check_directory(&format!("{what} "), &path, None),
         Endpoint::Inet(all) => {
             let is_here = |at: &SocketAddr| UdpSocket::bind((at.ip(), 0)).is_ok();
@@ -127,7 +130,7 @@ fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), S
 fn admin_ports<'a>(
     pen: &'a Pen,
     settings: &'a Settings,
-) -> impl Iterator<Item = (&'static str, &'a str, &'a MovableListener)> {
+) -> impl Iterator<Item = (&'static str, &'a str, &'a Listeners)> {
     let ports = [
         ("-C", &settings.control, &pen.control_listener),
         ("web", &settings.web, &pen.web_listener),
@@ -201,7 +204,9 @@ fn prepare(pen: &Pen) {
         Ok(files) => {
             let limits = Limits::new(files, pen.settings().start.kind);
             pen.set_limits(limits);
-            let suffice = limits.connections(0, 0);
+            let listen = pen.settings().listen.as_deref().map(addr::endpoints);
+            let listeners = listen.and_then(Result::ok).map_or(1, |all| all.len());
+            let suffice = limits.connections(0, 0, listeners);
             let max = pen.connections.max();
             if max > suffice {
                 message::warn(format_args!(

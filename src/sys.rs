@@ -48,7 +48,7 @@ pub use socket::receive_room;
 pub(crate) use socket::*;
 pub(crate) use this_process::*;
 pub use wait::wait_readable;
-pub(crate) use wait::{has_hung_up, wait_either, wait_writable};
+pub(crate) use wait::{Watch, has_hung_up, wait_either, wait_writable};
 
 // Those are `safe` that touch no memory of this program: the kernel or the C library
 // checks the numbers that they are given. `fork` takes none, and yet is not: see there.

@@ -1,7 +1,7 @@
 //! UDP: one thread receives what all clients send and passes it on; for each
 //! flow another one passes the server's answers back.
 //!
-//! A flow is a client's address and port (and the address it sent to), with a
+//! A flow is a client's address and port (and the address and port it sent to), with a
 //! connected socket of its own to its server: so the kernel sorts the answers,
 //! none can reach another client, and a refusal (ICMP) is an error on that
 //! socket. The refused datagram goes to the next server.
@@ -21,7 +21,7 @@ use crate::proxy::connect;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
 use crate::proxy::find::{self, Found};
-use crate::proxy::listener::{Accepted, Listener};
+use crate::proxy::listener::Accepted;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
 use crate::proxy::socket::Stream;
@@ -33,6 +33,7 @@ use crate::sys::{self, Address};
 use flows::{Flow, Flows, Key};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -92,17 +93,19 @@ impl Udp {
         let mut buffer = vec![0; BUFFER];
         let mut trouble = Trouble::default();
         loop {
-            let next = acceptor.next(|open: &Listener| open.receive(&mut buffer));
+            let next = acceptor.next(|open| open.receive(&mut buffer));
             if acceptor.old_was_closed() {
                 // Their answers come from the old address, whose socket is closed when
                 // the last of them is dropped.
-                for flow in self.flows.take_all() {
+                let is_over = |socket: &Stream| !acceptor.receives_with(socket);
+                for flow in self.flows.take_those_of(is_over) {
                     flow.connection.close(Reason::Command);
                 }
             }
             match next {
-                Ok((received, socket)) => {
-                    let key = Key { peer: received.from, here: received.to };
+                Ok((received, socket, came_in)) => {
+                    let at = (socket.as_raw_fd(), came_in);
+                    let key = Key { peer: received.from, here: received.to, at };
                     let data = buffer.get(..received.len).unwrap_or_default().into();
                     let refused_by = Vec::new();
                     self.deliver(Datagram { key, socket, data, refused_by }, None);
@@ -155,7 +158,7 @@ impl Udp {
             }
         }
         let accepted = match &datagram.key.peer {
-            Address::Inet(addr) => Accepted::from_inet(*addr),
+            Address::Inet(addr) => Accepted::from_inet(*addr, datagram.key.at.1),
             Address::Unix(_) => Accepted::from_unix(),
         };
         let client = accepted.client;

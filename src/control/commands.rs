@@ -7,7 +7,7 @@ use crate::control::table::TABLE;
 use crate::control::transaction::Transaction;
 use crate::pool::choice::Modes;
 use crate::pool::server::Server;
-use crate::proxy::listener::Listener;
+use crate::proxy::listeners;
 use crate::proxy::log::Destination;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Content;
@@ -303,13 +303,15 @@ pub(crate) fn open_conn_log(pen: &Pen) -> Result<(), String> {
     }
 }
 
-/// Opens the listening socket that the settings name.
+/// Opens the listening sockets that the settings name.
 pub(crate) fn open_listener(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
     let word = settings.listen.as_deref().unwrap_or_default();
-    let listener = Listener::open_for_clients(word, &settings)?;
-    message::debug(1, || format!("listening on {}", listener.at));
-    pen.set(|s| s.own = Some(listener.at.clone()));
-    pen.listen(listener);
+    let set = listeners::open(word, &settings, &Vec::new())?;
+    for listener in &set {
+        message::debug(1, || format!("listening on {}", listener.at));
+    }
+    pen.set(|s| s.own = Some(listeners::places(&set)));
+    pen.listen(set);
     Ok(())
 }

@@ -9,7 +9,8 @@
 //! started, the accepting thread serves the connection itself.
 
 use crate::pool::clients::Client;
-use crate::proxy::listener::{Listener, MovableListener};
+use crate::proxy::listener::Listener;
+use crate::proxy::listeners::Listeners;
 use crate::proxy::shared::Pen;
 use crate::settings::Settings;
 use crate::sys;
@@ -44,7 +45,7 @@ pub(crate) struct Service {
     /// Messages name the service by this.
     pub(crate) name: &'static str,
     /// Returns its listening socket.
-    pub(crate) listener: fn(&Pen) -> &MovableListener,
+    pub(crate) listener: fn(&Pen) -> &Listeners,
     /// Returns the number of the access list for its clients.
     pub(crate) acl: fn(&Settings) -> usize,
     /// The least time from one connection to the next, after a burst ([`Pace::BURST`]).

@@ -21,11 +21,12 @@ use crate::pool::choice::Target;
 use crate::pool::server::Server;
 use crate::proxy::changes;
 use crate::proxy::listener::Listener;
+use crate::proxy::listeners::{self, Set};
 use crate::proxy::log::Destination;
 use crate::proxy::loops;
 use crate::proxy::shared::Pen;
 use crate::settings::Settings;
-use crate::sys::addr::{self, Host};
+use crate::sys::addr::{self, Endpoint, Host};
 use crate::sys::message;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,7 +59,7 @@ struct Opened {
     log: Option<Destination>,
     conn_log: Option<Destination>,
     web: Option<Listener>,
-    listener: Option<Listener>,
+    listeners: Option<Set>,
 }
 
 impl<'a> Transaction<'a> {
@@ -110,7 +111,7 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), String> {
         let pen = self.pen;
         match (name, &mut *value) {
-            ("listen", Value::Text(Some(word))) => drop(addr::endpoint(word)?),
+            ("listen", Value::Text(Some(word))) => drop(addr::endpoints(word)?),
             ("transparent", Value::Flag(true)) if pen.is_running() => {
                 commands::check_transparent()?;
             }
@@ -151,7 +152,7 @@ impl<'a> Transaction<'a> {
             Some((word, _)) => Some(word.to_owned()),
             None => self.pen.settings().listen.clone(),
         };
-        addr::endpoint(&word?).ok()?.port()
+        addr::listening(&word?).ok()?.port()
     }
 
     /// Applies all changes, and returns the replies and the complaints of the commands.
@@ -166,8 +167,9 @@ impl<'a> Transaction<'a> {
             Ok(opened) => opened,
             Err(why) => return (String::new(), vec![why]),
         };
+        let own = opened.listeners.as_ref().map(listeners::places);
         let replies = loop {
-            if let Some(replies) = self.swap(port) {
+            if let Some(replies) = self.swap(port, own.as_ref()) {
                 break replies;
             }
         };
@@ -201,8 +203,9 @@ impl<'a> Transaction<'a> {
         let old = settings.web.as_deref();
         opened.web = self.opened("web", old, |word| service::listen("web", word, None))?;
         let old = settings.listen.as_deref();
-        let listen = |word: &str| Listener::open_for_clients(word, &settings);
-        opened.listener = self.opened("listen", old, listen)?;
+        let now = self.pen.listener.current();
+        let listen = |word: &str| listeners::open(word, &settings, &now);
+        opened.listeners = self.opened("listen", old, listen)?;
         Ok(opened)
     }
 
@@ -228,7 +231,7 @@ impl<'a> Transaction<'a> {
         let Some(own) = &settings.own else {
             return Ok(());
         };
-        let new = self.word("listen").map(|(word, _)| addr::endpoint(word)).transpose()?;
+        let new = self.word("listen").map(|(word, _)| addr::listening(word)).transpose()?;
         let own = new.as_ref().unwrap_or(own);
         // Comparing addresses may take system calls, which must not be made under the
         // lock, so the moves are collected first.
@@ -260,11 +263,15 @@ impl<'a> Transaction<'a> {
 
     /// Replaces settings and servers in one step, and returns the reply of each command
     /// that is about settings. `None` means that another thread has changed the settings
-    /// meanwhile, so the caller must try again. Servers without a port get `port`.
-    fn swap(&mut self, port: u16) -> Option<Vec<Option<String>>> {
+    /// meanwhile, so the caller must try again. Servers without a port get `port`. pen listens
+    /// at `own` from now on, if that is given.
+    fn swap(&mut self, port: u16, own: Option<&Endpoint>) -> Option<Vec<Option<String>>> {
         let before = self.pen.settings();
         let mut after = Settings::clone(&before);
         let replies = self.steps.iter().map(|(command, _)| set(&mut after, command)).collect();
+        if own.is_some() {
+            after.own = own.cloned();
+        }
         // Other threads compare pointers to detect changes.
         let after = if *before == after { Arc::clone(&before) } else { Arc::new(after) };
         let mut table = self.pen.servers.table();
@@ -326,9 +333,9 @@ impl<'a> Transaction<'a> {
         if let Some(to) = opened.conn_log.or_else(|| nowhere("conn_log")) {
             complaints.extend(pen.conn_log.switch(to).err());
         }
-        if let Some(listener) = opened.listener {
-            pen.listen(listener);
-            // It was opened with the settings that have just been replaced.
+        if let Some(set) = opened.listeners {
+            pen.listen(set);
+            // They were opened with the settings that have just been replaced.
             pen.listener.keep_alive(pen.settings().client_keepalive);
         }
         complaints

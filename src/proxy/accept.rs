@@ -10,7 +10,8 @@ use crate::pool::clients::Client;
 use crate::proxy::connection::Connection;
 use crate::proxy::ending::Reason;
 use crate::proxy::find::{self, Found};
-use crate::proxy::listener::{Accepted, Acceptor};
+use crate::proxy::listener::Accepted;
+use crate::proxy::listeners::Acceptor;
 use crate::proxy::relay;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
@@ -34,7 +35,7 @@ pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
     loop {
         acceptor.refresh();
-        let Some(slot) = kept.take().or_else(|| find_slot(pen, &acceptor, &mut full)) else {
+        let Some(slot) = kept.take().or_else(|| find_slot(pen, &mut acceptor, &mut full)) else {
             continue;
         };
         let hire = || pen.workers.hire(PAUSE);
@@ -66,7 +67,7 @@ pub(crate) fn accept_loop(pen: &Arc<Pen>) {
 
 /// Takes a slot for the next client. While all are in use and a client waits, it
 /// says so once a minute. `None` if the listener has moved meanwhile.
-fn find_slot(pen: &Arc<Pen>, acceptor: &Acceptor, full: &mut Trouble) -> Option<Slot> {
+fn find_slot(pen: &Arc<Pen>, acceptor: &mut Acceptor, full: &mut Trouble) -> Option<Slot> {
     let connections = &pen.connections;
     if let Some(slot) = connections.try_take() {
         return Some(slot);

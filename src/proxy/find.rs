@@ -139,7 +139,7 @@ pub fn find_server(
 /// Counts and logs a client that gets no server. What is sent `again` belonged to a flow
 /// whose server has refused it, and whose end is counted.
 fn turn_away(pen: &Pen, accepted: &Accepted, kind: Kind, reason: Reason, again: bool) {
-    let Accepted { client, port, since } = *accepted;
+    let Accepted { client, port, since, .. } = *accepted;
     let mut why = "no server available";
     match reason {
         Reason::Denied => why = "denied by the access list",

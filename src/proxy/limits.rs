@@ -48,9 +48,11 @@ impl Limits {
         }
     }
 
-    /// Clients' connections at once, beside this many idlers and checks; at least one.
-    pub(crate) fn connections(&self, idlers: usize, checks: usize) -> usize {
-        let others = self.idlers(idlers) + checks * EACH_CHECK;
+    /// Clients' connections at once, beside this many idlers, checks and listeners for
+    /// clients; at least one.
+    pub(crate) fn connections(&self, idlers: usize, checks: usize, listeners: usize) -> usize {
+        // One listener is among pen's own descriptors.
+        let others = self.idlers(idlers) + checks * EACH_CHECK + listeners.saturating_sub(1);
         (self.available.saturating_sub(others) / self.per_connection).max(1)
     }
 
@@ -81,14 +83,15 @@ mod tests {
     fn each_use_has_a_share() {
         let shares = |files, kind| {
             let limits = Limits::new(files, kind);
-            (limits.connections(0, 0), limits.admin_connections)
+            (limits.connections(0, 0, 1), limits.admin_connections)
         };
         assert_eq!(shares(10, Kind::Stream), (1, 1));
         assert_eq!(shares(60, Kind::Stream), (15, 2));
         assert_eq!(shares(60, Kind::Datagram), (30, 2));
         assert_eq!(shares(1024, Kind::Stream), (475, 24));
         let limits = Limits::new(1024, Kind::Stream);
-        assert_eq!((limits.idlers(100), limits.connections(100, 0)), (100, 425));
-        assert_eq!((limits.idlers(900), limits.connections(900, 0)), (237, 356));
+        assert_eq!((limits.idlers(100), limits.connections(100, 0, 1)), (100, 425));
+        assert_eq!((limits.idlers(900), limits.connections(900, 0, 1)), (237, 356));
+        assert_eq!(limits.connections(100, 0, 301), 275);
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets that listen, and moving them to another address while pen runs.
+//! One socket that listens. [`super::listeners`] has all of a service's, and moves them.
 
 use crate::pool::clients::Client;
 use crate::proxy::connect;
@@ -8,14 +8,13 @@ use crate::sys::addr::{self, Endpoint};
 use crate::sys::files;
 use crate::sys::{self, Address, Kind, Received};
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many bytes of unread datagrams the system is asked to keep.
@@ -39,7 +38,7 @@ fn hint(at: SocketAddr, e: &io::Error) -> String {
 }
 
 /// A socket that clients come to.
-pub struct Listener {
+pub(crate) struct Listener {
     socket: Listening,
     /// A Unix socket's file: its device and inode. The inode is not used again while
     /// the socket is open.
@@ -62,20 +61,24 @@ pub struct Accepted {
     pub(crate) client: Client,
     /// Its port, 0 for a Unix socket.
     pub(crate) port: u16,
+    /// The listening port that it came in on, 0 for a Unix socket.
+    #[expect(dead_code)] // Servers without a port will need it.
+    pub(crate) came_in: u16,
     /// When it was accepted.
     pub(crate) since: Instant,
 }
 
 impl Accepted {
-    /// Describes a client at this address that has come now.
-    pub(crate) fn from_inet(addr: SocketAddr) -> Accepted {
+    /// Describes a client at this address that has come in now on this port.
+    pub(crate) fn from_inet(addr: SocketAddr, came_in: u16) -> Accepted {
         let addr = addr::canonical(addr);
-        Accepted { client: Client::Inet(addr.ip()), port: addr.port(), since: Instant::now() }
+        let (client, port) = (Client::Inet(addr.ip()), addr.port());
+        Accepted { client, port, came_in, since: Instant::now() }
     }
 
     /// Describes a client of a Unix socket that has come now.
     pub(crate) fn from_unix() -> Accepted {
-        Accepted { client: Client::Unix, port: 0, since: Instant::now() }
+        Accepted { client: Client::Unix, port: 0, came_in: 0, since: Instant::now() }
     }
 }
 
@@ -98,14 +101,18 @@ struct Options {
 impl Listener {
     /// Listens for clients, as the settings say. Another process may listen at the
     /// same port.
-    pub(crate) fn open_for_clients(word: &str, settings: &Settings) -> Result<Listener, String> {
+    pub(crate) fn open_for_clients(
+        word: &str,
+        endpoint: Endpoint,
+        settings: &Settings,
+    ) -> Result<Listener, String> {
         let options = Options {
             kind: settings.start.kind,
             backlog: settings.backlog,
             is_shared: true,
             keep_alive: settings.client_keepalive,
         };
-        Listener::open(word, &options)
+        Listener::open(word, endpoint, &options)
     }
 
     /// Listens at a port that no other process shares: the clients would be spread over
@@ -113,12 +120,13 @@ impl Listener {
     /// socket.
     pub(crate) fn open_alone(word: &str, backlog: u32) -> Result<Listener, String> {
         let (kind, keep_alive) = (Kind::Stream, Duration::ZERO);
-        Listener::open(word, &Options { kind, backlog, is_shared: false, keep_alive })
+        let options = Options { kind, backlog, is_shared: false, keep_alive };
+        Listener::open(word, addr::endpoint(word)?, &options)
     }
 
-    /// Listens at an address as given on the command line.
-    fn open(word: &str, options: &Options) -> Result<Listener, String> {
-        match addr::endpoint(word)? {
+    /// Listens at an address that was given as this word.
+    fn open(word: &str, endpoint: Endpoint, options: &Options) -> Result<Listener, String> {
+        match endpoint {
             Endpoint::Unix(path) => Listener::unix(&path, options)
                 .map_err(|e| format!("{word}: cannot listen on this path: {e}")),
             Endpoint::Inet(all) => {
@@ -194,12 +202,17 @@ impl Listener {
         Ok(Listener { socket, file: Some(file_at(path)?), at })
     }
 
+    /// The port that clients come in on, 0 for a Unix socket.
+    pub(crate) fn port(&self) -> u16 {
+        self.at.port().unwrap_or(0)
+    }
+
     /// Accepts the next client; fails with `WouldBlock` if there is none.
     pub(crate) fn accept(&self) -> io::Result<(Socket, Accepted)> {
         let (socket, accepted) = match &self.socket {
             Listening::Tcp(listener) => {
                 let (socket, addr) = listener.accept()?;
-                (Socket::from(OwnedFd::from(socket)), Accepted::from_inet(addr))
+                (Socket::from(OwnedFd::from(socket)), Accepted::from_inet(addr, self.port()))
             }
             Listening::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
@@ -220,17 +233,40 @@ impl Listener {
         Ok((socket, accepted))
     }
 
-    /// Receives the next datagram, and says through which socket; fails with
-    /// `WouldBlock` if there is none.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream)> {
+    /// Changes the keep-alive time of TCP clients that are accepted from now on.
+    pub(crate) fn keep_alive(&self, idle: Duration) {
+        if let Listening::Tcp(listener) = &self.socket {
+            let _ = sys::keep_alive(listener, idle);
+        }
+    }
+
+    /// Receives the next datagram, and says through which socket and at which port; fails
+    /// with `WouldBlock` if there is none.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(Received, Stream, u16)> {
         match &self.socket {
-            Listening::Datagram(socket) => Ok((sys::receive(socket, buffer)?, Arc::clone(socket))),
+            Listening::Datagram(socket) => {
+                Ok((sys::receive(socket, buffer)?, Arc::clone(socket), self.port()))
+            }
             Listening::Tcp(_) | Listening::Unix(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 
+    /// Whether it receives datagrams with this socket.
+    pub(crate) fn receives_with(&self, socket: &Stream) -> bool {
+        matches!(&self.socket, Listening::Datagram(own) if Arc::ptr_eq(own, socket))
+    }
+
+    /// Whether it is where one is wanted.
+    pub(crate) fn is_at(&self, wanted: &Endpoint) -> bool {
+        match (&self.at, wanted) {
+            (Endpoint::Inet(own), Endpoint::Inet(all)) => all.iter().any(|at| own.contains(at)),
+            (Endpoint::Unix(own), Endpoint::Unix(path)) => own == path,
+            _ => false,
+        }
+    }
+
     /// Removes a Unix socket's file, if it is still this socket's.
-    fn remove_file(&self) {
+    pub(crate) fn remove_file(&self) {
         if let (Endpoint::Unix(path), Some(file)) = (&self.at, self.file) {
             if file_at(path).is_ok_and(|found| found == file) {
                 // Not permitted after changing user: then it stays.
@@ -272,129 +308,5 @@ impl AsFd for Listener {
             Listening::Unix(listener) => listener.as_fd(),
             Listening::Datagram(socket) => socket.as_fd(),
         }
-    }
-}
-
-/// A listener that can be exchanged while a loop waits for its clients.
-pub struct MovableListener {
-    current: Mutex<Option<Arc<Listener>>>,
-    has_moved: AtomicBool,
-    /// The loop waits on the second, and a byte written to the first wakes it.
-    waker: (UnixStream, UnixStream),
-}
-
-impl MovableListener {
-    /// Makes a listener that does not listen yet.
-    pub(crate) fn new() -> io::Result<MovableListener> {
-        let waker = UnixStream::pair()?;
-        waker.0.set_nonblocking(true)?;
-        waker.1.set_nonblocking(true)?;
-        Ok(MovableListener { current: Mutex::default(), has_moved: AtomicBool::new(false), waker })
-    }
-
-    /// Listens there from now on. Clients that wait at the old listener are still
-    /// accepted.
-    pub(crate) fn open(&self, listener: Listener) {
-        self.replace(Some(Arc::new(listener)));
-    }
-
-    /// Stops listening, and removes the file of a Unix socket.
-    pub(crate) fn shut(&self) {
-        self.replace(None);
-    }
-
-    fn replace(&self, listener: Option<Arc<Listener>>) {
-        let old = std::mem::replace(&mut *crate::lock(&self.current), listener);
-        if let Some(old) = old {
-            old.remove_file();
-        }
-        self.has_moved.store(true, SeqCst);
-        // If the waker is full, the loop is awake.
-        let _ = (&self.waker.0).write(&[1]);
-    }
-
-    fn current(&self) -> Option<Arc<Listener>> {
-        crate::lock(&self.current).clone()
-    }
-
-    /// Changes the keep-alive time of TCP clients that are accepted from now on.
-    pub(crate) fn keep_alive(&self, idle: Duration) {
-        if let Some(Listening::Tcp(listener)) = self.current().as_deref().map(|open| &open.socket) {
-            let _ = sys::keep_alive(listener, idle);
-        }
-    }
-
-    /// Whether the listener was replaced since the last [`Acceptor::refresh`].
-    pub(crate) fn has_moved(&self) -> bool {
-        self.has_moved.load(SeqCst)
-    }
-
-    /// Makes what a loop accepts with. Only one loop may use a listener.
-    pub(crate) fn acceptor(&self) -> Acceptor<'_> {
-        Acceptor { listener: self, current: None, old: None, old_was_closed: false }
-    }
-}
-
-/// Takes clients from a listener wherever it moves.
-pub(crate) struct Acceptor<'a> {
-    listener: &'a MovableListener,
-    current: Option<Arc<Listener>>,
-    /// The listener before, until its queue is empty.
-    old: Option<Arc<Listener>>,
-    old_was_closed: bool,
-}
-
-impl Acceptor<'_> {
-    /// Waits for the next client and accepts it.
-    pub(crate) fn accept(&mut self) -> io::Result<(Socket, Accepted)> {
-        self.next(Listener::accept)
-    }
-
-    /// Waits until `take` gets something from the listener.
-    pub(crate) fn next<T>(
-        &mut self,
-        mut take: impl FnMut(&Listener) -> io::Result<T>,
-    ) -> io::Result<T> {
-        loop {
-            self.refresh();
-            if let Some(old) = &self.old {
-                match take(old) {
-                    Ok(next) => return Ok(next),
-                    Err(_) => {
-                        self.old = None;
-                        self.old_was_closed = true;
-                    }
-                }
-            }
-            match self.current.as_deref().map(&mut take) {
-                None => self.wait()?,
-                Some(Err(e)) if e.kind() == ErrorKind::WouldBlock => self.wait()?,
-                Some(other) => return other,
-            }
-        }
-    }
-
-    /// Uses the new listener, if it was replaced.
-    pub(crate) fn refresh(&mut self) {
-        if self.listener.has_moved.swap(false, SeqCst) {
-            let mut scratch = [0; 64];
-            while matches!((&self.listener.waker.1).read(&mut scratch), Ok(n) if n > 0) {}
-            self.old = std::mem::replace(&mut self.current, self.listener.current());
-        }
-    }
-
-    /// Waits until there may be a client, or another listener.
-    pub(crate) fn wait(&self) -> io::Result<()> {
-        let waker = &self.listener.waker.1;
-        match &self.current {
-            _ if self.old.is_some() => Ok(()),
-            Some(open) => sys::wait_either(&**open, waker),
-            None => sys::wait_either(waker, waker),
-        }
-    }
-
-    /// Whether an old listener was closed since the last call.
-    pub(crate) fn old_was_closed(&mut self) -> bool {
-        std::mem::take(&mut self.old_was_closed)
     }
 }

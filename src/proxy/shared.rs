@@ -9,7 +9,7 @@ use crate::proxy::checks::Checks;
 use crate::proxy::idle::Waker;
 use crate::proxy::idlers::Idlers;
 use crate::proxy::limits::Limits;
-use crate::proxy::listener::{Listener, MovableListener};
+use crate::proxy::listeners::{Listeners, Set};
 use crate::proxy::log::connections::ConnLog;
 use crate::proxy::log::{Log, Logs};
 use crate::proxy::slots::Connections;
@@ -50,11 +50,11 @@ pub struct Pen {
     /// What became of clients.
     pub outcomes: Outcomes,
     /// Where clients connect.
-    pub listener: MovableListener,
+    pub listener: Listeners,
     /// The control port.
-    pub control_listener: MovableListener,
+    pub control_listener: Listeners,
     /// The web interface's port.
-    pub web_listener: MovableListener,
+    pub web_listener: Listeners,
     /// Who may control pen from there.
     pub access: Access,
     /// When pen was made.
@@ -103,9 +103,9 @@ impl Pen {
             conn_log: Arc::new(ConnLog::new(&log_lost)),
             log_lost,
             outcomes: Outcomes::default(),
-            listener: MovableListener::new()?,
-            control_listener: MovableListener::new()?,
-            web_listener: MovableListener::new()?,
+            listener: Listeners::new()?,
+            control_listener: Listeners::new()?,
+            web_listener: Listeners::new()?,
             access: Access::default(),
             started: Instant::now(),
             start_time: message::unix_time(),
@@ -168,12 +168,13 @@ impl Pen {
         self.want_idlers(self.idlers.count().1);
     }
 
-    /// Wants so many idlers from now on. Their descriptors and those of checks are not
-    /// there for clients.
+    /// Wants so many idlers from now on. Their descriptors, those of checks and those of
+    /// listeners are not there for clients.
     pub fn want_idlers(&self, wanted: usize) {
         let limits = self.limits();
         let checks = if self.settings().check.is_zero() { 0 } else { limits.checks() };
-        self.connections.set_limit(limits.connections(wanted, checks));
+        let listeners = self.listener.current().len();
+        self.connections.set_limit(limits.connections(wanted, checks, listeners));
         self.idlers.want(wanted, limits.idlers(wanted));
         self.idle_watch.wake();
     }
@@ -184,8 +185,9 @@ impl Pen {
     }
 
     /// Accepts clients here from now on.
-    pub fn listen(&self, listener: Listener) {
-        self.listener.open(listener);
+    pub(crate) fn listen(&self, set: Set) {
+        self.listener.replace(set);
+        self.want_idlers(self.idlers.count().1);
         self.connections.wake();
     }
 

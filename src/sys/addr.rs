@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 mod habits;
+mod ports;
+pub use ports::endpoints;
+pub(crate) use ports::listening;
 
 /// Where a server is reached, resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -303,12 +306,25 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
-    /// The port that servers without one of their own use.
+    /// Its port; of several, the first.
     pub fn port(&self) -> Option<u16> {
         match self {
             Endpoint::Inet(all) => all.first().map(SocketAddr::port).filter(|p| *p != 0),
             Endpoint::Unix(_) => None,
         }
+    }
+
+    /// All addresses of these as one.
+    pub(crate) fn of_all(all: impl IntoIterator<Item = Endpoint>) -> Endpoint {
+        let mut addresses = Vec::new();
+        for endpoint in all {
+            match endpoint {
+                Endpoint::Inet(more) => addresses.extend(more),
+                // It listens alone.
+                unix @ Endpoint::Unix(_) => return unix,
+            }
+        }
+        Endpoint::Inet(addresses)
     }
 }
 

@@ -5,7 +5,7 @@ use super::number::{POLLERR, POLLHUP, POLLIN, POLLOUT};
 use super::{again, poll_once};
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 fn wait_for(entries: &mut [PollFd], limit: Option<Duration>) -> io::Result<bool> {
@@ -26,6 +26,28 @@ pub(crate) fn wait_writable(socket: impl AsFd, limit: Duration) -> io::Result<bo
 /// Waits until `socket` can be read or has ended, `false` after `limit`.
 pub fn wait_readable(socket: impl AsFd, limit: Duration) -> io::Result<bool> {
     wait_for(&mut [watch(&socket, POLLIN)], Some(limit))
+}
+
+/// Sockets that are waited for again and again. Whoever waits keeps them open.
+#[derive(Default)]
+pub(crate) struct Watch(Vec<PollFd>);
+
+impl Watch {
+    /// Makes it for these sockets.
+    pub(crate) fn new<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Watch {
+        Watch(sockets.map(|socket| watch(&socket, POLLIN)).collect())
+    }
+
+    /// Waits until one of them can be read, however long it takes.
+    pub(crate) fn wait(&mut self) -> io::Result<()> {
+        wait_for(&mut self.0, None).map(drop)
+    }
+
+    /// The indices of those that could be read after the last wait.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = usize> {
+        let all = self.0.iter().enumerate();
+        all.filter(|(_, entry)| entry.revents != 0).map(|(index, _)| index)
+    }
 }
 
 /// Waits until one of the two can be read, however long it takes.

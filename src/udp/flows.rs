@@ -3,9 +3,11 @@
 
 use crate::pool::choice::Target;
 use crate::pool::counter::Counter;
-use crate::proxy::connection::Connection;
+use crate::proxy::connection::{Connection, Direction};
+use crate::proxy::socket::Stream;
 use crate::sys::{Address, Here};
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,9 @@ pub(super) struct Key {
     pub(super) peer: Address,
     /// The address of this host that the client sent to, where there are several.
     pub(super) here: Option<Here>,
+    /// The descriptor of the socket that received them, which stays open as long as it
+    /// has flows, and its port.
+    pub(super) at: (RawFd, u16),
 }
 
 /// How long a datagram may take to the server and the refusal back to pen.
@@ -155,10 +160,14 @@ impl Flows {
         oldest
     }
 
-    /// Takes out all flows.
-    pub(super) fn take_all(&self) -> Vec<Arc<Flow>> {
-        let all = std::mem::take(&mut *crate::lock(&self.by_key));
-        all.into_values().flatten().collect()
+    /// Takes out the flows whose clients send to sockets for which `is_over` holds.
+    pub(super) fn take_those_of(&self, is_over: impl Fn(&Stream) -> bool) -> Vec<Arc<Flow>> {
+        let mut by_key = crate::lock(&self.by_key);
+        let all = by_key.values().flatten();
+        let over = all.filter(|flow| is_over(flow.connection.source(Direction::Up)));
+        let over: Vec<_> = over.cloned().collect();
+        over.iter().for_each(|flow| remove(&mut by_key, flow));
+        over
     }
 }
 

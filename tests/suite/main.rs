@@ -47,6 +47,7 @@ mod live_changes;
 mod log_file;
 mod logs;
 mod malformed;
+mod many_ports;
 mod mergelogs;
 mod messages;
 mod names;

@@ -48,6 +48,13 @@ const HABITS: &[Habit] = &[
         let list = word.contains(',') && !is_path(word);
         list.then(|| format!("write each as a word of its own: {}", word.replace(',', " ")))
     },
+    // 80,/run/pen
+    |word, role| {
+        let (ports, path) = word.split_once(',').filter(|_| role == Role::Listen)?;
+        let is_port = |byte: u8| byte.is_ascii_digit() || b".:-[]".contains(&byte);
+        let is_list = is_path(path) && !ports.is_empty() && ports.bytes().all(is_port);
+        is_list.then(|| "a Unix socket cannot be one of several".to_owned())
+    },
     // *:80
     |word, role| match (word.strip_prefix("*:"), role) {
         (Some(port), Role::Listen) => {
