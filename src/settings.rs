@@ -108,6 +108,11 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// The same for a connection of which one side has ended; zero = never.
     pub half_closed_timeout: Duration,
+    /// How long connections may take to finish when pen is to end; zero = it ends at
+    /// once, or if another process has taken over, they have as long as they like.
+    pub drain_timeout: Duration,
+    /// How long pen listens on then, while its health check fails already.
+    pub lame_duck: Duration,
     /// How long a peer is silent before the system sends keep-alive probes; zero = the
     /// system's default.
     pub client_keepalive: Duration,
@@ -212,6 +217,8 @@ impl Default for Settings {
             tracking: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             half_closed_timeout: Duration::ZERO,
+            drain_timeout: Duration::ZERO,
+            lame_duck: Duration::ZERO,
             client_keepalive: Duration::from_secs(120),
             acls: vec![Acl::default(); acl::LISTS],
             client_acl: 0,

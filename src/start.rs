@@ -11,6 +11,7 @@ use crate::proxy::accept;
 use crate::proxy::changes;
 use crate::proxy::checks;
 use crate::proxy::connection;
+use crate::proxy::drain;
 use crate::proxy::idle;
 use crate::proxy::limits::Limits;
 use crate::proxy::listener;
@@ -18,17 +19,21 @@ use crate::proxy::listeners::Listeners;
 use crate::proxy::log;
 use crate::proxy::loops;
 use crate::proxy::names;
+use crate::proxy::restart;
 use crate::proxy::shared::{Pen, Phase};
 use crate::proxy::workers;
 use crate::report;
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
 use crate::sys::cgroup;
+use crate::sys::inherited;
 use crate::sys::message;
+use crate::sys::notify;
 use crate::sys::process::{self, Parent, PidFile};
+use crate::sys::successor;
 use crate::sys::users;
 use crate::sys::{self, Kind, Resource, Signal, Signals};
-use crate::udp;
+use crate::udp::{self, Handed};
 use crate::web;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -39,12 +44,31 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::Duration;
 
+mod old_process;
 mod try_servers;
+use old_process::OldProcess;
 
 /// Runs pen with the arguments `words`, and reports why it could not run.
 pub fn main(words: &[OsString]) -> ExitCode {
+    let old = match successor::line() {
+        Ok(line) => line.map(OldProcess::new),
+        Err(why) => return process::finish("pen", Err(why)),
+    };
+    let result = run_task(words, old.as_ref());
+    match (&result, old) {
+        // The old process says it, where it says everything.
+        (Err(why), Some(old)) if old.tell_failure(why) => ExitCode::FAILURE,
+        _ => process::finish("pen", result),
+    }
+}
+
+fn run_task(words: &[OsString], old: Option<&OldProcess>) -> Result<(), String> {
+    match old {
+        Some(old) => old.take_sockets()?,
+        None => inherited::add_activated(),
+    }
     let print_warnings = |pen: &Pen| options::warnings(pen, words).iter().for_each(message::warn);
-    let result = match options::read(words, process::print) {
+    match options::read(words, process::print) {
         Ok(Task::Print(text)) => {
             process::print(&text);
             Ok(())
@@ -60,11 +84,13 @@ pub fn main(words: &[OsString]) -> ExitCode {
         }),
         Ok(Task::Run(pen)) => {
             let foreground = pen.settings().start.foreground;
-            process::start(foreground, |parent| run(pen, parent, print_warnings))
+            pen.restart.remember_program();
+            process::start(foreground, old.is_some(), |parent| {
+                run(pen, parent, old, print_warnings)
+            })
         }
         Err(why) => Err(why),
-    };
-    process::finish("pen", result)
+    }
 }
 
 /// Checks for `--check` what the command line and the configuration file name.
@@ -144,14 +170,25 @@ fn not_opened(what: &str, word: &str, why: &str) {
 
 /// Opens everything in the order of the C pen, and runs until a signal says stop.
 /// `parent` waits until the start has succeeded. The warnings are printed just before.
-fn run(pen: Pen, parent: Parent, print_warnings: impl Fn(&Pen)) -> Result<(), String> {
+///
+/// A process that takes over from an `old` one tells it when it is ready, and goes on
+/// when the other has stopped accepting.
+fn run(
+    pen: Pen,
+    parent: Parent,
+    old: Option<&OldProcess>,
+    print_warnings: impl Fn(&Pen),
+) -> Result<(), String> {
     let settings = pen.settings();
     let start = &settings.start;
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     prepare(&pen);
     let pen = Arc::new(pen);
     let mut cleanup = Cleanup { pen: Arc::clone(&pen), pid_file: None };
-    let user = start.user.as_deref().map(users::find).transpose();
+    notify::open();
+    // The old process has become the user and has changed the root before.
+    let has_rights = old.is_none() || sys::is_root();
+    let user = start.user.as_deref().filter(|_| has_rights).map(users::find).transpose();
     let user = user.map_err(|why| format!("-u {why}"))?;
     commands::open_listener(&pen)?;
     if let Some(own) = &pen.settings().own {
@@ -163,25 +200,34 @@ fn run(pen: Pen, parent: Parent, print_warnings: impl Fn(&Pen)) -> Result<(), St
             Err(why) => not_opened(what, word, why),
         }
     }
+    inherited::close_the_rest();
     parent.open_syslog(c"pen");
-    process::drop_privileges(user, start.jail.as_deref())?;
+    process::drop_privileges(user, start.jail.as_deref().filter(|_| old.is_none()))?;
     if pen.settings().transparent {
         commands::check_transparent()?;
     }
     commands::open_log(&pen)?;
     commands::open_conn_log(&pen)?;
+    message::start_writer()?;
+    let tasks = start_signal_thread(&pen)?;
+    let flows = old.map_or(Ok(Vec::new()), OldProcess::take_over)?;
     if let Some(path) = &start.pid_file {
         cleanup.pid_file = Some(PidFile::write(path)?);
     }
-    message::start_writer()?;
-    let tasks = start_signal_thread(&pen)?;
-    start_threads(&pen)?;
+    start_threads(&pen, flows)?;
     pen.enter(Phase::Running);
     print_warnings(&pen);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
-    serve_signals(&tasks, &signals);
+    if let Some(old) = old {
+        old.tell_serving()?;
+    }
+    notify::tell("READY=1");
+    serve_signals(&pen, &tasks, &signals);
     message::say("pen is stopping");
+    if !pen.is_replaced() {
+        notify::tell("STOPPING=1");
+    }
     process::end(move || {
         pen.log.flush();
         connection::log_the_rest(&pen.conn_log, &pen.connections);
@@ -246,7 +292,7 @@ fn check_memory(settings: &Settings, max: usize) {
     }
 }
 
-fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
+fn start_threads(pen: &Arc<Pen>, flows: Vec<Handed>) -> Result<(), String> {
     // Threads for clients are started when clients connect, and clients wait while none
     // can be started. If not even one can be started now, they would wait for ever.
     let first = pen.workers.hire(Duration::ZERO);
@@ -264,7 +310,7 @@ fn start_threads(pen: &Arc<Pen>) -> Result<(), String> {
     // The last: its clients may use up all threads.
     match pen.settings().start.kind {
         Kind::Stream => spawn("accept", accept::accept_loop),
-        Kind::Datagram => udp::start(pen),
+        Kind::Datagram => udp::start(pen, flows),
     }
 }
 
@@ -279,6 +325,8 @@ fn start_signal_thread(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
             match signal {
                 Signal::Reload => reload(&pen),
                 Signal::Report => report(&pen),
+                // It says itself what became of it.
+                Signal::Restart => drop(restart::restart(&pen)),
                 Signal::Stop => {}
             }
         }
@@ -287,10 +335,13 @@ fn start_signal_thread(pen: &Arc<Pen>) -> Result<SyncSender<Signal>, String> {
     Ok(queue)
 }
 
-/// Passes signals on until one says stop. A signal is dropped while two are waiting.
-fn serve_signals(tasks: &SyncSender<Signal>, signals: &Signals) {
+/// Passes signals on until one says stop. A signal is dropped while two are waiting. If
+/// connections are to finish first, the second that says stop counts.
+fn serve_signals(pen: &Arc<Pen>, tasks: &SyncSender<Signal>, signals: &Signals) {
+    let mut is_draining = false;
     loop {
         match signals.wait() {
+            Ok(Signal::Stop) if !is_draining && drain::begin(pen) => is_draining = true,
             Ok(Signal::Stop) => return,
             Ok(signal) => drop(tasks.try_send(signal)),
             Err(e) => {
@@ -305,10 +356,13 @@ fn serve_signals(tasks: &SyncSender<Signal>, signals: &Signals) {
 /// takes effect as a whole or not at all. Errors are logged.
 fn reload(pen: &Pen) {
     message::say("reloading on HUP");
-    let results = [commands::open_log(pen), commands::open_conn_log(pen), commands::configure(pen)];
+    notify::tell_reloading();
+    let configured = || if pen.is_draining() { Ok(()) } else { commands::configure(pen) };
+    let results = [commands::open_log(pen), commands::open_conn_log(pen), configured()];
     for why in results.into_iter().filter_map(Result::err) {
         why.lines().for_each(message::error);
     }
+    notify::tell("READY=1");
 }
 
 /// Carries out USR1: writes the HTML report to its file, or else logs the text report.

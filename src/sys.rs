@@ -15,15 +15,19 @@ pub mod addr;
 pub(crate) mod cgroup;
 pub(crate) mod date;
 pub(crate) mod files;
+pub(crate) mod inherited;
+pub(crate) mod line;
 pub mod message;
+pub(crate) mod notify;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod successor;
 pub mod text;
 pub(crate) mod users;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -98,6 +102,12 @@ unsafe extern "C" {
         link_name = "__localtime64_r"
     )]
     fn localtime_r(time: *const TimeT, tm: *mut Tm) -> *mut Tm;
+    #[cfg_attr(target_os = "netbsd", link_name = "__clock_gettime50")]
+    #[cfg_attr(
+        all(target_env = "musl", target_pointer_width = "32"),
+        link_name = "__clock_gettime64"
+    )]
+    fn clock_gettime(clock: c_int, time: *mut TimeSpec) -> c_int;
     fn openlog(ident: *const c_char, option: c_int, facility: c_int);
     fn syslog(priority: c_int, format: *const c_char, ...);
     #[cfg_attr(target_os = "netbsd", link_name = "__socket30")]
@@ -116,6 +126,7 @@ unsafe extern "C" {
         len: *mut c_uint,
     ) -> c_int;
     fn getpeername(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
+    fn getsockname(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
     fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;
     fn sendmsg(fd: c_int, message: *const MsgHdr, flags: c_int) -> isize;
     fn poll(fds: *mut PollFd, n: NfdsT, timeout_ms: c_int) -> c_int;
@@ -184,27 +195,36 @@ pub(crate) fn fork_process() -> io::Result<Side> {
 }
 
 /// Starts the program at `path` with these arguments, the first of which is its
-/// name, and returns its number. It leads a process group of its own, has an empty
-/// `PATH` and nothing else as its environment, no signal is blocked or ignored, and
-/// `input` and `output` are its only descriptors: standard input, and standard output
-/// and error. Any thread may call this: `posix_spawn` runs nothing of this process in
-/// the new one.
-fn spawn(path: &CStr, args: &[CString], input: impl AsFd, output: impl AsFd) -> io::Result<c_int> {
-    let end = [std::ptr::null()];
-    let args: Vec<_> = args.iter().map(|arg| arg.as_ptr()).chain(end).collect();
-    let env = [c"PATH=".as_ptr(), std::ptr::null()];
+/// name, and this environment, and returns its number. No signal is blocked or ignored.
+/// It has those of standard input, output and error that are not in `files`, and
+/// `files`, each under the number beside it, which must be another one than it has here.
+/// It leads a process group of its own if `is_apart`. Any thread may call this:
+/// `posix_spawn` runs nothing of this process in the new one.
+fn spawn(
+    path: &CStr,
+    args: &[CString],
+    env: &[CString],
+    files: &[(BorrowedFd, c_int)],
+    is_apart: bool,
+) -> io::Result<c_int> {
+    let list = |words: &[CString]| {
+        let end = [std::ptr::null()];
+        words.iter().map(|word| word.as_ptr()).chain(end).collect::<Vec<_>>()
+    };
+    let (args, env, wanted) = (list(args), list(env), files);
     let (none, ignored) = (signal_set([])?, signal_set([SIGPIPE])?);
-    let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    let group = if is_apart { POSIX_SPAWN_SETPGROUP } else { 0 };
+    let flags = group | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
     let (mut files, mut attr, mut pid) = (SpawnFiles([0; 128]), SpawnAttr([0; 512]), 0);
     // SAFETY: `files` is at least as large and aligned as posix_spawn_file_actions_t.
     check_error(unsafe { posix_spawn_file_actions_init(&mut files) })?;
     // SAFETY: `attr` is at least as large and aligned as posix_spawnattr_t.
     check_error(unsafe { posix_spawnattr_init(&mut attr) })?;
     let mut start = |files: &mut SpawnFiles, attr: &mut SpawnAttr| {
-        for (from, to) in [(input.as_fd(), 0), (output.as_fd(), 1), (output.as_fd(), 2)] {
+        for (from, to) in wanted {
             let from = from.as_raw_fd();
             // SAFETY: initialised above; only numbers are kept.
-            check_error(unsafe { posix_spawn_file_actions_adddup2(files, from, to) })?;
+            check_error(unsafe { posix_spawn_file_actions_adddup2(files, from, *to) })?;
         }
         // SAFETY: initialised above. The group's number is 0, a new one (POSIX).
         check_error(unsafe { posix_spawnattr_setflags(attr, flags) })?;
@@ -223,6 +243,16 @@ fn spawn(path: &CStr, args: &[CString], input: impl AsFd, output: impl AsFd) -> 
     // SAFETY: initialised above, and not used any more.
     unsafe { posix_spawn_file_actions_destroy(&mut files) };
     result.map(|()| pid)
+}
+
+/// Takes a descriptor that this process was started with, under another number that
+/// programs which are started do not have. To be called once for each.
+fn adopt(number: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: borrowed for the duplication alone, which fails if it is not open.
+    let own = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?;
+    // SAFETY: open, and nobody in this process owns it, as it was not opened here.
+    drop(unsafe { OwnedFd::from_raw_fd(number) });
+    Ok(own)
 }
 
 /// Waits for the end of a child process, which exists no longer then; `None` if it
@@ -355,7 +385,7 @@ impl Signals {
     /// Blocks them for this thread and all that it starts, so that they stay
     /// pending until [`Signals::wait`]. SIGPIPE is ignored by std already.
     pub(crate) fn block() -> io::Result<Signals> {
-        let set = signal_set([SIGHUP, SIGUSR1, SIGTERM, SIGINT])?;
+        let set = signal_set([SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGINT])?;
         // SAFETY: a valid set; no old set is asked for.
         check_error(unsafe { pthread_sigmask(SIG_BLOCK, &set, std::ptr::null_mut()) })?;
         Ok(Signals(set))
@@ -369,6 +399,7 @@ impl Signals {
         Ok(match signal {
             SIGHUP => Signal::Reload,
             SIGUSR1 => Signal::Report,
+            SIGUSR2 => Signal::Restart,
             _ => Signal::Stop,
         })
     }
@@ -386,6 +417,16 @@ pub(crate) fn local_time(unix: u64) -> DateTime {
     unsafe { localtime_r(&time, &mut tm) };
     let [second, minute, hour, day, month, year, ..] = tm.numbers.map(i64::from);
     DateTime { year: year + 1900, month: month + 1, day, hour, minute, second }
+}
+
+/// Microseconds of the monotonic clock, which other processes of this host see, too.
+fn monotonic_time() -> u64 {
+    let mut time = TimeSpec::default();
+    // SAFETY: a place for the time.
+    unsafe { clock_gettime(CLOCK_MONOTONIC, &mut time) };
+    #[allow(clippy::unnecessary_cast)] // narrower on 32 bits
+    let [sec, part] = [time.sec.unsigned_abs() as u64, time.nsec.unsigned_abs() as u64];
+    sec.saturating_mul(1_000_000).saturating_add(part / 1000)
 }
 
 /// Connects to the system log under this name, with the facility daemon. The log's
@@ -466,20 +507,49 @@ fn get_number(socket: impl AsFd, level: c_int, name: c_int) -> io::Result<c_int>
     check(done).map(|_| value)
 }
 
-/// Whether `socket` still has a peer. A TCP connection that was reset, or that has
-/// ended both ways, has none. One whose peer only sends no more still has one.
-pub(crate) fn has_peer(socket: impl AsFd) -> bool {
+/// The address that `socket` is connected to. A TCP connection that was reset, or that
+/// has ended both ways, has none, which is an error. One whose peer only sends no more
+/// still has one.
+pub(crate) fn peer(socket: impl AsFd) -> io::Result<Address> {
     let mut name = RawAddr::unnamed();
     name.len = name.bytes.len() as c_uint;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: the buffer lives through the call, with its length.
-    let done = unsafe { getpeername(fd, name.bytes.as_mut_ptr().cast(), &mut name.len) };
-    check(done).is_ok()
+    check(unsafe { getpeername(fd, name.bytes.as_mut_ptr().cast(), &mut name.len) })?;
+    name.read()
+}
+
+/// The address that `socket` is bound to.
+fn local_address(socket: impl AsFd) -> io::Result<Address> {
+    let mut name = RawAddr::unnamed();
+    name.len = name.bytes.len() as c_uint;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the buffer lives through the call, with its length.
+    check(unsafe { getsockname(fd, name.bytes.as_mut_ptr().cast(), &mut name.len) })?;
+    name.read()
 }
 
 /// Takes the next datagram without waiting for it. The result has the address that
 /// it came to, if the socket tells that ([`tell_destination`]).
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let (len, name, control) = receive_message(socket, buffer, MSG_DONTWAIT)?;
+    Ok(Received { len, from: name.read()?, to: control.destination(control.len) })
+}
+
+/// Waits for bytes of a stream, and takes the descriptor that came with them.
+fn receive_given(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let (len, _, control) = receive_message(socket, buffer, MSG_CMSG_CLOEXEC)?;
+    let given = control.given(control.len);
+    // SAFETY: the system has just made it for this process, and nobody else owns it.
+    Ok((len, given.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })))
+}
+
+/// Takes a message. Returns its length, its sender and what came with it.
+fn receive_message(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    flags: c_int,
+) -> io::Result<(usize, RawAddr, Control)> {
     let mut name = RawAddr::unnamed();
     let mut control = Control::default();
     let mut part = IoVec { base: buffer.as_mut_ptr().cast(), len: buffer.len() };
@@ -491,17 +561,24 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receiv
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: `header` points to buffers that live through the call, with
     // their lengths.
-    let len = again(|| check_size(unsafe { recvmsg(fd, &mut header, MSG_DONTWAIT) }))?;
+    let len = again(|| check_size(unsafe { recvmsg(fd, &mut header, flags) }))?;
     name.len = header.namelen;
-    let from = name.read()?;
-    let to = control.destination(header.controllen);
-    Ok(Received { len, from, to })
+    #[allow(clippy::unnecessary_cast)] // 32 bits on the BSDs
+    let told = header.controllen as usize;
+    control.len = told;
+    Ok((len, name, control))
 }
 
 /// Sends to the peer of a connected socket: a datagram, or as much of a stream
 /// as fits.
 pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
     send_message(socket, data, None, None, 0)
+}
+
+/// Sends bytes of a stream together with a descriptor, of which the receiver gets a
+/// copy.
+fn send_given(socket: impl AsFd, data: &[u8], given: BorrowedFd) -> io::Result<usize> {
+    send_message(socket, data, None, Some(Control::descriptor(given.as_raw_fd())), 0)
 }
 
 /// Sends one datagram to `to`, from the address `from` if this host has several.

@@ -12,7 +12,7 @@
 //! own takes them, so that clients that have a flow are not held up by those that
 //! have none.
 
-mod flows;
+pub(crate) mod flows;
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
@@ -20,22 +20,22 @@ use crate::proxy::accept::PAUSE;
 use crate::proxy::connect;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
-use crate::proxy::find::{self, Found};
-use crate::proxy::listener::Accepted;
+use crate::proxy::find::{self, Connected, Found};
+use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
-use crate::proxy::socket::Stream;
+use crate::proxy::socket::{Socket, Stream};
 use crate::proxy::workers::{BUFFER, Buffer, Worker};
+use crate::sys;
 use crate::sys::addr::Host;
 use crate::sys::message::{self, Trouble};
 use crate::sys::process;
-use crate::sys::{self, Address};
-use flows::{Flow, Flows, Key};
+use flows::{Flow, Key};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,19 +68,23 @@ impl Datagram<'_> {
 /// What the threads of UDP share.
 struct Udp {
     pen: Arc<Pen>,
-    flows: Flows,
     queue: SyncSender<Datagram<'static>>,
-    /// How many datagrams are in the queue or were taken from it and are not yet
-    /// delivered.
-    pending: AtomicUsize,
 }
 
-/// Starts the threads that receive and that make room for new flows. They run
-/// until the process ends.
-pub(crate) fn start(pen: &Arc<Pen>) -> Result<(), String> {
+/// A flow of the process before: where it was received and its [`Key`], as text, and its
+/// socket.
+pub(crate) type Handed = (String, OwnedFd);
+
+/// Starts the threads that receive and that make room for new flows, and goes on with
+/// the flows of the process before. They run until the process ends.
+pub(crate) fn start(pen: &Arc<Pen>, handed: Vec<Handed>) -> Result<(), String> {
     let (queue, pending) = mpsc::sync_channel(QUEUE);
-    let (pen, flows) = (Arc::clone(pen), Flows::default());
-    let udp = Arc::new(Udp { pen, flows, queue, pending: AtomicUsize::new(0) });
+    let udp = Arc::new(Udp { pen: Arc::clone(pen), queue });
+    for (key, socket) in handed {
+        if udp.go_on(&key, socket).is_none() {
+            message::debug(1, || format!("{key}: a flow begins anew"));
+        }
+    }
     let other = Arc::clone(&udp);
     process::spawn("receive", move || udp.receive())?;
     process::spawn("queue", move || other.serve_queue(pending))
@@ -94,11 +98,14 @@ impl Udp {
         let mut trouble = Trouble::default();
         loop {
             let next = acceptor.next(|open| open.receive(&mut buffer));
+            if acceptor.is_over() {
+                return;
+            }
             if acceptor.old_was_closed() {
                 // Their answers come from the old address, whose socket is closed when
                 // the last of them is dropped.
                 let is_over = |socket: &Stream| !acceptor.receives_with(socket);
-                for flow in self.flows.take_those_of(is_over) {
+                for flow in self.pen.flows.take_those_of(is_over) {
                     flow.connection.close(Reason::Command);
                 }
             }
@@ -119,11 +126,51 @@ impl Udp {
         }
     }
 
+    /// Goes on with a flow of the process before. One whose server is another's by now,
+    /// and one for which there is no room, begin anew with their next datagram.
+    fn go_on(self: &Arc<Udp>, key: &str, socket: OwnedFd) -> Option<()> {
+        let pen = &self.pen;
+        let (word, key) = key.split_once('\n')?;
+        let listeners = pen.listener.current();
+        let listener = listeners.iter().find(|listener| listener.word() == word)?;
+        let down = listener.datagrams()?;
+        let key = Key::parse(key, (down.as_raw_fd(), listener.port()))?;
+        let accepted = key.accepted();
+        let lease = search::lease_at(&pen.servers, &sys::peer(&socket).ok()?)?;
+        let (mut slot, thread) = self.reserve(None)?;
+        let settings = pen.settings();
+        let visit = pen.visit(accepted.client, settings.tracking, false);
+        let socket = Socket::from(socket).into_stream();
+        let server = Connected { visit, lease, socket };
+        slot.enter();
+        pen.outcomes.accepted.add(1);
+        let connection =
+            Connection::new(pen.logs(), &settings, accepted, Arc::clone(down), server, slot);
+        self.begin(key, connection, Vec::new(), thread);
+        Some(())
+    }
+
+    /// Begins a flow, whose answers this thread passes back.
+    fn begin(
+        self: &Arc<Udp>,
+        key: Key,
+        connection: Arc<Connection>,
+        refused_by: Vec<Target>,
+        thread: Worker,
+    ) -> Arc<Flow> {
+        connection.touched.set(self.pen.flows.tick());
+        let flow = Arc::new(Flow::new(key, connection, refused_by));
+        self.pen.flows.insert(&flow);
+        let (udp, own) = (Arc::clone(self), Arc::clone(&flow));
+        thread.run(move |buffer| udp.pass_back(own, buffer));
+        flow
+    }
+
     fn serve_queue(self: &Arc<Udp>, pending: Receiver<Datagram<'static>>) {
         for datagram in pending {
-            let behind = self.pending.load(SeqCst).saturating_sub(1);
+            let behind = self.pen.flows.pending.load(SeqCst).saturating_sub(1);
             self.deliver(datagram, Some(behind));
-            self.pending.fetch_sub(1, SeqCst);
+            self.pen.flows.pending.fetch_sub(1, SeqCst);
         }
     }
 
@@ -150,17 +197,14 @@ impl Udp {
         }
         let mut known = Vec::new();
         if settings.modes.each_datagram() {
-            known = self.flows.find_all(&datagram.key);
+            known = self.pen.flows.find_all(&datagram.key);
             known.retain(|flow| self.keep_if_current(flow));
-        } else if let Some(flow) = self.flows.find(&datagram.key) {
+        } else if let Some(flow) = self.pen.flows.find(&datagram.key) {
             if self.keep_if_current(&flow) {
                 return self.pass(&flow, datagram);
             }
         }
-        let accepted = match &datagram.key.peer {
-            Address::Inet(addr) => Accepted::from_inet(*addr, datagram.key.at.1),
-            Address::Unix(_) => Accepted::from_unix(),
-        };
+        let accepted = datagram.key.accepted();
         let client = accepted.client;
         // A client without a flow needs a slot, unless it is denied and gets no server:
         // then it must not take one from others.
@@ -201,14 +245,9 @@ impl Udp {
         pen.outcomes.accepted.add(1);
         let down = Arc::clone(&datagram.socket);
         let connection = Connection::new(pen.logs(), &settings, accepted, down, server, slot);
-        connection.touched.set(self.flows.tick());
         let refused_by = datagram.refused_by.clone();
-        let flow = Arc::new(Flow::new(datagram.key.clone(), connection, refused_by));
-        self.flows.insert(&flow);
-        let left = self.pass(&flow, datagram);
-        let udp = Arc::clone(self);
-        thread.run(move |buffer| udp.pass_back(flow, buffer));
-        left
+        let flow = self.begin(datagram.key.clone(), connection, refused_by, thread);
+        self.pass(&flow, datagram)
     }
 
     /// Takes a slot and a thread for a new flow: free ones, unless datagrams in the
@@ -217,7 +256,7 @@ impl Udp {
     fn reserve(&self, behind: Option<usize>) -> Option<(Slot, Worker)> {
         let pen = &self.pen;
         let Some(behind) = behind else {
-            let is_free = self.pending.load(SeqCst) == 0;
+            let is_free = self.pen.flows.pending.load(SeqCst) == 0;
             let slot = is_free.then(|| pen.connections.try_take()).flatten()?;
             return Some((slot, pen.workers.hire(Duration::ZERO).ok()?));
         };
@@ -239,7 +278,7 @@ impl Udp {
         let connections = &self.pen.connections;
         let wanted = behind.min(connections.max() / 16) + 1;
         let taken = connections.taken().saturating_sub(kept);
-        for flow in self.flows.make_room(wanted, taken) {
+        for flow in self.pen.flows.make_room(wanted, taken) {
             flow.connection.close(Reason::Limit);
         }
     }
@@ -252,9 +291,9 @@ impl Udp {
         datagram: Datagram<'a>,
         behind: Option<usize>,
     ) -> Vec<Datagram<'a>> {
-        self.pending.fetch_add(1, SeqCst);
+        self.pen.flows.pending.fetch_add(1, SeqCst);
         if behind.is_some() || self.queue.try_send(datagram.into_owned()).is_err() {
-            self.pending.fetch_sub(1, SeqCst);
+            self.pen.flows.pending.fetch_sub(1, SeqCst);
             self.pen.outcomes.limit.add(1);
             message::drop_line(format_args!("{client}: no place for another flow"));
         }
@@ -273,7 +312,7 @@ impl Udp {
     }
 
     fn end(&self, flow: &Arc<Flow>, reason: Reason) {
-        self.flows.remove(flow);
+        self.pen.flows.remove(flow);
         flow.connection.close(reason);
     }
 
@@ -282,7 +321,7 @@ impl Udp {
     fn pass<'a>(&self, flow: &Arc<Flow>, datagram: Datagram<'a>) -> Vec<Datagram<'a>> {
         let connection = &flow.connection;
         let data = &*datagram.data;
-        connection.touched.set(self.flows.tick());
+        connection.touched.set(self.pen.flows.tick());
         if !flow.keep(data, Instant::now()) {
             // The flow is over, as its server has just refused another datagram.
             return vec![datagram];
@@ -309,22 +348,16 @@ impl Udp {
 
     /// Passes answers back until the flow is over. Each flow has a thread that does this.
     fn pass_back(self: &Arc<Udp>, flow: Arc<Flow>, buffer: &mut Buffer) {
-        let connection = &flow.connection;
-        let source = Arc::clone(connection.source(Direction::Down));
-        let result = buffer.lend(source, |reader| {
-            loop {
-                match reader.fill_buf() {
-                    Ok(_) if connection.has_ended(Direction::Down) => return Ok(()),
-                    Ok(data) => {
-                        self.answer(&flow, data);
-                        let len = data.len();
-                        reader.consume(len);
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(e),
-                }
+        let result = loop {
+            match self.pass_back_while_busy(&flow, buffer) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => buffer.release(),
+                result => break result,
             }
-        });
+            if self.pen.is_replaced() {
+                // The socket is the other process's, too: it must not be shut down.
+                return self.pen.flows.remove(&flow);
+            }
+        };
         match result {
             Ok(()) => self.end(&flow, Reason::ServerClosed),
             Err(e) => {
@@ -337,6 +370,39 @@ impl Udp {
         }
     }
 
+    /// Does so until no answer has come for the time [`connect::QUIET`]: that is an
+    /// error of the kind `WouldBlock`, and so is it when another process has the flows.
+    fn pass_back_while_busy(self: &Arc<Udp>, flow: &Flow, buffer: &mut Buffer) -> io::Result<()> {
+        let connection = &flow.connection;
+        let source = Arc::clone(connection.source(Direction::Down));
+        sys::wait_either(&source, self.pen.flows.leaving())?;
+        let check = || match self.pen.is_replaced() {
+            true => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+            false => Ok(()),
+        };
+        check()?;
+        buffer.lend(source, |reader| {
+            loop {
+                check()?;
+                match reader.fill_buf() {
+                    Ok(_) if connection.has_ended(Direction::Down) => return Ok(()),
+                    // No empty datagram: another process that has the socket, too, has
+                    // ended the flow.
+                    Ok([]) if sys::has_hung_up(&**connection.source(Direction::Down)) => {
+                        return Ok(());
+                    }
+                    Ok(data) => {
+                        self.answer(flow, data);
+                        let len = data.len();
+                        reader.consume(len);
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(e),
+                }
+            }
+        })
+    }
+
     /// Sends an answer to the client.
     fn answer(&self, flow: &Flow, data: &[u8]) {
         if !flow.answered() {
@@ -344,7 +410,7 @@ impl Udp {
         }
         let connection = &flow.connection;
         connection.note(Direction::Down, data);
-        connection.touched.set(self.flows.tick());
+        connection.touched.set(self.pen.flows.tick());
         find::note_answer(&self.pen, &connection.lease, Instant::now());
         let client: &std::fs::File = connection.source(Direction::Up);
         match sys::send_to(client, data, &flow.key.peer, flow.key.here) {

@@ -9,6 +9,7 @@ use crate::pool::choice::Modes;
 use crate::pool::server::Server;
 use crate::proxy::listeners;
 use crate::proxy::log::Destination;
+use crate::proxy::restart;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Content;
 use crate::report;
@@ -174,6 +175,11 @@ pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
         }
         Command::Pid => Ok(format!("{}\n", std::process::id())),
         Command::Recent(seconds) => Ok(report::recent(pen, Duration::from_secs(seconds))),
+        Command::Restart if pen.is_checking() => Ok(String::new()),
+        Command::Restart => {
+            let pid = restart::restart(pen)?;
+            Ok(format!("process {pid} has taken over\n"))
+        }
         Command::Servers => Ok(report::servers(pen)),
         Command::Socket(fd) => Ok(socket(pen, fd)),
         Command::Status => status(pen),

@@ -95,6 +95,8 @@ pub enum Command {
     Pid,
     /// `recent N`, in seconds
     Recent(u64),
+    /// `restart`
+    Restart,
     /// `server N ...`
     Server(usize, Vec<Change>),
     /// `servers`

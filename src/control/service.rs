@@ -120,9 +120,11 @@ pub(crate) struct Session {
     socket: Arc<TcpStream>,
     sessions: Arc<Sessions>,
     end: Instant,
+    /// See [`Pen::visitors`].
+    _visitor: Arc<()>,
 }
 
-/// Accepts connections to a service until the process ends.
+/// Accepts connections to a service until its listener is closed for good.
 pub(crate) fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
     let sessions = Arc::default();
     let mut acceptor = (service.listener)(pen).acceptor();
@@ -134,6 +136,7 @@ pub(crate) fn accept_loop(pen: &Arc<Pen>, service: &'static Service) {
                     thread::sleep(pace.rest(service.pace, Instant::now()));
                 }
             }
+            Err(_) if acceptor.is_over() => return,
             Err(e) if sys::is_exhausted(&e) => thread::sleep(crate::proxy::accept::PAUSE),
             Err(_) => {}
         }
@@ -173,7 +176,7 @@ fn admit(
         message::drop_line(format_args!("{client}: {name} connection denied"));
         return false;
     }
-    let session = Arc::new(sessions.add(socket, client, pen.limits().admin_connections));
+    let session = Arc::new(sessions.add(pen, socket, client));
     let work = {
         let (pen, session) = (Arc::clone(pen), Arc::clone(&session));
         move || {
@@ -197,9 +200,10 @@ fn admit(
 }
 
 impl Sessions {
-    /// Adds a connection. If `most` are open, it closes one and waits until that one
+    /// Adds a connection. If too many are open, it closes one and waits until that one
     /// has ended.
-    fn add(self: &Arc<Sessions>, socket: OwnedFd, client: Client, most: usize) -> Session {
+    fn add(self: &Arc<Sessions>, pen: &Pen, socket: OwnedFd, client: Client) -> Session {
+        let most = pen.limits().admin_connections;
         let socket = Arc::new(TcpStream::from(socket));
         let mut open = crate::lock(&self.open);
         while open.len() >= most {
@@ -210,7 +214,8 @@ impl Sessions {
             open = self.closed.wait(open).unwrap_or_else(PoisonError::into_inner);
         }
         open.push((Arc::clone(&socket), false));
-        Session { client, socket, sessions: Arc::clone(self), end: Instant::now() + LIMIT }
+        let (sessions, visitor) = (Arc::clone(self), Arc::clone(&pen.visitors));
+        Session { client, socket, sessions, end: Instant::now() + LIMIT, _visitor: visitor }
     }
 }
 

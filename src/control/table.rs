@@ -152,6 +152,9 @@ pub const TABLE: &[Spec] = &[
     acl_of("control_acl", "access list for control connections", |s| &mut s.control_acl),
     Spec::new("debug", "[level]", "how much is said", Kind::Number(|s| &mut s.debug)),
     ignored("delayed_forward").or_no(""),
+    seconds("drain_timeout", ANY, "how long connections may take to finish at the end", |s| {
+        &mut s.drain_timeout
+    }),
     spec("dsr_if", "interface", "not built in", |_| not_built("direct server return")),
     switch("dummy", "answer every client with a fixed page", |s| &mut s.dummy),
     spec("emergency", "[host:port]", "server of last resort", |w| {
@@ -190,6 +193,9 @@ pub const TABLE: &[Spec] = &[
     }),
     switch("keepalive", "SO_KEEPALIVE on server connections, too", |s| &mut s.keepalive),
     ignored("kqueue"),
+    seconds("lame_duck", ANY, "with drain_timeout: how long pen listens on after TERM", |s| {
+        &mut s.lame_duck
+    }),
     // `write` saves it in the command line, not as a command.
     Spec::new("listen", "[address]", "where clients connect", Kind::Text(|s| &mut s.listen))
         .saved(|_| None),
@@ -216,6 +222,9 @@ pub const TABLE: &[Spec] = &[
     }),
     seconds("resolve", ANY, "time between two look-ups of servers' names; 0 = no more", |s| {
         &mut s.resolve
+    }),
+    spec("restart", "", "start the program again, without losing a connection", |_| {
+        Ok(Command::Restart)
     }),
     switch("roundrobin", "servers in turn, no client tracking", |s| &mut s.modes.roundrobin),
     ignored("select"),

@@ -47,7 +47,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
             Ok(())
         }
         Ok(Invocation::Run(options)) => {
-            process::start(options.foreground, |parent| run(&options, parent))
+            process::start(options.foreground, false, |parent| run(&options, parent))
         }
         Err(why) => Err(why),
     };
@@ -94,6 +94,8 @@ fn serve_signals(queue: &SyncSender<Event>, signals: &Signals) {
             Ok(Signal::Stop) => return,
             Ok(Signal::Reload) => Event::Reopen,
             Ok(Signal::Report) => Event::Report,
+            // For pen alone.
+            Ok(Signal::Restart) => continue,
             Err(e) => return message::error(format_args!("cannot wait for signals: {e}")),
         };
         put(queue, event).unwrap_or_else(message::error);

@@ -28,13 +28,16 @@ use std::time::Duration;
 /// How long accept rests when the system is out of something.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
-/// Accepts clients until the process ends.
+/// Accepts clients until the listener is closed for good.
 pub(crate) fn accept_loop(pen: &Arc<Pen>) {
     let mut acceptor = pen.listener.acceptor();
     let mut kept = None;
     let (mut trouble, mut full) = (Trouble::default(), Trouble::default());
     loop {
         acceptor.refresh();
+        if acceptor.is_over() {
+            return;
+        }
         let Some(slot) = kept.take().or_else(|| find_slot(pen, &mut acceptor, &mut full)) else {
             continue;
         };
@@ -52,6 +55,7 @@ pub(crate) fn accept_loop(pen: &Arc<Pen>) {
                 let pen = Arc::clone(pen);
                 up.run(move |buffer| serve(&pen, socket, accepted, slot, down, buffer));
             }
+            Err(_) if acceptor.is_over() => return,
             Err(e) => {
                 kept = Some(slot);
                 if sys::is_exhausted(&e) {

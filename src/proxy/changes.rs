@@ -124,7 +124,8 @@ pub(crate) fn run_programs(pen: &Arc<Pen>) {
 /// is set for that. The caller holds no lock.
 pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change: Change) {
     let Change { from, to, reason } = change;
-    if !pen.is_running() {
+    // Another process that has taken over notices it, too.
+    if !pen.is_running() || pen.is_replaced() {
         return;
     }
     let name = search::name(target, host, port);

@@ -86,11 +86,11 @@ impl Drop for Running {
     }
 }
 
-/// Checks servers until the process ends.
+/// Checks servers until the process ends or another one has taken over.
 pub(crate) fn watch(pen: &Arc<Pen>) {
     pen.checks.waker.wakes_this();
     let mut check = Duration::ZERO;
-    loop {
+    while !pen.is_replaced() {
         let settings = pen.settings();
         if settings.check != check {
             check = settings.check;

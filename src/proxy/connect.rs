@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 /// How long a datagram to a server's Unix socket waits for room in its queue.
 const UNIX_PATIENCE: Duration = Duration::from_millis(100);
 
-/// After this time without data a read of a stream socket ends with `WouldBlock`,
-/// and the reader can give the memory of its buffer back.
+/// After this time without data a read ends with `WouldBlock`, and the reader can give
+/// the memory of its buffer back.
 pub(crate) const QUIET: Duration = Duration::from_secs(1);
 
 /// If its peer makes no room for this time, a write to a stream socket ends with
@@ -65,11 +65,9 @@ fn open_kind(
         (Host::Inet(all), _) => inet(all, port, settings, kind, from, limit)?,
         (Host::Empty, _) => return Err(io::ErrorKind::AddrNotAvailable.into()),
     };
-    if kind == Kind::Stream {
-        let _ = socket.set_read_timeout(QUIET);
-        if limit > STALL || cfg!(not(target_os = "linux")) {
-            let _ = socket.set_write_timeout(STALL);
-        }
+    let _ = socket.set_read_timeout(QUIET);
+    if kind == Kind::Stream && (limit > STALL || cfg!(not(target_os = "linux"))) {
+        let _ = socket.set_write_timeout(STALL);
     }
     Ok(socket.into_stream())
 }

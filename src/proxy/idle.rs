@@ -66,6 +66,10 @@ pub(crate) fn watch(pen: &Arc<Pen>) {
         let limit = whole.into_iter().chain(half).min().unwrap_or(Duration::MAX);
         thread::park_timeout((limit / 8).clamp(SHORTEST, LONGEST));
         let now = Instant::now();
+        if pen.is_replaced() && settings.start.kind == Kind::Datagram {
+            // The flows are the other process's.
+            return;
+        }
         for (_, connection) in pen.connections.live() {
             let quiet = connection.quiet_for(now);
             if whole.is_some_and(|limit| quiet >= limit) {

@@ -6,6 +6,7 @@ use crate::proxy::socket::{Socket, Stream};
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
 use crate::sys::files;
+use crate::sys::inherited;
 use crate::sys::{self, Address, Kind, Received};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -15,6 +16,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// How many bytes of unread datagrams the system is asked to keep.
@@ -43,6 +45,8 @@ pub(crate) struct Listener {
     /// A Unix socket's file: its device and inode. The inode is not used again while
     /// the socket is open.
     file: Option<(u64, u64)>,
+    /// Whether that file stays, as another process listens with this socket.
+    keeps_file: AtomicBool,
     /// Where it is, with the port the kernel chose.
     pub(crate) at: Endpoint,
 }
@@ -145,7 +149,10 @@ impl Listener {
 
     fn inet(at: SocketAddr, options: &Options) -> io::Result<Listener> {
         let address = Address::Inet(at);
-        let socket = Socket::from(sys::bound_socket(&address, options.kind, options.is_shared)?);
+        let socket = Socket::from(match inherited::take(&address, options.kind) {
+            Some(socket) => socket,
+            None => sys::bound_socket(&address, options.kind, options.is_shared)?,
+        });
         let bound = Endpoint::Inet(vec![socket.address()?]);
         let socket = match options.kind {
             Kind::Stream => {
@@ -167,10 +174,31 @@ impl Listener {
                 Listening::Datagram(socket.into_stream())
             }
         };
-        Ok(Listener { socket, file: None, at: bound })
+        Ok(Listener::new(socket, None, bound))
+    }
+
+    fn new(socket: Listening, file: Option<(u64, u64)>, at: Endpoint) -> Listener {
+        Listener { socket, file, keeps_file: AtomicBool::new(false), at }
     }
 
     fn unix(path: &Path, options: &Options) -> io::Result<Listener> {
+        let socket = match inherited::take(&Address::Unix(path.into()), options.kind) {
+            // Unless its file has been removed meanwhile.
+            Some(socket) if path.exists() => Socket::from(socket),
+            _ => Listener::new_unix(path, options)?,
+        };
+        let socket = match options.kind {
+            Kind::Stream => {
+                accept_on(&socket, options)?;
+                Listening::Unix(OwnedFd::from(socket).into())
+            }
+            Kind::Datagram => Listening::Datagram(socket.into_stream()),
+        };
+        Ok(Listener::new(socket, Some(file_at(path)?), Endpoint::Unix(path.to_owned())))
+    }
+
+    /// Binds a Unix socket. A file that a socket has left there is removed.
+    fn new_unix(path: &Path, options: &Options) -> io::Result<Socket> {
         match fs::symlink_metadata(path) {
             Ok(meta) if meta.file_type().is_socket() => {
                 if !options.is_shared && is_in_use(path) {
@@ -186,20 +214,11 @@ impl Listener {
         }
         let address = Address::Unix(path.into());
         let socket = || sys::bound_socket(&address, options.kind, options.is_shared);
-        let socket = Socket::from(match options.is_shared {
+        Ok(Socket::from(match options.is_shared {
             true => socket()?,
             // The mask is the whole process's, so it is changed for this call alone.
             false => sys::with_umask(0o177, socket)?,
-        });
-        let socket = match options.kind {
-            Kind::Stream => {
-                accept_on(&socket, options)?;
-                Listening::Unix(OwnedFd::from(socket).into())
-            }
-            Kind::Datagram => Listening::Datagram(socket.into_stream()),
-        };
-        let at = Endpoint::Unix(path.to_owned());
-        Ok(Listener { socket, file: Some(file_at(path)?), at })
+        }))
     }
 
     /// The port that clients come in on, 0 for a Unix socket.
@@ -251,9 +270,30 @@ impl Listener {
         }
     }
 
+    /// The socket that datagrams come through, if it is one for them.
+    pub(crate) fn datagrams(&self) -> Option<&Stream> {
+        match &self.socket {
+            Listening::Datagram(socket) => Some(socket),
+            Listening::Tcp(_) | Listening::Unix(_) => None,
+        }
+    }
+
     /// Whether it receives datagrams with this socket.
     pub(crate) fn receives_with(&self, socket: &Stream) -> bool {
-        matches!(&self.socket, Listening::Datagram(own) if Arc::ptr_eq(own, socket))
+        self.datagrams().is_some_and(|own| Arc::ptr_eq(own, socket))
+    }
+
+    /// Its address or path.
+    pub(crate) fn word(&self) -> String {
+        match &self.at {
+            Endpoint::Inet(all) => all.first().map_or(String::new(), SocketAddr::to_string),
+            Endpoint::Unix(path) => path.display().to_string(),
+        }
+    }
+
+    /// Leaves the file of a Unix socket where it is, as another process has the socket.
+    pub(crate) fn keep_file(&self) {
+        self.keeps_file.store(true, SeqCst);
     }
 
     /// Whether it is where one is wanted.
@@ -267,7 +307,9 @@ impl Listener {
 
     /// Removes a Unix socket's file, if it is still this socket's.
     pub(crate) fn remove_file(&self) {
-        if let (Endpoint::Unix(path), Some(file)) = (&self.at, self.file) {
+        if let (Endpoint::Unix(path), Some(file), false) =
+            (&self.at, self.file, self.keeps_file.load(SeqCst))
+        {
             if file_at(path).is_ok_and(|found| found == file) {
                 // Not permitted after changing user: then it stays.
                 let _ = files::remove(path);

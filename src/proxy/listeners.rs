@@ -37,6 +37,10 @@ pub(crate) fn places(set: &Set) -> Endpoint {
 pub struct Listeners {
     current: Mutex<Set>,
     has_moved: AtomicBool,
+    /// The loop takes nobody for now.
+    is_paused: AtomicBool,
+    /// Nobody listens here any more.
+    is_over: AtomicBool,
     /// The loop waits on the second, and a byte written to the first wakes it.
     waker: (UnixStream, UnixStream),
 }
@@ -49,7 +53,8 @@ impl Listeners {
         waker.1.set_nonblocking(true)?;
         // So that the loop's first refresh has it watch the waker.
         let has_moved = AtomicBool::new(true);
-        Ok(Listeners { current: Mutex::default(), has_moved, waker })
+        let [is_paused, is_over] = [const { AtomicBool::new(false) }; 2];
+        Ok(Listeners { current: Mutex::default(), has_moved, is_paused, is_over, waker })
     }
 
     /// Listens there alone from now on.
@@ -62,13 +67,43 @@ impl Listeners {
         self.replace(Set::new());
     }
 
+    /// Stops listening for good. Those who wait are still accepted, and then the loop
+    /// ends.
+    pub(crate) fn close(&self) {
+        self.is_over.store(true, SeqCst);
+        self.shut();
+    }
+
+    /// Leaves them for good to another process that has the sockets, too: the loop takes
+    /// nobody who waits there, and ends.
+    pub(crate) fn hand_over(&self) {
+        self.is_over.store(true, SeqCst);
+        self.current().iter().for_each(|listener| listener.keep_file());
+        self.pause(true);
+        self.shut();
+    }
+
+    /// Makes the loop take nobody, or go on. Those who come wait in the kernel's queues.
+    /// When [`Listeners::has_moved`] is false again, the loop has taken the last.
+    pub(crate) fn pause(&self, on: bool) {
+        self.is_paused.store(on, SeqCst);
+        self.wake();
+    }
+
     /// Listens at these from now on. Clients that wait at the others are still accepted.
-    pub(crate) fn replace(&self, set: Set) {
+    pub(crate) fn replace(&self, mut set: Set) {
+        if self.is_over.load(SeqCst) {
+            set.clear();
+        }
         let stays = |old: &Arc<Listener>| set.iter().any(|new| Arc::ptr_eq(old, new));
         let mut gone = self.current();
         gone.retain(|old| !stays(old));
         gone.iter().for_each(|old| old.remove_file());
         *crate::lock(&self.current) = set;
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.has_moved.store(true, SeqCst);
         // If the waker is full, the loop is awake.
         let _ = (&self.waker.0).write(&[1]);
@@ -152,8 +187,16 @@ impl Acceptor<'_> {
                     }
                 }
             }
+            if self.is_over() {
+                return Err(ErrorKind::NotConnected.into());
+            }
             self.wait()?;
         }
+    }
+
+    /// Whether nobody comes any more: then the loop ends.
+    pub(crate) fn is_over(&self) -> bool {
+        self.listeners.is_over.load(SeqCst) && self.open.is_empty() && self.old.is_empty()
     }
 
     /// Uses the new listeners, if they were replaced.
@@ -161,9 +204,14 @@ impl Acceptor<'_> {
         if self.listeners.has_moved.swap(false, SeqCst) {
             let mut scratch = [0; 64];
             while matches!((&self.listeners.waker.1).read(&mut scratch), Ok(n) if n > 0) {}
-            let before = std::mem::replace(&mut self.open, self.listeners.current());
+            let is_paused = self.listeners.is_paused.load(SeqCst);
+            let next = if is_paused { Set::new() } else { self.listeners.current() };
+            let before = std::mem::replace(&mut self.open, next);
             let stays = |old: &Arc<Listener>| self.open.iter().any(|new| Arc::ptr_eq(old, new));
-            self.old.extend(before.into_iter().filter(|old| !stays(old)));
+            match is_paused {
+                true => self.old.clear(),
+                false => self.old.extend(before.into_iter().filter(|old| !stays(old))),
+            }
             let sockets = self.open.iter().map(|open| open.as_fd());
             self.watch = Watch::new(sockets.chain([self.listeners.waker.1.as_fd()]));
             self.begin_round((0..self.open.len()).collect());

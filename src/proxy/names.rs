@@ -36,11 +36,11 @@ struct Due {
     is_split: bool,
 }
 
-/// Looks names up until the process ends.
+/// Looks names up until the process ends or another one has taken over.
 pub(crate) fn watch(pen: &Arc<Pen>) {
     pen.name_watch.wakes_this();
     let (mut last, mut trouble) = (Instant::now(), Trouble::default());
-    loop {
+    while !pen.is_replaced() {
         let every = pen.settings().resolve;
         if !every.is_zero() {
             let all = last.elapsed() >= every;

@@ -97,7 +97,7 @@ fn copy(connection: &Connection, direction: Direction, buffer: &mut Buffer) {
 /// other direction must not have ended, before that look and after it.
 fn was_reset(connection: &Connection, direction: Direction) -> bool {
     !connection.has_ended(direction.other())
-        && !sys::has_peer(&**connection.source(direction))
+        && sys::peer(&**connection.source(direction)).is_err()
         && !connection.has_ended(direction.other())
 }
 

@@ -10,6 +10,7 @@ use crate::pool::health::{Change, State};
 use crate::pool::request::{Refusal, Request};
 use crate::pool::server::Server;
 use crate::settings::Settings;
+use crate::sys::Address;
 use crate::sys::addr::Host;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,7 +124,7 @@ impl Search {
                     || !how.is_last_resort() && request.outage(target, server, now).is_some();
                 if request.refusal(target, server).is_none() && !is_out() {
                     self.mark(target);
-                    return Some(Lease::take(&servers, target, server, how, request, now));
+                    return Some(Lease::take(&servers, target, server, how, request.timeout, now));
                 }
             }
         }
@@ -273,12 +274,12 @@ impl Lease {
         target: Target,
         server: &mut Server,
         how: How,
-        request: &Request,
+        timeout: Duration,
         now: Instant,
     ) -> Lease {
         server.connections += 1;
         server.connects = server.connects.wrapping_add(1);
-        let probe = server.probe(request.timeout, now);
+        let probe = server.probe(timeout, now);
         Lease {
             servers: Arc::clone(servers),
             target,
@@ -375,6 +376,24 @@ impl Lease {
             Target::Emergency | Target::Abuse => health.note(false, why, now),
         })
     }
+}
+
+/// Takes a place on the regular server at this address, to which there is a connection
+/// already.
+pub(crate) fn lease_at(servers: &Arc<Servers>, at: &Address) -> Option<Lease> {
+    let mut table = servers.table();
+    let timeout = table.settings.timeout;
+    let is_there = |server: &Server| match (&*server.host, at) {
+        (Host::Inet(all), Address::Inet(at)) => {
+            server.port == at.port() && all.iter().any(|own| own.ip() == at.ip())
+        }
+        (Host::Unix(own), Address::Unix(path)) => own == path,
+        _ => false,
+    };
+    let mut all = table.servers.iter_mut().enumerate();
+    let (index, server) = all.find(|(_, server)| is_there(server))?;
+    let target = Target::Server(index);
+    Some(Lease::take(servers, target, server, How::Back, timeout, Instant::now()))
 }
 
 /// Where a server is, as an operand has it.

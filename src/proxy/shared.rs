@@ -12,10 +12,12 @@ use crate::proxy::limits::Limits;
 use crate::proxy::listeners::{Listeners, Set};
 use crate::proxy::log::connections::ConnLog;
 use crate::proxy::log::{Log, Logs};
+use crate::proxy::restart::Restart;
 use crate::proxy::slots::Connections;
 use crate::proxy::workers::Workers;
 use crate::settings::Settings;
 use crate::sys::message;
+use crate::udp::flows::Flows;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -30,6 +32,11 @@ pub enum Phase {
     Checking,
     /// Running.
     Running,
+    /// Running until its connections have finished: TERM has come, and `drain_timeout`
+    /// is set.
+    Draining,
+    /// The same; another process has taken over, and has all clients that come.
+    Replaced,
 }
 
 /// A running pen, or one being put together from its options.
@@ -73,6 +80,12 @@ pub struct Pen {
     pub runs: Runs,
     /// Connections without clients.
     pub idlers: Idlers,
+    /// The flows of datagrams.
+    pub(crate) flows: Flows,
+    /// Each connection of the control port or the web interface holds one of these.
+    pub(crate) visitors: Arc<()>,
+    /// The process that takes over.
+    pub(crate) restart: Restart,
     limits: OnceLock<Limits>,
     phase: AtomicU8,
 }
@@ -115,6 +128,9 @@ impl Pen {
             events: Events::default(),
             runs: Runs::default(),
             idlers: Idlers::default(),
+            flows: Flows::new()?,
+            visitors: Arc::default(),
+            restart: Restart::default(),
             limits: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
         })
@@ -144,7 +160,17 @@ impl Pen {
 
     /// Whether it is past its start: from then on commands act at once.
     pub fn is_running(&self) -> bool {
-        self.phase.load(Relaxed) == Phase::Running as u8
+        self.phase.load(Relaxed) >= Phase::Running as u8
+    }
+
+    /// Whether it ends as soon as its connections have.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase.load(Relaxed) >= Phase::Draining as u8
+    }
+
+    /// Whether another process has taken over.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.phase.load(Relaxed) == Phase::Replaced as u8
     }
 
     /// Whether nothing is to be opened, written or ended.

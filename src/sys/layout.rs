@@ -117,6 +117,8 @@ pub(crate) enum Signal {
     Reload,
     /// USR1: report.
     Report,
+    /// USR2: start the program again, without losing a connection.
+    Restart,
     /// TERM or INT: end.
     Stop,
 }
@@ -127,6 +129,18 @@ pub(super) struct Tm {
     pub(super) numbers: [c_int; 9],
     pub(super) gmtoff: c_long,
     pub(super) zone: *const c_char,
+}
+
+// musl has room for 64 bits behind a 32-bit number, which comes first or last.
+#[derive(Default)]
+#[repr(C)]
+pub(super) struct TimeSpec {
+    pub(super) sec: TimeT,
+    #[cfg(all(target_env = "musl", target_pointer_width = "32", target_endian = "big"))]
+    pub(super) before: c_long,
+    pub(super) nsec: c_long,
+    #[cfg(all(target_env = "musl", target_pointer_width = "32", target_endian = "little"))]
+    pub(super) behind: c_long,
 }
 
 /// Large enough for every system's `pthread_attr_t` (Linux has the largest,

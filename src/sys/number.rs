@@ -63,6 +63,7 @@ everywhere! {
     LOG_DAEMON 3 << 3;
     LOG_PID 1;
     LOG_NDELAY 8;
+    SCM_RIGHTS 1;
     PTHREAD_CREATE_DETACHED 1;
     IPPROTO_IP 0;
     IPPROTO_IPV6 41;
@@ -82,10 +83,12 @@ by_family! {
     SO_KEEPALIVE     9,      8,      8;
     SO_ERROR         4,      0x1007, 0x1007;
     SO_LINGER        13,     0x80,   0x80;
+    SO_TYPE          3,      0x1008, 0x1008;
     SO_REUSEPORT     15,     0x200,  0x200;
     RLIMIT_NOFILE    7,      5,      8;
     SIG_BLOCK        0,      1,      1;
     SIGUSR1          10,     16,     30;
+    SIGUSR2          12,     17,     31;
     EINPROGRESS      115,    150,    36;
     ENOBUFS          105,    132,    55;
     O_NONBLOCK       0o4000, 0x80,   4;
@@ -104,6 +107,9 @@ by_system! {
     /// The program that a process becomes does not have the descriptor.
     O_CLOEXEC: c_int = 0o2000000, 0x100000, 0x10000, 0x400000;
     SOCK_CLOEXEC: c_int = 0o2000000, 0x10000000, 0x8000, 0x10000000;
+    /// Descriptors that come with a message are closed when a program is started.
+    MSG_CMSG_CLOEXEC: c_int = 0x40000000, 0x40000, 0x1000, 0x800;
+    CLOCK_MONOTONIC: c_int = 1, 4, 3, 3;
     POSIX_SPAWN_SETSIGDEF: i16 = 4, 0x10, 0x10, 0x10;
     POSIX_SPAWN_SETSIGMASK: i16 = 8, 0x20, 0x20, 0x20;
     AF_INET6: c_int = 10, 28, 24, 24;

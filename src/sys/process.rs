@@ -78,23 +78,35 @@ pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// The process that started this one and waits to hear how the start went, if
-/// this one is to be in the background.
-pub(crate) struct Parent(Option<Waiting>);
-
-struct Waiting {
-    line: UnixStream,
-    null: File,
+/// The process that started this one, and may wait to hear how the start went.
+pub(crate) enum Parent {
+    /// This one stays in the foreground.
+    Beside,
+    /// It waits until this one is in the background.
+    Waiting {
+        /// Where it waits.
+        line: UnixStream,
+        /// What standard input, output and error will be.
+        null: File,
+    },
+    /// It was in the background itself, and so is this one.
+    Background,
 }
 
-/// Goes into the background, unless it is to stay in the foreground, and runs.
-/// The working directory stays, so that relative paths keep their meaning.
+/// Goes into the background, unless it is to stay in the foreground or is there already,
+/// and runs. The working directory stays, so that relative paths keep their meaning.
 pub(crate) fn start(
     foreground: bool,
+    is_there: bool,
     run: impl FnOnce(Parent) -> Result<(), String>,
 ) -> Result<(), String> {
     if foreground {
-        return run(Parent(None));
+        return run(Parent::Beside);
+    }
+    if is_there {
+        // A session of its own, as after the fork. It has one if this fails.
+        let _ = sys::new_session();
+        return run(Parent::Background);
     }
     let cannot = |e| format!("cannot go into the background: {e}");
     // Opened here, as it may be out of sight after chroot.
@@ -112,7 +124,7 @@ pub(crate) fn start(
             drop(parent);
             sys::new_session().map_err(cannot)?;
             let end = line.try_clone().map_err(cannot)?;
-            let result = run(Parent(Some(Waiting { line, null })));
+            let result = run(Parent::Waiting { line, null });
             if result.is_err() {
                 // Until this process ends, so that the parent does not leave
                 // before the reason is written.
@@ -133,15 +145,18 @@ impl Parent {
     /// Connects to the system log if that is where messages will go. Before
     /// chroot.
     pub(crate) fn open_syslog(&self, program: &'static CStr) {
-        if self.0.is_some() {
+        if !matches!(self, Parent::Beside) {
             sys::open_syslog(program);
+        }
+        if matches!(self, Parent::Background) {
+            message::use_syslog();
         }
     }
 
     /// Lets the parent leave. From now on messages go to the system log, and
     /// standard input, output and error are /dev/null.
     pub(crate) fn release(self) -> Result<(), String> {
-        let Some(Waiting { mut line, null }) = self.0 else {
+        let Parent::Waiting { mut line, null } = self else {
             return Ok(());
         };
         let gone = |e| format!("cannot report to the starting process: {e}");
@@ -159,7 +174,8 @@ pub(crate) fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result
             .and_then(|()| std::env::set_current_dir("/"))
             .map_err(|e| format!("-j {}: cannot change the root: {e}", jail.display()))?;
     }
-    if let Some(user) = user {
+    // It may be this user already.
+    if let Some(user) = user.filter(|user| sys::is_root() || user.uid != sys::effective_user()) {
         sys::become_user(user.uid, user.gid, &user.groups)
             .map_err(|e| format!("-u: cannot become user {}: {e}", user.uid))?;
         message::debug(1, || format!("running as user {}", user.uid));

@@ -4,10 +4,11 @@
 use super::number::{SIGKILL, WNOHANG};
 use super::text::printable;
 use super::{kill, pipe, spawn, wait_for_child, wait_readable};
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, OsString, c_int};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitStatus;
 use std::thread;
@@ -74,12 +75,14 @@ fn begin(path: &Path, args: &[&str]) -> io::Result<(Child, File)> {
     for arg in args {
         words.push(CString::new(*arg)?);
     }
+    let env = [c"PATH=".to_owned()];
     // A pipe that nobody writes to is like /dev/null, which may be out of sight after
     // chroot.
     let (input, _) = pipe()?;
     let (output, end) = pipe()?;
-    let pid = spawn(&path, &words, input, end)?;
-    Ok((Child { pid, is_over: false }, output.into()))
+    let files = [(input.as_fd(), 0), (end.as_fd(), 1), (end.as_fd(), 2)];
+    let pid = spawn(&path, &words, &env, &files, true)?;
+    Ok((Child { pid, is_apart: true, is_free: false, is_over: false }, output.into()))
 }
 
 /// Waits for output for this time, and adds it to what is kept. Returns whether there
@@ -99,15 +102,44 @@ fn take_output(output: &mut File, limit: Duration, said: &mut Vec<u8>) -> bool {
     true
 }
 
-/// A child process. If it is not over, it is killed with its group when this is
-/// dropped, so that no zombie stays.
-struct Child {
-    pid: c_int,
+/// Starts the program at `path` with these words, of which the first is its name, and
+/// this environment. Beside standard input, output and error it has `file`, with this
+/// number, which must be another one than it has here.
+pub(crate) fn start(
+    path: &Path,
+    words: impl Iterator<Item = OsString>,
+    env: impl Iterator<Item = OsString>,
+    (file, number): (BorrowedFd, c_int),
+) -> io::Result<Child> {
+    let text = |word: OsString| CString::new(word.into_vec());
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let words = words.map(text).collect::<Result<Vec<_>, _>>()?;
+    let env = env.map(text).collect::<Result<Vec<_>, _>>()?;
+    let pid = spawn(&path, &words, &env, &[(file, number)], false)?;
+    Ok(Child { pid, is_apart: false, is_free: false, is_over: false })
+}
+
+/// A child process. If it is not over, it is killed when this is dropped, with its
+/// group if that is its own, so that no zombie stays.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) pid: c_int,
+    is_apart: bool,
+    is_free: bool,
     is_over: bool,
 }
 
 impl Child {
-    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    /// Lets it go on when this is dropped.
+    pub(crate) fn let_go(&mut self) {
+        self.is_free = true;
+    }
+
+    /// How it has ended; `None` if it has not.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.is_over {
+            return Ok(None);
+        }
         let status = wait_for_child(self.pid, WNOHANG);
         // An error says that the system waits for children itself, as pen was started
         // with SIGCHLD ignored: then this number may be another process's by now.
@@ -118,11 +150,11 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.is_over || self.is_free {
             return;
         }
         // Until it is waited for its number is not another process's.
-        kill(-self.pid, SIGKILL);
+        kill(if self.is_apart { -self.pid } else { self.pid }, SIGKILL);
         let end = Instant::now() + PATIENCE;
         // A program with other rights, or one that waits for a disk, does not end.
         while matches!(wait_for_child(self.pid, WNOHANG), Ok(None)) && Instant::now() < end {

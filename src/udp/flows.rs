@@ -4,16 +4,21 @@
 use crate::pool::choice::Target;
 use crate::pool::counter::Counter;
 use crate::proxy::connection::{Connection, Direction};
+use crate::proxy::listener::Accepted;
 use crate::proxy::socket::Stream;
 use crate::sys::{Address, Here};
 use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::Shutdown;
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What makes datagrams belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// The client's address and port.
     pub(super) peer: Address,
     /// The address of this host that the client sent to, where there are several.
@@ -21,6 +26,40 @@ pub(super) struct Key {
     /// The descriptor of the socket that received them, which stays open as long as it
     /// has flows, and its port.
     pub(super) at: (RawFd, u16),
+}
+
+impl Key {
+    /// The client, as one that has come now.
+    pub(super) fn accepted(&self) -> Accepted {
+        match &self.peer {
+            Address::Inet(addr) => Accepted::from_inet(*addr, self.at.1),
+            Address::Unix(_) => Accepted::from_unix(),
+        }
+    }
+
+    /// Writes it for another process. A Unix socket's path has to be text.
+    pub(crate) fn to_text(&self) -> Option<String> {
+        let here = self.here.map_or("-".to_owned(), |here| here.to_string());
+        Some(match &self.peer {
+            Address::Inet(peer) => format!("{here} inet {peer}"),
+            Address::Unix(path) => format!("{here} unix {}", path.to_str()?),
+        })
+    }
+
+    /// Reads that, of a flow of this socket and port.
+    pub(super) fn parse(text: &str, at: (RawFd, u16)) -> Option<Key> {
+        let (here, rest) = text.split_once(' ')?;
+        let here = match here {
+            "-" => None,
+            here => Some(Here::parse(here)?),
+        };
+        let peer = match rest.split_once(' ')? {
+            ("inet", peer) => Address::Inet(peer.parse().ok()?),
+            ("unix", path) => Address::Unix(path.into()),
+            _ => return None,
+        };
+        Some(Key { peer, here, at })
+    }
 }
 
 /// How long a datagram may take to the server and the refusal back to pen.
@@ -31,11 +70,11 @@ const MOST: usize = 16;
 const MOST_BYTES: usize = 64 * 1024;
 
 /// What one client's port and one server send each other.
-pub(super) struct Flow {
-    pub(super) key: Key,
+pub(crate) struct Flow {
+    pub(crate) key: Key,
     /// Its connection. The client's side of it is the socket that pen receives
     /// with, which all flows share.
-    pub(super) connection: Arc<Connection>,
+    pub(crate) connection: Arc<Connection>,
     unanswered: Mutex<Unanswered>,
 }
 
@@ -107,14 +146,40 @@ impl Flow {
 }
 
 /// All flows. No flow is dropped under the lock.
-#[derive(Default)]
-pub(super) struct Flows {
+pub(crate) struct Flows {
     /// The flows of a key, one for each server that it is on.
     by_key: Mutex<HashMap<Key, Vec<Arc<Flow>>>>,
     clock: Counter,
+    /// How many datagrams are in the queue or were taken from it and are not yet
+    /// delivered.
+    pub(crate) pending: AtomicUsize,
+    /// The threads of flows wait on the second, too. It ends when another process has
+    /// the flows: their sockets are that one's as well, and must not be shut down.
+    leaving: (UnixStream, UnixStream),
 }
 
 impl Flows {
+    /// Makes a table without flows.
+    pub(crate) fn new() -> io::Result<Flows> {
+        let (by_key, clock, pending) = Default::default();
+        Ok(Flows { by_key, clock, pending, leaving: UnixStream::pair()? })
+    }
+
+    /// Wakes the threads of all flows, as another process has them from now on.
+    pub(crate) fn leave(&self) {
+        let _ = self.leaving.0.shutdown(Shutdown::Both);
+    }
+
+    /// What can be read when another process has the flows.
+    pub(super) fn leaving(&self) -> &UnixStream {
+        &self.leaving.1
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Flow>> {
+        crate::lock(&self.by_key).values().flatten().cloned().collect()
+    }
+
     /// The time as a count of datagrams. Each call gives a later one.
     pub(super) fn tick(&self) -> u64 {
         self.clock.add(1).wrapping_add(1)
@@ -201,6 +266,22 @@ mod tests {
             found.sort_unstable();
             assert_eq!(found.iter().collect::<String>(), wanted);
         }
+    }
+
+    #[test]
+    fn keys_read_back() {
+        let inet = |text: &str| Address::Inet(text.parse().unwrap());
+        for peer in [inet("192.0.2.1:53"), inet("[fe80::1%3]:7"), Address::Unix("\0a b".into())] {
+            for here in [None, Here::parse("192.0.2.7%0"), Here::parse("fe80::1%3")] {
+                let key = Key { peer: peer.clone(), here, at: (7, 80) };
+                assert_eq!(Key::parse(&key.to_text().unwrap(), (7, 80)), Some(key));
+            }
+        }
+        assert!(
+            ["", "-", "- inet", "- inet x", "x inet 1.2.3.4:5", "- tcp 1"]
+                .iter()
+                .all(|text| Key::parse(text, (7, 80)).is_none())
+        );
     }
 
     #[test]

@@ -141,6 +141,9 @@ impl Snapshot {
 /// Returns `ok` if a new connection would find a server, or else the reason in a word.
 pub(super) fn health(pen: &Pen) -> &'static str {
     let settings = pen.settings();
+    if pen.is_draining() {
+        return "draining";
+    }
     if settings.dummy {
         return "ok";
     }

@@ -27,6 +27,8 @@ pub(crate) struct Pen {
     control: Option<At>,
     web: Option<At>,
     child: Child,
+    /// The process that has taken over from it.
+    successor: Option<u32>,
     messages: Arc<Mutex<Vec<String>>>,
     unread: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
@@ -62,6 +64,7 @@ impl Pen {
             control,
             web,
             child,
+            successor: None,
             messages,
             unread,
             reader,
@@ -199,8 +202,32 @@ impl Pen {
         self.servers.push(Server::letter(self.is_udp, at, letter));
     }
 
+    /// Of the process that has taken over, if one has.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.successor.unwrap_or(self.child.id())
+    }
+
+    /// Restarts it by command. From now on it is the process that has taken over, whose
+    /// number this is.
+    pub(crate) fn restart(&mut self) -> u32 {
+        let reply = self.ask("restart");
+        self.follow(&reply)
+    }
+
+    /// The same, for a reply to that command.
+    pub(crate) fn follow(&mut self, reply: &str) -> u32 {
+        let words = reply.strip_suffix(" has taken over\n");
+        let pid = words.and_then(|words| words.strip_prefix("process "));
+        let pid = pid.unwrap_or_else(|| panic!("no restart: {reply}")).parse().unwrap();
+        self.expected.push("has taken over");
+        self.successor = Some(pid);
+        pid
+    }
+
+    /// Whether the process that it was at first has ended; well, then.
+    pub(crate) fn first_has_ended(&mut self) -> bool {
+        let status = self.child.try_wait().unwrap();
+        status.inspect(|status| assert!(status.success(), "{status}")).is_some()
     }
 
     /// The messages so far.
@@ -262,6 +289,16 @@ impl Pen {
 
     fn complaint(&mut self) -> Option<String> {
         let end = Instant::now() + PATIENCE;
+        let is_left = |pid| Status::of(pid).is_some_and(|status| status.words("State")[0] != "Z");
+        if let Some(pid) = self.successor.take().filter(|pid| is_left(*pid)) {
+            signal(pid, "TERM");
+            while is_left(pid) {
+                if Instant::now() > end {
+                    return Some("the pen that took over does not end on TERM".to_owned());
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
         if self.child.try_wait().unwrap().is_none() {
             self.signal("TERM");
         }

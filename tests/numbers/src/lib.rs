@@ -60,15 +60,15 @@ same! {
     SHUT_RD SHUT_WR SHUT_RDWR
     POLLIN POLLOUT POLLERR POLLHUP
     RLIMIT_CORE RLIMIT_NOFILE
-    SIGHUP SIGINT SIGKILL SIGPIPE SIGTERM SIGUSR1 SIG_BLOCK WNOHANG
+    SIGHUP SIGINT SIGKILL SIGPIPE SIGTERM SIGUSR1 SIGUSR2 SIG_BLOCK WNOHANG
     POSIX_SPAWN_SETPGROUP POSIX_SPAWN_SETSIGDEF POSIX_SPAWN_SETSIGMASK
     LOG_DAEMON LOG_PID LOG_NDELAY
     PTHREAD_CREATE_DETACHED
     IPPROTO_IP IPPROTO_IPV6 IPPROTO_TCP IPV6_RECVPKTINFO IPV6_PKTINFO
     EMFILE ENFILE ENXIO EINPROGRESS ENOBUFS
     SOCK_STREAM SOCK_DGRAM
-    SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_KEEPALIVE SO_REUSEPORT SO_ERROR SO_LINGER
-    MSG_DONTWAIT
+    SOL_SOCKET SO_RCVBUF SO_REUSEADDR SO_KEEPALIVE SO_REUSEPORT SO_ERROR SO_LINGER SO_TYPE
+    MSG_DONTWAIT MSG_CMSG_CLOEXEC SCM_RIGHTS CLOCK_MONOTONIC
     O_NONBLOCK O_NOFOLLOW O_CLOEXEC SOCK_CLOEXEC
 }
 
@@ -110,7 +110,11 @@ equal! {
 
 // For musl with 32 bits the libc crate has the types of before version 1.2.
 #[cfg(not(all(target_env = "musl", target_pointer_width = "32")))]
-equal! { size_of::<TimeT>() => size_of::<libc::time_t>(); }
+equal! {
+    size_of::<TimeT>() => size_of::<libc::time_t>();
+    size_of::<TimeSpec>() => size_of::<libc::timespec>();
+    offset_of!(TimeSpec, nsec) => offset_of!(libc::timespec, tv_nsec);
+}
 
 // What is only passed on must have room.
 const _: () = assert!(size_of::<SigSet>() >= size_of::<libc::sigset_t>());

@@ -1,0 +1,340 @@
+//! Another process takes over (`restart`, USR2), and no connection is lost.
+
+use crate::stand::{
+    Asker, Backend, Client, Host, Pen, Starter, Status, better, our_program, root, signal,
+    wait_until,
+};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
+/// Connects again and again while `work` runs, from several threads. Returns how often
+/// that went well; each of them must.
+fn clients_meanwhile(pen: &mut Pen, work: impl FnOnce(&mut Pen)) -> usize {
+    let (at, over, count) = (pen.at.clone(), AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !over.load(SeqCst) {
+                    assert_eq!(Client::new(&at).letter(), "A");
+                    count.fetch_add(1, SeqCst);
+                }
+            });
+        }
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(pen)));
+        over.store(true, SeqCst);
+        done.unwrap_or_else(|why| std::panic::resume_unwind(why));
+    });
+    count.into_inner()
+}
+
+/// Waits until clients have come meanwhile.
+fn more(pen: &Pen) {
+    let before = pen.servers[0].count();
+    wait_until("clients come", || pen.servers[0].count() > before + 20);
+}
+
+#[test]
+fn who_connects_is_served_by_one_or_the_other() {
+    better!(RESTART);
+    let mut pen = Starter::new().control().letters(1).start();
+    let mut pids = vec![pen.pid()];
+    let count = clients_meanwhile(&mut pen, |pen| {
+        for _ in 0..3 {
+            more(pen);
+            pids.push(pen.restart());
+        }
+        more(pen);
+    });
+    assert!(count > 60, "{count} clients");
+    wait_until("the first process ends", || pen.first_has_ended());
+    pids.dedup();
+    assert_eq!(pids.len(), 4);
+    assert_eq!(pen.ask("pid"), format!("{}\n", pen.pid()));
+}
+
+#[test]
+fn connections_stay_until_they_end() {
+    better!(RESTART);
+    let mut pen = Starter::new().control().letters(1).start();
+    let (held, _) = pen.hold_all(100);
+    pen.restart();
+    // A second one, while the first process still has its connections.
+    let (later, _) = pen.hold_all(10);
+    pen.restart();
+    assert!(held.iter().chain(&later).all(|held| held.again() == "A"));
+    assert!(!pen.first_has_ended());
+    assert_eq!(pen.load(0), 0);
+    drop(held);
+    wait_until("the first process ends", || pen.first_has_ended());
+    assert!(later.iter().all(|held| held.again() == "A"));
+}
+
+#[test]
+fn connections_that_last_too_long_are_closed() {
+    better!(RESTART);
+    let starter = Starter::new().control().letters(1).expect("pen is draining");
+    let starter = starter.args(["-O", "drain_timeout 1"]);
+    let log = starter.host.file("ends");
+    let mut pen = starter.args(["-O", &format!("conn_log {}", log.display())]).start();
+    let client = pen.connect_to("A");
+    pen.restart();
+    assert!(client.ends());
+    wait_until("the first process ends", || pen.first_has_ended());
+    assert!(fs::read_to_string(log).unwrap().ends_with(" pen-ends\n"));
+    assert_eq!(pen.letter(), "A");
+}
+
+#[test]
+fn a_signal_restarts_and_the_pid_file_follows() {
+    better!(RESTART);
+    let mut pen = Starter::new().control().letters(1).file("-p", "pid").start();
+    let old = pen.pid().to_string();
+    assert_eq!(pen.text("pid"), old);
+    pen.signal("USR2");
+    let said = |pen: &Pen| {
+        let lines = pen.messages().into_iter();
+        lines
+            .filter_map(|line| line.split_once(": restart: ").map(|(_, rest)| rest.to_owned()))
+            .next_back()
+    };
+    wait_until("it has taken over", || said(&pen).is_some());
+    pen.follow(&(said(&pen).unwrap() + "\n"));
+    wait_until("the first process ends", || pen.first_has_ended());
+    assert_eq!(pen.text("pid"), pen.pid().to_string());
+    assert_eq!(pen.ask("pid").trim_end(), pen.pid().to_string());
+    let file = pen.file("pid");
+    let _host = pen.host.clone();
+    drop(pen);
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_unix_socket_stays_where_it_is() {
+    better!(RESTART);
+    let starter = Starter::unix().letters(1);
+    let control = starter.host.unix("ctl");
+    let mut pen = starter.control_at(control).start();
+    let path = pen.file("pen.sock");
+    let before = fs::metadata(&path).unwrap();
+    let client = pen.connect_to("A");
+    pen.restart();
+    drop(client);
+    wait_until("the first process ends", || pen.first_has_ended());
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before.ino());
+    assert_eq!(pen.letter(), "A");
+    assert_eq!(pen.ask("pid").trim_end(), pen.pid().to_string());
+    let _host = pen.host.clone();
+    drop(pen);
+    assert!(!path.exists());
+}
+
+#[test]
+fn where_it_listens_by_command_is_not_kept_unless_it_is_saved() {
+    better!(RESTART);
+    let starter = Starter::new().control().letters(1).expect("does not listen there any more");
+    let moved = starter.host.at();
+    let mut pen = starter.start();
+    assert_eq!(pen.ask(&format!("listen {moved}")), format!("{moved}\n"));
+    pen.restart();
+    assert_eq!(pen.letter(), "A");
+    wait_until("the old address is closed", || !moved.is_listening());
+}
+
+#[test]
+fn datagrams_and_their_answers_arrive() {
+    better!(RESTART);
+    let mut pen = Starter::new().udp().control().letters(1).start();
+    let client = pen.asker();
+    let (over, at) = (AtomicBool::new(false), pen.at.clone());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let other = Asker::new(&at);
+            while !over.load(SeqCst) {
+                assert_eq!(other.letter(), "A");
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(client.letters(20), "A".repeat(20));
+            pen.restart();
+        }
+        assert_eq!(client.letter(), "A");
+        over.store(true, SeqCst);
+    });
+    wait_until("the first process ends", || pen.first_has_ended());
+    assert_eq!(client.letter(), "A");
+    // Each client's datagrams come from the port that they came from before.
+    assert_eq!(pen.servers[0].peers().len(), 2);
+}
+
+#[test]
+fn an_answer_on_its_way_arrives() {
+    better!(RESTART);
+    let (starter, server) = Starter::new().udp().control().by_hand();
+    let mut pen = starter.start();
+    let client = pen.asker();
+    client.send("question");
+    let mut buffer = [0; 64];
+    let (count, from) = server.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"question");
+    pen.restart();
+    wait_until("the first process ends", || pen.first_has_ended());
+    server.send_to(b"answer", from).unwrap();
+    assert_eq!(client.receive(), b"answer");
+}
+
+/// Puts a script in place of a program.
+fn put_script(program: &Path, script: &str) {
+    let new = program.with_extension("new");
+    fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(new, program).unwrap();
+}
+
+/// A pen whose program is its own.
+fn with_own_program() -> (Pen, std::path::PathBuf) {
+    let starter = Starter::new().control().letters(1).expect("goes on");
+    let program = starter.host.file("program");
+    fs::copy(our_program(), &program).unwrap();
+    (starter.program(program.clone()).start(), program)
+}
+
+#[test]
+fn the_program_may_be_replaced_meanwhile() {
+    better!(RESTART);
+    let (mut pen, program) = with_own_program();
+    let marker = pen.file("marker");
+    put_script(
+        &program,
+        &format!(">{}; exec {} \"$@\"", marker.display(), our_program().display()),
+    );
+    clients_meanwhile(&mut pen, |pen| {
+        pen.restart();
+        more(pen);
+    });
+    assert!(marker.exists());
+}
+
+#[test]
+fn a_program_that_does_not_work_changes_nothing() {
+    better!(RESTART);
+    let (mut pen, program) = with_own_program();
+    let pid = pen.pid();
+    clients_meanwhile(&mut pen, |pen| {
+        let goes_on = format!("; process {pid} goes on\n");
+        for (script, why) in [
+            ("exit 3", "ended: exit status: 3"),
+            ("exec 3>&-; exec sleep 600", "is not one that takes over"),
+            ("kill -9 $$", "ended: signal: 9"),
+        ] {
+            put_script(&program, script);
+            let reply = pen.ask("restart");
+            assert!(reply.starts_with("restart: ") && reply.ends_with(&goes_on), "{reply}");
+            assert!(reply.contains(why), "{reply}");
+        }
+        fs::remove_file(&program).unwrap();
+        let reply = pen.ask("restart");
+        assert!(reply.contains("cannot be started: No such file"), "{reply}");
+        more(pen);
+    });
+    assert_eq!(pen.ask("pid"), format!("{pid}\n"));
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    assert_eq!(children.unwrap_or_default(), "");
+}
+
+#[test]
+fn a_wrong_configuration_changes_nothing() {
+    better!(RESTART);
+    let starter = Starter::new().control().letters(1).config("blacklist 7\n");
+    let pen = starter.expect("goes on").start();
+    pen.host.dir.put("pen.cfg", "blacklist 7\nnonsense\nrubbish\n");
+    let reply = pen.ask("restart");
+    assert!(reply.contains("line 2: nonsense: no such command"), "{reply}");
+    assert!(reply.contains("; ") && reply.lines().count() == 1, "{reply}");
+    assert_eq!(pen.letter(), "A");
+    assert_eq!(pen.ask("blacklist"), "7\n");
+}
+
+#[test]
+fn the_rights_that_were_given_up_are_not_needed() {
+    better!(RESTART);
+    root!();
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let low = crate::stand::At::Inet((host.ip, 99).into());
+    let control = host.at();
+    let reach = [low.to_string(), control.to_string(), server.at.to_string()];
+    let [at, ctl, server_at] = reach.each_ref().map(String::as_str);
+    let words = ["-f", "-u", "nobody", "-C", ctl, at, server_at];
+    let mut old = Command::new(our_program()).args(words).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("it listens", || control.is_listening() && low.is_listening());
+    let client = Client::new(&low);
+    assert_eq!(client.letter(), "A");
+    let ask = Client::new(&control);
+    ask.send("restart\n");
+    let reply = String::from_utf8(ask.rest()).unwrap();
+    let pid = reply.split(' ').nth(1).unwrap_or_default().parse();
+    let pid: u32 = pid.unwrap_or_else(|_| panic!("{reply}"));
+    drop(client);
+    assert!(old.wait().unwrap().success());
+    let uid = |pid| Status::of(pid).unwrap().words("Uid")[0].to_owned();
+    assert_ne!(uid(pid), "0");
+    assert_eq!(Client::new(&low).letter(), "A");
+    signal(pid, "TERM");
+    wait_until("it ends", || !low.is_listening());
+}
+
+/// As a service manager starts it: with a socket, for a process of this number.
+#[test]
+fn a_socket_that_it_was_started_with_is_used() {
+    better!(RESTART);
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let socket = std::net::TcpListener::bind(host.addr()).unwrap();
+    let at = socket.local_addr().unwrap().to_string();
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(our_program()).args(["-f", &at, &server.at.to_string()]);
+    command.stdin(OwnedFd::from(socket.try_clone().unwrap())).stderr(Stdio::null());
+    let mut pen = command.spawn().unwrap();
+    let client = Client::new(&crate::stand::At::Inet(socket.local_addr().unwrap()));
+    assert_eq!(client.letter(), "A");
+    signal(pen.id(), "TERM");
+    assert!(pen.wait().unwrap().success());
+}
+
+/// What a service manager is told, without the time.
+fn told(socket: &std::os::unix::net::UnixDatagram) -> String {
+    let mut text = [0; 256];
+    let count = socket.recv(&mut text).unwrap();
+    let text = String::from_utf8(text[..count].to_vec()).unwrap();
+    text.split("_USEC=").next().unwrap().to_owned()
+}
+
+#[test]
+fn a_service_manager_is_told_which_process_it_is() {
+    better!(RESTART);
+    let starter = Starter::new().control().letters(1);
+    let path = starter.host.file("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(crate::stand::PATIENCE)).unwrap();
+    let set = format!("export NOTIFY_SOCKET={}", path.display());
+    let mut pen = starter.under(&set).start();
+    assert_eq!(told(&socket), "READY=1");
+    pen.signal("HUP");
+    assert_eq!(told(&socket), "RELOADING=1\nMONOTONIC");
+    assert_eq!(told(&socket), "READY=1");
+    let pid = pen.restart();
+    assert_eq!(told(&socket), format!("MAINPID={pid}"));
+    assert_eq!(told(&socket), "READY=1");
+    // The old process says nothing when it ends.
+    wait_until("the first process ends", || pen.first_has_ended());
+    let _host = pen.host.clone();
+    drop(pen);
+    assert_eq!(told(&socket), "STOPPING=1");
+}
