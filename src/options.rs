@@ -48,7 +48,7 @@ fn version() -> String {
 /// Returns the usage text.
 pub(crate) fn usage() -> String {
     let mut text = String::from(
-        "usage: pen [options] [host:]port|/path server [server ...]\n\
+        "usage: pen [options] [host:]port[-port][,...]|/path server [server ...]\n\
          server: host[:port[:max[:hard[:weight[:prio]]]]], [address]:port:..., or /path\n\n",
     );
     text.push_str(&getopt::list(TABLE));
@@ -158,7 +158,7 @@ fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, Stri
     let [listen, servers @ ..] = operands else {
         return Ok(Vec::new());
     };
-    let port = addr::listening(listen)?.port();
+    let port = addr::listening(listen)?.default_port();
     pen.set(|s| s.listen = Some(listen.clone()));
     servers.iter().map(|word| addr::server(word, port)).collect()
 }
@@ -167,7 +167,7 @@ fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, Stri
 fn set_servers(pen: &Pen, servers: Vec<ServerSpec>) {
     let mut table = pen.servers.table();
     for (index, spec) in servers.into_iter().enumerate() {
-        table.fill(index, spec.port);
+        table.fill(index, spec.port.into());
         if let Some(server) = table.servers.get_mut(index) {
             Edit::from(spec).apply(server);
         }

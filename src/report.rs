@@ -41,7 +41,7 @@ pub(crate) fn servers(pen: &Pen) -> String {
     let mut text = String::new();
     for (index, row) in regular(pen, &pen.connections.live()).iter().enumerate() {
         let server = &row.server;
-        let (host, port, connections) = (&server.host, server.port, server.connections);
+        let (host, port, connections) = (&server.host, server.port_word(), server.connections);
         let _ = write!(text, "{index} addr {host} port {port} conn {connections}");
         for (word, number) in server.share.rows() {
             let _ = write!(text, " {word} {number}");

@@ -317,7 +317,11 @@ pub(crate) fn open_listener(pen: &Pen) -> Result<(), String> {
     for listener in &set {
         message::debug(1, || format!("listening on {}", listener.at));
     }
-    pen.set(|s| s.own = Some(listeners::places(&set)));
+    let own = listeners::places(&set);
+    if let Some(port) = own.port() {
+        pen.servers.table().listen_at(port);
+    }
+    pen.set(|s| s.own = Some(own));
     pen.listen(set);
     Ok(())
 }

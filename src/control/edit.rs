@@ -3,8 +3,8 @@
 
 use super::parse::Change;
 use crate::pool::health::{self, Admin, BY_COMMAND};
-use crate::pool::server::Server;
-use crate::sys::addr::{self, Host, ServerSpec};
+use crate::pool::server::{SAME_PORT, Server};
+use crate::sys::addr::{self, DefaultPort, Host, ServerSpec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ pub(crate) struct Edit {
     /// The name as configured, and its addresses.
     host: Option<(String, Host)>,
     port: Option<u16>,
+    same_port: Option<bool>,
     max: Option<u32>,
     hard: Option<u32>,
     weight: Option<u32>,
@@ -42,7 +43,7 @@ impl Edit {
                 let host = addr::host(word)?;
                 // pen quirk: a Unix-socket server is listed with port 1.
                 if matches!(host, Host::Unix(_)) {
-                    self.port = Some(1);
+                    self.set_port(1);
                 }
                 self.host = Some((word.clone(), host));
             }
@@ -50,7 +51,10 @@ impl Edit {
         for change in changes {
             match change {
                 Change::Address(_) => {}
-                Change::Port(word) => self.port = Some(addr::port(word)?),
+                Change::Port(word) if word == SAME_PORT => {
+                    (self.port, self.same_port) = (None, Some(true));
+                }
+                Change::Port(word) => self.set_port(addr::port(word)?),
                 Change::Acl(list) => self.acl = Some(*list),
                 Change::Max(n) => self.max = Some(*n),
                 Change::Hard(n) => self.hard = Some(*n),
@@ -64,11 +68,25 @@ impl Edit {
         Ok(())
     }
 
+    fn set_port(&mut self, port: u16) {
+        (self.port, self.same_port) = (Some(port), Some(false));
+    }
+
+    /// The position of the last command that moves the server, if the clients' ports are
+    /// its port from then on.
+    pub(crate) fn takes_same_port(&self) -> Option<&str> {
+        (self.same_port == Some(true)).then_some(&self.position)
+    }
+
     /// Returns the position of the command that moves the server, and the new host and
-    /// port, or `None` if the server does not move. `old` is the server before the
+    /// fixed port, or `None` if the server does not move. `old` is the server before the
     /// edit; a new server gets `port` unless a command sets another.
-    pub(crate) fn moves(&self, old: Option<&Server>, port: u16) -> Option<(&str, Arc<Host>, u16)> {
-        if self.host.is_none() && self.port.is_none() {
+    pub(crate) fn moves(
+        &self,
+        old: Option<&Server>,
+        port: DefaultPort,
+    ) -> Option<(&str, Arc<Host>, Option<u16>)> {
+        if self.host.is_none() && self.same_port.is_none() {
             return None;
         }
         let host = match (&self.host, old) {
@@ -76,8 +94,9 @@ impl Edit {
             (None, Some(old)) => Arc::clone(&old.host),
             (None, None) => Arc::default(),
         };
-        let port = self.port.or(old.map(|old| old.port)).unwrap_or(port);
-        Some((&self.position, host, port))
+        let is_same = self.same_port.or(old.map(|old| old.same_port)).unwrap_or(port.is_same);
+        let number = self.port.or(old.map(|old| old.port)).unwrap_or(port.number);
+        Some((&self.position, host, (!is_same).then_some(number)))
     }
 
     /// Changes the server, which keeps its connections and counts. Returns the change of
@@ -94,6 +113,7 @@ impl Edit {
         if let Some(port) = self.port {
             server.set_port(port);
         }
+        put(&mut server.same_port, self.same_port);
         put(&mut server.share.max, self.max);
         put(&mut server.share.hard, self.hard);
         put(&mut server.share.weight, self.weight);
@@ -128,6 +148,7 @@ impl From<ServerSpec> for Edit {
         Edit {
             host: Some((spec.name, spec.host)),
             port: Some(spec.port),
+            same_port: Some(spec.same_port),
             max: Some(spec.share.max),
             hard: Some(spec.share.hard),
             weight: Some(spec.share.weight),

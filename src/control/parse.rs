@@ -35,7 +35,7 @@ pub enum Change {
     Acl(usize),
     /// Host name, address or path; not resolved yet.
     Address(String),
-    /// Port number or service name; not resolved yet.
+    /// Port number, service name or `same`; not resolved yet.
     Port(String),
     /// Soft limit.
     Max(u32),

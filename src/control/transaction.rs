@@ -26,7 +26,7 @@ use crate::proxy::log::Destination;
 use crate::proxy::loops;
 use crate::proxy::shared::Pen;
 use crate::settings::Settings;
-use crate::sys::addr::{self, Endpoint, Host};
+use crate::sys::addr::{self, DefaultPort, Endpoint, Host};
 use crate::sys::message;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -147,23 +147,27 @@ impl<'a> Transaction<'a> {
     }
 
     /// Returns the listening port, which is the default port of servers.
-    fn port(&self) -> Option<u16> {
+    fn port(&self) -> Option<DefaultPort> {
         let word = match self.word("listen") {
             Some((word, _)) => Some(word.to_owned()),
             None => self.pen.settings().listen.clone(),
         };
-        addr::listening(&word?).ok()?.port()
+        addr::listening(&word?).ok()?.default_port()
     }
 
     /// Applies all changes, and returns the replies and the complaints of the commands.
     /// If there is a complaint, either nothing has changed, or a command failed that
     /// changes neither settings nor servers.
     pub fn commit(mut self) -> (String, Vec<String>) {
-        let port = match self.servers.is_empty() {
-            true => 0,
-            false => self.port().unwrap_or(0),
+        let port = if self.servers.is_empty() { None } else { self.port() };
+        let mut same = self.servers.values().filter_map(Edit::takes_same_port);
+        let checked = match same.next().filter(|_| port.is_none()) {
+            Some(position) => Err(format!("{position}port same: pen listens at no port")),
+            None => Ok(()),
         };
-        let opened = match self.refuse_loops(port).and_then(|()| self.open()) {
+        let port = port.unwrap_or_default();
+        let checked = checked.and_then(|()| self.refuse_loops(port));
+        let opened = match checked.and_then(|()| self.open()) {
             Ok(opened) => opened,
             Err(why) => return (String::new(), vec![why]),
         };
@@ -226,7 +230,7 @@ impl<'a> Transaction<'a> {
 
     /// Refuses servers at pen's own listening address. It checks only while pen runs,
     /// since a starting pen may still get another address.
-    fn refuse_loops(&self, port: u16) -> Result<(), String> {
+    fn refuse_loops(&self, port: DefaultPort) -> Result<(), String> {
         let settings = self.pen.settings();
         let Some(own) = &settings.own else {
             return Ok(());
@@ -245,14 +249,14 @@ impl<'a> Transaction<'a> {
                 .map_err(|why| format!("{position}server {index}: {why}"))?;
         }
         for server in [&self.emergency, &self.abuse].into_iter().flatten().flatten() {
-            loops::refuse(own, &server.host, server.port)
+            loops::refuse(own, &server.host, server.fixed_port())
                 .map_err(|why| format!("{}: {why}", server.operand(false)))?;
         }
         match &new {
             Some(own) => loops::refuse_listening(self.pen, own, |target| match target {
                 Target::Server(index) => {
                     let edit = self.servers.get(&index);
-                    edit.is_none_or(|edit| edit.moves(None, 0).is_none())
+                    edit.is_none_or(|edit| edit.moves(None, 0.into()).is_none())
                 }
                 Target::Emergency => self.emergency.is_none(),
                 Target::Abuse => self.abuse.is_none(),
@@ -265,7 +269,7 @@ impl<'a> Transaction<'a> {
     /// that is about settings. `None` means that another thread has changed the settings
     /// meanwhile, so the caller must try again. Servers without a port get `port`. pen listens
     /// at `own` from now on, if that is given.
-    fn swap(&mut self, port: u16, own: Option<&Endpoint>) -> Option<Vec<Option<String>>> {
+    fn swap(&mut self, port: DefaultPort, own: Option<&Endpoint>) -> Option<Vec<Option<String>>> {
         let before = self.pen.settings();
         let mut after = Settings::clone(&before);
         let replies = self.steps.iter().map(|(command, _)| set(&mut after, command)).collect();
@@ -287,6 +291,11 @@ impl<'a> Transaction<'a> {
                     changes.push((index, Arc::clone(&server.host), server.port, change));
                 }
             }
+        }
+        if let Some(first) =
+            own.and_then(Endpoint::port).or((port.number > 0).then_some(port.number))
+        {
+            table.listen_at(first);
         }
         changes.extend(table.expand());
         table.emergency = last_resort_after(table.emergency.take(), self.emergency.take());

@@ -237,7 +237,17 @@ mod tests {
 
     fn request(modes: &Modes, client: Client, port: u16) -> Request<'_> {
         let timeout = Duration::from_secs(3);
-        Request { client, port, last: None, modes, acls: &[], timeout, on: &[], not: &[] }
+        Request {
+            client,
+            port,
+            came_in: 0,
+            last: None,
+            modes,
+            acls: &[],
+            timeout,
+            on: &[],
+            not: &[],
+        }
     }
 
     const LOCAL: Client = Client::Inet(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));

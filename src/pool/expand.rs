@@ -7,6 +7,7 @@
 
 use super::health::{Admin, Change};
 use super::server::{Part, Server};
+use crate::sys::addr::DefaultPort;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -87,7 +88,8 @@ pub(crate) fn fit(servers: &mut Vec<Server>, on: bool, now: Instant) -> Vec<(usi
     carry_out(servers, &left, None, now, &mut changes);
     for index in left {
         if let Some(server) = servers.get_mut(index).filter(|server| server.is_empty()) {
-            *server = Server::empty(server.port);
+            let is_same = server.same_port;
+            *server = Server::empty(DefaultPort { number: server.port, is_same });
         }
     }
     changes
@@ -105,7 +107,8 @@ fn carry_out(
     let pattern = first.and_then(|first| servers.get(first));
     let pattern = pattern.map(|first| {
         let (found, name) = (Arc::clone(&first.found), Arc::clone(&first.name));
-        (found, name, [first.port, first.check_port], first.acl, first.share)
+        let same_port = first.same_port;
+        (found, name, [first.port, first.check_port], same_port, first.acl, first.share)
     });
     let mut wanted: Vec<SocketAddr> = Vec::new();
     for at in pattern.iter().flat_map(|(found, ..)| found.addresses()) {
@@ -130,12 +133,15 @@ fn carry_out(
         let Some(server) = servers.get_mut(index) else {
             continue;
         };
-        if let (Some(first), Some((_, name, [port, check_port], acl, share))) = (first, &pattern) {
+        if let (Some(first), Some((_, name, [port, check_port], same_port, acl, share))) =
+            (first, &pattern)
+        {
             if index != first {
                 server.part = Part::More(first);
                 server.name = Arc::clone(name);
                 server.set_port(*port);
                 (server.acl, server.share, server.check_port) = (*acl, *share, *check_port);
+                server.same_port = *same_port;
             }
         }
         let change = match step {
@@ -206,7 +212,10 @@ mod tests {
     #[test]
     fn addresses_come_and_go() {
         let now = Instant::now();
-        let mut servers = vec![Server::empty(80), Server::empty(80)];
+        let mut servers = vec![
+            Server::empty(DefaultPort { number: 80, is_same: true }),
+            Server::empty(80.into()),
+        ];
         servers[0].move_to("web", host(&[3, 1, 2]));
         servers[0].share.max = 7;
         servers[1].move_to("10.0.0.9", host(&[9]));
@@ -218,7 +227,7 @@ mod tests {
         };
         assert_eq!(step(&mut servers, &[3, 1, 2], true, "1 9 2 3"), []);
         let more = &servers[3];
-        assert_eq!((more.port, more.share.max, &*more.name), (80, 7, "web"));
+        assert_eq!((more.same_port, more.share.max, &*more.name), (true, 7, "web"));
         servers[2].connections = 1;
         servers[2].health.succeed(now);
         assert_eq!(step(&mut servers, &[1, 4], true, "1 9 2* 4"), [2]);
@@ -232,7 +241,7 @@ mod tests {
         assert_eq!(step(&mut servers, &[4, 5, 6, 7], true, "5 9 6 4 7"), []);
         assert_eq!(
             servers[0].commands(true),
-            "acl 0 address web port 80 max 7 hard 0 weight 0 prio 0"
+            "acl 0 address web port same max 7 hard 0 weight 0 prio 0"
         );
         // What a command takes is gone.
         servers[2].move_to("10.0.0.8", host(&[8]));

@@ -12,6 +12,8 @@ pub struct Request<'a> {
     pub client: Client,
     /// The client's port.
     pub port: u16,
+    /// The listening port that the client came in on, 0 for none.
+    pub came_in: u16,
     /// The regular server that the client was on last.
     pub last: Option<usize>,
     /// The switches in force.

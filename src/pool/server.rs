@@ -5,10 +5,14 @@ use super::answers::Answers;
 use super::choice::hash;
 use super::counter::Traffic;
 use super::health::{Admin, Change, Health, State};
-use crate::sys::addr::{self, Host, ServerSpec, Share};
+use crate::sys::addr::{self, DefaultPort, Host, ServerSpec, Share};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The word for the port of a server that each client reaches at the port that it came
+/// in on.
+pub(crate) const SAME_PORT: &str = "same";
 
 /// How a slot of the server table has come by its address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct Server {
     pub name: Arc<str>,
     /// TCP port, 0 = none.
     pub port: u16,
+    /// See [`ServerSpec::same_port`].
+    pub(crate) same_port: bool,
     /// The port that checks use, 0 = the server's own.
     pub check_port: u16,
     /// How many of the clients it gets.
@@ -71,6 +77,7 @@ impl Server {
             host: Arc::clone(&host),
             found: host,
             port: spec.port,
+            same_port: spec.same_port,
             share: spec.share,
             ..Server::default()
         }
@@ -170,15 +177,26 @@ impl Server {
         self.port = port;
     }
 
+    /// The port at which a client reaches it that came in on this port, or on none (0).
+    pub(crate) fn port_for(&self, came_in: u16) -> u16 {
+        if self.same_port && came_in != 0 { came_in } else { self.port }
+    }
+
+    /// Its port, unless that depends on the client.
+    pub(crate) fn fixed_port(&self) -> Option<u16> {
+        (!self.same_port).then_some(self.port)
+    }
+
     /// A slot that is never chosen until it gets an address.
-    pub(crate) fn empty(port: u16) -> Server {
-        Server::new(ServerSpec { port, ..ServerSpec::default() })
+    pub(crate) fn empty(port: DefaultPort) -> Server {
+        let DefaultPort { number: port, is_same: same_port } = port;
+        Server::new(ServerSpec { port, same_port, ..ServerSpec::default() })
     }
 
     /// The words behind `server N` that set all of it again.
     pub(crate) fn commands(&self, by_name: bool) -> String {
         let numbers = self.share.rows().map(|(word, number)| format!(" {word} {number}"));
-        let (acl, host, port) = (self.acl, self.host_word(by_name), self.port);
+        let (acl, host, port) = (self.acl, self.host_word(by_name), self.port_word());
         let check_port = match self.check_port {
             0 => String::new(),
             port => format!(" check_port {port}"),
@@ -198,8 +216,18 @@ impl Server {
             host => host,
         };
         let numbers = self.share.rows().map(|(_, number)| format!(":{number}")).concat();
-        // The port stays: without one it would be the listening port.
-        format!("{host}:{}{}", self.port, numbers.trim_end_matches(":0"))
+        let numbers = numbers.trim_end_matches(":0");
+        match self.fixed_port() {
+            // The port stays: without one it would be the listening port.
+            Some(port) => format!("{host}:{port}{numbers}"),
+            None if numbers.is_empty() => host,
+            None => format!("{host}:{numbers}"),
+        }
+    }
+
+    /// Its port as the command `server` takes it.
+    pub(crate) fn port_word(&self) -> String {
+        self.fixed_port().map_or(SAME_PORT.to_owned(), |port| port.to_string())
     }
 
     /// Whether new clients may get it: it has an address and a port, and is neither
@@ -285,7 +313,7 @@ mod tests {
             Host::Inet(all.iter().map(at).collect())
         };
         let now = Instant::now();
-        let mut server = Server::empty(80);
+        let mut server = Server::empty(80.into());
         for (all, moved, state) in [
             (&[1, 2][..], true, State::Untried),
             (&[2, 1], false, State::Up),
@@ -313,7 +341,7 @@ mod tests {
             ("[[/a]", "[[/a]:1"),
             ("[fe80::1%1]:80", "[fe80::1%1]:80"),
         ] {
-            let spec = addr::server(word, Some(25)).unwrap();
+            let spec = addr::server(word, Some(25.into())).unwrap();
             let again = Server::new(spec.clone()).operand(false);
             assert_eq!(again, written);
             assert_eq!(addr::server(&again, None), Ok(spec));

@@ -74,7 +74,7 @@ pub fn find_server(
     on: &[Target],
     not: &[Target],
 ) -> Option<Found> {
-    let Accepted { client, port, .. } = *accepted;
+    let Accepted { client, port, came_in, .. } = *accepted;
     let again = !not.is_empty();
     let visit = pen.visit(client, settings.tracking, again);
     let mut last = visit.server;
@@ -89,7 +89,7 @@ pub fn find_server(
         }
         let mut search = search(&pen.servers, &rules, denied);
         let (modes, acls, timeout) = (&rules.modes, rules.acls.as_slice(), rules.timeout);
-        let mut request = Request { client, port, last, modes, acls, timeout, on, not };
+        let mut request = Request { client, port, came_in, last, modes, acls, timeout, on, not };
         let mut reason = if denied { Reason::Denied } else { Reason::NoServer };
         while let Some(lease) = search.next(&request) {
             if on.contains(&lease.target) {

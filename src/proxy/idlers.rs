@@ -116,6 +116,7 @@ fn keep_open(pen: &Pen) {
         let request = Request {
             client: Client::Unix, // permitted by every list
             port: 0,
+            came_in: 0,
             last: None,
             modes: &modes,
             acls: &settings.acls,

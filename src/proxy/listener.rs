@@ -66,7 +66,6 @@ pub struct Accepted {
     /// Its port, 0 for a Unix socket.
     pub(crate) port: u16,
     /// The listening port that it came in on, 0 for a Unix socket.
-    #[expect(dead_code)] // Servers without a port will need it.
     pub(crate) came_in: u16,
     /// When it was accepted.
     pub(crate) since: Instant,

@@ -39,18 +39,25 @@ fn is_local(at: SocketAddr) -> bool {
 }
 
 /// Whether a server is pen itself. A name with several addresses is a server if one of
-/// them is another host's: pen passes over the others.
-fn is_server_own(own: &Endpoint, host: &Host, port: u16) -> bool {
+/// them is another host's: pen passes over the others. Without a `port` of its own, it is
+/// reached at each listening port.
+fn is_server_own(own: &Endpoint, host: &Host, port: Option<u16>) -> bool {
     match (own, host) {
         (Endpoint::Unix(own), Host::Unix(path)) => own == path,
         (Endpoint::Inet(own), Host::Inet(all)) => {
-            let at = |to: &SocketAddr| {
-                let mut to = *to; // with its scope
-                to.set_port(port);
-                to
+            let is_own_at = |port: u16| {
+                let at = |to: &SocketAddr| {
+                    let mut to = *to; // with its scope
+                    to.set_port(port);
+                    to
+                };
+                let is_own = |to: &SocketAddr| own.iter().any(|own| is_own(*own, at(to)));
+                all.iter().any(is_own) && all.iter().all(|to| is_own(to) || is_local(at(to)))
             };
-            let is_own = |to: &SocketAddr| own.iter().any(|own| is_own(*own, at(to)));
-            all.iter().any(is_own) && all.iter().all(|to| is_own(to) || is_local(at(to)))
+            match port {
+                Some(port) => is_own_at(port),
+                None => own.iter().any(|own| is_own_at(own.port())),
+            }
         }
         _ => false,
     }
@@ -58,7 +65,7 @@ fn is_server_own(own: &Endpoint, host: &Host, port: u16) -> bool {
 
 /// Refuses a server at this host and port, if it is pen itself, which listens at
 /// `own`.
-pub(crate) fn refuse(own: &Endpoint, host: &Host, port: u16) -> Result<(), String> {
+pub(crate) fn refuse(own: &Endpoint, host: &Host, port: Option<u16>) -> Result<(), String> {
     if is_server_own(own, host, port) { Err(WHY.to_owned()) } else { Ok(()) }
 }
 
@@ -72,7 +79,9 @@ pub(crate) fn refuse_listening(
     let known: Vec<_> = {
         let table = pen.servers.table();
         let all = table.all().filter(|(target, _)| stays(*target));
-        all.map(|(_, server)| (server.operand(false), server.host.clone(), server.port)).collect()
+        let all = all
+            .map(|(_, server)| (server.operand(false), server.host.clone(), server.fixed_port()));
+        all.collect()
     };
     match known.iter().find(|(_, host, port)| is_server_own(own, host, *port)) {
         Some((operand, ..)) => Err(format!("server {operand}: {WHY}")),
@@ -113,12 +122,13 @@ mod tests {
         ] {
             let all = all.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0));
             let host = Host::Inet(all.collect());
-            assert_eq!(is_server_own(&own, &host, 80), want, "{host:?}");
-            assert!(!is_server_own(&own, &host, 81), "{host:?}");
+            assert_eq!(is_server_own(&own, &host, Some(80)), want, "{host:?}");
+            assert!(!is_server_own(&own, &host, Some(81)), "{host:?}");
+            assert_eq!(is_server_own(&own, &host, None), want, "{host:?}");
         }
         let unix = |path: &str| Host::Unix(path.into());
         let own = Endpoint::Unix("/run/x".into());
-        assert!(is_server_own(&own, &unix("/run/x"), 1));
-        assert!(!is_server_own(&own, &unix("/run/y"), 1));
+        assert!(is_server_own(&own, &unix("/run/x"), Some(1)));
+        assert!(!is_server_own(&own, &unix("/run/y"), Some(1)));
     }
 }

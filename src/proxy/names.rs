@@ -32,6 +32,7 @@ struct Due {
     target: Target,
     name: Arc<str>,
     port: u16,
+    fixed_port: Option<u16>,
     /// Each address is a server.
     is_split: bool,
 }
@@ -87,7 +88,8 @@ fn take_due(pen: &Pen, all: bool) -> Vec<Due> {
                 continue;
             }
             let (name, is_split) = (Arc::clone(&server.name), server.part != Part::Whole);
-            due.push(Due { target, name, port: server.port, is_split });
+            let (port, fixed_port) = (server.port, server.fixed_port());
+            due.push(Due { target, name, port, fixed_port, is_split });
         }
     }
     due
@@ -105,7 +107,7 @@ fn look_up(pen: &Pen, due: &Due) -> Result<(), String> {
     }
     let settings = pen.settings();
     let refuse = |all: &[SocketAddr]| match &settings.own {
-        Some(own) => loops::refuse(own, &Host::Inet(all.to_vec()), due.port),
+        Some(own) => loops::refuse(own, &Host::Inet(all.to_vec()), due.fixed_port),
         None => Ok(()),
     };
     refuse(&all).map_err(|why| addr::within(name, &why))?;

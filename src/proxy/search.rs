@@ -240,7 +240,7 @@ pub struct Lease {
     pub target: Target,
     /// Where it was when the place was taken.
     pub host: Arc<Host>,
-    /// Its port then.
+    /// Its port then, for this client.
     pub port: u16,
     /// Where its bytes are counted.
     pub traffic: Arc<Traffic>,
@@ -284,7 +284,7 @@ impl Lease {
             servers: Arc::clone(servers),
             target,
             host: Arc::clone(&server.host),
-            port: server.port,
+            port: server.port_for(request.came_in),
             traffic: Arc::clone(&server.traffic),
             answers: Arc::clone(&server.answers),
             was_up: server.health.is_seen_up(),
@@ -336,7 +336,7 @@ impl Lease {
                 Target::Emergency => in_need,
                 Target::Abuse => true,
             };
-            same && server.port == self.port && !server.is_empty() && may_stay
+            same && server.port_for(self.port) == self.port && !server.is_empty() && may_stay
         })
     }
 

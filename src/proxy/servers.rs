@@ -6,7 +6,7 @@ use crate::pool::expand;
 use crate::pool::health::Change;
 use crate::pool::server::Server;
 use crate::settings::Settings;
-use crate::sys::addr::Host;
+use crate::sys::addr::{DefaultPort, Host};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -63,7 +63,7 @@ impl Table {
     }
 
     /// The regular servers, the emergency and the abuse server, to be changed.
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (Target, &mut Server)> {
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = (Target, &mut Server)> {
         let regular = self.servers.iter_mut().enumerate();
         let regular = regular.map(|(index, server)| (Target::Server(index), server));
         let emergency = self.emergency.iter_mut().map(|server| (Target::Emergency, server));
@@ -72,10 +72,16 @@ impl Table {
     }
 
     /// Makes the table reach to `index`; new slots get this port.
-    pub fn fill(&mut self, index: usize, port: u16) {
+    pub(crate) fn fill(&mut self, index: usize, port: DefaultPort) {
         while self.servers.len() <= index {
             self.servers.push(Server::empty(port));
         }
+    }
+
+    /// The first listening port is this one now.
+    pub(crate) fn listen_at(&mut self, port: u16) {
+        let same = self.all_mut().filter(|(_, server)| server.same_port);
+        same.for_each(|(_, server)| server.set_port(port));
     }
 
     /// Draws a number. Any few that follow one another are spread evenly (multiples of

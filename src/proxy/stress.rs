@@ -66,6 +66,7 @@ impl Hall {
         let request = Request {
             client,
             port: 1,
+            came_in: 0,
             last: visit.server,
             modes: &modes,
             acls: &[],

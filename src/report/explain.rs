@@ -46,7 +46,8 @@ pub(crate) fn explain(pen: &Pen, client: Client, port: u16) -> String {
         }
     }
     let (acls, timeout) = (rules.acls.as_slice(), rules.timeout);
-    let request = Request { client, port, last, modes, acls, timeout, on: &on, not: &[] };
+    let (on, not, came_in) = (on.as_slice(), &[][..], 0);
+    let request = Request { client, port, came_in, last, modes, acls, timeout, on, not };
     let mut search = find::search(&servers, &rules, is_denied);
     let lease = search.next(&request);
     if !lease.as_ref().is_some_and(|lease| matches!(lease.how, How::Back | How::Abuse)) {

@@ -6,7 +6,7 @@ use crate::proxy::shared::Pen;
 use crate::report::snapshot::role;
 use crate::settings::Settings;
 use crate::sys::Kind;
-use crate::sys::addr::Host;
+use crate::sys::addr::{self, Endpoint, Host};
 use crate::sys::{process, text};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -25,7 +25,14 @@ struct Row {
 /// Fails if none answers.
 pub(super) fn run(pen: &Pen) -> Result<(), String> {
     let settings = pen.settings();
-    let rows = rows(pen);
+    let listen = settings.listen.as_deref().unwrap_or_default();
+    let mut ports: Vec<u16> = Vec::new();
+    for port in addr::endpoints(listen)?.iter().filter_map(Endpoint::port) {
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    let rows = rows(pen, &ports);
     let heads = ["server", "name", "address"];
     let width = |column: usize| {
         let words = rows.iter().filter_map(|row| row.words.get(column)).map(String::as_str);
@@ -46,8 +53,9 @@ pub(super) fn run(pen: &Pen) -> Result<(), String> {
     if is_alive { Ok(()) } else { Err("no server answers".to_owned()) }
 }
 
-/// One row for each address of each server.
-fn rows(pen: &Pen) -> Vec<Row> {
+/// One row for each address of each server, and for each listening port, if the server
+/// is reached at that.
+fn rows(pen: &Pen, ports: &[u16]) -> Vec<Row> {
     let table = pen.servers.table();
     let mut rows = Vec::new();
     for (target, server) in table.all().filter(|(_, server)| !server.is_empty()) {
@@ -55,20 +63,23 @@ fn rows(pen: &Pen) -> Vec<Row> {
             (_, Some(index)) => index.to_string(),
             (role, None) => role.to_owned(),
         };
-        let mut add = |address: String, host| {
+        let mut add = |address: String, host, port| {
             let name = if server.name.is_empty() { "-" } else { &*server.name };
             let words = [which.clone(), name.to_owned(), address];
             let serves = target != Target::Abuse;
-            rows.push(Row { words, serves, host, port: server.port });
+            rows.push(Row { words, serves, host, port });
         };
         match &*server.host {
             Host::Inet(all) => {
+                let ports = if server.same_port { ports } else { &[server.port] };
                 for at in all {
-                    let shown = SocketAddr::new(at.ip(), server.port).to_string();
-                    add(shown, Host::Inet(vec![*at]));
+                    for port in ports {
+                        let shown = SocketAddr::new(at.ip(), *port).to_string();
+                        add(shown, Host::Inet(vec![*at]), *port);
+                    }
                 }
             }
-            other => add(other.to_string(), other.clone()),
+            other => add(other.to_string(), other.clone(), server.port),
         }
     }
     rows

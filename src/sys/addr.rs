@@ -79,6 +79,9 @@ pub struct ServerSpec {
     pub host: Host,
     /// TCP port; 0 = none, never chosen. 1 for a Unix socket.
     pub port: u16,
+    /// A client reaches it at the port that the client came in on. `port` is then the
+    /// first listening port, for all that is done without a client.
+    pub same_port: bool,
     /// The numbers behind the port.
     pub share: Share,
 }
@@ -102,6 +105,22 @@ impl Share {
     pub(crate) fn rows(self) -> [(&'static str, i64); 4] {
         let (max, hard, weight) = (self.max.into(), self.hard.into(), self.weight.into());
         [("max", max), ("hard", hard), ("weight", weight), ("prio", self.prio.into())]
+    }
+}
+
+/// The port of a server that was given without one: the listening port. Of several, each
+/// client has the one that it came in on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DefaultPort {
+    /// The first listening port, or 0.
+    pub(crate) number: u16,
+    /// There are others.
+    pub(crate) is_same: bool,
+}
+
+impl From<u16> for DefaultPort {
+    fn from(number: u16) -> DefaultPort {
+        DefaultPort { number, is_same: false }
     }
 }
 
@@ -204,12 +223,12 @@ pub fn is_path(word: &str) -> bool {
     word.contains('/')
 }
 
-/// Reads and resolves a server operand. `default_port` is the listening port.
-pub fn server(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
+/// Reads and resolves a server operand.
+pub fn server(word: &str, default_port: Option<DefaultPort>) -> Result<ServerSpec, String> {
     habits::read(word, Role::Server, || server_as_written(word, default_port))
 }
 
-fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec, String> {
+fn server_as_written(word: &str, default_port: Option<DefaultPort>) -> Result<ServerSpec, String> {
     /// A part that is a number, 0 if it was left out.
     fn part<T: FromStr + Default>(word: &str, name: &str, text: &str) -> Result<T, String> {
         match text {
@@ -221,18 +240,19 @@ fn server_as_written(word: &str, default_port: Option<u16>) -> Result<ServerSpec
     let host = host(name).map_err(|e| within(word, &e))?;
     let port = match (&host, port_word) {
         // pen quirk: a Unix-socket server is listed with port 1.
-        (Host::Unix(_), _) => 1,
+        (Host::Unix(_), _) => 1.into(),
         (_, "") => default_port
             .ok_or_else(|| format!("{word}: no port, and no listening port to take instead"))?,
-        (_, port_word) => port(port_word).map_err(|e| within(word, &e))?,
+        (_, port_word) => port(port_word).map_err(|e| within(word, &e))?.into(),
     };
+    let DefaultPort { number: port, is_same: same_port } = port;
     let share = Share {
         max: part(word, "max", max)?,
         hard: part(word, "hard", hard)?,
         weight: part(word, "weight", weight)?,
         prio: part(word, "prio", prio)?,
     };
-    Ok(ServerSpec { name: bare(name).to_owned(), host, port, share })
+    Ok(ServerSpec { name: bare(name).to_owned(), host, port, same_port, share })
 }
 
 /// Puts a word before a complaint, unless it begins with it already.
@@ -314,6 +334,16 @@ impl Endpoint {
         }
     }
 
+    /// The port of servers without one.
+    pub(crate) fn default_port(&self) -> Option<DefaultPort> {
+        let number = self.port()?;
+        let is_same = match self {
+            Endpoint::Inet(all) => all.iter().any(|at| at.port() != number),
+            Endpoint::Unix(_) => false,
+        };
+        Some(DefaultPort { number, is_same })
+    }
+
     /// All addresses of these as one.
     pub(crate) fn of_all(all: impl IntoIterator<Item = Endpoint>) -> Endpoint {
         let mut addresses = Vec::new();
@@ -343,14 +373,15 @@ mod tests {
             name: "127.0.0.1".to_owned(),
             host: inet("127.0.0.1"),
             port: 80,
+            same_port: false,
             share: Share { max: 10, hard: 20, weight: 3, prio: 4 },
         };
         assert_eq!(all, want);
         let v6 = server("[::1]:80:1", None).unwrap();
         assert_eq!((v6.host, v6.port, v6.share.max), (inet("::1"), 80, 1));
-        assert_eq!(server("[::1]", Some(25)).unwrap().port, 25);
-        assert_eq!(server("127.0.0.1", Some(25)).unwrap().port, 25);
-        assert_eq!(server("127.0.0.1::7", Some(25)).unwrap().share.max, 7);
+        assert_eq!(server("[::1]", Some(25.into())).unwrap().port, 25);
+        assert_eq!(server("127.0.0.1", Some(25.into())).unwrap().port, 25);
+        assert_eq!(server("127.0.0.1::7", Some(25.into())).unwrap().share.max, 7);
         assert_eq!(server("[::ffff:127.0.0.2]:1", None).unwrap().host, inet("127.0.0.2"));
         let unix = server("/tmp/a:0:4", None).unwrap();
         assert_eq!((unix.host, unix.port, unix.share.max), (Host::Unix("/tmp/a".into()), 1, 4));

@@ -97,9 +97,11 @@ function until(s) {
   return s.state === "down" && s.next_check != null ? `, next check in ${span(s.next_check)}` : "";
 }
 
-function place({ state, address, port }) {
+const portOf = s => (s.same_port ? "same" : s.port);
+
+function place({ state, address, ...s }) {
   if (state === "empty") return "empty slot";
-  return address.includes("/") ? address : (address.includes(":") ? `[${address}]` : address) + ":" + port;
+  return address.includes("/") ? address : (address.includes(":") ? `[${address}]` : address) + ":" + portOf(s);
 }
 
 // Tables, by the column that was clicked.
@@ -419,10 +421,10 @@ function act({ index, ...s }, verb) {
 }
 
 function changeServer(s, verb = "Change") {
-  const { index, left, address, port, max, hard, weight, prio, acl } = s;
+  const { index, left, address, max, hard, weight, prio, acl } = s;
   control(`Server ${index}`,
     "blacklist is in seconds: for that time the server gets no new connections. Those it has go on.",
-    { address, port, max, hard, weight, prio, acl, blacklist: left }, values => {
+    { address, port: portOf(s), max, hard, weight, prio, acl, blacklist: left }, values => {
       const words = Object.entries(values).filter(([, value]) => value).flat();
       return words.length && ["server", index, ...words].join(" ");
     }, verb);

@@ -74,6 +74,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
         let (server, health) = (&row.server, &row.server.health);
         out.text("address", &server.host.to_string());
         out.value("port", &server.port);
+        out.value("same_port", &server.same_port);
         out.maybe("name", Some(&*server.name).filter(|name| !name.is_empty()));
         out.text("state", row.state().word());
         out.value("left", &seconds(row.left()));

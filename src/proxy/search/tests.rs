@@ -9,7 +9,7 @@ use crate::pool::health::State;
 fn servers(words: &[&str]) -> Arc<Servers> {
     let servers = Arc::new(Servers::default());
     for word in words {
-        let spec = crate::sys::addr::server(word, Some(80)).unwrap();
+        let spec = crate::sys::addr::server(word, Some(80.into())).unwrap();
         servers.table().servers.push(Server::new(spec));
     }
     servers
@@ -18,7 +18,7 @@ fn servers(words: &[&str]) -> Arc<Servers> {
 fn request(modes: &Modes, last: Option<usize>) -> Request<'_> {
     let client = Client::Inet([127, 0, 0, 1].into());
     let timeout = Duration::from_secs(3);
-    Request { client, port: 1, last, modes, acls: &[], timeout, on: &[], not: &[] }
+    Request { client, port: 1, came_in: 0, last, modes, acls: &[], timeout, on: &[], not: &[] }
 }
 
 fn targets(servers: &Arc<Servers>, request: &Request) -> Vec<Target> {

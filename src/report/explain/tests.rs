@@ -83,7 +83,8 @@ fn next(pen: &Pen, client: Client, port: u16) -> String {
     let rules = pen.settings();
     let last = pen.visit(client, rules.tracking, false).server;
     let (modes, acls, timeout) = (&rules.modes, rules.acls.as_slice(), rules.timeout);
-    let request = Request { client, port, last, modes, acls, timeout, on: &[], not: &[] };
+    let request =
+        Request { client, port, came_in: 0, last, modes, acls, timeout, on: &[], not: &[] };
     let is_denied = find::is_denied(&rules, client);
     let lease = find::search(&pen.servers, &rules, is_denied).next(&request);
     let Some(lease) = lease else {

@@ -29,7 +29,7 @@ pub fn check(data: &[u8]) {
 }
 
 fn server(word: &str) {
-    let with = addr::server(word, Some(80));
+    let with = addr::server(word, Some(80.into()));
     let without = addr::server(word, None);
     match (with, without) {
         (Err(with), Err(without)) => {
@@ -112,7 +112,7 @@ fn built(parts: &[u8]) {
     };
     let (max, hard, weight) = (number(0), number(4), number(8));
     let share = Share { max, hard, weight, prio: i32::from(prio as i8) };
-    let mut spec = ServerSpec { name, host, port, share };
+    let mut spec = ServerSpec { name, host, port, same_port: false, share };
     let mut words = [
         text,
         spec.port.to_string(),
@@ -144,7 +144,7 @@ fn built(parts: &[u8]) {
         spec.share.prio = 0;
     }
     let word = words.join(":");
-    assert_eq!(addr::server(&word, Some(7)).as_ref(), Ok(&spec), "{word}");
+    assert_eq!(addr::server(&word, Some(7.into())).as_ref(), Ok(&spec), "{word}");
     let short = word.trim_end_matches(':');
-    assert_eq!(addr::server(short, Some(7)), Ok(spec), "{short}");
+    assert_eq!(addr::server(short, Some(7.into())), Ok(spec), "{short}");
 }
