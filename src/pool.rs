@@ -8,5 +8,6 @@ pub mod clients;
 pub mod counter;
 pub(crate) mod expand;
 pub mod health;
+pub mod prefix;
 pub mod request;
 pub mod server;

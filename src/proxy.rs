@@ -1,10 +1,11 @@
 //! TCP connections from accept to close (`accept`, `find`, `connect`, `relay`), what
-//! they need (`listener`, `listeners`, `slots`, `workers`, `limits`), what watches them (`idle`) and
+//! they need (`listener`, `listeners`, `slots`, `workers`, `limits`, `client_limits`), what watches them (`idle`) and
 //! the servers (`checks`, `changes`), and the state that all threads share (`shared`).
 
 pub(crate) mod accept;
 pub(crate) mod changes;
 pub(crate) mod checks;
+pub(crate) mod client_limits;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod drain;

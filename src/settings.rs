@@ -3,10 +3,13 @@
 
 use crate::pool::acl::{self, Acl};
 use crate::pool::choice::Modes;
+use crate::pool::prefix::Prefix;
 use crate::sys::Kind;
 use crate::sys::addr::Endpoint;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Which end of a connection closes the whole connection when it ends.
@@ -35,6 +38,42 @@ impl Fastclose {
             Fastclose::Up => "up",
             Fastclose::Down => "down",
             Fastclose::Both => "both",
+        }
+    }
+}
+
+/// So many connections in a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub(crate) count: u32,
+    /// In how many seconds.
+    pub(crate) seconds: u32,
+}
+
+impl Rate {
+    /// Each connection's share of the time and the shares of all, in microseconds.
+    pub(crate) fn micros(self) -> (u64, u64) {
+        let count = u64::from(self.count.max(1));
+        let share = (u64::from(self.seconds) * 1_000_000 / count).max(1);
+        (share, share * count)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.seconds)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Rate, ()> {
+        let (count, seconds) = word.split_once('/').ok_or(())?;
+        match (count.parse(), seconds.parse()) {
+            (Ok(count @ 1..), Ok(seconds @ 1..=86_400)) => Ok(Rate { count, seconds }),
+            _ => Err(()),
         }
     }
 }
@@ -116,6 +155,12 @@ pub struct Settings {
     /// How long a peer is silent before the system sends keep-alive probes; zero = the
     /// system's default.
     pub client_keepalive: Duration,
+    /// Most connections at once of a client, 0 = no limit.
+    pub client_conn_max: u32,
+    /// How often a client may connect.
+    pub client_rate: Option<Rate>,
+    /// What is one client for these limits.
+    pub limit_prefix: Prefix,
     /// The access lists.
     pub acls: Vec<Acl>,
     /// The number of the access list for clients.
@@ -220,6 +265,9 @@ impl Default for Settings {
             drain_timeout: Duration::ZERO,
             lame_duck: Duration::ZERO,
             client_keepalive: Duration::from_secs(120),
+            client_conn_max: 0,
+            client_rate: None,
+            limit_prefix: Prefix::HOST,
             acls: vec![Acl::default(); acl::LISTS],
             client_acl: 0,
             control_acl: 0,

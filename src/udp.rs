@@ -17,6 +17,7 @@ pub(crate) mod flows;
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
 use crate::proxy::accept::PAUSE;
+use crate::proxy::client_limits::Admitted;
 use crate::proxy::connect;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
@@ -53,6 +54,8 @@ struct Datagram<'a> {
     /// The socket that it came through.
     socket: Stream,
     data: Cow<'a, [u8]>,
+    /// That the client may have a flow, once that is known.
+    admitted: Option<Admitted>,
     /// Servers that have refused it.
     refused_by: Vec<Target>,
 }
@@ -61,7 +64,8 @@ impl Datagram<'_> {
     /// Copies what it borrows from the buffer of the receiving thread.
     fn into_owned(self) -> Datagram<'static> {
         let data = Cow::Owned(self.data.into_owned());
-        Datagram { key: self.key, socket: self.socket, data, refused_by: self.refused_by }
+        let Datagram { key, socket, admitted, refused_by, .. } = self;
+        Datagram { key, socket, data, admitted, refused_by }
     }
 }
 
@@ -114,8 +118,8 @@ impl Udp {
                     let at = (socket.as_raw_fd(), came_in);
                     let key = Key { peer: received.from, here: received.to, at };
                     let data = buffer.get(..received.len).unwrap_or_default().into();
-                    let refused_by = Vec::new();
-                    self.deliver(Datagram { key, socket, data, refused_by }, None);
+                    let (admitted, refused_by) = (None, Vec::new());
+                    self.deliver(Datagram { key, socket, data, admitted, refused_by }, None);
                 }
                 Err(e) if sys::is_exhausted(&e) => {
                     trouble.say(format_args!("cannot receive: {e}"));
@@ -136,16 +140,18 @@ impl Udp {
         let down = listener.datagrams()?;
         let key = Key::parse(key, (down.as_raw_fd(), listener.port()))?;
         let accepted = key.accepted();
-        let lease = search::lease_at(&pen.servers, &sys::peer(&socket).ok()?)?;
-        let (mut slot, thread) = self.reserve(None)?;
+        let lease = search::lease_at(&pen.servers, &sys::peer(&socket).ok()?, accepted.came_in)?;
         let settings = pen.settings();
-        let visit = pen.visit(accepted.client, settings.tracking, false);
+        let admitted = find::admit(pen, &settings, &accepted)?;
+        let (mut slot, thread) = self.reserve(None)?;
+        let tracked = accepted.client.network(settings.modes.prefix);
+        let visit = pen.visit(tracked, settings.tracking, false);
         let socket = Socket::from(socket).into_stream();
-        let server = Connected { visit, lease, socket };
+        let server = Connected { tracked, visit, lease, socket };
         slot.enter();
         pen.outcomes.accepted.add(1);
-        let connection =
-            Connection::new(pen.logs(), &settings, accepted, Arc::clone(down), server, slot);
+        let (down, place) = (Arc::clone(down), (slot, admitted));
+        let connection = Connection::new(pen.logs(), &settings, accepted, down, server, place);
         self.begin(key, connection, Vec::new(), thread);
         Some(())
     }
@@ -187,7 +193,7 @@ impl Udp {
     /// is to be sent to another server.
     fn attempt<'a>(
         self: &Arc<Udp>,
-        datagram: Datagram<'a>,
+        mut datagram: Datagram<'a>,
         behind: Option<usize>,
     ) -> Vec<Datagram<'a>> {
         let pen = &self.pen;
@@ -206,6 +212,13 @@ impl Udp {
         }
         let accepted = datagram.key.accepted();
         let client = accepted.client;
+        // All flows of a client's port are one connection of its.
+        let its = || known.first().map(|flow| flow.connection.admitted.clone());
+        let admitted = datagram.admitted.take().or_else(its);
+        let Some(admitted) = admitted.or_else(|| find::admit(pen, &settings, &accepted)) else {
+            return Vec::new();
+        };
+        datagram.admitted = Some(admitted.clone());
         // A client without a flow needs a slot, unless it is denied and gets no server:
         // then it must not take one from others.
         let mut reserved = None;
@@ -243,8 +256,8 @@ impl Udp {
         };
         slot.enter();
         pen.outcomes.accepted.add(1);
-        let down = Arc::clone(&datagram.socket);
-        let connection = Connection::new(pen.logs(), &settings, accepted, down, server, slot);
+        let (down, place) = (Arc::clone(&datagram.socket), (slot, admitted));
+        let connection = Connection::new(pen.logs(), &settings, accepted, down, server, place);
         let refused_by = datagram.refused_by.clone();
         let flow = self.begin(datagram.key.clone(), connection, refused_by, thread);
         self.pass(&flow, datagram)
@@ -447,6 +460,7 @@ impl Udp {
             key: flow.key.clone(),
             socket: Arc::clone(connection.source(Direction::Up)),
             data: data.into(),
+            admitted: Some(connection.admitted.clone()),
             refused_by: refused_by.clone(),
         });
         again.collect()

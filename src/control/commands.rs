@@ -156,10 +156,11 @@ pub(crate) fn act(pen: &Pen, command: Command) -> Outcome {
         }
         Command::Explain(client, port) => Ok(report::explain::explain(pen, client, port)),
         Command::Forget(whom) => {
+            let prefix = pen.settings().modes.prefix;
             let count = pen.with_clients(|clients| {
                 clients.forget(|entry| match whom {
                     Whom::All => true,
-                    Whom::Client(client) => entry.client == client,
+                    Whom::Client(client) => entry.client == client.network(prefix),
                     Whom::On(server) => entry.server == Some(server),
                 })
             });

@@ -398,6 +398,14 @@ pub(super) fn http_check(word: Option<&str>) -> Result<(), Bad> {
     }
 }
 
+/// Refuses a word that does not mean a `T`. The word may be missing.
+pub(super) fn read<T: FromStr>(word: Option<&str>) -> Result<(), Bad> {
+    match word.filter(|word| word.parse::<T>().is_err()) {
+        None => Ok(()),
+        Some(word) => Err(format!("bad value '{word}'").into()),
+    }
+}
+
 /// Refuses a word that is not one of `words`. The word may be missing.
 pub(super) fn among(word: Option<&str>, words: &[&str]) -> Result<(), Bad> {
     match word.filter(|word| !words.contains(word)) {
@@ -416,16 +424,16 @@ pub(super) fn forget(words: &mut Words) -> Parsed {
 }
 
 pub(super) fn explain(words: &mut Words) -> Parsed {
-    let client = client(one(words)?)?;
+    let word = one(words)?;
+    let client = match client(word)? {
+        Client::Net(..) => return Err(format!("bad address '{word}'").into()),
+        client => client,
+    };
     Ok(Command::Explain(client, maybe(words)?.unwrap_or(0)))
 }
 
 fn client(word: &str) -> Result<Client, String> {
-    if word == "unix" {
-        return Ok(Client::Unix);
-    }
-    let ip: IpAddr = word.parse().map_err(|_| format!("bad address '{word}'"))?;
-    Ok(Client::Inet(ip.to_canonical()))
+    word.parse().map_err(|()| format!("bad address '{word}'"))
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use super::commands;
 use super::edit::LONGEST;
 use super::parse::{
     Bad, Command, Parsed, Words, acl_entry, among, escapes, explain, forget, http_check, idlers,
-    list, maybe, not_built, nothing, number, one, server, source, source_address, try_line,
+    list, maybe, not_built, nothing, number, one, read, server, source, source_address, try_line,
 };
 use super::row::{Kind, Spec, Value};
+use crate::pool::prefix::Prefix;
 use crate::pool::server::Server;
 use crate::proxy::servers::Table;
 use crate::proxy::shared::Pen;
-use crate::settings::{Fastclose, Settings};
+use crate::settings::{Fastclose, Rate, Settings};
 use crate::sys;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -122,12 +123,24 @@ pub const TABLE: &[Spec] = &[
         .checked(escapes),
     seconds("check_timeout", (1, LONGEST), "how long a check may take", |s| &mut s.check_timeout),
     acl_of("client_acl", "access list for clients", |s| &mut s.client_acl),
+    whole("client_conn_max", "most connections at once of a client; 0 = no limit", |s| {
+        &mut s.client_conn_max
+    }),
     seconds(
         "client_keepalive",
         (0, sys::LONGEST_KEEP_ALIVE),
         "ask peers silent for longer; 0 = as the system",
         |s| &mut s.client_keepalive,
     ),
+    word(
+        "client_rate",
+        "[number/seconds]",
+        "how many new connections a client may have in a time",
+        read::<Rate>,
+        |s| s.client_rate.map(|rate| rate.to_string()),
+        |s, word| s.client_rate = word.and_then(|word| word.parse().ok()),
+    )
+    .or_no(""),
     spec("clients_max", "[number]", "slots in the client table; grows only", |w| {
         Ok(Command::ClientsMax(maybe(w)?))
     })
@@ -196,6 +209,14 @@ pub const TABLE: &[Spec] = &[
     seconds("lame_duck", ANY, "with drain_timeout: how long pen listens on after TERM", |s| {
         &mut s.lame_duck
     }),
+    word(
+        "limit_prefix",
+        "[bits/bits]",
+        "the same for client_conn_max and client_rate",
+        read::<Prefix>,
+        |s| Some(s.limit_prefix.to_string()),
+        |s, word| s.limit_prefix = word.and_then(|word| word.parse().ok()).unwrap_or(Prefix::HOST),
+    ),
     // `write` saves it in the command line, not as a command.
     Spec::new("listen", "[address]", "where clients connect", Kind::Text(|s| &mut s.listen))
         .saved(|_| None),
@@ -277,6 +298,14 @@ pub const TABLE: &[Spec] = &[
     seconds("tracking", ANY, "how long an absent client is remembered; 0 = for ever", |s| {
         &mut s.tracking
     }),
+    word(
+        "tracking_prefix",
+        "[bits/bits]",
+        "bits of IPv4 and IPv6 addresses that count in the client table and the hash",
+        read::<Prefix>,
+        |s| Some(s.modes.prefix.to_string()),
+        |s, word| s.modes.prefix = word.and_then(|word| word.parse().ok()).unwrap_or_default(),
+    ),
     switch("transparent", "server connections come from the client's address", |s| {
         &mut s.transparent
     }),

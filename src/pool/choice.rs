@@ -1,6 +1,7 @@
 //! Which server a new connection goes to, and which come next. Pure: the
 //! caller has the server table, its lock and the clock.
 
+use super::prefix::Prefix;
 use super::request::Request;
 use super::server::Server;
 use hash::Score;
@@ -23,6 +24,8 @@ pub struct Modes {
     pub weight: bool,
     /// Lowest prio.
     pub prio: bool,
+    /// What is one client in the client table and in the hash.
+    pub prefix: Prefix,
     /// With `roundrobin`: a new choice for each UDP datagram.
     pub datagrams: bool,
 }
@@ -113,7 +116,7 @@ pub(crate) fn choose(
     let is_first = start.is_none();
     let first = match *start {
         Some(first) => first,
-        None if by_hash => hash::modulo(request.client, request.hashed_port(), servers.len()),
+        None if by_hash => hash::modulo(request.tracked(), request.hashed_port(), servers.len()),
         None if modes.prio => lowest_prio(servers, now)?,
         None => {
             // pen quirk: the count starts at 0: the first choice is server 1.
@@ -162,7 +165,7 @@ pub(crate) fn by_rendezvous(
     request: &Request,
     fits: impl Fn(usize, &Server) -> bool,
 ) -> Option<usize> {
-    let client = hash::client(request.client, request.hashed_port());
+    let client = hash::client(request.tracked(), request.hashed_port());
     let mut best: Option<(usize, Score)> = None;
     for (index, server) in servers.iter().enumerate() {
         let score = Score::new(client, server.host_hash, server.port, server.share.weight);

@@ -6,9 +6,11 @@
 //! Pure: the caller has the clock and the lock.
 
 use crate::pool::counter::Traffic;
+use crate::pool::prefix::Prefix;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,9 @@ use std::time::{Duration, Instant};
 pub enum Client {
     /// By address; an IPv4-mapped IPv6 address is that IPv4 address.
     Inet(IpAddr),
+    /// All clients of a network together: its first address, and the length of its
+    /// prefix ([`Client::network`]).
+    Net(IpAddr, u8),
     /// All clients that come through a Unix socket together.
     Unix,
 }
@@ -25,7 +30,26 @@ impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Client::Inet(ip) => ip.fmt(f),
+            Client::Net(ip, len) => write!(f, "{ip}/{len}"),
             Client::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+impl FromStr for Client {
+    type Err = ();
+
+    /// Reads what `Display` writes.
+    fn from_str(word: &str) -> Result<Client, ()> {
+        let ip = |word: &str| word.parse().map_err(|_| ()).map(|ip: IpAddr| ip.to_canonical());
+        match word.split_once('/') {
+            None if word == "unix" => Ok(Client::Unix),
+            None => ip(word).map(Client::Inet),
+            Some((address, len)) => {
+                let (ip, len) = (ip(address)?, len.parse().map_err(|_| ())?);
+                let network = Client::Inet(ip).network(Prefix::of(len));
+                if network == Client::Net(ip, len) { Ok(network) } else { Err(()) }
+            }
         }
     }
 }

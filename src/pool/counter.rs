@@ -77,6 +77,10 @@ pub struct Outcomes {
     pub no_server: Counter,
     /// Datagrams of new flows that found no free slot (`-x`).
     pub limit: Counter,
+    /// Turned away, as the client had `client_conn_max` connections.
+    pub client_conn_max: Counter,
+    /// Turned away, as the client came more often than `client_rate` allows.
+    pub client_rate: Counter,
     /// Turned away, as descriptors, ports or memory were missing.
     pub no_resources: Counter,
     /// Clients for whom a second server was tried.
@@ -85,12 +89,14 @@ pub struct Outcomes {
 
 impl Outcomes {
     /// Names for reports, what they count, and how much so far.
-    pub(crate) fn rows(&self) -> [(&'static str, &'static str, u64); 6] {
+    pub(crate) fn rows(&self) -> [(&'static str, &'static str, u64); 8] {
         [
             ("accepted", "Connections accepted, and UDP flows.", &self.accepted),
             ("denied", "Clients denied by the access list.", &self.denied),
             ("dropped_no_server", "Clients that no server took.", &self.no_server),
             ("dropped_limit", "Datagrams of new flows without a place.", &self.limit),
+            ("dropped_conn_max", "Clients over client_conn_max.", &self.client_conn_max),
+            ("dropped_rate", "Clients over client_rate.", &self.client_rate),
             (
                 "dropped_no_resources",
                 "Clients for whom descriptors, ports or memory were missing.",

@@ -34,6 +34,11 @@ impl Request<'_> {
         self.last.is_some_and(|last| target == Target::Server(last))
     }
 
+    /// The client as the client table and the hash have it.
+    pub(super) fn tracked(&self) -> Client {
+        self.client.network(self.modes.prefix)
+    }
+
     /// The client's port, if it counts in a hash.
     pub(super) fn hashed_port(&self) -> Option<u16> {
         self.modes.roundrobin.then_some(self.port)

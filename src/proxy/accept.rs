@@ -103,6 +103,9 @@ fn serve(
         pen.conn_log.ends.count(Reason::ServerClosed);
         return dummy(socket.into_stream(), buffer);
     }
+    let Some(admitted) = find::admit(pen, &settings, &accepted) else {
+        return;
+    };
     let found = find::find_server(pen, &mut settings, &accepted, &[], &[]);
     let Some(Found::New(server)) = found else {
         return;
@@ -113,7 +116,8 @@ fn serve(
         socket.set_nodelay(settings.nodelay);
     }
     let socket = socket.into_stream();
-    let connection = Connection::new(pen.logs(), &settings, accepted, socket, server, slot);
+    let place = (slot, admitted);
+    let connection = Connection::new(pen.logs(), &settings, accepted, socket, server, place);
     // One that was being made could not be cut with the others.
     if settings.cut && connection.lease.has_gone_down() {
         connection.reset(Reason::ServerCut);

@@ -5,6 +5,7 @@ use super::search::Lease;
 use crate::http::Exchange;
 use crate::pool::clients::Client;
 use crate::pool::counter::{Counter, Traffic};
+use crate::proxy::client_limits::Admitted;
 use crate::proxy::ending::{Ending, Reason};
 use crate::proxy::find::Connected;
 use crate::proxy::idle::Activity;
@@ -62,6 +63,8 @@ pub(crate) struct Connection {
     server_socket: Stream,
     /// The client, without its port.
     pub(crate) client: Client,
+    /// The same in the client table.
+    pub(crate) tracked: Client,
     /// Whether it is a connection or, with UDP, a flow of datagrams.
     pub(crate) kind: Kind,
     /// With UDP, when a datagram came or went last. The time is a count of datagrams.
@@ -84,6 +87,8 @@ pub(crate) struct Connection {
     /// The number of the client's entry in the client table, when it came.
     pub(crate) client_slot: usize,
     logs: Logs,
+    /// Counts for the limits of the client.
+    pub(crate) admitted: Admitted,
     /// The server, and that it has one connection more.
     pub(crate) lease: Lease,
     slot: Slot,
@@ -98,12 +103,13 @@ impl Connection {
         accepted: Accepted,
         client_socket: Stream,
         server: Connected,
-        slot: Slot,
+        (slot, admitted): (Slot, Admitted),
     ) -> Arc<Connection> {
         let connection = Arc::new(Connection {
             client_socket,
             server_socket: server.socket,
             client: accepted.client,
+            tracked: server.tracked,
             kind: settings.start.kind,
             touched: Counter::default(),
             http: settings.http.then(Box::default),
@@ -118,6 +124,7 @@ impl Connection {
             client_traffic: server.visit.traffic,
             client_slot: server.visit.slot,
             logs,
+            admitted,
             lease: server.lease,
             slot,
         });

@@ -41,6 +41,7 @@ reasons! {
     Limit "limit" "It made room for another one (UDP).",
     PenEnds "pen-ends" "pen ended.",
     Denied "denied" "The access list denied the client.",
+    ClientLimit "client-limit" "The client was over `client_conn_max` or `client_rate`.",
     NoServer "no-server" "No server was available.",
     NoResources "no-resources" "This host lacked descriptors, memory or ports.",
 }

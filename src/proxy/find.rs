@@ -7,6 +7,7 @@ use crate::pool::choice::Target;
 use crate::pool::clients::{Client, Visit};
 use crate::pool::request::Request;
 use crate::proxy::changes;
+use crate::proxy::client_limits::{self, Admitted};
 use crate::proxy::connect;
 use crate::proxy::ending::Reason;
 use crate::proxy::listener::Accepted;
@@ -53,7 +54,9 @@ pub enum Found {
 
 /// A server that was connected to for a client.
 pub struct Connected {
-    /// What the client table says of the client.
+    /// The client in the client table.
+    pub tracked: Client,
+    /// What the table says of it.
     pub visit: Visit,
     /// The place on the server.
     pub lease: Lease,
@@ -76,7 +79,8 @@ pub fn find_server(
 ) -> Option<Found> {
     let Accepted { client, port, came_in, .. } = *accepted;
     let again = !not.is_empty();
-    let visit = pen.visit(client, settings.tracking, again);
+    let tracked = client.network(settings.modes.prefix);
+    let visit = pen.visit(tracked, settings.tracking, again);
     let mut last = visit.server;
     let mut tried = not.len();
     let mut is_counted = again || !on.is_empty();
@@ -101,7 +105,7 @@ pub fn find_server(
             }
             if let Target::Server(index) = lease.target {
                 if request.last != Some(index) && !rules.forgetful {
-                    pen.remember(client, index);
+                    pen.remember(tracked, index);
                     request.last = Some(index);
                 }
             }
@@ -114,7 +118,7 @@ pub fn find_server(
                         note_answer(pen, &lease, now);
                     }
                     message::debug(1, || format!("{client}: connected to {}", lease.name()));
-                    return Some(Found::New(Connected { visit, lease, socket }));
+                    return Some(Found::New(Connected { tracked, visit, lease, socket }));
                 }
                 Err(e) if rules.start.kind == Kind::Datagram && sys::is_starved(&e) => {
                     message::say_seldom(format_args!("cannot connect to {}: {e}", lease.name()));
@@ -128,7 +132,11 @@ pub fn find_server(
             }
         }
         if !search.is_outdated() {
-            turn_away(pen, accepted, rules.start.kind, reason, again);
+            let why = match reason {
+                Reason::Denied => "denied by the access list",
+                _ => "no server available",
+            };
+            turn_away(pen, accepted, rules.start.kind, reason, why, again);
             return None;
         }
         last = request.last;
@@ -136,13 +144,32 @@ pub fn find_server(
     }
 }
 
+/// Admits a client, or turns it away, if it is over one of its limits.
+pub(crate) fn admit(pen: &Pen, settings: &Settings, accepted: &Accepted) -> Option<Admitted> {
+    match client_limits::admit(pen, settings, accepted) {
+        Ok(admitted) => Some(admitted),
+        Err(over) => {
+            over.count.add(1);
+            let (kind, reason) = (settings.start.kind, Reason::ClientLimit);
+            turn_away(pen, accepted, kind, reason, over.why, false);
+            None
+        }
+    }
+}
+
 /// Counts and logs a client that gets no server. What is sent `again` belonged to a flow
 /// whose server has refused it, and whose end is counted.
-fn turn_away(pen: &Pen, accepted: &Accepted, kind: Kind, reason: Reason, again: bool) {
+pub(crate) fn turn_away(
+    pen: &Pen,
+    accepted: &Accepted,
+    kind: Kind,
+    reason: Reason,
+    why: &str,
+    again: bool,
+) {
     let Accepted { client, port, since, .. } = *accepted;
-    let mut why = "no server available";
     match reason {
-        Reason::Denied => why = "denied by the access list",
+        Reason::Denied | Reason::ClientLimit => {}
         Reason::NoResources => drop(pen.outcomes.no_resources.add(1)),
         _ => drop(pen.outcomes.no_server.add(1)),
     }

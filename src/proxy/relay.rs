@@ -195,7 +195,7 @@ fn rewriter(connection: &Connection, direction: Direction) -> Option<Box<Rewrite
     let client = match connection.client {
         Client::Inet(ip) => ip.to_string(),
         // What the header has for a client without an address.
-        Client::Unix => "unknown".to_owned(),
+        Client::Unix | Client::Net(..) => "unknown".to_owned(),
     };
     Some(Box::new(Rewriter { tracker: Tracker::new(&client, exchange), out: Vec::new() }))
 }

@@ -124,7 +124,9 @@ impl Search {
                     || !how.is_last_resort() && request.outage(target, server, now).is_some();
                 if request.refusal(target, server).is_none() && !is_out() {
                     self.mark(target);
-                    return Some(Lease::take(&servers, target, server, how, request.timeout, now));
+                    let port = server.port_for(request.came_in);
+                    let timeout = request.timeout;
+                    return Some(Lease::take(&servers, target, server, port, how, timeout, now));
                 }
             }
         }
@@ -273,6 +275,7 @@ impl Lease {
         servers: &Arc<Servers>,
         target: Target,
         server: &mut Server,
+        port: u16,
         how: How,
         timeout: Duration,
         now: Instant,
@@ -284,7 +287,7 @@ impl Lease {
             servers: Arc::clone(servers),
             target,
             host: Arc::clone(&server.host),
-            port: server.port_for(request.came_in),
+            port,
             traffic: Arc::clone(&server.traffic),
             answers: Arc::clone(&server.answers),
             was_up: server.health.is_seen_up(),
@@ -379,13 +382,13 @@ impl Lease {
 }
 
 /// Takes a place on the regular server at this address, to which there is a connection
-/// already.
-pub(crate) fn lease_at(servers: &Arc<Servers>, at: &Address) -> Option<Lease> {
+/// already, of a client that came to the port `came_in`.
+pub(crate) fn lease_at(servers: &Arc<Servers>, at: &Address, came_in: u16) -> Option<Lease> {
     let mut table = servers.table();
     let timeout = table.settings.timeout;
     let is_there = |server: &Server| match (&*server.host, at) {
         (Host::Inet(all), Address::Inet(at)) => {
-            server.port == at.port() && all.iter().any(|own| own.ip() == at.ip())
+            server.port_for(came_in) == at.port() && all.iter().any(|own| own.ip() == at.ip())
         }
         (Host::Unix(own), Address::Unix(path)) => own == path,
         _ => false,
@@ -393,7 +396,8 @@ pub(crate) fn lease_at(servers: &Arc<Servers>, at: &Address) -> Option<Lease> {
     let mut all = table.servers.iter_mut().enumerate();
     let (index, server) = all.find(|(_, server)| is_there(server))?;
     let target = Target::Server(index);
-    Some(Lease::take(servers, target, server, How::Back, timeout, Instant::now()))
+    let port = server.port_for(came_in);
+    Some(Lease::take(servers, target, server, port, How::Back, timeout, Instant::now()))
 }
 
 /// Where a server is, as an operand has it.

@@ -6,6 +6,7 @@ use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::changes::{Events, Runs};
 use crate::proxy::checks::Checks;
+use crate::proxy::client_limits::ClientLimits;
 use crate::proxy::idle::Waker;
 use crate::proxy::idlers::Idlers;
 use crate::proxy::limits::Limits;
@@ -56,6 +57,8 @@ pub struct Pen {
     pub log_lost: Arc<Counter>,
     /// What became of clients.
     pub outcomes: Outcomes,
+    /// What is counted for the limits of each client.
+    pub client_limits: ClientLimits,
     /// Where clients connect.
     pub listener: Listeners,
     /// The control port.
@@ -116,6 +119,7 @@ impl Pen {
             conn_log: Arc::new(ConnLog::new(&log_lost)),
             log_lost,
             outcomes: Outcomes::default(),
+            client_limits: ClientLimits::default(),
             listener: Listeners::new()?,
             control_listener: Listeners::new()?,
             web_listener: Listeners::new()?,

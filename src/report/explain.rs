@@ -70,13 +70,18 @@ pub(crate) fn explain(pen: &Pen, client: Client, port: u16) -> String {
 /// The server that the client table remembers.
 fn remembered(pen: &Pen, rules: &Settings, client: Client, out: &mut String) -> Option<usize> {
     let (now, tracking) = (Instant::now(), rules.tracking);
+    let client = client.network(rules.modes.prefix);
+    let it = match client {
+        Client::Net(..) => client.to_string(),
+        _ => "it".to_owned(),
+    };
     let found = pen.with_clients(|clients| {
         let record = clients.record(client)?;
         let is_forgotten = record.is_forgotten(now, tracking);
         Some((record.server, now.saturating_duration_since(record.last_seen), is_forgotten))
     });
     let Some((server, age, is_forgotten)) = found else {
-        out.push_str("it is unknown\n");
+        let _ = writeln!(out, "{it} is unknown");
         return None;
     };
     let what = match server {
@@ -84,7 +89,7 @@ fn remembered(pen: &Pen, rules: &Settings, client: Client, out: &mut String) -> 
         Some(server) => format!("was on server {server}"),
         None => "has no server".to_owned(),
     };
-    let _ = writeln!(out, "it came {} s ago and {what}", age.as_secs());
+    let _ = writeln!(out, "{it} came {} s ago and {what}", age.as_secs());
     server.filter(|_| !is_forgotten)
 }
 

@@ -221,7 +221,7 @@ pub(crate) fn recent(pen: &Pen, live: &Live, most: usize) -> (Vec<ClientRow>, us
 fn add_live_bytes(rows: &mut [ClientRow], live: &Live) {
     let mut moving: HashMap<Client, Bytes> = HashMap::new();
     for (_, connection) in live {
-        let bytes = moving.entry(connection.client).or_default();
+        let bytes = moving.entry(connection.tracked).or_default();
         bytes.add(bytes_at_client(connection));
     }
     for row in rows {

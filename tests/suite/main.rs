@@ -25,6 +25,7 @@ mod changes;
 mod check_kinds;
 mod checks;
 mod choice;
+mod client_limits;
 mod command_line;
 mod configuration;
 mod conn_log;

@@ -12,6 +12,8 @@ fn are_shown(pen: &Pen, counts: Counts) {
         "denied",
         "dropped_no_server",
         "dropped_limit",
+        "dropped_conn_max",
+        "dropped_rate",
         "dropped_no_resources",
         "redispatched",
     ];

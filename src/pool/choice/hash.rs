@@ -34,8 +34,8 @@ pub(in crate::pool) fn host(word: &str) -> u64 {
 /// and, if that counts, its port, both in network order.
 pub(super) fn client(client: Client, port: Option<u16>) -> u64 {
     let address = match client {
-        Client::Inet(IpAddr::V4(ip)) => fnv(START, &ip.octets()),
-        Client::Inet(IpAddr::V6(ip)) => fnv(START, &ip.octets()),
+        Client::Inet(IpAddr::V4(ip)) | Client::Net(IpAddr::V4(ip), _) => fnv(START, &ip.octets()),
+        Client::Inet(IpAddr::V6(ip)) | Client::Net(IpAddr::V6(ip), _) => fnv(START, &ip.octets()),
         Client::Unix => START,
     };
     port.map_or(address, |port| fnv(address, &port.to_be_bytes()))
@@ -82,8 +82,10 @@ impl Score {
 /// 16 bytes of an IPv6 address count.
 pub(super) fn modulo(client: Client, port: Option<u16>, servers: usize) -> usize {
     let address = match client {
-        Client::Inet(IpAddr::V4(ip)) => u32::from_ne_bytes(ip.octets()),
-        Client::Inet(IpAddr::V6(ip)) => ip
+        Client::Inet(IpAddr::V4(ip)) | Client::Net(IpAddr::V4(ip), _) => {
+            u32::from_ne_bytes(ip.octets())
+        }
+        Client::Inet(IpAddr::V6(ip)) | Client::Net(IpAddr::V6(ip), _) => ip
             .octets()
             .chunks_exact(4)
             .map(|part| <[u8; 4]>::try_from(part).map_or(0, u32::from_ne_bytes))

@@ -34,7 +34,7 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.client {
             Client::Inet(ip) => SocketAddr::new(ip, self.port).fmt(f)?,
-            Client::Unix => f.write_str("unix")?,
+            other => other.fmt(f)?,
         }
         // A path may contain anything, and a field contains no blank.
         let server = self.server.as_deref().unwrap_or("-");
