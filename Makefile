@@ -25,19 +25,23 @@
 #                 one table (five minutes, as root: all); with CHAOS=short in
 #                 one minute, with CHAOS_ONLY=killed,slow these rows alone
 # RECORD=1 with make bench, soak or chaos writes the result into tests/RESULTS.md.
-# make install    copy the programs to BINDIR and the manual pages below
-#                 MANDIR; builds only what is not built yet
+# make install    copy the programs to BINDIR, the manual pages below MANDIR and
+#                 the completions for bash and zsh; builds only what is not
+#                 built yet. SERVICE=systemd, freebsd, openbsd or openwrt: and
+#                 what starts pen there (src/service/README.md)
 # make uninstall  remove these files again
 # make clean      remove all that was built
 #
 # make static       build programs that need no file of the system they run on;
 #                   TARGET=arm64, armv7, mips, mipsel or a Rust target: for
-#                   another processor than this one
+#                   another processor than this one; TARGET=freebsd, netbsd or
+#                   openbsd: programs that need that system's C library alone
 # make static-test  build them and run all tests with them (as root: all)
 # make cross-test   run all tests for arm64 (with musl and with glibc:
 #                   arm64-gnu), armv7, mips and mipsel, or for TARGET alone,
 #                   under qemu (twenty minutes)
-# make check-bsd    type-check for FreeBSD, OpenBSD and NetBSD
+# make check-bsd    link for FreeBSD, OpenBSD and NetBSD, or only type-check
+#                   if zig cannot be had
 # make check-numbers  compare what src/sys says of all these systems with what
 #                   the libc crate says
 #
@@ -46,7 +50,7 @@
 #                     the tests with that word in their names; SCREENSHOT=FILE
 #                     takes the picture of the README instead
 #
-# PREFIX, BINDIR, MANDIR and DESTDIR say where install puts things:
+# PREFIX, BINDIR, MANDIR, BASHDIR, ZSHDIR and DESTDIR say where install puts things:
 # make install PREFIX=/usr DESTDIR=/tmp/package. FROM is the directory of the
 # programs to install. What cargo builds goes to the directory that the
 # environment variable CARGO_TARGET_DIR names, if set.
@@ -58,17 +62,20 @@
 PREFIX = /usr/local
 BINDIR = $(PREFIX)/bin
 MANDIR = $(PREFIX)/share/man
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+# systemd, freebsd, openbsd or openwrt: install that system's service files, too.
+SERVICE =
 CARGO = cargo
 INSTALL = install
 
 # What install installs, as far as it is there.
 PROGRAMS = pen penctl penlog penlogd mergelogs
 PAGES = pen.1 src/man/*.[1-8]
-SECTIONS = 1 5 7
 
 # Scripts that lint looks at.
 SCRIPTS = .ci/run .ci/oldest-rust tests/*.sh tests/fuzz/*.sh tests/soak/*.sh tests/static/*.sh \
-	src/service/*.rc src/service/*.init
+	src/service/*.sh src/service/*.rc src/service/*.init src/service/*.bash
 
 # A shell word: where cargo puts things.
 BUILT = "$${CARGO_TARGET_DIR:-target}"
@@ -158,34 +165,36 @@ browser-test:
 	    PEN=$(BUILT)/debug/pen SCREENSHOT="$(SCREENSHOT)" python3 -B tests/browser/test.py $(BROWSER); \
 	else echo "skipped: browser tests, as python3 cannot be found"; fi
 
+# What belongs to pen, a file a line. Configuration that is there already stays,
+# and leaves only as it came.
+FILES = FROM=$(FROM) PREFIX="$(PREFIX)" BINDIR="$(BINDIR)" MANDIR="$(MANDIR)" \
+	BASHDIR="$(BASHDIR)" ZSHDIR="$(ZSHDIR)" src/service/files.sh $(SERVICE)
+
 install:
 	@for program in $(PROGRAMS); do \
 	    test -x $(FROM)/$$program || exec $(CARGO) build --release --locked; \
 	done
-	@for dir in bin $(SECTIONS); do \
-	    case $$dir in \
-	    bin) dir="$(DESTDIR)$(BINDIR)" ;; \
-	    *) dir="$(DESTDIR)$(MANDIR)/man$$dir" ;; \
+	@files=$$($(FILES)) && echo "$$files" | while IFS='|' read -r mode from to; do \
+	    to="$(DESTDIR)$$to"; dir=$${to%/*}; \
+	    if ! $(INSTALL) -d "$$dir" || ! test -w "$$dir"; then \
+	        echo "cannot write to $$dir: install as root, or elsewhere, such as" \
+	            "make install PREFIX=$$HOME/.local" >&2; \
+	        exit 1; \
+	    fi; \
+	    case $$from in \
+	    *.config) test ! -e "$$to" || continue ;; \
+	    src/service/*) \
+	        sed "s|/usr/[a-z/]*bin/pen|$(BINDIR)/pen|" "$$from" >"$(BUILT)/file" || exit; \
+	        from=$(BUILT)/file ;; \
 	    esac; \
-	    $(INSTALL) -d "$$dir" && test -w "$$dir" && continue; \
-	    echo "cannot write to $$dir: install as root, or elsewhere, such as" \
-	        "make install PREFIX=$$HOME/.local" >&2; \
-	    exit 1; \
-	done
-	@for program in $(PROGRAMS); do \
-	    echo "$(DESTDIR)$(BINDIR)/$$program"; \
-	    $(INSTALL) -m 755 $(FROM)/$$program "$(DESTDIR)$(BINDIR)/$$program" || exit 1; \
-	done
-	@for page in $(PAGES); do \
-	    to="$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
 	    echo "$$to"; \
-	    $(INSTALL) -m 644 "$$page" "$$to" || exit 1; \
+	    $(INSTALL) -m $$mode "$$from" "$$to" || exit; \
 	done
 
 uninstall:
-	@for program in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$$program"; done
-	@for page in $(PAGES); do \
-	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
+	@files=$$($(FILES)) && echo "$$files" | while IFS='|' read -r mode from to; do \
+	    case $$from in *.config) cmp -s "$$from" "$(DESTDIR)$$to" || continue ;; esac; \
+	    rm -f "$(DESTDIR)$$to"; \
 	done
 
 clean:

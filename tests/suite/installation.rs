@@ -1,5 +1,6 @@
 //! `make install` and `make uninstall`: the programs, their manual pages and
-//! nothing else, where the variables say.
+//! completions, service files if they are wanted, and nothing else, where the
+//! variables say.
 
 use crate::stand::{Dir, aside, finish, skipped};
 use std::fs;
@@ -79,11 +80,14 @@ fn files(root: &Path) -> Vec<(String, u32)> {
     found
 }
 
-/// What there has to be with the programs and pages in these directories.
-fn expected(bin: &str, man: &str) -> Vec<(String, u32)> {
+/// What there has to be with the programs, pages and completions in these directories.
+fn expected(bin: &str, man: &str, share: &str) -> Vec<(String, u32)> {
+    let bash = |name| (format!("{share}/bash-completion/completions/{name}"), 0o644);
+    let completions = PROGRAMS.map(bash).into_iter();
+    let completions = completions.chain([(format!("{share}/zsh/site-functions/_pen"), 0o644)]);
     let programs = PROGRAMS.map(|name| (format!("{bin}/{name}"), 0o755));
     let pages = PAGES.map(|name| (format!("{man}/{name}"), 0o644));
-    let mut all: Vec<_> = programs.into_iter().chain(pages).collect();
+    let mut all: Vec<_> = programs.into_iter().chain(pages).chain(completions).collect();
     all.sort();
     all
 }
@@ -96,17 +100,18 @@ fn files_go_where_the_variables_say() {
         build(built.path());
         let root = dest.path().to_str().unwrap();
         let dest_dir = &format!("DESTDIR={root}");
-        let cases: [(&[&str], &str, &str); 4] = [
-            (&[dest_dir], "usr/local/bin", "usr/local/share/man"),
-            (&[dest_dir, "PREFIX=/usr"], "usr/bin", "usr/share/man"),
-            (&[dest_dir, "BINDIR=/sbin", "MANDIR=/man with blanks"], "sbin", "man with blanks"),
-            (&[&format!("PREFIX={root}/a b")], "a b/bin", "a b/share/man"),
+        let elsewhere = &[dest_dir, "BINDIR=/sbin", "MANDIR=/man with blanks"];
+        let cases: [(&[&str], &str, &str, &str); 4] = [
+            (&[dest_dir], "usr/local/bin", "usr/local/share/man", "usr/local/share"),
+            (&[dest_dir, "PREFIX=/usr"], "usr/bin", "usr/share/man", "usr/share"),
+            (elsewhere, "sbin", "man with blanks", "usr/local/share"),
+            (&[&format!("PREFIX={root}/a b")], "a b/bin", "a b/share/man", "a b/share"),
         ];
-        for (variables, bin, man) in cases {
+        for (variables, bin, man, share) in cases {
             // Nothing has to be built, so cargo must not be asked to.
             let install = [&["install", "CARGO=false"], variables].concat();
             make(name, built.path(), &install);
-            assert_eq!(files(dest.path()), expected(bin, man), "{install:?}");
+            assert_eq!(files(dest.path()), expected(bin, man, share), "{install:?}");
             let content = fs::read_to_string(dest.file(bin).join("penlog"));
             assert_eq!(content.unwrap(), "penlog");
             // What is not pen's stays.
@@ -116,6 +121,57 @@ fn files_go_where_the_variables_say() {
             let left: Vec<_> = files(dest.path()).into_iter().map(|f| f.0).collect();
             assert_eq!(left, [format!("{man}/man1/other.1")]);
             fs::remove_file(&other).unwrap();
+        }
+    }
+}
+
+/// Service files start the program that was installed, and an edited configuration
+/// survives both commands.
+#[test]
+fn service_files_go_where_the_system_looks_for_them() {
+    aside("about the Makefile");
+    let cases: [(&str, &[(&str, u32)]); 4] = [
+        (
+            "systemd",
+            &[
+                ("etc/logrotate.d/pen", 0o644),
+                ("usr/lib/systemd/system/pen.service", 0o644),
+                ("usr/lib/systemd/system/pen@.service", 0o644),
+            ],
+        ),
+        ("freebsd", &[("usr/etc/newsyslog.conf.d/pen.conf", 0o644), ("usr/etc/rc.d/pen", 0o555)]),
+        ("openbsd", &[("etc/rc.d/pen", 0o555)]),
+        ("openwrt", &[("etc/config/pen", 0o600), ("etc/init.d/pen", 0o755)]),
+    ];
+    for name in makes() {
+        for (system, wanted) in cases {
+            let (built, dest) = (Dir::new(), Dir::new());
+            build(built.path());
+            let words = [
+                &format!("DESTDIR={}", dest.path().display()),
+                &format!("SERVICE={system}"),
+                "PREFIX=/usr",
+                "CARGO=false",
+            ];
+            make(name, built.path(), &[&["install"], &words[..]].concat());
+            let mut all = expected("usr/bin", "usr/share/man", "usr/share");
+            all.extend(wanted.iter().map(|(path, mode)| ((*path).to_owned(), *mode)));
+            all.sort();
+            assert_eq!(files(dest.path()), all, "{system}");
+            for (path, mode) in wanted {
+                let text = fs::read_to_string(dest.file(path)).unwrap();
+                assert!(!text.contains("/usr/local/bin/"), "{path}: {text}");
+                assert!(*mode == 0o600 || text.contains("pen"), "{path}: {text}");
+            }
+            let config = dest.file("etc/config/pen");
+            if system == "openwrt" {
+                fs::write(&config, "edited").unwrap();
+                make(name, built.path(), &[&["install"], &words[..]].concat());
+                assert_eq!(fs::read_to_string(&config).unwrap(), "edited");
+            }
+            make(name, built.path(), &[&["uninstall"], &words[..]].concat());
+            let left = files(dest.path()).len();
+            assert_eq!(left, usize::from(system == "openwrt"), "{system}");
         }
     }
 }

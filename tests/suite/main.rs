@@ -27,6 +27,7 @@ mod checks;
 mod choice;
 mod client_limits;
 mod command_line;
+mod completion;
 mod configuration;
 mod conn_log;
 mod control_port;
