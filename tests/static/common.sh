@@ -6,6 +6,8 @@ cd "$(dirname "$0")/../.." || exit
 mkdir -p "${CARGO_TARGET_DIR:-target}"
 # shellcheck disable=SC2034 # for those who source this
 OUT=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+tools=$OUT/static/tools
+ZIG_VERSION=0.17.1
 
 say() { echo "${0##*/}: $*"; }
 
@@ -20,7 +22,7 @@ run_cargo() {
     ${CARGO:-cargo} "$@"
 }
 
-# A processor's name in Rust's words.
+# A processor's or a system's name in Rust's words.
 triple() {
     case $1 in
         x86-64 | x86_64 | amd64) echo x86_64-unknown-linux-musl ;;
@@ -29,8 +31,9 @@ triple() {
         armv7 | armv7l) echo armv7-unknown-linux-musleabihf ;;
         mips) echo mips-unknown-linux-musl ;;
         mipsel) echo mipsel-unknown-linux-musl ;;
+        freebsd | netbsd | openbsd) echo "x86_64-unknown-$1" ;;
         *-*-*) echo "$1" ;;
-        *) fail "$1: not one of x86-64 arm64 armv7 mips mipsel, and not a Rust target" ;;
+        *) fail "$1: not one of x86-64 arm64 armv7 mips mipsel freebsd netbsd openbsd, and not a Rust target" ;;
     esac
 }
 
@@ -65,4 +68,22 @@ cargo_with_std() {
         export RUSTFLAGS="$RUSTFLAGS $abort"
     fi
     run_cargo "$action" --locked -Z build-std=$parts -Z build-std-features=optimize_for_size "$@"
+}
+
+# shellcheck disable=SC2034 # for those who source this
+# Sets ZIG to a command, which is installed if need be. Fails if it cannot be.
+find_zig() {
+    if command -v zig >/dev/null; then
+        ZIG=zig
+    elif python3 -m ziglang version >/dev/null 2>&1; then
+        ZIG="python3 -m ziglang"
+    else
+        ZIG="'$tools/zig/bin/python' -m ziglang"
+        test ! -e "$tools/zig/complete" || return 0
+        mkdir -p "$tools"
+        say "getting zig, which links for other systems (Python's package ziglang, 100 MB)"
+        python3 -m venv "$tools/zig" &&
+            "$tools/zig/bin/pip" install --quiet "ziglang==$ZIG_VERSION" || return
+        touch "$tools/zig/complete"
+    fi
 }
