@@ -96,6 +96,8 @@ pub struct Start {
     pub user: Option<String>,
     /// pen asks for SCHED_BATCH, where the system has it.
     pub batch: bool,
+    /// pen gives up the rights that it does not need (off with `--no-sandbox`).
+    pub sandbox: bool,
     /// The commands whose values options have given. These override the commands in the
     /// configuration file.
     pub given: Vec<&'static str>,
@@ -298,6 +300,7 @@ impl Default for Settings {
                 jail: None,
                 user: None,
                 batch: true,
+                sandbox: true,
                 given: Vec::new(),
             },
             backlog: BACKLOG,

@@ -208,6 +208,10 @@ fn run(
     }
     commands::open_log(&pen)?;
     commands::open_conn_log(&pen)?;
+    if start.sandbox {
+        // Threads started from here on inherit it.
+        process::give_up_rights();
+    }
     message::start_writer()?;
     let tasks = start_signal_thread(&pen)?;
     let flows = old.map_or(Ok(Vec::new()), OldProcess::take_over)?;

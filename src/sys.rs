@@ -25,6 +25,8 @@ pub(crate) mod successor;
 pub mod text;
 pub(crate) mod users;
 
+#[cfg(target_os = "linux")]
+use std::ffi::c_ulong;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -144,6 +146,14 @@ unsafe extern "C" {
     safe fn mallopt(what: c_int, value: c_int) -> c_int;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     safe fn malloc_trim(pad: usize) -> c_int;
+    #[cfg(target_os = "linux")]
+    safe fn getauxval(name: c_ulong) -> c_ulong;
+    #[cfg(target_os = "linux")]
+    safe fn prctl(option: c_int, ...) -> c_int;
+    #[cfg(target_os = "freebsd")]
+    fn procctl(kind: c_int, id: i64, command: c_int, data: *mut c_int) -> c_int;
+    #[cfg(target_os = "openbsd")]
+    fn pledge(promises: *const c_char, of_programs: *const c_char) -> c_int;
     #[cfg(target_os = "linux")]
     safe fn pthread_self() -> usize;
     #[cfg(target_os = "linux")]
@@ -294,6 +304,36 @@ pub(crate) fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> 
     check(unsafe { setgroups(groups.len() as GroupCount, groups.as_ptr()) })?;
     check(setgid(gid))?;
     check(setuid(uid)).map(drop)
+}
+
+/// Takes rights from this process for good, as far as the system can: from this thread
+/// and those it starts. What [`spawn`] starts has fewer, too, where that is said.
+///
+/// * Linux and FreeBSD: programs gain nothing by setuid and setgid bits and by
+///   capabilities of their files (no_new_privs). Where this program has rights by such a
+///   bit, it keeps all: the one that it is restarted as would not get them.
+/// * OpenBSD: what remains is to read and write files, to use sockets, to pass them on, to
+///   look names up, and to start programs, which have all rights again (pledge). A call
+///   that this forbids fails.
+pub(crate) fn limit_rights() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if getauxval(AT_SECURE) == 0 {
+        let (on, none): (c_ulong, c_ulong) = (1, 0);
+        check(prctl(PR_SET_NO_NEW_PRIVS, on, none, none, none))?;
+    }
+    #[cfg(target_os = "freebsd")]
+    {
+        let mut on = PROC_NO_NEW_PRIVS_ENABLE;
+        // SAFETY: a number to read, as this request wants. The process 0 is this one.
+        check(unsafe { procctl(P_PID, 0, PROC_NO_NEW_PRIVS_CTL, &mut on) })?;
+    }
+    #[cfg(target_os = "openbsd")]
+    {
+        let promises = c"stdio rpath wpath cpath fattr inet unix dns proc exec sendfd recvfd error";
+        // SAFETY: a string to read. Null leaves the programs that are started alone.
+        check(unsafe { pledge(promises.as_ptr(), std::ptr::null()) })?;
+    }
+    Ok(())
 }
 
 /// Lifts the soft limit to the hard one and returns what is in force.

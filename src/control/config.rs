@@ -269,6 +269,7 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         ("-N", set(settings.forgetful)),
         ("-q", unless(settings.backlog, settings::BACKLOG)),
         ("--no-batch", set(!start.batch)),
+        ("--no-sandbox", set(!start.sandbox)),
     ];
     let operand = [("", end.map(str::to_owned)), ("", listen.map(quoted_if_need_be))].into_iter();
     let words = words.into_iter();

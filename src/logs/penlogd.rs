@@ -66,6 +66,7 @@ fn run(options: &Options, parent: Parent) -> Result<(), String> {
     parent.open_syslog(c"penlogd");
     process::drop_privileges(user, options.jail.as_deref())?;
     // pen quirk: standard output gets the lines even in the background.
+    process::give_up_rights();
     let mut collector = Collector::open(options.requests, options.log.as_deref())?;
     let pid_file = options.pid_file.as_deref().map(PidFile::write).transpose()?;
     let (queue, events) = mpsc::sync_channel(QUEUE);

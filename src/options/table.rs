@@ -172,6 +172,9 @@ pub const TABLE: &[Spec] = &[
     long("no-batch", "no SCHED_BATCH (Linux): share the processors with others evenly", |d| {
         d.set(|s| s.start.batch = false);
     }),
+    long("no-sandbox", "keep rights that pen does not need: see SECURITY in pen(1)", |d| {
+        d.set(|s| s.start.sandbox = false);
+    }),
     Spec::long(
         "web",
         "[host:]port|/path",

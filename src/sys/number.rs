@@ -147,6 +147,16 @@ const LINUX_NOFOLLOW: c_int = if cfg!(any(
 };
 
 #[cfg(target_os = "linux")]
+pub(crate) const PR_SET_NO_NEW_PRIVS: c_int = 38;
+#[cfg(target_os = "linux")]
+pub(crate) const AT_SECURE: std::ffi::c_ulong = 23;
+#[cfg(target_os = "freebsd")]
+pub(crate) const P_PID: c_int = 0;
+#[cfg(target_os = "freebsd")]
+pub(crate) const PROC_NO_NEW_PRIVS_CTL: c_int = 19;
+#[cfg(target_os = "freebsd")]
+pub(crate) const PROC_NO_NEW_PRIVS_ENABLE: c_int = 1;
+#[cfg(target_os = "linux")]
 pub(crate) const SCHED_BATCH: c_int = 3;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) const M_MMAP_THRESHOLD: c_int = -3;

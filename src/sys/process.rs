@@ -183,6 +183,15 @@ pub(crate) fn drop_privileges(user: Option<User>, jail: Option<&Path>) -> Result
     Ok(())
 }
 
+/// Gives up what no part of this package needs, where the system can take it away: see
+/// [`sys::limit_rights`]. Before threads are started, after everything is opened that only
+/// root can open.
+pub(crate) fn give_up_rights() {
+    if let Err(e) = sys::limit_rights() {
+        message::warn(format_args!("cannot give up rights: {e}"));
+    }
+}
+
 /// The file with the process number. Dropping it removes the file, unless
 /// another process has written its own number there.
 pub(crate) struct PidFile {

@@ -6,7 +6,8 @@ use crate::stand::{
     wait_until, worse,
 };
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The user and group numbers of a name.
@@ -57,6 +58,40 @@ fn a_user_can_be_a_number() {
     let number = 4_000_000 + std::process::id();
     let pen = Starter::new().args(["-u", &number.to_string()]).absent().start();
     runs_as(pen.pid(), number, number);
+}
+
+/// A program with root's setuid bit runs as root only with `--no-sandbox`.
+#[test]
+fn programs_gain_no_rights_from_pen() {
+    better!(RIGHTS);
+    root!();
+    let Some((uid, _)) = user("nobody") else {
+        return skipped("no user nobody here");
+    };
+    let may = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let starter = || Starter::new().absent().control().expect("server 0 ");
+    for (words, rights, runs_as) in [(&[][..], "1", uid), (&["--no-sandbox"][..], "0", 0)] {
+        let dir = Dir::new().open_to_all();
+        let (id, out) = (dir.file("id"), dir.file("out"));
+        fs::copy("/usr/bin/id", &id).unwrap();
+        may(&id, 0o4755);
+        let script = format!("#!/bin/sh\n{} -u >>{}\n", id.display(), out.display());
+        let program = dir.put("program", script);
+        may(&program, 0o755);
+        let change = format!("on_change {}", program.display());
+        let pen = starter().args(["-u", "nobody", "-O", &change]).args(words).start();
+        pen.ask("server 0 state drain");
+        let wanted = format!("{runs_as}\n");
+        wait_until("the program has run", || fs::read(&out).is_ok_and(|out| !out.is_empty()));
+        assert_eq!(fs::read_to_string(&out).unwrap(), wanted, "{words:?}");
+        for task in fs::read_dir(format!("/proc/{}/task", pen.pid())).unwrap() {
+            let thread = task.unwrap().file_name().to_str().unwrap().parse().unwrap();
+            let status = Status::of(thread).unwrap();
+            assert_eq!(status.words("NoNewPrivs"), [rights], "{words:?}");
+        }
+    }
 }
 
 #[test]

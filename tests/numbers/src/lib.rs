@@ -134,7 +134,7 @@ equal! {
 mod linux {
     use super::*;
 
-    same! { SCHED_BATCH }
+    same! { SCHED_BATCH PR_SET_NO_NEW_PRIVS AT_SECURE }
     equal! {
         IP_DESTINATION => libc::IP_PKTINFO;
         4 => offset_of!(libc::in_pktinfo, ipi_spec_dst);
@@ -163,6 +163,8 @@ mod bsd {
 mod freebsd {
     use super::*;
 
+    same! { P_PID PROC_NO_NEW_PRIVS_CTL PROC_NO_NEW_PRIVS_ENABLE }
+    equal! { 8 => size_of::<libc::id_t>(); }
     option!(ANY_SOURCE.unwrap().0 => IPPROTO_IP IP_BINDANY);
     option!(ANY_SOURCE.unwrap().1 => IPPROTO_IPV6 IPV6_BINDANY);
 }
