@@ -6,7 +6,6 @@
 
 use getopts::{Fail, HasArg, Occur, Options, ParsingStyle};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::str::FromStr;
 
 /// An option of a table.
@@ -180,10 +179,11 @@ fn dashed(name: &str) -> String {
 
 /// Makes the part of a usage text that lists the options, a line for each.
 pub(crate) fn list<A>(table: &[Spec<A>]) -> String {
-    let mut text = String::new();
-    for spec in table {
-        let name = format!("{} {}", spec.name(), spec.value);
-        let _ = writeln!(text, "  {name:<21} {}", spec.help);
-    }
-    text
+    table.iter().map(|spec| line(spec, 11)).collect()
+}
+
+/// Makes the line of a usage text for one option, whose name and value have this width.
+pub(crate) fn line<A>(spec: &Spec<A>, width: usize) -> String {
+    let name = format!("{} {}", spec.name(), spec.value);
+    format!("  {name:<width$} {}\n", spec.help)
 }

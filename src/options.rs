@@ -49,10 +49,17 @@ fn version() -> String {
 pub(crate) fn usage() -> String {
     let mut text = String::from(
         "usage: pen [options] [host:]port[-port][,...]|/path server [server ...]\n\
-         server: host[:port[:max[:hard[:weight[:prio]]]]], [address]:port:..., or /path\n\n",
+         server: host[:port[:max[:hard[:weight[:prio]]]]], [address]:port:..., or /path\n\
+         example: pen -f 8080 web1:80 web2:80\n",
     );
-    text.push_str(&getopt::list(TABLE));
-    text.push_str("\nexample: pen smtp mailhost1:smtp mailhost2:25 mailhost3\n");
+    for spec in TABLE {
+        let heading = table::HEADINGS.iter().find(|(first, _)| *first == spec.short);
+        if let Some((_, heading)) = heading {
+            text += &["\n", heading, ":\n"].concat();
+        }
+        text += &getopt::line(spec, 23);
+    }
+    text += "\nMore: man pen\n";
     text
 }
 

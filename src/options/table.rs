@@ -58,84 +58,56 @@ const fn same(
 
 const fn other(short: &'static str, value: &'static str, action: Action) -> Spec {
     let help = match action {
-        Action::Obsolete => "obsolete, ignored",
+        Action::Obsolete => "ignored, with a note",
         _ => "TLS is not built in",
     };
     Spec::letter(short, value, help, action)
 }
 
+/// The headings of the usage text, each with the first option below it.
+pub(super) const HEADINGS: [(&str, &str); 7] = [
+    ("f", "How pen runs"),
+    ("r", "Which server a client gets"),
+    ("t", "When a server fails"),
+    ("H", "For HTTP servers"),
+    ("C", "Control and observation"),
+    ("P", "For compatibility, without effect"),
+    ("A", "Refused"),
+];
+
 /// All options, in the order of the usage text.
 pub const TABLE: &[Spec] = &[
-    Spec::letter(
-        "B",
-        "host:port",
-        "abuse server: where clients denied by client_acl go",
-        Action::Late("abuse"),
-    ),
-    value("C", "[host:]port|/path", "control port; as root only together with -u", |d, v| {
-        addr::endpoint(v)?;
-        d.set(|s| s.control = Some(v.to_owned()));
+    flag("f", "stay in the foreground", |d| d.set(|s| s.start.foreground = true)),
+    value("u", "user", "run as this user, by name or number", |d, v| {
+        d.set(|s| s.start.user = Some(v.to_owned()));
         Ok(())
     }),
-    value("F", "file", "configuration file: control commands, one a line", |d, v| {
+    value("j", "dir", "chroot to this directory", |d, v| {
+        d.set(|s| s.start.jail = Some(v.into()));
+        Ok(())
+    }),
+    value("p", "file", "write the process number to this file", |d, v| {
+        d.set(|s| s.start.pid_file = Some(v.into()));
+        Ok(())
+    }),
+    value("F", "file", "carry out the control commands in this file", |d, v| {
         if v.is_empty() {
             return Err("no file is named".to_owned());
         }
         d.set(|s| s.config = Some(v.into()));
         Ok(())
     }),
-    same("H", "", "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests", "http"),
-    flag("N", "hash for the first choice, never remember the client", |d| {
-        d.set(|s| (s.modes.hash, s.forgetful) = (true, true));
-    }),
-    value("O", "command", "carry out a control command", |d, v| d.line(v)),
-    flag("P", "use poll; accepted, without effect", |_| {}),
-    same("T", "seconds", "forget clients that stay away longer; 0 = never [0]", "tracking"),
-    flag("U", "UDP instead of TCP", |d| {
+    value("O", "command", "carry out this control command", |d, v| d.line(v)),
+    value("o", "command", "the same as -O", |d, v| d.line(v)),
+    flag("U", "balance UDP instead of TCP", |d| {
         d.set(|s| s.start.kind = Kind::Datagram);
     }),
-    same("W", "", "choose the server with the fewest connections for its weight", "weight"),
-    flag("X", "allow the control command exit", |d| d.set(|s| s.exit_enabled = true)),
-    same("a", "", "debug dumps as text instead of hex (with -ddd)", "ascii"),
-    same("b", "seconds", "how long a server that failed is left alone [30]", "blacklist"),
-    value("c", "number", "slots in the client table [2048]", |d, v| {
-        let max = number(v, 1)?;
-        d.pen.with_clients(|clients| *clients = ClientTable::new(max));
-        d.give("clients_max");
+    value("x", "number", "serve at most this many connections at once [500]", |d, v| {
+        d.pen.connections.set_max(number(v, 1)?);
+        d.give("conn_max");
         Ok(())
     }),
-    flag("d", "say more; repeat for more still", |d| {
-        d.set(|s| s.debug = s.debug.saturating_add(1));
-    }),
-    Spec::letter(
-        "e",
-        "host:port",
-        "emergency server, for when every other is unavailable",
-        Action::Late("emergency"),
-    ),
-    flag("f", "stay in the foreground", |d| d.set(|s| s.start.foreground = true)),
-    same("h", "", "hash on the client address for the first choice", "hash"),
-    value("i", "name", "Windows only", |d, _| {
-        d.print = Some("pen: -i installs a service on Windows only\n".to_owned());
-        Ok(())
-    }),
-    value("j", "dir", "run in this directory as root (chroot)", |d, v| {
-        d.set(|s| s.start.jail = Some(v.into()));
-        Ok(())
-    }),
-    same("l", "file|host:port", "log requests to a file, or over UDP to penlogd", "log"),
-    value("m", "number", "connections accepted in a round; without effect [100]", |_, v| {
-        if number::<i64>(v, i64::MIN)? < 1 {
-            message::warn(format_args!("-m {v}: too low, 1 is used"));
-        }
-        Ok(())
-    }),
-    value("o", "command", "the same as -O", |d, v| d.line(v)),
-    value("p", "file", "write the process number to a file", |d, v| {
-        d.set(|s| s.start.pid_file = Some(v.into()));
-        Ok(())
-    }),
-    value("q", "number", "clients that may wait to be accepted [500]", |d, v| {
+    value("q", "number", "let this many clients wait to be accepted [500]", |d, v| {
         let mut backlog: u32 = number(v, 0)?;
         if backlog < 50 {
             message::warn(format_args!("-q {v}: too low, 50 is used"));
@@ -144,17 +116,72 @@ pub const TABLE: &[Spec] = &[
         d.set(|s| s.backlog = backlog);
         Ok(())
     }),
-    same("r", "", "servers in turn, no client tracking", "roundrobin"),
-    same("s", "", "stubborn: never fail over to another server", "stubborn"),
-    same("t", "seconds", "how long a connect may take [3]", "timeout"),
-    value("u", "user", "run as this user, by name or number", |d, v| {
-        d.set(|s| s.start.user = Some(v.to_owned()));
+    long("no-batch", "run in the usual scheduling class (Linux)", |d| {
+        d.set(|s| s.start.batch = false);
+    }),
+    long("no-sandbox", "keep rights that pen does not need: see SECURITY in pen(1)", |d| {
+        d.set(|s| s.start.sandbox = false);
+    }),
+    long("check", "check the options and configuration, then exit", |d| d.task = Task::Checked),
+    long("try", "the same, and connect to each server", |d| d.task = Task::Try),
+    long("help", "show this text", |d| d.print = Some(usage())),
+    long("version", "show the version", |d| d.print = Some(version())),
+    same("r", "", "use the servers in turn, and remember no clients", "roundrobin"),
+    same("W", "", "choose the fewest connections for the weight", "weight"),
+    same("h", "", "choose first by a hash of the client's address", "hash"),
+    flag("N", "choose by hash, and remember no clients", |d| {
+        d.set(|s| (s.modes.hash, s.forgetful) = (true, true));
+    }),
+    same("s", "", "be stubborn: never fail over to another server", "stubborn"),
+    value("c", "number", "remember this many clients [2048]", |d, v| {
+        let max = number(v, 1)?;
+        d.pen.with_clients(|clients| *clients = ClientTable::new(max));
+        d.give("clients_max");
         Ok(())
     }),
-    same("w", "file", "where the HTML report goes", "web_stats"),
-    value("x", "number", "most connections at once [500]", |d, v| {
-        d.pen.connections.set_max(number(v, 1)?);
-        d.give("conn_max");
+    same("T", "seconds", "forget clients that stay away longer; 0: never [0]", "tracking"),
+    same("t", "seconds", "let a connect take this long [3]", "timeout"),
+    same("b", "seconds", "leave a server that failed alone this long [30]", "blacklist"),
+    Spec::letter(
+        "e",
+        "host:port",
+        "emergency server: for when no other is available",
+        Action::Late("emergency"),
+    ),
+    Spec::letter(
+        "B",
+        "host:port",
+        "abuse server: for clients that client_acl denies",
+        Action::Late("abuse"),
+    ),
+    same("H", "", "tell them the client (X-Forwarded-For)", "http"),
+    value("C", "[host:]port|/path", "open a control port; as root only with -u", |d, v| {
+        addr::endpoint(v)?;
+        d.set(|s| s.control = Some(v.to_owned()));
+        Ok(())
+    }),
+    flag("X", "allow the control command exit", |d| d.set(|s| s.exit_enabled = true)),
+    Spec::long(
+        "web",
+        "[host:]port|/path",
+        "open a web interface; as root only with -u",
+        Action::Same("web"),
+    ),
+    same("w", "file", "write the HTML report to this file", "web_stats"),
+    same("l", "file|host:port", "log requests to a file, or over UDP to penlogd", "log"),
+    flag("d", "say more; -dd and -ddd say more still", |d| {
+        d.set(|s| s.debug = s.debug.saturating_add(1));
+    }),
+    same("a", "", "show the data of -ddd as text instead of hex", "ascii"),
+    flag("P", "use poll", |_| {}),
+    value("m", "number", "accept this many connections in a round [100]", |_, v| {
+        if number::<i64>(v, i64::MIN)? < 1 {
+            message::warn(format_args!("-m {v}: too low, 1 is used"));
+        }
+        Ok(())
+    }),
+    value("i", "name", "install a service: Windows only, exits", |d, _| {
+        d.print = Some("pen: -i installs a service on Windows only\n".to_owned());
         Ok(())
     }),
     other("D", "", Action::Obsolete),
@@ -168,24 +195,6 @@ pub const TABLE: &[Spec] = &[
     other("L", "protocol", Action::Tls),
     other("R", "", Action::Tls),
     other("Z", "", Action::Tls),
-    long("check", "read everything, open nothing, say what is wrong", |d| d.task = Task::Checked),
-    long("no-batch", "no SCHED_BATCH (Linux): share the processors with others evenly", |d| {
-        d.set(|s| s.start.batch = false);
-    }),
-    long("no-sandbox", "keep rights that pen does not need: see SECURITY in pen(1)", |d| {
-        d.set(|s| s.start.sandbox = false);
-    }),
-    Spec::long(
-        "web",
-        "[host:]port|/path",
-        "web interface; a port alone is 127.0.0.1's; as root only with -u",
-        Action::Same("web"),
-    ),
-    long("try", "like --check, then connect to each server; status 1 if none answers", |d| {
-        d.task = Task::Try;
-    }),
-    long("help", "this text", |d| d.print = Some(usage())),
-    long("version", "the version", |d| d.print = Some(version())),
 ];
 
 /// Reads a number of at least `least`.

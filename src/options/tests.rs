@@ -41,6 +41,11 @@ fn the_table_has_no_doubles() {
     for spec in TABLE {
         assert!(usage.contains(spec.help), "{}", spec.help);
     }
+    for (first, heading) in table::HEADINGS {
+        let spec = TABLE.iter().find(|spec| spec.short == first);
+        let below = format!("\n\n{heading}:\n  {} ", spec.unwrap().name());
+        assert!(usage.contains(&below), "{heading}");
+    }
 }
 
 #[test]

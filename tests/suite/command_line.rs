@@ -3,7 +3,8 @@
 
 use crate::differences::{CHATTER, LONG_OPTIONS, REPEATED, WRONG_WORD};
 use crate::stand::{
-    At, Backend, Dir, Host, Pen, Starter, better, is_c_pen, is_root, run, skipped, worse,
+    At, Backend, Dir, Host, Pen, Starter, better, finish, is_c_pen, is_root, program, run, skipped,
+    worse,
 };
 use std::fs;
 use std::net::TcpListener;
@@ -45,6 +46,21 @@ fn without_operands_comes_the_usage() {
     }
 }
 
+/// A terminal has 80 columns.
+#[test]
+fn no_line_of_a_help_is_wider_than_79() {
+    better!(LONG_OPTIONS);
+    for name in ["pen", "penctl", "penlog", "penlogd", "mergelogs"] {
+        let mut command = std::process::Command::new(program(name));
+        command.arg("--help");
+        let help = String::from_utf8(finish(command).stdout).unwrap();
+        assert!(!help.is_empty(), "{name}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 79, "{name}: {line}");
+        }
+    }
+}
+
 #[test]
 fn help_version_and_windows() {
     better!(LONG_OPTIONS);
@@ -54,6 +70,7 @@ fn help_version_and_windows() {
     for option in ["-B host:port", "-x number", "--check", "--version"] {
         assert!(help.contains(option), "{help}");
     }
+    assert!(help.ends_with("\nMore: man pen\n"), "{help}");
     let version = format!("pen {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(["--version"]), (0, version, String::new()));
     // They win over everything behind them.

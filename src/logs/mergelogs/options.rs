@@ -53,8 +53,8 @@ fn usage() -> String {
     );
     text.push_str(&getopt::list(TABLE));
     text.push_str(
-        "  server                a web server's address, as in pen's log; IPv6 best as [address]\n  \
-           logfile               its log, in the common or combined format; - is standard input\n",
+        "  server      a web server's address, as in pen's log; IPv6 best as [address]\n  \
+           logfile     its log, in the common or combined format; - is standard input\n",
     );
     text
 }
