@@ -6,7 +6,7 @@
 # make sizes      lines of code in each room of the sources, without comments,
 #                 blank lines and unit tests, and the longest files
 # make lint       formatting, clippy, manual pages, scripts, service files
-# make demo       pen in front of two small web servers, to try it out
+# make demo       pen with its page in front of two small web servers, to try it
 # make bench      compare with the C pen, HAProxy and nginx (ten minutes);
 #                 BENCH_ROUNDS=1 and BENCH_ONLY=short,bulk make it quicker;
 #                 BENCH_ONLY=web: beside 1,000 pages of the web interface;

@@ -74,7 +74,7 @@ pub(crate) fn ask_to_stop() {
 /// once, and the rest come from two heaps. All C libraries except glibc do so.
 /// glibc raises the limit as soon as such memory is freed, and keeps the buffers
 /// of all that load ever needed; and it has eight heaps for each processor, from
-/// which little can be given back. tests/RESULTS.md has it as "memory a minute after 9,000"
+/// which little can be given back. The memory that `make bench` finds a minute after 9,000
 /// idle connections needs this.
 pub(crate) fn return_memory_from(size: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -68,6 +68,12 @@ impl Kept {
         self.child.id()
     }
 
+    /// Tells it to end.
+    #[allow(dead_code)] // in the benchmarks
+    pub(crate) fn end(&mut self) {
+        terminate(self.pid());
+    }
+
     /// Whether it has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
