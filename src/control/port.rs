@@ -66,7 +66,7 @@ fn read_line(
             Received::Silence => continue,
             Received::Nothing if line.is_empty() => return Ok(None),
             Received::Nothing => {
-                let why = "no newline came: nothing was done".to_owned();
+                let why = "the newline is missing: nothing was done".to_owned();
                 return match parse::parse(&text(&line)) {
                     Ok(_) => Err(why),
                     // Carrying it out will give the better complaint.

@@ -58,7 +58,7 @@ pub(crate) struct Service {
 /// clients could do as root whatever pen can do.
 pub(crate) fn check(settings: &Settings) -> Result<(), &'static str> {
     if sys::is_root() && settings.start.user.is_none() {
-        return Err("not opened, as pen runs as root; name a user with -u (root counts)");
+        return Err("not opened, as pen runs as root: name a user with -u (-u root is allowed)");
     }
     Ok(())
 }

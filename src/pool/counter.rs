@@ -83,7 +83,7 @@ pub struct Outcomes {
     pub client_rate: Counter,
     /// Turned away, as descriptors, ports or memory were missing.
     pub no_resources: Counter,
-    /// Clients for whom a second server was tried.
+    /// Clients that were sent to a second server.
     pub redispatched: Counter,
 }
 
@@ -99,10 +99,10 @@ impl Outcomes {
             ("dropped_rate", "Clients over client_rate.", &self.client_rate),
             (
                 "dropped_no_resources",
-                "Clients for whom descriptors, ports or memory were missing.",
+                "Clients that found no descriptors, ports or memory.",
                 &self.no_resources,
             ),
-            ("redispatched", "Clients for whom a second server was tried.", &self.redispatched),
+            ("redispatched", "Clients that were sent to a second server.", &self.redispatched),
         ]
         .map(|(name, what, counter)| (name, what, counter.get()))
     }

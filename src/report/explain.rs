@@ -29,7 +29,7 @@ pub(crate) fn explain(pen: &Pen, client: Client, port: u16) -> String {
     let mut out = format!("client_acl {} {verdict} {client}\n", rules.client_acl);
     let last = remembered(pen, &rules, client, &mut out);
     if modes.hash && modes.roundrobin && port == 0 {
-        out.push_str("its port counts in the hash, and was not given\n");
+        out.push_str("the hash includes its port, which was not given\n");
     }
     let mut on = Vec::new();
     if rules.start.kind == Kind::Datagram {

@@ -204,7 +204,7 @@ function freshness() {
   document.body.classList.toggle("stale", old);
   document.title = old ? "no answer · " + title : title;
   // The same words each time, so that screen readers say them once.
-  tell("stale", old ? `No answer from pen: ${problem || "it is silent"}. ${data ? `What is below was so at ${clock(heard)}.` : ""}` : "");
+  tell("stale", old ? `No answer from pen: ${problem || "it is silent"}. ${data ? `The page shows what pen said at ${clock(heard)}.` : ""}` : "");
   put($("live"), old ? "not live" : data ? "live" : "waiting for pen");
 }
 
@@ -293,9 +293,9 @@ function overview({ servers, connections, totals, health, ...d }, now) {
 // What can be done with a server: when, what that means, and the command's words.
 const ACTIONS = {
   Ready: [s => s.admin !== "ready" || s.left, "It gets clients again.", "state ready blacklist 0"],
-  Drain: [s => s.admin !== "drain", "It gets no new clients. Those whose server it is keep coming, until Ready.", "state drain"],
-  Maintenance: [s => s.admin !== "maint", "It gets no clients until Ready. The connections that it has go on.", "state maint"],
-  Remove: [() => true, "The slot stays empty. The connections that it has go on.", "address 0"],
+  Drain: [s => s.admin !== "drain", "It keeps its clients, but gets no new ones until Ready.", "state drain"],
+  Maintenance: [s => s.admin !== "maint", "It gets no clients until Ready. Its open connections go on.", "state maint"],
+  Remove: [() => true, "The slot stays empty. Open connections go on.", "address 0"],
 };
 
 function showServers() {
@@ -423,7 +423,7 @@ function act({ index, ...s }, verb) {
 function changeServer(s, verb = "Change") {
   const { index, left, address, max, hard, weight, prio, acl } = s;
   control(`Server ${index}`,
-    "blacklist is in seconds: for that time the server gets no new connections. Those it has go on.",
+    "For as many seconds as blacklist says, the server gets no new connections. Open ones go on.",
     { address, port: portOf(s), max, hard, weight, prio, acl, blacklist: left }, values => {
       const words = Object.entries(values).filter(([, value]) => value).flat();
       return words.length && ["server", index, ...words].join(" ");
@@ -450,7 +450,7 @@ document.querySelectorAll("th:not(.control, .spark)").forEach(th => th.replaceCh
 $("find-server").oninput = () => data && showServers();
 $("find-client").oninput = () => data && (showClients(), ask());
 $("add").onclick = addServer;
-$("any").onclick = () => control("Any command", "As on the control port; help lists them.", { command: "" }, values => values.command);
+$("any").onclick = () => control("Any command", "The commands are those of the control port; help lists them.", { command: "" }, values => values.command);
 $("cancel").onclick = () => $("dialog").close();
 $("form").onsubmit = send;
 document.onvisibilitychange = () => document.hidden || ask();

@@ -239,7 +239,7 @@ def test_stale_data_is_said_and_it_comes_back(browser):
         pen.freeze()
         wait_until("silence is said", lambda: "No answer from pen: it is silent" in browser.text("#stale"))
         assert browser.text("#live") == "not live"
-        assert "What is below was so at" in browser.text("#stale")
+        assert "The page shows what pen said at" in browser.text("#stale")
         assert browser.run("return document.title").startswith("no answer · 0 of 1 up")
         pen.thaw()
         wait_until("it is live again", lambda: browser.text("#live") == "live" and not browser.text("#stale"))
