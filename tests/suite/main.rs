@@ -35,6 +35,7 @@ mod dashboard;
 mod dns;
 mod draining;
 mod endings;
+mod examples;
 mod expand;
 mod explain;
 mod failed_start;
