@@ -11,6 +11,7 @@ use crate::stand::{Dir, Host, PATIENCE, better, is_root, program, skipped};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -168,7 +169,13 @@ fn play(file: &str, least: usize) {
         }
     }
     let text = fs::read_to_string(Path::new(SOURCE).join(file)).unwrap();
-    let (text, _hosts) = with_own_addresses(&text);
+    let (text, hosts) = with_own_addresses(&text);
+    // A program may listen there on all addresses.
+    for port in [8000, 8080, 8081, 10_000] {
+        if TcpListener::bind((hosts[0].ip, port)).is_err() {
+            return skipped(&format!("port {port} is taken"));
+        }
+    }
     let steps = steps(&text);
     assert!(steps.len() >= least, "{file} has {} commands", steps.len());
     let dir = Dir::new().open_to_all();
