@@ -23,7 +23,7 @@ done
 # What mandoc and groff say about a page, and the page as plain text.
 mandoc_says() {
     # It knows only the manuals that are installed.
-    mandoc -T lint "$1" | grep -v 'referenced manual not found' || true
+    mandoc -T lint "$1" 2>&1 | grep -v 'referenced manual not found\|outdated mandoc.db' || true
 }
 mandoc_shows() {
     mandoc -T ascii "$1" | sed "s/.$(printf '\b')//g"
