@@ -119,7 +119,7 @@ pub const TABLE: &[Spec] = &[
     long("no-batch", "run in the usual scheduling class (Linux)", |d| {
         d.set(|s| s.start.batch = false);
     }),
-    long("no-sandbox", "keep rights that pen does not need: see SECURITY in pen(1)", |d| {
+    long("no-sandbox", "keep rights that pen does not need", |d| {
         d.set(|s| s.start.sandbox = false);
     }),
     long("check", "check the options and configuration, then exit", |d| d.task = Task::Checked),
