@@ -152,23 +152,15 @@ impl Udp {
         pen.outcomes.accepted.add(1);
         let (down, place) = (Arc::clone(down), (slot, admitted));
         let connection = Connection::new(pen.logs(), &settings, accepted, down, server, place);
-        self.begin(key, connection, Vec::new(), thread);
+        let (flow, udp) = (self.begin(key, connection, Vec::new()), Arc::clone(self));
+        thread.run(move |buffer| udp.pass_back(flow, buffer));
         Some(())
     }
 
-    /// Begins a flow, whose answers this thread passes back.
-    fn begin(
-        self: &Arc<Udp>,
-        key: Key,
-        connection: Arc<Connection>,
-        refused_by: Vec<Target>,
-        thread: Worker,
-    ) -> Arc<Flow> {
+    fn begin(&self, key: Key, connection: Arc<Connection>, refused_by: Vec<Target>) -> Arc<Flow> {
         connection.touched.set(self.pen.flows.tick());
         let flow = Arc::new(Flow::new(key, connection, refused_by));
         self.pen.flows.insert(&flow);
-        let (udp, own) = (Arc::clone(self), Arc::clone(&flow));
-        thread.run(move |buffer| udp.pass_back(own, buffer));
         flow
     }
 
@@ -259,8 +251,11 @@ impl Udp {
         let (down, place) = (Arc::clone(&datagram.socket), (slot, admitted));
         let connection = Connection::new(pen.logs(), &settings, accepted, down, server, place);
         let refused_by = datagram.refused_by.clone();
-        let flow = self.begin(datagram.key.clone(), connection, refused_by, thread);
-        self.pass(&flow, datagram)
+        let flow = self.begin(datagram.key.clone(), connection, refused_by);
+        let left = self.pass(&flow, datagram);
+        let udp = Arc::clone(self);
+        thread.run(move |buffer| udp.pass_back(flow, buffer));
+        left
     }
 
     /// Takes a slot and a thread for a new flow: free ones, unless datagrams in the
