@@ -108,7 +108,7 @@ by_system! {
     O_CLOEXEC: c_int = 0o2000000, 0x100000, 0x10000, 0x400000;
     SOCK_CLOEXEC: c_int = 0o2000000, 0x10000000, 0x8000, 0x10000000;
     /// Descriptors that come with a message are closed when a program is started.
-    MSG_CMSG_CLOEXEC: c_int = 0x40000000, 0x40000, 0x1000, 0x800;
+    MSG_CMSG_CLOEXEC: c_int = 0x40000000, 0x40000, 0x800, 0x800;
     CLOCK_MONOTONIC: c_int = 1, 4, 3, 3;
     POSIX_SPAWN_SETSIGDEF: i16 = 4, 0x10, 0x10, 0x10;
     POSIX_SPAWN_SETSIGMASK: i16 = 8, 0x20, 0x20, 0x20;

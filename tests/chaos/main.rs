@@ -11,7 +11,7 @@
 //! | `server`, `talk` | both ends of a conversation |
 //! | `traffic` | many clients; who failed, how long anybody waited |
 //! | `row`, `table` | a row and what it shows |
-//! | `servers`, `clients`, `room`, `files`, `messages`, `program` | the faults |
+//! | `servers`, `clients`, `room`, `files`, `messages`, `program`, `restarts` | the faults |
 //!
 //! `CHAOS=short` takes a minute; `CHAOS_ONLY=killed,slow` does these rows
 //! alone, by the names that are shown when one is not known. Without either,
@@ -23,6 +23,7 @@ mod clients;
 mod files;
 mod messages;
 mod program;
+mod restarts;
 #[path = "../stand/results.rs"]
 mod results;
 mod room;
@@ -66,6 +67,7 @@ fn rows() -> Vec<&'static Row> {
         &files::ROWS,
         &messages::ROWS,
         &program::ROWS,
+        &restarts::ROWS,
     ];
     all.into_iter().flatten().collect()
 }

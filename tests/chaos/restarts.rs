@@ -3,6 +3,7 @@
 use crate::row::{Extent, Found, Outcome, Row};
 use crate::stand::{Backend, Host, Pen, Responder, Starter};
 use crate::traffic::pass;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,22 @@ fn kept(extent: &Extent) -> Found {
 
 fn under_ab(extent: &Extent, words: &[&str]) -> Found {
     let host = Host::new();
-    let server = Backend::http(host.at());
+    let server = Backend::start(host.at(), |stream| {
+        let mut from = BufReader::new(&*stream);
+        // It closes as HTTP/1.0 does, unless the connection is to be kept.
+        while let Some(keeps) = request(&mut from) {
+            let word = if keeps { "keep-alive" } else { "close" };
+            let head =
+                format!("HTTP/1.0 200 OK\r\nConnection: {word}\r\nContent-Length: 2\r\n\r\n");
+            if (&*stream).write_all(format!("{head}ok").as_bytes()).is_err() || !keeps {
+                return;
+            }
+        }
+    });
     let mut pen = Starter::on(&host).control().args(["-r"]).server(&server.at).start();
     let (times, seconds) = extent_of(extent);
     let mut ab = Command::new("ab");
-    ab.args(["-q", "-r", "-n", "100000000", "-t", &seconds]).args(words);
+    ab.args(["-q", "-r", "-t", &seconds, "-n", "100000000"]).args(words);
     ab.arg(format!("http://{}/", pen.at));
     let load = start(ab, "apache2-utils")?;
     let mut outcome = Outcome { times, ..Outcome::default() };
@@ -40,6 +52,18 @@ fn under_ab(extent: &Extent, words: &[&str]) -> Found {
     outcome.done = number(&said, "Complete requests:")?;
     outcome.failed = number(&said, "Failed requests:")?;
     Ok(outcome)
+}
+
+/// Reads a request: whether the connection is to be kept. `None` at the end.
+fn request(from: &mut impl BufRead) -> Option<bool> {
+    let mut keeps = false;
+    for line in from.lines().map_while(Result::ok) {
+        keeps |= line.eq_ignore_ascii_case("Connection: Keep-Alive");
+        if line.is_empty() {
+            return Some(keeps);
+        }
+    }
+    None
 }
 
 /// Forced: nothing. Every flow keeps its port towards the server.
