@@ -99,7 +99,7 @@ fn extent_of(extent: &Extent) -> (usize, String) {
 }
 
 fn start(mut command: Command, package: &str) -> Result<Child, String> {
-    let program = command.get_program().display().to_string();
+    let program = command.get_program().to_string_lossy().into_owned();
     command.stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
     command.spawn().map_err(|e| format!("needs {program} (package {package}): {e}"))
 }

@@ -338,3 +338,36 @@ fn a_service_manager_is_told_which_process_it_is() {
     drop(pen);
     assert_eq!(told(&socket), "STOPPING=1");
 }
+
+#[test]
+fn a_program_out_of_reach_in_the_jail_changes_nothing() {
+    better!(RESTART);
+    root!();
+    let starter = Starter::new().control().letters(1).expect("goes on");
+    let jail = crate::stand::Dir::new();
+    let pen = starter.path("-j", jail.path()).start();
+    let reply = pen.ask("restart");
+    assert!(reply.contains("cannot be started: No such file"), "{reply}");
+    assert!(reply.contains("(in the directory of -j)"), "{reply}");
+    assert_eq!(pen.letter(), "A");
+}
+
+#[test]
+fn process_1_says_what_to_do_instead() {
+    better!(RESTART);
+    root!();
+    let host = Host::new();
+    let (control, at, server) = (host.at(), host.at().to_string(), host.at().to_string());
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]).arg(our_program());
+    command.args(["-f", "-u", "root", "-C", &control.to_string(), &at, &server]);
+    let mut unshare = command.stderr(Stdio::null()).spawn().unwrap();
+    wait_until("it listens", || control.is_listening());
+    let ask = Client::new(&control);
+    ask.send("restart\n");
+    let reply = String::from_utf8(ask.rest()).unwrap();
+    unshare.kill().unwrap();
+    unshare.wait().unwrap();
+    assert!(reply.contains("start another container instead"), "{reply}");
+    wait_until("it ends", || !control.is_listening());
+}
