@@ -16,14 +16,9 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 /// The width of a terminal that does not say its own in COLUMNS.
 const WIDTH: usize = 80;
 
-/// What `servers` says of a server.
-#[derive(Default)]
-struct Row {
-    index: String,
-    place: String,
-    reason: String,
-    words: HashMap<String, String>,
-}
+/// What `servers` says of a server: values by their names. `#` and `server` are
+/// the words before them, put together.
+struct Row(HashMap<String, String>);
 
 impl Row {
     /// Reads a line; `None` if it is not about a server.
@@ -33,23 +28,20 @@ impl Row {
         let (rest, reason) = rest.split_once(" reason ").unwrap_or((rest, ""));
         let mut words = rest.split(' ').map(str::to_owned);
         let port = words.next()?;
-        let mut row = Row {
-            index: index.parse::<u64>().ok()?.to_string(),
-            place: if host.starts_with('/') { host.to_owned() } else { format!("{host}:{port}") },
-            reason: reason.to_owned(),
-            words: HashMap::new(),
-        };
+        let mut row = HashMap::new();
         while let (Some(name), Some(value)) = (words.next(), words.next()) {
-            row.words.insert(name, value);
+            row.insert(name, value);
         }
-        if let Some(name) = row.words.get("name") {
-            row.place = format!("{name} {}", row.place);
-        }
-        Some(row)
+        let name = row.get("name").map_or(String::new(), |name| format!("{name} "));
+        let port = if host.starts_with('/') { String::new() } else { format!(":{port}") };
+        row.insert("server".to_owned(), format!("{name}{host}{port}"));
+        row.insert("#".to_owned(), index.parse::<u64>().ok()?.to_string());
+        row.insert("reason".to_owned(), reason.to_owned());
+        Some(Row(row))
     }
 
     fn word(&self, name: &str) -> &str {
-        self.words.get(name).map_or("", String::as_str)
+        self.0.get(name).map_or("", String::as_str)
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -73,25 +65,33 @@ impl Sample {
     /// if it is another server's, or pen was started anew.
     fn rate(&self, before: Option<&Sample>, row: &Row, name: &str) -> Option<f64> {
         let before = before?;
-        let old = before.rows.iter().find(|old| old.index == row.index)?;
+        let old = before.rows.iter().find(|old| old.word("#") == row.word("#"))?;
         let grown = row.number(name)?.checked_sub(old.number(name)?)?;
         let time = self.at.saturating_duration_since(before.at).as_secs_f64();
-        (old.place == row.place && time > 0.0).then(|| grown as f64 / time)
+        (old.word("server") == row.word("server") && time > 0.0).then(|| grown as f64 / time)
     }
 }
 
-/// The columns, and whether they have numbers.
-const COLUMNS: [(&str, bool); 10] = [
-    ("#", true),
-    ("server", false),
-    ("state", false),
-    ("since", true),
-    ("conn", true),
-    ("max", true),
-    ("conn/s", true),
-    ("to/s", true),
-    ("from/s", true),
-    ("reason", false),
+/// What a column shows: of each server a value, by its name, or how a count has grown.
+#[derive(Clone, Copy)]
+enum Column {
+    Word(&'static str),
+    Number(&'static str),
+    Time(&'static str),
+    Rate(&'static str),
+}
+
+const COLUMNS: [(&str, Column); 10] = [
+    ("#", Column::Number("#")),
+    ("server", Column::Word("server")),
+    ("state", Column::Word("state")),
+    ("since", Column::Time("since")),
+    ("conn", Column::Number("conn")),
+    ("max", Column::Number("max")),
+    ("conn/s", Column::Rate("connects")),
+    ("to/s", Column::Rate("sx")),
+    ("from/s", Column::Rate("rx")),
+    ("reason", Column::Word("reason")),
 ];
 
 /// Most characters of a cell, whatever the other end says.
@@ -99,57 +99,39 @@ const LONGEST: usize = 200;
 
 /// The table, with lines of this many characters.
 fn table(now: &Sample, before: Option<&Sample>, width: usize) -> String {
-    let rate = |row: &Row, name| now.rate(before, row, name);
-    let show = |rate: Option<f64>| rate.map_or("-".to_owned(), short);
-    let mut lines = vec![COLUMNS.map(|(name, _)| name.to_owned())];
-    lines.extend(now.rows.iter().map(|row| {
-        [
-            row.index.clone(),
-            row.place.clone(),
-            row.word("state").to_owned(),
-            row.number("since").map_or(String::new(), span),
-            row.word("conn").to_owned(),
-            row.word("max").to_owned(),
-            show(rate(row, "connects")),
-            show(rate(row, "sx")),
-            show(rate(row, "rx")),
-            row.reason.clone(),
-        ]
-        .map(|cell| text::printable(&cell).chars().take(LONGEST).collect())
-    }));
-    let all = |name| now.rows.iter().filter_map(|row| rate(row, name)).reduce(|a, b| a + b);
-    let connections: u64 = now.rows.iter().filter_map(|row| row.number("conn")).sum();
     let up = now.rows.iter().filter(|row| ["up", "full"].contains(&row.word("state"))).count();
-    let none = String::new;
-    lines.push([
-        none(),
-        format!("{up} of {} up", now.rows.len()),
-        none(),
-        none(),
-        connections.to_string(),
-        none(),
-        show(all("connects")),
-        show(all("sx")),
-        show(all("rx")),
-        none(),
-    ]);
-    let mut widths = [0; COLUMNS.len()];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
+    let connections: u64 = now.rows.iter().filter_map(|row| row.number("conn")).sum();
+    let columns = COLUMNS.map(|(title, column)| {
+        let rate = |row: &Row, name| now.rate(before, row, name);
+        let show = |rate: Option<f64>| rate.map_or("-".to_owned(), short);
+        let cell = |row: &Row| match column {
+            Column::Word(name) | Column::Number(name) => row.word(name).to_owned(),
+            Column::Time(name) => row.number(name).map_or(String::new(), span),
+            Column::Rate(name) => show(rate(row, name)),
+        };
+        let total = match column {
+            Column::Word("server") => format!("{up} of {} up", now.rows.len()),
+            Column::Number("conn") => connections.to_string(),
+            Column::Rate(name) => {
+                show(now.rows.iter().filter_map(|row| rate(row, name)).reduce(|a, b| a + b))
+            }
+            _ => String::new(),
+        };
+        let cells = now.rows.iter().map(cell).chain([total]);
+        let cells = cells.map(|cell| text::printable(&cell).chars().take(LONGEST).collect());
+        let cells: Vec<String> = [title.to_owned()].into_iter().chain(cells).collect();
+        let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let cells = cells.iter().map(|cell| match column {
+            Column::Word(_) => format!("{cell:width$}  "),
+            _ => format!("{cell:>width$}  "),
+        });
+        cells.collect::<Vec<_>>()
+    });
     let mut out = String::new();
-    for line in lines {
-        let mut shown = String::new();
-        for ((cell, (_, is_number)), width) in line.iter().zip(COLUMNS).zip(widths) {
-            let _ = match is_number {
-                true => write!(shown, "{cell:>width$}  "),
-                false => write!(shown, "{cell:width$}  "),
-            };
-        }
-        let shown: String = shown.trim_end().chars().take(width).collect();
-        let _ = writeln!(out, "{}", shown.trim_end());
+    for number in 0..now.rows.len() + 2 {
+        let cells = columns.iter().filter_map(|cells| cells.get(number));
+        let line: String = cells.flat_map(|cell| cell.chars()).take(width).collect();
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     out
 }
