@@ -277,18 +277,11 @@ fn command_line(pen: &Pen, settings: &Settings, path: &Path) -> String {
         None => words.chain(operand).chain(own).collect(),
         Some(_) => words.chain(own).chain(operand).collect(),
     };
-    let mut line = "pen".to_owned();
-    for (option, value) in words {
-        if let Some(value) = value {
-            let parts = [option, value.as_str()];
-            for part in parts.into_iter().filter(|part| !part.is_empty()) {
-                line.push(' ');
-                line.push_str(part);
-            }
-        }
-    }
+    let words = words.iter().filter_map(|(option, value)| Some([*option, value.as_deref()?]));
+    let words = words.flatten().filter(|word| !word.is_empty());
+    let words: Vec<_> = ["pen"].into_iter().chain(words).collect();
     // A newline in a path would end the comment.
-    text::printable(&line)
+    text::printable(&words.join(" "))
 }
 
 /// Quotes a word for a shell.

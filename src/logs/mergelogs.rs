@@ -123,7 +123,7 @@ impl WebLog {
     /// Reads the next line, except empty ones, or sets `ended`.
     fn next(&mut self) -> Result<(), String> {
         while self.input.next()? {
-            let line = self.input.line();
+            let line = self.input.line.as_slice();
             if matches!(line, b"" | b"\r") {
                 continue;
             }
@@ -139,9 +139,9 @@ impl WebLog {
 
     /// Reports what becomes of the next line.
     fn say(&self, what: &str) {
-        let line = self.input.line();
+        let line = self.input.line.as_slice();
         let line = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
-        say(&format!("{}: {what}: {line}", self.input.name()));
+        say(&format!("{}: {what}: {line}", self.input.name));
     }
 }
 
@@ -184,7 +184,7 @@ impl<W: Write> Merger<'_, W> {
                 if self.debug >= 2 {
                     log.say("not a log line");
                 }
-                copy(self.out, log.input.line())?;
+                copy(self.out, &log.input.line)?;
             }
         }
         while let Some(piece) = log.input.next_piece()? {
@@ -195,7 +195,7 @@ impl<W: Write> Merger<'_, W> {
 
     fn put_request(&mut self, log: &WebLog, positions: Positions) -> Result<(), MergeError> {
         let Positions { client_end, date: (date, date_end), time } = positions;
-        let line = log.input.line();
+        let line = log.input.line.as_slice();
         let between = line.get(client_end..date).unwrap_or_default();
         let rest = line.get(date_end..).unwrap_or_default();
         self.window.advance(time)?;

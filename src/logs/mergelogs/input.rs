@@ -15,9 +15,11 @@ const BUFFER: usize = 64 * 1024;
 
 /// A log that is being read, and its current line.
 pub(super) struct Input {
-    name: String,
+    /// Its name, as the command line has it.
+    pub(super) name: String,
     reader: BufReader<Box<dyn Read>>,
-    line: Vec<u8>,
+    /// The current line without its newline, up to [`HELD`] bytes of it.
+    pub(super) line: Vec<u8>,
     /// The current line is longer than `line`.
     more: bool,
 }
@@ -44,16 +46,6 @@ impl Input {
             line: Vec::new(),
             more: false,
         }
-    }
-
-    /// The log's name, as the command line has it.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The current line without its newline, up to [`HELD`] bytes of it.
-    pub(super) fn line(&self) -> &[u8] {
-        &self.line
     }
 
     /// Goes to the next line. Returns `false` at the end of the log.
@@ -108,7 +100,7 @@ mod tests {
         let mut input = input(text);
         let mut lines = Vec::new();
         while input.next().unwrap() {
-            lines.push(String::from_utf8(input.line().to_vec()).unwrap());
+            lines.push(String::from_utf8(input.line.to_vec()).unwrap());
         }
         assert!(!input.next().unwrap(), "the end stays");
         lines
@@ -133,7 +125,7 @@ mod tests {
 
                 let mut input = input(text.as_bytes());
                 assert!(input.next().unwrap());
-                let mut copy = input.line().to_vec();
+                let mut copy = input.line.to_vec();
                 while let Some(piece) = input.next_piece().unwrap() {
                     copy.extend_from_slice(piece);
                 }

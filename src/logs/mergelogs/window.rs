@@ -135,7 +135,7 @@ impl Window {
             return Ok(None);
         }
         self.lines += 1;
-        let line = self.input.line();
+        let line = self.input.line.as_slice();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Some(([client, server, request], time)) = fields(line) else {
             self.malformed += 1;
@@ -163,10 +163,7 @@ impl Window {
     pub(super) fn summary(&self) -> String {
         format!(
             "{}: {} lines: {} no entries, {} of other servers",
-            self.input.name(),
-            self.lines,
-            self.malformed,
-            self.elsewhere
+            self.input.name, self.lines, self.malformed, self.elsewhere
         )
     }
 
