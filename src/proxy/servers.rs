@@ -15,7 +15,7 @@ use std::time::Instant;
 pub struct Servers(Mutex<Table>);
 
 /// What the lock guards.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     /// The regular servers, by index.
     pub servers: Vec<Server>,
@@ -107,24 +107,7 @@ impl Servers {
 
     /// A copy, to which a search does nothing that matters.
     pub(crate) fn copy(&self) -> Arc<Servers> {
-        let table = self.table();
-        let mut copy = Table {
-            servers: Vec::with_capacity(table.servers.len()),
-            emergency: None,
-            abuse: None,
-            settings: Arc::clone(&table.settings),
-            turns: table.turns.clone(),
-            draws: table.draws,
-        };
-        for (target, server) in table.all() {
-            let server = server.clone();
-            match target {
-                Target::Server(_) => copy.servers.push(server),
-                Target::Emergency => copy.emergency = Some(server),
-                Target::Abuse => copy.abuse = Some(server),
-            }
-        }
-        Arc::new(Servers(Mutex::new(copy)))
+        Arc::new(Servers(Mutex::new(self.table().clone())))
     }
 
     /// The table under its lock, for reading and changing it.
