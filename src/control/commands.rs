@@ -52,8 +52,7 @@ pub(crate) fn line_and_notes(pen: &Pen, text: &str) -> Notes {
 pub(crate) fn execute(pen: &Pen, command: Command) -> Outcome {
     let mut transaction = Transaction::new(pen);
     transaction.add(command, "")?;
-    let (reply, complaints) = transaction.commit();
-    if complaints.is_empty() { Ok(reply) } else { Err(complaints.join("\n")) }
+    transaction.commit()
 }
 
 /// Reads the file of `-F`, at the start or after HUP, and logs the notes.
@@ -96,8 +95,7 @@ pub fn carry_out(pen: &Pen, given: &[&'static str], read: impl FnOnce(&mut Reade
     let mut reader = Reader::new(&open, given, &mut add);
     read(&mut reader);
     let notes = reader.finish()?;
-    let (replies, complaints) = transaction.commit();
-    if complaints.is_empty() { Ok((replies, notes)) } else { Err(complaints.join("\n")) }
+    Ok((transaction.commit()?, notes))
 }
 
 /// Carries out one line and returns the text to send back, a reply or a complaint.
@@ -118,10 +116,7 @@ fn answer(pen: &Pen, text: &str) -> Outcome {
 /// newline.
 pub fn complaint(why: &str) -> String {
     let why = text::printable(&why.replace('\n', "; "));
-    match why.starts_with("unable to set source address") {
-        true => why,
-        false => why + "\n",
-    }
+    if why.starts_with("unable to set source address") { why } else { why + "\n" }
 }
 
 /// Carries out a command that changes neither settings nor servers: it shows pen's

@@ -57,10 +57,7 @@ struct Messages {
 
 impl Messages {
     fn push(&mut self, text: String) {
-        match self.lines.len() < MESSAGES {
-            true => self.lines.push(text),
-            false => self.more += 1,
-        }
+        if self.lines.len() < MESSAGES { self.lines.push(text) } else { self.more += 1 }
     }
 
     fn lines(self) -> Vec<String> {
@@ -291,10 +288,7 @@ fn quoted(word: &str) -> String {
 
 fn quoted_if_need_be(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/.:-_[]%@+,=".contains(c);
-    match word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => quoted(word),
-    }
+    if word.chars().all(is_plain) { word.to_owned() } else { quoted(word) }
 }
 
 /// Returns a value as text, unless it is the default.

@@ -13,7 +13,7 @@
 use super::edit::Edit;
 use super::row::Value;
 use crate::access::Secret;
-use crate::control::commands;
+use crate::control::commands::{self, Outcome};
 use crate::control::parse::Command;
 use crate::control::service;
 use crate::pool::acl::Acl;
@@ -155,22 +155,18 @@ impl<'a> Transaction<'a> {
         addr::listening(&word?).ok()?.default_port()
     }
 
-    /// Applies all changes, and returns the replies and the complaints of the commands.
-    /// If there is a complaint, either nothing has changed, or a command failed that
-    /// changes neither settings nor servers.
-    pub fn commit(mut self) -> (String, Vec<String>) {
+    /// Applies all changes, and returns the replies of the commands, or else a line for
+    /// each complaint. Then either nothing has changed, or a command failed that changes
+    /// neither settings nor servers.
+    pub fn commit(mut self) -> Outcome {
         let port = if self.servers.is_empty() { None } else { self.port() };
         let mut same = self.servers.values().filter_map(Edit::takes_same_port);
-        let checked = match same.next().filter(|_| port.is_none()) {
-            Some(position) => Err(format!("{position}port same: pen listens at no port")),
-            None => Ok(()),
-        };
+        if let Some(position) = same.next().filter(|_| port.is_none()) {
+            return Err(vec![format!("{position}port same: pen listens at no port")]);
+        }
         let port = port.unwrap_or_default();
-        let checked = checked.and_then(|()| self.refuse_loops(port));
-        let opened = match checked.and_then(|()| self.open()) {
-            Ok(opened) => opened,
-            Err(why) => return (String::new(), vec![why]),
-        };
+        self.refuse_loops(port)?;
+        let opened = self.open()?;
         let own = opened.listeners.as_ref().map(listeners::places);
         let replies = loop {
             if let Some(replies) = self.swap(port, own.as_ref()) {
@@ -189,7 +185,7 @@ impl<'a> Transaction<'a> {
                 Err(why) => complaints.push(why),
             }
         }
-        (text, complaints)
+        if complaints.is_empty() { Ok(text) } else { Err(complaints.join("\n")) }
     }
 
     /// Opens logs and sockets if pen runs; a starting pen opens them later. A socket
@@ -220,12 +216,8 @@ impl<'a> Transaction<'a> {
         old: Option<&str>,
         open: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, String> {
-        match self.word(name).filter(|(word, _)| Some(*word) != old) {
-            Some((word, position)) => {
-                open(word).map(Some).map_err(|why| format!("{position}{why}"))
-            }
-            None => Ok(None),
-        }
+        let set = self.word(name).filter(|(word, _)| Some(*word) != old);
+        set.map(|(word, position)| open(word).map_err(|why| format!("{position}{why}"))).transpose()
     }
 
     /// Refuses servers at pen's own listening address. It checks only while pen runs,

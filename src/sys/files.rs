@@ -27,10 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Opens a file to read it. A pipe is an error, and its writer is not waited for.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(sys::O_NONBLOCK).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("not a regular file")),
-    }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// Reads a file of at most `most` bytes. If it has to be `regular`, see

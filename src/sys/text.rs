@@ -19,10 +19,7 @@ pub fn printable(text: &str) -> String {
 /// Replaces control characters except the ends of lines.
 pub(crate) fn printable_lines(text: String) -> String {
     let is_harmful = |c| c != '\n' && is_harmful(c);
-    match text.contains(is_harmful) {
-        true => escaped(&text, is_harmful),
-        false => text,
-    }
+    if text.contains(is_harmful) { escaped(&text, is_harmful) } else { text }
 }
 
 fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> String {

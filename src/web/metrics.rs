@@ -144,10 +144,7 @@ fn labels(row: &ServerRow) -> String {
 }
 
 fn head(out: &mut String, name: &str, help: &str) {
-    let kind = match name.ends_with("_total") {
-        true => "counter",
-        false => "gauge",
-    };
+    let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
