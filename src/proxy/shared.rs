@@ -93,12 +93,6 @@ pub struct Pen {
     phase: AtomicU8,
 }
 
-impl std::fmt::Debug for Pen {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.debug_struct("Pen").finish_non_exhaustive()
-    }
-}
-
 /// Slots in the client table unless told otherwise.
 pub const CLIENTS: usize = 2048;
 
