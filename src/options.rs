@@ -162,9 +162,7 @@ pub fn read(words: &[OsString], print: impl Fn(&str)) -> Result<Task, String> {
 
 /// Sets the listening address and returns the servers.
 fn read_operands(pen: &Pen, operands: &[String]) -> Result<Vec<ServerSpec>, String> {
-    let [listen, servers @ ..] = operands else {
-        return Ok(Vec::new());
-    };
+    let [listen, servers @ ..] = operands else { return Ok(Vec::new()) };
     let port = addr::listening(listen)?.default_port();
     pen.set(|s| s.listen = Some(listen.clone()));
     servers.iter().map(|word| addr::server(word, port)).collect()

@@ -64,9 +64,7 @@ fn serve(pen: &Pen, session: &Session) {
         Ok(request) => request,
         Err(status) => return refuse(session, Some(status)),
     };
-    let Some(body) = read_body(session, &request, body) else {
-        return refuse(session, Some(408));
-    };
+    let Some(body) = read_body(session, &request, body) else { return refuse(session, Some(408)) };
     if let Some(reply) = answer(pen, session, &request, &body) {
         let with_body = request.method != Method::Head;
         session.reply(&reply.bytes(message::unix_time(), with_body));
@@ -180,9 +178,7 @@ fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Optio
 /// Tells whether a request has the password. `None` means that the client has
 /// disconnected meanwhile.
 fn has_password(pen: &Pen, session: &Session, request: &Request, secret: &Secret) -> Option<bool> {
-    let Some(field) = request.authorization else {
-        return Some(false);
-    };
+    let Some(field) = request.authorization else { return Some(false) };
     loop {
         match pen.access.judge(|| secret.is_in(field)) {
             Ok(true) => return Some(true),

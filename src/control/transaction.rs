@@ -162,7 +162,7 @@ impl<'a> Transaction<'a> {
         let port = if self.servers.is_empty() { None } else { self.port() };
         let mut same = self.servers.values().filter_map(Edit::takes_same_port);
         if let Some(position) = same.next().filter(|_| port.is_none()) {
-            return Err(vec![format!("{position}port same: pen listens at no port")]);
+            return Err(format!("{position}port same: pen listens at no port"));
         }
         let port = port.unwrap_or_default();
         self.refuse_loops(port)?;
@@ -224,9 +224,7 @@ impl<'a> Transaction<'a> {
     /// since a starting pen may still get another address.
     fn refuse_loops(&self, port: DefaultPort) -> Result<(), String> {
         let settings = self.pen.settings();
-        let Some(own) = &settings.own else {
-            return Ok(());
-        };
+        let Some(own) = &settings.own else { return Ok(()) };
         let new = self.word("listen").map(|(word, _)| addr::listening(word)).transpose()?;
         let own = new.as_ref().unwrap_or(own);
         // Comparing addresses may take system calls, which must not be made under the

@@ -49,9 +49,7 @@ impl LogFile {
         let result = self.file.write_all(lines);
         let failure = result.as_ref().err().map(io::Error::kind);
         let before = std::mem::replace(&mut self.failure, failure);
-        let Err(e) = result else {
-            return Ok(());
-        };
+        let Err(e) = result else { return Ok(()) };
         if before != failure {
             message::say_seldom(format_args!("{}: cannot write to the log: {e}", self.name));
         }

@@ -194,9 +194,7 @@ impl Health {
     /// The share of its clients that it may get, as it came back lately: from 0 to
     /// [`u32::MAX`], which is all of them, in the time of `slow_start`.
     pub(crate) fn share(&self, slow_start: Duration, now: Instant) -> u32 {
-        let Some(back) = self.back else {
-            return u32::MAX;
-        };
+        let Some(back) = self.back else { return u32::MAX };
         let past = now.saturating_duration_since(back).as_millis();
         let share = (past * u128::from(u32::MAX)).checked_div(slow_start.as_millis());
         share.and_then(|share| u32::try_from(share).ok()).unwrap_or(u32::MAX)

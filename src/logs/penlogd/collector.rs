@@ -82,9 +82,7 @@ impl Collector {
     /// Opens the log again after it was rotated. If that fails, lines still go
     /// to the old file.
     fn reopen(&mut self) {
-        let Some(path) = &self.path else {
-            return;
-        };
+        let Some(path) = &self.path else { return };
         message::say("opening the log again on HUP");
         match LogFile::append(path, false) {
             Ok(file) => self.file = file,

@@ -79,9 +79,7 @@ impl RecentRequests {
     }
 
     fn remove_oldest(&mut self) {
-        let Some(old) = self.ring.pop_front() else {
-            return;
-        };
+        let Some(old) = self.ring.pop_front() else { return };
         if self.newest.get(&old.key) == Some(&self.first) {
             self.newest.remove(&old.key);
         }

@@ -65,9 +65,7 @@ pub(super) fn pen_request(line: &[u8]) -> Option<PenRequest<'_>> {
 /// some web servers do not escape; and with an HTTP version, if it has none. A
 /// line without a request has no form.
 pub(super) fn request_forms(line: &[u8]) -> Vec<Vec<u8>> {
-    let Some((quoted, _)) = request_text::quoted(line) else {
-        return Vec::new();
-    };
+    let Some((quoted, _)) = request_text::quoted(line) else { return Vec::new() };
     // Other white space than blanks is a dot in pen's report, so it stays.
     let form = |text: &[u8]| dotted(text).trim_ascii().to_vec();
     let mut forms = vec![form(&unescaped(quoted))];
