@@ -167,30 +167,21 @@ fn connect(address: &str) -> Result<TcpStream, String> {
     if !address.contains(':') && !addr::is_path(address) {
         return Err(format!("{address}: no port given, expected host:port or /path"));
     }
-    let cannot = |e: io::Error| format!("{address}: cannot connect: {e}");
-    match addr::endpoint(address)? {
+    let socket = match addr::endpoint(address)? {
         Endpoint::Unix(path) => {
-            let socket = UnixStream::connect(path).map_err(cannot)?;
-            limited(TcpStream::from(OwnedFd::from(socket))).map_err(cannot)
+            UnixStream::connect(path).map(|socket| TcpStream::from(OwnedFd::from(socket)))
         }
         Endpoint::Inet(all) => {
-            let mut last = io::ErrorKind::AddrNotAvailable.into();
-            for at in all {
-                match TcpStream::connect_timeout(&at, LIMIT) {
-                    Ok(socket) => return limited(socket).map_err(cannot),
-                    Err(e) => last = e,
-                }
-            }
-            Err(cannot(last))
+            let none = io::ErrorKind::AddrNotAvailable.into();
+            addr::first_of(all, none, |at| TcpStream::connect_timeout(&at, LIMIT))
         }
-    }
-}
-
-/// The socket, which waits no longer than [`LIMIT`].
-fn limited(socket: TcpStream) -> io::Result<TcpStream> {
-    socket.set_read_timeout(Some(LIMIT))?;
-    socket.set_write_timeout(Some(LIMIT))?;
-    Ok(socket)
+    };
+    let limited = socket.and_then(|socket| {
+        socket.set_read_timeout(Some(LIMIT))?;
+        socket.set_write_timeout(Some(LIMIT))?;
+        Ok(socket)
+    });
+    limited.map_err(|e| format!("{address}: cannot connect: {e}"))
 }
 
 #[cfg(test)]

@@ -178,6 +178,23 @@ pub(crate) fn resolve(host: &str) -> Result<Vec<SocketAddr>, String> {
     Ok(all)
 }
 
+/// Tries one after the other until one works. Fails as the last one did, or with
+/// `none` if there is none.
+pub(crate) fn first_of<A, T, E>(
+    all: impl IntoIterator<Item = A>,
+    none: E,
+    attempt: impl FnMut(A) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut result = Err(none);
+    for next in all.into_iter().map(attempt) {
+        result = next;
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
 /// `::ffff:a.b.c.d` is `a.b.c.d` everywhere.
 pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr.ip().to_canonical() {

@@ -4,7 +4,7 @@
 use super::Check;
 use crate::proxy::connect;
 use crate::settings::Settings;
-use crate::sys::addr::{Endpoint, Host};
+use crate::sys::addr::{self, Endpoint, Host};
 use crate::sys::program::{self, Finished};
 use crate::sys::{self, Kind, text};
 use std::io::{self, ErrorKind};
@@ -243,20 +243,11 @@ fn ask_program(path: &Path, settings: &Settings, check: &Check) -> Result<(), Fa
             None => Err(Failure::Server(format!("killed{colon}{line}"))),
         }
     };
-    let mut result = Err(Failure::Server("no address".to_owned()));
-    match &*check.host {
-        Host::Inet(all) => {
-            for addr in all {
-                result = run(inet(addr, check.asked_port()));
-                if result.is_ok() {
-                    break;
-                }
-            }
-        }
-        Host::Unix(path) => result = run(unix(path)),
-        Host::Empty => {}
+    if let Host::Unix(path) = &*check.host {
+        return run(unix(path));
     }
-    result
+    let none = Failure::Server("no address".to_owned());
+    addr::first_of(check.host.addresses(), none, |at| run(inet(at, check.asked_port())))
 }
 
 /// What stands for an argument that there is not.

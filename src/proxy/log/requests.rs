@@ -73,18 +73,14 @@ pub(crate) fn socket_to(word: &str) -> Result<UdpSocket, String> {
     let addr::Endpoint::Inet(all) = addr::endpoint(word)? else {
         return Err(format!("{word}: expected host:port"));
     };
-    let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-    for to in all {
-        result = UdpSocket::bind(addr::any_like(to)).and_then(|socket| {
-            socket.set_nonblocking(true)?;
-            socket.connect(to)?;
-            Ok(socket)
-        });
-        if result.is_ok() {
-            break;
-        }
-    }
-    result.map_err(|e| format!("{word}: cannot log to this address: {e}"))
+    let none: io::Error = io::ErrorKind::AddrNotAvailable.into();
+    let socket = addr::first_of(all, none, |to| {
+        let socket = UdpSocket::bind(addr::any_like(to))?;
+        socket.set_nonblocking(true)?;
+        socket.connect(to)?;
+        Ok(socket)
+    });
+    socket.map_err(|e| format!("{word}: cannot log to this address: {e}"))
 }
 
 /// The line `client-ip unix-time server-ip first-line`, as mergelogs reads it.
