@@ -99,7 +99,7 @@ impl Given {
 }
 
 /// Reads the command line of a program whose table has the options `--help` and
-/// `--version`. A call without operands prints the usage text, which is no failure.
+/// `--version`.
 pub(crate) fn read(
     program: &str,
     version: &str,
@@ -115,7 +115,6 @@ pub(crate) fn read(
     });
     Ok(match text {
         Some(text) => Invocation::Print(text),
-        None if operands.is_empty() => Invocation::Print(usage()),
         None => Invocation::Run(Given { options, operands }),
     })
 }

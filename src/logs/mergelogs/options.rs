@@ -68,6 +68,9 @@ pub(super) fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
     };
     let jitter = given.number("j", 0, "a number of seconds")?.unwrap_or(JITTER);
     let shift = given.number("t", i64::MIN, "a number of seconds")?.unwrap_or(0);
+    if given.operands.is_empty() {
+        return Ok(Invocation::Print(usage())); // which is no failure
+    }
     let pen_log = given.value("p").filter(|word| !word.is_empty()).cloned();
     let pen_log = pen_log.ok_or("no pen log given, expected -p penlog")?;
     let logs = given.operands.iter().map(|word| operand(word)).collect::<Result<Vec<_>, _>>()?;
@@ -165,6 +168,7 @@ mod tests {
             ("-p x -j abc h:a", ["-j abc:", "number of seconds"]),
             ("-p x -j -1 h:a", ["-j -1:", "number of seconds"]),
             ("-p x -t 1h h:a", ["-t 1h:", "number of seconds"]),
+            ("-t 1h", ["-t 1h:", "number of seconds"]),
             ("-p", ["-p:", "value missing"]),
             ("-q", ["-q:", "no such option"]),
             ("--quiet", ["--quiet:", "no such option"]),

@@ -79,7 +79,8 @@ pub fn read(words: &[OsString]) -> Result<Invocation<Options>, String> {
     let listen = match given.operands.as_slice() {
         [_, word, ..] => return Err(format!("{word}: expected one port, not two")),
         [word] => listen(word)?,
-        [] => Listen::At(Vec::new()),
+        // This is no failure.
+        [] => return Ok(Invocation::Print(usage())),
     };
     Ok(Invocation::Run(Options {
         listen,
@@ -149,6 +150,7 @@ mod tests {
         for (line, parts) in [
             ("-n 0 10000", ["-n 0", "at least 1"]),
             ("-n abc 10000", ["-n abc", "at least 1"]),
+            ("-n abc", ["-n abc", "at least 1"]),
             ("-x 10000", ["-x", "penlogd --help"]),
             ("10000 -l", ["-l", "value missing"]),
             ("0", ["0:", "1 to 65535"]),
