@@ -1,6 +1,6 @@
 //! `explain`: which server a client would get, held against what it gets.
 
-use crate::stand::{At, Caller, Client, Pen, Starter, better};
+use crate::stand::{At, Caller, Client, Pen, Starter, better, wait_until};
 
 /// The letter of the server that the client gets, by the last line.
 fn letter(pen: &Pen, client: &str) -> String {
@@ -22,7 +22,7 @@ fn letter(pen: &Pen, client: &str) -> String {
 fn the_next_client_gets_what_is_explained() {
     better!(EXPLAIN);
     let starter = Starter::new().letters(3).control().expect("server ").expect("drop: ");
-    let pen = starter.start();
+    let pen = starter.expect("more messages like these").start();
     let callers = [71, 72].map(|number| (number, Caller::new(number, &pen)));
     let mut held = Vec::new();
     // Asked twice, to show that asking takes no turn.
@@ -100,6 +100,7 @@ fn servers_of_need_and_those_that_are_down_are_explained() {
     assert!(text.contains(&format!("\nnot server 1 {b}: state maint since ")), "{text}");
     assert!(text.contains(" reason by command\n"), "{text}");
     pen.ask("server 1 state ready");
+    wait_until("its first client has gone", || pen.load(1) == 0);
     pen.ask("server 1 max 1");
     pen.ask("server 1 hard 1");
     let held = pen.connect();
