@@ -76,7 +76,7 @@ fn find_slot(pen: &Arc<Pen>, acceptor: &mut Acceptor, full: &mut Trouble) -> Opt
     if let Some(slot) = connections.try_take() {
         return Some(slot);
     }
-    if full.is_due() && acceptor.wait().is_ok() && !pen.listener.has_moved() {
+    if full.is_due() && acceptor.has_client() {
         if let Some(most) = connections.full() {
             full.say(format_args!(
                 "clients wait: all {most} connections are in use (see -x and ulimit -n)"

@@ -170,11 +170,13 @@ impl Acceptor<'_> {
         loop {
             self.refresh();
             while let Some(old) = self.old.last() {
-                if let Ok(next) = take(old) {
-                    return Ok(next);
+                match take(old) {
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                        self.old.pop();
+                        self.old_was_closed = true;
+                    }
+                    next => return next,
                 }
-                self.old.pop();
-                self.old_was_closed = true;
             }
             while let Some(at) = self.ready.pop_front().filter(|_| self.left > 0) {
                 match self.open.get(at).map(|open| take(open)) {
@@ -219,12 +221,18 @@ impl Acceptor<'_> {
     }
 
     /// Waits until there may be a client, or other listeners.
-    pub(crate) fn wait(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         if self.old.is_empty() {
             self.watch.wait()?;
             self.begin_round(self.watch.ready().collect());
         }
         Ok(())
+    }
+
+    /// Waits until there is a client, and says whether that is so. It is not looked for
+    /// at old listeners, whose clients may all have been accepted.
+    pub(crate) fn has_client(&mut self) -> bool {
+        self.old.is_empty() && self.wait().is_ok() && !self.listeners.has_moved()
     }
 
     fn begin_round(&mut self, ready: VecDeque<usize>) {
