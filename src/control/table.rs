@@ -90,7 +90,7 @@ const ANY: (u64, u64) = (0, LONGEST);
 /// All commands, in alphabetical order.
 pub const TABLE: &[Spec] = &[
     ignored("abort_on_error").or_no(""),
-    spec("abuse", "[host:port]", "server for clients that client_acl denies", |w| {
+    spec("abuse", "[host:port]", "use this server for clients that client_acl denies", |w| {
         Ok(Command::Abuse(maybe(w)?))
     })
     .saved(|pen| last_resort(pen, |table| table.abuse.as_ref())),
@@ -101,15 +101,15 @@ pub const TABLE: &[Spec] = &[
         |w| if w.no { Ok(Command::AclClear(list(one(w)?)?)) } else { acl_entry(w) },
     )
     .or_no("list"),
-    switch("ascii", "debug dumps as text", |s| &mut s.ascii),
-    seconds("blacklist", ANY, "how long a server that failed is left alone", |s| &mut s.blacklist),
+    switch("ascii", "show the data of debug 3 as text", |s| &mut s.ascii),
+    seconds("blacklist", ANY, "leave a server that failed alone this long", |s| &mut s.blacklist),
     ignored("block").or_no(""),
-    seconds("check", ANY, "time between two checks of a server; 0 = no checks", |s| &mut s.check),
-    text("check_expect", "[text]", "what a server's answer to a check begins with", |s| {
+    seconds("check", ANY, "check each server this often; 0 = never", |s| &mut s.check),
+    text("check_expect", "[text]", "expect a server's answer to begin with this", |s| {
         &mut s.check_expect
     })
     .checked(escapes),
-    whole("check_fall", "failed checks in a row that take a server out", |s| &mut s.check_fall),
+    whole("check_fall", "take a server out after this many failed checks", |s| &mut s.check_fall),
     text(
         "check_http",
         "[path [status]]",
@@ -118,38 +118,38 @@ pub const TABLE: &[Spec] = &[
     )
     .checked(http_check),
     path("check_program", "check servers with a program", |s| &mut s.check_program),
-    whole("check_rise", "good checks in a row that bring a server back", |s| &mut s.check_rise),
-    text("check_send", "[text]", "what a check sends to a server", |s| &mut s.check_send)
+    whole("check_rise", "bring a server back after this many good checks", |s| &mut s.check_rise),
+    text("check_send", "[text]", "send this to a server as a check", |s| &mut s.check_send)
         .checked(escapes),
-    seconds("check_timeout", (1, LONGEST), "how long a check may take", |s| &mut s.check_timeout),
-    acl_of("client_acl", "access list for clients", |s| &mut s.client_acl),
-    whole("client_conn_max", "most connections at once of a client; 0 = no limit", |s| {
+    seconds("check_timeout", (1, LONGEST), "let a check take this long", |s| &mut s.check_timeout),
+    acl_of("client_acl", "use this access list for clients", |s| &mut s.client_acl),
+    whole("client_conn_max", "let a client have this many connections; 0 = no limit", |s| {
         &mut s.client_conn_max
     }),
     seconds(
         "client_keepalive",
         (0, sys::LONGEST_KEEP_ALIVE),
-        "ask peers silent for longer; 0 = as the system",
+        "probe clients silent for longer; 0 = as the system",
         |s| &mut s.client_keepalive,
     ),
     word(
         "client_rate",
         "[number/seconds]",
-        "how many new connections a client may have in a time",
+        "let a client have this many new connections in a time",
         read::<Rate>,
         |s| s.client_rate.map(|rate| rate.to_string()),
         |s, word| s.client_rate = word.and_then(|word| word.parse().ok()),
     )
     .or_no(""),
-    spec("clients_max", "[number]", "slots in the client table; grows only", |w| {
+    spec("clients_max", "[number]", "remember this many clients; only grows", |w| {
         Ok(Command::ClientsMax(maybe(w)?))
     })
     .saved(|pen| count(pen.with_clients(|clients| clients.max()))),
     spec("close", "connection", "end a connection", |w| Ok(Command::Close(number(one(w)?)?))),
-    text("conn_log", "[file | syslog]", "where ends of connections are logged", |s| {
+    text("conn_log", "[file | syslog]", "log each connection at its end", |s| {
         &mut s.conn_log
     }),
-    spec("conn_max", "[number]", "most connections at once; grows only", |w| {
+    spec("conn_max", "[number]", "serve this many connections at once; only grows", |w| {
         Ok(Command::ConnMax(maybe(w)?))
     })
     .saved(|pen| count(pen.connections.max())),
@@ -162,73 +162,73 @@ pub const TABLE: &[Spec] = &[
         "show the control address",
         Kind::Show(|s| s.control.as_ref().map_or(String::new(), |at| format!("{at}\n"))),
     ),
-    acl_of("control_acl", "access list for control connections", |s| &mut s.control_acl),
-    Spec::new("debug", "[level]", "how much is said", Kind::Number(|s| &mut s.debug)),
+    acl_of("control_acl", "use this access list for control connections", |s| &mut s.control_acl),
+    Spec::new("debug", "[level]", "say more, 0 to 3", Kind::Number(|s| &mut s.debug)),
     ignored("delayed_forward").or_no(""),
-    seconds("drain_timeout", ANY, "how long connections may take to finish at the end", |s| {
+    seconds("drain_timeout", ANY, "let connections finish for this long at the end", |s| {
         &mut s.drain_timeout
     }),
-    spec("dsr_if", "interface", "not built in", |_| not_built("direct server return")),
+    spec("dsr_if", "interface", "refused, not built in", |_| not_built("direct server return")),
     switch("dummy", "answer every client with a fixed page", |s| &mut s.dummy),
-    spec("emergency", "[host:port]", "server of last resort", |w| {
+    spec("emergency", "[host:port]", "use this server when no other is available", |w| {
         Ok(Command::Emergency(maybe(w)?))
     })
     .saved(|pen| last_resort(pen, |table| table.emergency.as_ref())),
     ignored("epoll"),
     spec("exit", "", "end pen, if it was started with -X", |_| Ok(Command::Exit)),
-    switch("expand", "each address of a server's name is a server", |s| &mut s.expand),
-    spec("explain", "client [port]", "which server a client would get now, and why", explain),
-    spec("forget", "[client|server index]", "forget which server clients were on", forget),
+    switch("expand", "make each address of a server's name a server", |s| &mut s.expand),
+    spec("explain", "client [port]", "show which server a client would get, and why", explain),
+    spec("forget", "[client|server index]", "forget which server clients used", forget),
     seconds(
         "half_closed_timeout",
         ANY,
-        "close half-closed connections quiet for longer; 0 = never",
+        "close half-closed connections idle for longer; 0 = never",
         |s| &mut s.half_closed_timeout,
     ),
-    switch("hash", "hash on the client address for the first choice", |s| &mut s.modes.hash),
+    switch("hash", "choose first by a hash of the client's address", |s| &mut s.modes.hash),
     Spec::new(
         "hash_type",
         "[modulo|rendezvous]",
-        "how hash chooses: as the C program, or evenly, moving few clients",
+        "hash as the C program does, or evenly (rendezvous)",
         Kind::Either(["rendezvous", "modulo"], |s| &mut s.modes.modulo),
     ),
     spec("help", "", "list the commands", |_| Ok(Command::Help)),
-    switch("http", "add X-Forwarded-For and X-Forwarded-Proto to HTTP requests", |s| &mut s.http),
+    switch("http", "add X-Forwarded-For to HTTP requests", |s| &mut s.http),
     // pen quirk: this reply names the setting and its unit.
-    seconds("idle_timeout", ANY, "close connections quiet for longer; 0 = never", |s| {
+    seconds("idle_timeout", ANY, "close connections idle for longer; 0 = never", |s| {
         &mut s.idle_timeout
     })
     .between("Idle timeout: ", " seconds"),
-    spec("idlers", "[number]", "connections kept open to the servers without a client", idlers)
+    spec("idlers", "[number]", "keep this many spare connections to servers open", idlers)
         .saved(|pen| count(pen.idlers.count().1)),
     spec("include", "file", "carry out the commands in a file", |w| {
         Ok(Command::Include(one(w)?.into()))
     }),
-    switch("keepalive", "SO_KEEPALIVE on server connections, too", |s| &mut s.keepalive),
+    switch("keepalive", "probe silent servers, too (TCP keep-alive)", |s| &mut s.keepalive),
     ignored("kqueue"),
-    seconds("lame_duck", ANY, "with drain_timeout: how long pen listens on after TERM", |s| {
+    seconds("lame_duck", ANY, "listen on for this long after TERM (drain_timeout)", |s| {
         &mut s.lame_duck
     }),
     word(
         "limit_prefix",
         "[bits/bits]",
-        "the same for client_conn_max and client_rate",
+        "take a network for one client of these limits",
         read::<Prefix>,
         |s| Some(s.limit_prefix.to_string()),
         |s, word| s.limit_prefix = word.and_then(|word| word.parse().ok()).unwrap_or(Prefix::HOST),
     ),
     // `write` saves it in the command line, not as a command.
-    Spec::new("listen", "[address]", "where clients connect", Kind::Text(|s| &mut s.listen))
+    Spec::new("listen", "[address]", "listen at this address instead", Kind::Text(|s| &mut s.listen))
         .saved(|_| None),
-    text("log", "[file | host:port]", "where requests are logged", |s| &mut s.log),
+    text("log", "[file | host:port]", "log requests there", |s| &mut s.log),
     Spec::new("mode", "", "show the modes", Kind::Show(commands::mode)),
-    path("on_change", "program that is run when the state of a server changes", |s| {
+    path("on_change", "run this program when a server's state changes", |s| {
         &mut s.on_change
     }),
     Spec::new(
         "on_down",
         "[keep|cut]",
-        "what becomes of the connections of a server that goes down",
+        "keep or cut the connections of a server that goes down",
         Kind::Either(["keep", "cut"], |s| &mut s.cut),
     ),
     spec("pending_max", "number", "accepted, without effect", |w| {
@@ -238,16 +238,16 @@ pub const TABLE: &[Spec] = &[
     spec("pid", "", "show the process number", |_| Ok(Command::Pid)),
     ignored("poll"),
     switch("prio", "choose the server with the lowest prio", |s| &mut s.modes.prio),
-    spec("recent", "[seconds]", "clients of the last seconds (300)", |w| {
+    spec("recent", "[seconds]", "show the clients of the last seconds (300)", |w| {
         Ok(Command::Recent(maybe(w)?.unwrap_or(300)))
     }),
-    seconds("resolve", ANY, "time between two look-ups of servers' names; 0 = no more", |s| {
+    seconds("resolve", ANY, "look servers' names up this often; 0 = once only", |s| {
         &mut s.resolve
     }),
     spec("restart", "", "start the program again, without losing a connection", |_| {
         Ok(Command::Restart)
     }),
-    switch("roundrobin", "servers in turn, no client tracking", |s| &mut s.modes.roundrobin),
+    switch("roundrobin", "use the servers in turn, and remember no clients", |s| &mut s.modes.roundrobin),
     ignored("select"),
     spec(
         "server",
@@ -257,31 +257,31 @@ pub const TABLE: &[Spec] = &[
     )
     .saved(|_| Some(Value::Servers)),
     spec("servers", "", "list the servers", |_| Ok(Command::Servers)),
-    seconds("slow_start", ANY, "time until a server that came back gets its whole share", |s| {
+    seconds("slow_start", ANY, "give a server that came back its share over this time", |s| {
         &mut s.slow_start
     }),
-    spec("socket", "descriptor", "which connection a socket belongs to", |w| {
+    spec("socket", "descriptor", "show which connection a socket belongs to", |w| {
         Ok(Command::Socket(number(one(w)?)?))
     }),
     word(
         "source",
         "address",
-        "local address of server connections; 0.0.0.0 = any",
+        "connect to servers from this address; 0.0.0.0 = any",
         source,
         |s| s.source.map(|ip| ip.to_string()),
         |s, word| s.source = word.and_then(source_address),
     )
     .silent(),
-    spec("status", "", "the HTML report", |_| Ok(Command::Status)),
+    spec("status", "", "show the HTML report", |_| Ok(Command::Status)),
     switch("stubborn", "never fail over", |s| &mut s.modes.stubborn),
-    spec("tarpit_acl", "", "not built in", |w| match w.next() {
+    spec("tarpit_acl", "", "refused, not built in", |w| match w.next() {
         None => Ok(Command::TarpitAcl),
         Some(_) => not_built("a tarpit"),
     }),
     word(
         "tcp_fastclose",
         "up|down|both|off",
-        "which end closes both sides alone",
+        "close both sides when this one has ended",
         |word| match word {
             None => Err(Bad::Reply("do_cmd: ignoring tcp_fastclose without argument".to_owned())),
             Some(_) => among(word, &Fastclose::ALL.map(Fastclose::word)),
@@ -293,42 +293,42 @@ pub const TABLE: &[Spec] = &[
         },
     )
     .silent(),
-    switch("tcp_nodelay", "TCP_NODELAY on both sides", |s| &mut s.nodelay),
-    seconds("timeout", (1, LONGEST), "how long a connect may take", |s| &mut s.timeout),
-    seconds("tracking", ANY, "how long an absent client is remembered; 0 = for ever", |s| {
+    switch("tcp_nodelay", "pass small pieces on at once (TCP_NODELAY)", |s| &mut s.nodelay),
+    seconds("timeout", (1, LONGEST), "let a connect take this long", |s| &mut s.timeout),
+    seconds("tracking", ANY, "forget clients that stay away longer; 0 = never", |s| {
         &mut s.tracking
     }),
     word(
         "tracking_prefix",
         "[bits/bits]",
-        "bits of IPv4 and IPv6 addresses that count in the client table and the hash",
+        "take a network for one client of the table and the hash",
         read::<Prefix>,
         |s| Some(s.modes.prefix.to_string()),
         |s, word| s.modes.prefix = word.and_then(|word| word.parse().ok()).unwrap_or_default(),
     ),
-    switch("transparent", "server connections come from the client's address", |s| {
+    switch("transparent", "connect to servers from the client's address", |s| {
         &mut s.transparent
     }),
     spec("try", "command", "say ok or refused in a line, then the command's reply", try_line),
     Spec::new(
         "udp_balance",
         "[datagram|flow]",
-        "what -U balances in turn: each datagram, or a client port's flow",
+        "balance each datagram, or a client port's flow (-U)",
         Kind::Either(["flow", "datagram"], |s| &mut s.modes.datagrams),
     ),
     text(
         "web",
         "[[host:]port|/path]",
-        "where the web interface is; a port alone is 127.0.0.1's",
+        "open the web interface; a bare port is on 127.0.0.1",
         |s| &mut s.web,
     ),
-    acl_of("web_acl", "access list for the web interface", |s| &mut s.web_acl),
-    path("web_password", "allow control from the web to the user:password in a file", |s| {
+    acl_of("web_acl", "use this access list for the web interface", |s| &mut s.web_acl),
+    path("web_password", "allow control from the web with a file's user:password", |s| {
         &mut s.web_password
     })
     .silent(),
-    path("web_stats", "where the HTML report goes", |s| &mut s.web_stats),
-    switch("weight", "choose the server with the fewest connections for its weight", |s| {
+    path("web_stats", "write the HTML report to this file", |s| &mut s.web_stats),
+    switch("weight", "choose the fewest connections for the weight", |s| {
         &mut s.modes.weight
     }),
     spec("write", "[file]", "save the configuration", |w| Ok(Command::Write(maybe(w)?))),

@@ -142,7 +142,7 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
         _ if !has_gone_down => {}
         _ if settings.check.is_zero() => {
             let seconds = settings.blacklist.as_secs();
-            message::warn(format_args!("{name} is down for {seconds} s: {reason}"));
+            message::warn(format_args!("{name} is down, next try in {seconds} s: {reason}"));
         }
         _ => message::warn(format_args!("{name} is down: {reason}")),
     }

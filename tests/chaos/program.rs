@@ -89,7 +89,7 @@ fn paused(extent: &Extent) -> Found {
         scene.recover_from(Instant::now());
     }
     let messages = scene.pen.messages();
-    let downs = messages.iter().skip(before).filter(|line| line.contains(" is down for "));
+    let downs = messages.iter().skip(before).filter(|line| line.contains(" is down, next try in "));
     let strange = downs.filter(|line| !line.ends_with("no answer within 1 s")).cloned();
     let strange: Vec<String> = strange.collect();
     let mut outcome = scene.end(|_| false);
@@ -252,7 +252,7 @@ fn clock_blacklist(extent: &Extent) -> Found {
         let victim = round % 3;
         let window = scene.kill(victim);
         windows.push(window);
-        wait_until("the server is down", || scene.pen.times_said(" is down for ") > round);
+        wait_until("the server is down", || scene.pen.times_said(" is down, next try in ") > round);
         let since = Instant::now();
         clock.set(TIMES[round % TIMES.len()]);
         scene.servers[victim].start();

@@ -130,7 +130,7 @@ pub(crate) struct Scene {
 }
 
 /// What pen says of servers that fail.
-const ABOUT_SERVERS: [&str; 2] = [" is down for ", " is up again"];
+const ABOUT_SERVERS: [&str; 2] = [" is down, next try in ", " is up again"];
 
 impl Scene {
     /// Three servers, the usual traffic.

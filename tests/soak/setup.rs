@@ -121,7 +121,7 @@ impl Setup {
             // Who comes for the first time tries the absent one, each time.
             .args(["-b", "0", "-t", "60", "-c", &table])
             .control()
-            .expect("is down for 0 s");
+            .expect("is down, next try in 0 s");
         for server in &servers {
             let prio = u8::from(server.role != Role::Absent);
             starter = starter.operand(format!("{}:0:0:0:{prio}", server.at));

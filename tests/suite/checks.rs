@@ -199,7 +199,7 @@ fn the_end_of_a_blacklist_is_no_failure() {
         .expect("no server available")
         .start();
     assert_eq!(pen.letter(), "");
-    pen.says("is down for 30 s: Connection refused");
+    pen.says("is down, next try in 30 s: Connection refused");
     pen.ask("server 0 blacklist 60");
     is(&pen, 0, "drained");
     pen.ask("server 0 blacklist 0");

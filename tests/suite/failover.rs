@@ -29,7 +29,7 @@ fn a_server_made_available_by_command_is_said_to_be_up() {
     let down = starter.host.at();
     let pen = starter.server(&down).expect("server 1").start();
     assert_eq!(pen.letters(2), "AA");
-    pen.says("is down for 300 s");
+    pen.says("is down, next try in 300 s");
     let _up = Backend::letter(down, 'B');
     pen.ask("server 1 blacklist 0");
     wait_until("server 1 is used again", || pen.letter() == "B");

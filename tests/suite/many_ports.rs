@@ -323,7 +323,7 @@ fn a_server_is_down_as_a_whole() {
     let (host, [one, two], servers, mut backends) = two_servers();
     let starter = Starter::on(&host).listen_word(word(&[&one, &two]));
     let starter = servers.iter().fold(starter, |starter, server| starter.operand(server.ip));
-    let _pen = starter.expect(" is down for 30 s: ").start();
+    let _pen = starter.expect(" is down, next try in 30 s: ").start();
     drop(backends.remove(3));
     assert_eq!(letters(&[&one, &two, &one]), "aBA");
 }

@@ -86,7 +86,7 @@ fn each_has_its_level() {
     expect(info, ": closed, 0 bytes up, 1 down: client-closed");
     let at = pen.servers.remove(0).at().clone();
     assert!(pen.connect().ends());
-    expect(warning, " is down for 1 s: ");
+    expect(warning, " is down, next try in 1 s: ");
     expect(warning, "drop: ");
     let _server = Backend::letter(at, 'A');
     wait_until("the server is tried again", || !pen.connect().letter().is_empty());
@@ -106,7 +106,7 @@ fn under_systemd_they_have_a_level_and_no_time() {
     let stream = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)";
     for (stream, is_journal) in [(stream, true), (&format!("{stream}1"), false)] {
         let starter = Starter::new().under(stream).absent();
-        let pen = starter.expect(" is down for ").expect("drop: ").start();
+        let pen = starter.expect(" is down, next try in ").expect("drop: ").start();
         assert!(pen.connect().ends());
         pen.says("drop: ");
         for line in pen.messages() {

@@ -75,7 +75,7 @@ fn it_is_noticed_when_it_comes_about() {
         .args(["-r"])
         .operand("10.99.9.9:8000")
         .server(&letter.at)
-        .expect("server 0 (10.99.9.9, port 8000) is down for 30 s: this is where")
+        .expect("server 0 (10.99.9.9, port 8000) is down, next try in 30 s: this is where")
         .start();
     namespace.ip("addr add 10.99.9.9/32 dev lo");
     let way = At::Unix(dir.file("way"));

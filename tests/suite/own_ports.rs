@@ -93,13 +93,13 @@ fn a_server_that_is_not_there_does_not_echo() {
         Starter::at(At::Unix(dir.file("way")))
             .inside(&namespace.name)
             .operand(server.to_owned())
-            .expect("is down for 30 s: connection refused")
+            .expect("is down, next try in 30 s: connection refused")
             .expect(": no server available")
             .start()
     };
     for server in ["127.0.0.1:8001", "[::1]:8001"] {
         let pen = pen(server);
         assert_eq!(pen.letter(), "", "{server}");
-        pen.says("is down for");
+        pen.says("is down, next try in");
     }
 }

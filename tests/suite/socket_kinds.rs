@@ -51,7 +51,7 @@ fn unix_sockets_and_ipv6_for_servers() {
 fn a_unix_server_that_is_not_there_is_passed_over() {
     let starter = Starter::new().letters(1);
     let nothing = starter.host.unix("nothing.sock");
-    let pen = starter.server(&nothing).expect("nothing.sock) is down for 30 s").start();
+    let pen = starter.server(&nothing).expect("nothing.sock) is down, next try in 30 s").start();
     assert_eq!(pen.letter(), "A");
 }
 

@@ -190,8 +190,8 @@ fn a_refused_client_goes_to_the_next_server() {
         }
         // A datagram is never sent twice by the client.
         assert_eq!(client.letters(1), "B");
-        pen.says("is down for 30 s");
-        assert_eq!(pen.times_said(" is down for "), 1);
+        pen.says("is down, next try in 30 s");
+        assert_eq!(pen.times_said(" is down, next try in "), 1);
         // The client stays with the server that took it in.
         assert_eq!(client.letters(2), "BB");
         assert_eq!(pen.letters(2), "BB");
@@ -202,9 +202,10 @@ fn a_refused_client_goes_to_the_next_server() {
 #[test]
 fn fail_over_goes_around() {
     for starter in that_notice_refusals() {
-        let pen = starter.letters(1).absent().absent().control().expect("is down for").start();
+        let pen =
+            starter.letters(1).absent().absent().control().expect("is down, next try in").start();
         assert_eq!(pen.letter(), "A");
-        wait_until("both are down", || pen.times_said(" is down for ") == 2);
+        wait_until("both are down", || pen.times_said(" is down, next try in ") == 2);
         // Tried with three servers, but come once.
         let sums = if pen.is_udp { "sx 2 rx 1" } else { "sx 1 rx 0" };
         wait_until("it counts", || pen.ask("recent") == format!("127.0.0.1 connects 1 {sums}\n"));
@@ -227,7 +228,7 @@ fn stubborn_means_no_fail_over() {
             Client::Tcp(pen) => assert_eq!(pen.letter(), "", "must be closed"),
             Client::Udp(asker) => asker.send("lost"),
         }
-        pen.says("is down for 30 s");
+        pen.says("is down, next try in 30 s");
         // Blacklisted now: passed over when it is its turn.
         assert_eq!(pen.letters(3), "AAA");
         assert_eq!((pen.servers[0].count(), pen.beside[0].count()), (3, 0));
@@ -263,7 +264,7 @@ fn a_blacklisted_server_is_used_again_after_its_time() {
         let mut pen = starter.expect("server 1").start();
         let failed = Instant::now();
         assert_eq!(pen.letter(), "A");
-        pen.says("is down for 1 s");
+        pen.says("is down, next try in 1 s");
         pen.start_server(down, 'B');
         wait_until("server 1 is used again", || pen.letter() == "B");
         assert!(failed.elapsed() >= Duration::from_secs(1), "too early");

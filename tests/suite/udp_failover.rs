@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 fn each_server_is_asked_once_though_none_is_left_alone() {
     better!(UDP_REFUSED);
     let starter = Starter::new().udp().args(["-b", "0"]).letters(1).absent().absent();
-    let pen = starter.expect("is down for 0 s").start();
+    let pen = starter.expect("is down, next try in 0 s").start();
     assert_eq!(pen.letters(3), "AAA");
 }
 
@@ -17,7 +17,7 @@ fn each_server_is_asked_once_though_none_is_left_alone() {
 fn servers_that_fail_by_turns_lose_nothing() {
     better!(UDP_REFUSED);
     let starter = Starter::new().udp().args(["-b", "0"]).letters(2);
-    let mut pen = starter.expect("is down for 0 s").expect("is up again").start();
+    let mut pen = starter.expect("is down, next try in 0 s").expect("is up again").start();
     let client = pen.asker();
     assert_eq!(client.letter(), "B");
     // Every fail-over brings it to the server that failed before.
@@ -84,8 +84,8 @@ fn balanced_datagrams_that_are_refused_are_not_lost() {
     }
     let round = client.letters(6);
     assert!("ABABABAB".contains(&round), "{round}");
-    pen.says("is down for 30 s");
-    assert_eq!(pen.times_said(" is down for "), 1);
+    pen.says("is down, next try in 30 s");
+    assert_eq!(pen.times_said(" is down, next try in "), 1);
 }
 
 /// A script that looks after servers, and a client that never changes its

@@ -156,7 +156,7 @@ fn a_unix_socket_for_a_server() {
     // It comes back as another socket.
     drop(server);
     clients[0].send("lost");
-    pen.says("is down for 1 s");
+    pen.says("is down, next try in 1 s");
     let server = Responder::letter(at, 'A');
     wait_until("it is used again", || {
         clients[0].send("found");
@@ -182,14 +182,14 @@ fn who_does_not_read_holds_nobody_up() {
     let starter = Starter::unix().udp().args(["-r"]).letters(1);
     let at = starter.host.unix("stuck.sock");
     let stuck = UnixDatagram::bind(starter.host.file("stuck.sock")).unwrap();
-    let pen = starter.server(&at).expect("stuck.sock) is down for 30 s").start();
+    let pen = starter.server(&at).expect("stuck.sock) is down, next try in 30 s").start();
     let asker = |name| Asker::unix(&pen.file(name), &pen.file("pen.sock"));
     let [x, y, deaf] = ["x", "y", "deaf"].map(asker);
     // In turn: this one has the server that does not read.
     x.send("0");
     talks(&y);
     let mut count = 1;
-    while !pen.has_said("is down for 30 s") {
+    while !pen.has_said("is down, next try in 30 s") {
         x.send(count.to_string());
         talks(&y);
         count += 1;

@@ -150,7 +150,7 @@ fn counts_grow_with_the_traffic() {
 fn states_of_servers() {
     better!(WEB);
     let starter = Starter::new().letters(1).web();
-    let mut pen = starter.expect(" is down for ").expect("no server available").start();
+    let mut pen = starter.expect(" is down, next try in ").expect("no server available").start();
     let is = |pen: &Pen, state: &str, health: &str| {
         let what = format!("{state}, {health}");
         wait_until(&what, || {
