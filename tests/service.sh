@@ -81,7 +81,7 @@ if ! command -v systemd-analyze >/dev/null; then
     exit
 fi
 # What limits a service has to be the same in both.
-limits() { sed -n '/^ExecStart/,$p' "$1" | grep -v 'Directory='; }
+limits() { sed -n '/^Type/p; /^ExecStart/,$p' "$1" | grep -v 'Directory='; }
 limits pen.service >"$copy/limits"
 if ! limits pen@.service | diff "$copy/limits" -; then
     echo "pen.service and pen@.service differ"
