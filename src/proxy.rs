@@ -5,6 +5,7 @@
 pub(crate) mod accept;
 pub(crate) mod changes;
 pub(crate) mod checks;
+pub(crate) mod chore;
 pub(crate) mod client_limits;
 pub(crate) mod connect;
 pub(crate) mod connection;
@@ -26,6 +27,7 @@ pub mod servers;
 pub mod shared;
 pub(crate) mod slots;
 pub(crate) mod socket;
+pub(crate) mod state;
 #[cfg(test)]
 mod stress;
 pub(crate) mod workers;

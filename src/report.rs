@@ -2,6 +2,7 @@
 //! values by line and word position, so the formats are an interface.
 
 pub(crate) mod explain;
+pub(crate) mod health;
 pub(crate) mod snapshot;
 
 use crate::pool::choice::Target;

@@ -195,6 +195,10 @@ pub struct Settings {
     pub conn_log: Option<String>,
     /// Where the HTML report goes.
     pub web_stats: Option<PathBuf>,
+    /// The file that says whether pen can serve a client.
+    pub health_file: Option<PathBuf>,
+    /// The file that keeps the client table, and how often ([`crate::proxy::state::place`]).
+    pub state: Option<String>,
     /// The control command `exit` works (`-X`).
     pub exit_enabled: bool,
     /// The listening address, as given.
@@ -286,6 +290,8 @@ impl Default for Settings {
             log: None,
             conn_log: None,
             web_stats: None,
+            health_file: None,
+            state: None,
             exit_enabled: false,
             listen: None,
             own: None,

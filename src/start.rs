@@ -21,8 +21,9 @@ use crate::proxy::loops;
 use crate::proxy::names;
 use crate::proxy::restart;
 use crate::proxy::shared::{Pen, Phase};
+use crate::proxy::state;
 use crate::proxy::workers;
-use crate::report;
+use crate::report::{self, health};
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
 use crate::sys::cgroup;
@@ -38,7 +39,7 @@ use crate::web;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
@@ -118,6 +119,14 @@ fn check(pen: &Pen) -> Result<(), String> {
         Some(path) => check_directory("-l ", Path::new(path), start.jail.as_deref())?,
         None => {}
     }
+    if let Some(path) = &settings.health_file {
+        check_directory("health_file ", path, start.jail.as_deref())?;
+    }
+    if let Some((path, _)) = settings.state.as_deref().and_then(state::place) {
+        check_directory("state ", path, start.jail.as_deref())?;
+        let seen = seen(path, start.jail.as_deref());
+        state::is_ours(&seen).map_err(|e| format!("state {}: {e}", seen.display()))?;
+    }
     match &start.pid_file {
         Some(path) => check_directory("-p ", path, start.jail.as_deref()),
         None => Ok(()),
@@ -138,12 +147,16 @@ fn check_address(what: &str, word: &str, endpoint: Endpoint) -> Result<(), Strin
     }
 }
 
-fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), String> {
-    let seen = match jail {
+/// Returns the path from outside of what is in a jail.
+fn seen(path: &Path, jail: Option<&Path>) -> PathBuf {
+    match jail {
         Some(jail) => jail.join(path.strip_prefix("/").unwrap_or(path)),
         None => path.to_owned(),
-    };
-    match seen.parent() {
+    }
+}
+
+fn check_directory(what: &str, path: &Path, jail: Option<&Path>) -> Result<(), String> {
+    match seen(path, jail).parent() {
         Some(parent) if parent != Path::new("") && !parent.is_dir() => {
             Err(format!("{what}{}: no such directory", path.display()))
         }
@@ -215,6 +228,7 @@ fn run(
     message::start_writer()?;
     let tasks = start_signal_thread(&pen)?;
     let flows = old.map_or(Ok(Vec::new()), OldProcess::take_over)?;
+    state::load(&pen);
     if let Some(path) = &start.pid_file {
         cleanup.pid_file = Some(PidFile::write(path)?);
     }
@@ -231,6 +245,8 @@ fn run(
     message::say("pen is stopping");
     if !pen.is_replaced() {
         notify::tell("STOPPING=1");
+        health::end(&pen);
+        state::save(&pen);
     }
     process::end(move || {
         pen.log.flush();
@@ -310,9 +326,18 @@ fn start_threads(pen: &Arc<Pen>, flows: Vec<Handed>) -> Result<(), String> {
     spawn("check", checks::watch)?;
     spawn("on_change", changes::run_programs)?;
     spawn("names", names::watch)?;
+    pen.state.is(pen, ("state", state::watch));
+    pen.health_file.is(pen, ("health", health::watch));
+    let settings = pen.settings();
+    if settings.state.is_some() {
+        pen.state.start()?;
+    }
+    if settings.health_file.is_some() {
+        pen.health_file.start()?;
+    }
     spawn("idle", idle::watch)?;
     // The last: its clients may use up all threads.
-    match pen.settings().start.kind {
+    match settings.start.kind {
         Kind::Stream => spawn("accept", accept::accept_loop),
         Kind::Datagram => udp::start(pen, flows),
     }

@@ -12,6 +12,7 @@ use crate::control::config;
 use crate::control::service::{self, Service, Session};
 use crate::pool::clients::Client;
 use crate::proxy::shared::Pen;
+use crate::report::health;
 use crate::sys::message;
 use crate::sys::text;
 use std::path::Path;
@@ -130,7 +131,7 @@ fn answer(pen: &Pen, session: &Session, request: &Request, body: &[u8]) -> Optio
     }
     if path == "/healthz" {
         session.set_asked();
-        let word = cache::health(pen);
+        let word = health::word(pen);
         let status = if word == "ok" { 200 } else { 503 };
         return Some(Reply::text(status, &format!("{word}\n")));
     }

@@ -5,6 +5,7 @@ use crate::pool::acl::{self, Entry, Net};
 use crate::pool::clients::Client;
 use crate::pool::health::Admin;
 use crate::proxy::checks::kinds;
+use crate::proxy::state;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -403,6 +404,14 @@ pub(super) fn read<T: FromStr>(word: Option<&str>) -> Result<(), Bad> {
     match word.filter(|word| word.parse::<T>().is_err()) {
         None => Ok(()),
         Some(word) => Err(format!("bad value '{word}'").into()),
+    }
+}
+
+/// Refuses a file with a time that is none.
+pub(super) fn state_file(word: Option<&str>) -> Result<(), Bad> {
+    match word.is_none_or(|word| state::place(word).is_some()) {
+        true => Ok(()),
+        false => Err("bad number of seconds".to_owned().into()),
     }
 }
 

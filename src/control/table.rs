@@ -5,7 +5,8 @@ use super::commands;
 use super::edit::LONGEST;
 use super::parse::{
     Bad, Command, Parsed, Words, acl_entry, among, escapes, explain, forget, http_check, idlers,
-    list, maybe, not_built, nothing, number, one, read, server, source, source_address, try_line,
+    list, maybe, not_built, nothing, number, one, read, server, source, source_address, state_file,
+    try_line,
 };
 use super::row::{Kind, Spec, Value};
 use crate::pool::prefix::Prefix;
@@ -192,6 +193,9 @@ pub const TABLE: &[Spec] = &[
         "hash as the C program does, or evenly (rendezvous)",
         Kind::Either(["rendezvous", "modulo"], |s| &mut s.modes.modulo),
     ),
+    path("health_file", "write 0 or -254 there: pen can serve clients, or not", |s| {
+        &mut s.health_file
+    }),
     spec("help", "", "list the commands", |_| Ok(Command::Help)),
     switch("http", "add X-Forwarded-For to HTTP requests", |s| &mut s.http),
     // pen quirk: this reply names the setting and its unit.
@@ -272,6 +276,10 @@ pub const TABLE: &[Spec] = &[
         |s, word| s.source = word.and_then(source_address),
     )
     .silent(),
+    text("state", "[file [seconds]]", "save the client table there, and how often (60)", |s| {
+        &mut s.state
+    })
+    .checked(state_file),
     spec("status", "", "show the HTML report", |_| Ok(Command::Status)),
     switch("stubborn", "never fail over", |s| &mut s.modes.stubborn),
     spec("tarpit_acl", "", "refused, not built in", |w| match w.next() {

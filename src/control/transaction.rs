@@ -25,6 +25,7 @@ use crate::proxy::listeners::{self, Set};
 use crate::proxy::log::Destination;
 use crate::proxy::loops;
 use crate::proxy::shared::Pen;
+use crate::proxy::state;
 use crate::settings::Settings;
 use crate::sys::addr::{self, DefaultPort, Endpoint, Host};
 use crate::sys::message;
@@ -200,6 +201,7 @@ impl<'a> Transaction<'a> {
         opened.log = self.opened("log", None, |word| Destination::for_requests(word, false))?;
         opened.conn_log =
             self.opened("conn_log", None, |word| Destination::for_connections(word, false))?;
+        self.opened("state", settings.state.as_deref(), state::check)?;
         let old = settings.web.as_deref();
         opened.web = self.opened("web", old, |word| service::listen("web", word, None))?;
         let old = settings.listen.as_deref();
@@ -305,6 +307,7 @@ impl<'a> Transaction<'a> {
         if before.check.is_zero() != after.check.is_zero() {
             self.pen.want_idlers(self.pen.idlers.count().1);
         }
+        self.pen.health_file.ask();
         self.pen.checks.wake();
         self.pen.name_watch.wake();
         for (index, host, port, change) in changes {
@@ -328,6 +331,12 @@ impl<'a> Transaction<'a> {
             Some(listener) => pen.web_listener.open(listener),
             None if self.is_unset("web") => pen.web_listener.shut(),
             None => {}
+        }
+        for (name, chore) in [("state", &pen.state), ("health_file", &pen.health_file)] {
+            if self.word(name).is_some() {
+                complaints.extend(chore.start().err());
+                chore.ask();
+            }
         }
         if let Some(to) = opened.conn_log.or_else(|| nowhere("conn_log")) {
             complaints.extend(pen.conn_log.switch(to).err());

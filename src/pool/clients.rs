@@ -92,6 +92,7 @@ pub struct ClientTable {
     oldest: Option<usize>,
     /// Counts made ahead, see [`BATCH`].
     spare: Vec<Arc<Traffic>>,
+    changes: u64,
 }
 
 /// Byte counts made at a time. Made one by one as clients come, these small
@@ -127,6 +128,25 @@ impl ClientTable {
 
     /// Looks up a client whose connect has been counted before.
     pub(crate) fn look_up(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
+        self.changes += 1;
+        self.touch(client, now, tracking)
+    }
+
+    /// Puts a client back that was here at that time. Those who were here last come last.
+    pub(crate) fn restore(&mut self, client: Client, server: Option<usize>, last_seen: Instant) {
+        let slot = self.touch(client, last_seen, Duration::ZERO).slot;
+        if let Some(record) = self.slots.get_mut(slot) {
+            record.server = server;
+        }
+    }
+
+    /// How often it has changed since the start. What was restored does not count.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Makes a client the newest one.
+    fn touch(&mut self, client: Client, now: Instant, tracking: Duration) -> Visit {
         let slot = match self.index.get(&client) {
             Some(&slot) => {
                 self.unlink(slot);
@@ -154,6 +174,7 @@ impl ClientTable {
     /// Remembers the server that was tried last, unless the client has been discarded
     /// meanwhile.
     pub(crate) fn remember(&mut self, client: Client, server: usize) {
+        self.changes += 1;
         if let Some(&slot) = self.index.get(&client) {
             if let Some(record) = self.slots.get_mut(slot) {
                 record.server = Some(server);
@@ -164,6 +185,7 @@ impl ClientTable {
     /// Forgets the servers of these clients, which are then new ones to the choice of
     /// a server. Returns how many had one.
     pub(crate) fn forget(&mut self, which: impl Fn(&Record) -> bool) -> usize {
+        self.changes += 1;
         let chosen = self.slots.iter_mut().filter(|record| which(record));
         chosen.filter_map(|record| record.server.take()).count()
     }

@@ -6,6 +6,7 @@ use super::choice::hash;
 use super::counter::Traffic;
 use super::health::{Admin, Change, Health, State};
 use crate::sys::addr::{self, DefaultPort, Host, ServerSpec, Share};
+use crate::sys::text;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -211,10 +212,7 @@ impl Server {
 
     /// Writes it as an operand, which [`crate::sys::addr::server`] reads back.
     pub fn operand(&self, by_name: bool) -> String {
-        let host = match self.host_word(by_name) {
-            host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
-            host => host,
-        };
+        let host = self.host_operand(by_name);
         let numbers = self.share.rows().map(|(_, number)| format!(":{number}")).concat();
         let numbers = numbers.trim_end_matches(":0");
         match self.fixed_port() {
@@ -228,6 +226,22 @@ impl Server {
     /// Its port as the command `server` takes it.
     pub(crate) fn port_word(&self) -> String {
         self.fixed_port().map_or(SAME_PORT.to_owned(), |port| port.to_string())
+    }
+
+    /// Its host as in an operand.
+    fn host_operand(&self, by_name: bool) -> String {
+        match self.host_word(by_name) {
+            host if host.contains(':') || host.starts_with('[') => format!("[{host}]"),
+            host => host,
+        }
+    }
+
+    /// What it is called on disk, where it has no slot: host and port as configured. One
+    /// of several servers of a name is called by its address. `None` is a slot without a
+    /// server.
+    pub(crate) fn lasting_name(&self) -> Option<String> {
+        let host = self.host_operand(self.part == Part::Whole);
+        (!self.is_empty()).then(|| text::printable(&format!("{host}:{}", self.port_word())))
     }
 
     /// Whether new clients may get it: it has an address and a port, and is neither

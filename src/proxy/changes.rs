@@ -128,6 +128,7 @@ pub(crate) fn announce(pen: &Pen, target: Target, host: &Host, port: u16, change
     if !pen.is_running() || pen.is_replaced() {
         return;
     }
+    pen.health_file.ask();
     let name = search::name(target, host, port);
     let settings = pen.settings();
     let is_by_command = &*reason == BY_COMMAND;

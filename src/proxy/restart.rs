@@ -14,6 +14,7 @@ use crate::proxy::connection::Direction;
 use crate::proxy::drain;
 use crate::proxy::listeners::Listeners;
 use crate::proxy::shared::{Pen, Phase};
+use crate::proxy::state;
 use crate::sys::line::Line;
 use crate::sys::message;
 use crate::sys::program::Child;
@@ -178,7 +179,9 @@ fn hand_over(pen: &Pen, line: &Line) -> io::Result<()> {
 
 /// The last that this process does before the other one begins to serve: what is written
 /// here is what the other one reads then.
-fn before_handover(_pen: &Pen) {}
+fn before_handover(pen: &Pen) {
+    state::save(pen);
+}
 
 /// Waits for a word. The error says what came instead.
 fn expect(line: &Line, wanted: &str) -> io::Result<()> {

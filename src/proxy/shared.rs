@@ -6,6 +6,7 @@ use crate::pool::clients::{Client, ClientTable, Visit};
 use crate::pool::counter::{Counter, Outcomes};
 use crate::proxy::changes::{Events, Runs};
 use crate::proxy::checks::Checks;
+use crate::proxy::chore::Chore;
 use crate::proxy::client_limits::ClientLimits;
 use crate::proxy::idle::Waker;
 use crate::proxy::idlers::Idlers;
@@ -89,6 +90,10 @@ pub struct Pen {
     pub(crate) visitors: Arc<()>,
     /// The process that takes over.
     pub(crate) restart: Restart,
+    /// Saves the client table.
+    pub state: Chore,
+    /// Writes the file that says whether pen can serve a client.
+    pub health_file: Chore,
     limits: OnceLock<Limits>,
     phase: AtomicU8,
 }
@@ -129,6 +134,8 @@ impl Pen {
             flows: Flows::new()?,
             visitors: Arc::default(),
             restart: Restart::default(),
+            state: Chore::default(),
+            health_file: Chore::default(),
             limits: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
         })

@@ -133,7 +133,7 @@ pub(crate) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
         return write_within(PATIENCE, open_or_make(&at, false, MODE, false)?, data);
     }
     let mode = old.as_ref().filter(|old| old.is_file() && is_ours(old.uid())).map(Metadata::mode);
-    match write_beside(&at, mode, data) {
+    match write_beside(&at, MODE, mode, &mut |file| file.write_all(data)) {
         // A directory of others, or the file has been mounted there by itself.
         Err(e)
             if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ResourceBusy)
@@ -145,14 +145,43 @@ pub(crate) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Writes a new file, under a name that nobody can guess and take, and renames it.
-fn write_beside(at: &Resolved, mode: Option<u32>, data: &[u8]) -> io::Result<()> {
+/// Has `write` write a whole regular file, and leaves the old one if that fails. What
+/// is in it concerns others as little as a log does.
+pub(crate) fn rewrite(
+    path: &Path,
+    write: &mut dyn FnMut(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let at = Resolved::new(path, true)?;
+    let old = fs::symlink_metadata(&at.path).ok();
+    let old = old.filter(|old| old.is_file() && is_trusted(old.uid()));
+    write_beside(&at, LOG_MODE, old.as_ref().map(Metadata::mode), write)
+}
+
+/// Whether the directory and the rights for [`rewrite`] are there.
+pub(crate) fn can_rewrite(path: &Path) -> io::Result<()> {
+    let (temporary, _) = make_beside(&Resolved::new(path, true)?, LOG_MODE)?;
+    fs::remove_file(temporary)
+}
+
+/// Makes a new file, under a name that nobody can guess and take.
+fn make_beside(at: &Resolved, mode: u32) -> io::Result<(PathBuf, File)> {
     let number = RandomState::new().build_hasher().finish();
     let temporary = at.path.with_file_name(format!(".pen-{number:016x}.tmp"));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&temporary)?;
-    let mode = mode.map(|mode| PermissionsExt::from_mode(mode & 0o777));
-    let result = file
-        .write_all(data)
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(mode).open(&temporary)?;
+    Ok((temporary, file))
+}
+
+/// Writes a new file and renames it. It has the mode `old` if there was an old one.
+fn write_beside(
+    at: &Resolved,
+    mode: u32,
+    old: Option<u32>,
+    write: &mut dyn FnMut(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let (temporary, mut file) = make_beside(at, mode)?;
+    let mode = old.map(|mode| PermissionsExt::from_mode(mode & 0o777));
+    let result = write(&mut file)
         // Or else a crash of the system may leave the new name on an empty file.
         .and_then(|()| file.sync_data())
         .and_then(|()| mode.map_or(Ok(()), |mode| file.set_permissions(mode)))

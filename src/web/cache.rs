@@ -3,10 +3,8 @@
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
-use crate::pool::health::State;
 use crate::proxy::shared::Pen;
 use crate::report::snapshot::{self, Bytes, ClientRow, ServerRow};
-use crate::sys::Kind;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -138,34 +136,6 @@ impl Snapshot {
     }
 }
 
-/// Returns `ok` if a new connection would find a server, or else the reason in a word.
-pub(super) fn health(pen: &Pen) -> &'static str {
-    let settings = pen.settings();
-    if pen.is_draining() {
-        return "draining";
-    }
-    if settings.dummy {
-        return "ok";
-    }
-    let is_full = settings.start.kind == Kind::Stream && pen.connections.full().is_some();
-    let now = Instant::now();
-    let table = pen.servers.table();
-    let last = table.emergency.as_ref().filter(|_| !settings.modes.stubborn);
-    let checked = (table.servers.iter()).map(|server| (server, !settings.check.is_zero()));
-    let mut word = "down";
-    for (server, is_checked) in checked.chain(last.map(|server| (server, false))) {
-        match server.state(now) {
-            // The first check will say more in a moment.
-            State::Untried if is_checked && word == "down" => word = "untried",
-            State::Untried if is_checked => {}
-            State::Up | State::Untried if !is_full => return "ok",
-            State::Up | State::Untried | State::Full => word = "full",
-            _ => {}
-        }
-    }
-    word
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +165,5 @@ mod tests {
         cache.empty();
         let again = cache.get(&pen, "");
         assert!(!Arc::ptr_eq(&snapshot, &again));
-        assert!(health(&pen) == "down");
     }
 }

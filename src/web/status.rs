@@ -1,7 +1,7 @@
 //! Makes `/status.json`. The manual describes its form and the page's script reads it,
 //! so fields may be added, but none may change.
 
-use super::cache::{self, Snapshot};
+use super::cache::Snapshot;
 use super::json::Json;
 use crate::control::commands;
 use crate::control::config;
@@ -9,6 +9,7 @@ use crate::control::row::Value;
 use crate::control::table::TABLE;
 use crate::pool::choice::Target;
 use crate::proxy::shared::Pen;
+use crate::report::health;
 use crate::report::snapshot::{Bytes, micros, role, seconds};
 use crate::sys::Kind;
 use crate::sys::message;
@@ -32,7 +33,7 @@ pub(super) fn text(pen: &Pen, snapshot: &Snapshot, clients: usize, connections: 
     out.text("protocol", protocol);
     out.maybe("listen", settings.listen.as_deref());
     out.maybe("web", settings.web.as_deref());
-    out.text("health", cache::health(pen));
+    out.text("health", health::word(pen));
 
     let user = pen.access.secret().map(|secret| secret.user.clone());
     out.open("control", '{');

@@ -210,7 +210,7 @@ pub(crate) enum Server {
 
 impl Server {
     /// One that answers with its letter.
-    pub(super) fn letter(is_udp: bool, at: At, letter: char) -> Server {
+    pub(crate) fn letter(is_udp: bool, at: At, letter: char) -> Server {
         match is_udp {
             true => Responder::letter(at, letter).into(),
             false => Backend::letter(at, letter).into(),

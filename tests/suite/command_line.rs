@@ -236,6 +236,10 @@ fn check_tells_what_is_wrong() {
     let config = dir.file("pen.cfg");
     let config = config.to_str().unwrap();
     fs::write(config, "# fine\nno hash\nacl 1 foo\n").unwrap();
+    let states = ["/nonexistent/state", "/proc", config].map(|path| {
+        let name = format!("state{}", path.len());
+        dir.put(&name, format!("state {path}\n")).display().to_string()
+    });
     for (words, parts) in [
         (["-u", "no-such-user"], ["-u", "no-such-user"]),
         (["-j", "/nonexistent/jail"], ["-j", "/nonexistent/jail"]),
@@ -245,6 +249,9 @@ fn check_tells_what_is_wrong() {
         (["-l", "bad..host:80"], ["bad..host:80", "cannot find"]),
         (["-l", "/nonexistent/log"], ["-l", "/nonexistent/log"]),
         (["-p", "/nonexistent/pid"], ["-p", "/nonexistent/pid"]),
+        (["-F", &states[0]], ["state", "/nonexistent/state"]),
+        (["-F", &states[1]], ["/proc", "not a regular file"]),
+        (["-F", &states[2]], [config, "not one of saved clients"]),
         (["-C", "/nonexistent/ctl"], ["-C", "/nonexistent/ctl"]),
     ] {
         let (status, stdout, stderr) = check(&words);
