@@ -11,7 +11,7 @@
 //! | `server`, `talk` | both ends of a conversation |
 //! | `traffic` | many clients; who failed, how long anybody waited |
 //! | `row`, `table` | a row and what it shows |
-//! | `servers`, `clients`, `room`, `files`, `messages`, `program`, `restarts` | the faults |
+//! | `servers`, `clients`, `room`, `files`, `messages`, `program`, `restarts`, `machines` | the faults |
 //!
 //! `CHAOS=short` takes a minute; `CHAOS_ONLY=killed,slow` does these rows
 //! alone, by the names that are shown when one is not known. Without either,
@@ -21,6 +21,7 @@
 
 mod clients;
 mod files;
+mod machines;
 mod messages;
 mod program;
 mod restarts;
@@ -68,6 +69,7 @@ fn rows() -> Vec<&'static Row> {
         &messages::ROWS,
         &program::ROWS,
         &restarts::ROWS,
+        &machines::ROWS,
     ];
     all.into_iter().flatten().collect()
 }

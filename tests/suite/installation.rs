@@ -10,13 +10,14 @@ use std::process::{Command, Output, Stdio};
 
 const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAMS: [&str; 5] = ["mergelogs", "pen", "penctl", "penlog", "penlogd"];
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "man1/mergelogs.1",
     "man1/pen.1",
     "man1/penctl.1",
     "man1/penlog.1",
     "man1/penlogd.1",
     "man5/pen.conf.5",
+    "man7/pen-machines.7",
     "man7/pen-tutorial.7",
     "man7/pen-web.7",
 ];
