@@ -275,7 +275,7 @@ fn read(pen: &Pen, path: &Path) -> io::Result<Loaded> {
 
 /// Sorts clients, those seen last at the end, and keeps `most` of these.
 fn keep_newest(entries: &mut Vec<Entry>, most: usize) {
-    entries.sort_by_key(|(_, seen, _)| *seen);
+    entries.sort_unstable_by_key(|(_, seen, _)| *seen);
     entries.drain(..entries.len().saturating_sub(most));
 }
 

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 4] = [
+pub(crate) const ROWS: [Row; 5] = [
     Row { name: "disk-full", fault: "log disk full", run: disk_full },
+    Row { name: "state-full", fault: "disk of the client table full", run: state_full },
     Row { name: "log-gone", fault: "log directory gone on HUP", run: log_gone },
     Row { name: "signals", fault: "HUP and USR1, 100 of each a second", run: signals },
     Row { name: "configuration", fault: "broken configuration on HUP", run: configuration },
@@ -83,6 +84,37 @@ fn disk_full(extent: &Extent) -> Found {
         fills(&log);
     }
     Ok(scene.end(|_| false))
+}
+
+const CANNOT_SAVE: &str = "cannot save the clients: No space left";
+
+/// Forced: nothing. The old file stays whole, and a new one comes when there is room.
+fn state_full(extent: &Extent) -> Found {
+    extent.world.need_own()?;
+    let disk = Disk::new();
+    let state = disk.0.file("state");
+    let line = format!("state {} 1", state.display());
+    let mut scene = Scene::new(USUAL, |starter, _| starter.args(["-O", &line]).expect(CANNOT_SAVE));
+    let text = || fs::read_to_string(&state).unwrap_or_default();
+    let mut faults = Vec::new();
+    wait_until("the clients are saved", || state.exists());
+    for _ in 0..extent.times(8, 2) {
+        let filler = disk.fill();
+        let (since, before) = (scene.fault(), text());
+        says_after(&scene.pen, CANNOT_SAVE, || ());
+        scene.recover_from(since);
+        let after = text();
+        let is_whole = after.starts_with("pen state 1\n127.") && after.ends_with('\n');
+        if before != after || !is_whole {
+            let sizes = [before.len(), after.len()];
+            faults.push(format!("the file was not kept whole; its sizes: {sizes:?}"));
+        }
+        fs::remove_file(filler).unwrap();
+        wait_until("the clients are saved again", || text() != after);
+    }
+    let mut outcome = scene.end(|_| false);
+    outcome.faults.extend(faults);
+    Ok(outcome)
 }
 
 const CANNOT_OPEN: &str = "cannot open the log";
