@@ -48,6 +48,7 @@
 //! |---|---|
 //! | [`sys`] | The machine: system calls (all `unsafe` code is in `sys.rs`), addresses and names, files, processes, users, messages. |
 //! | [`getopt`] | The options of all five programs, told from operands. |
+//! | [`proxy_protocol`] | The PROXY protocol: headers that name a client. No I/O. |
 //! | [`logs`], [`penctl`] | The programs `penlog`, `penlogd`, `mergelogs` and `penctl`. |
 //! | [`pool`] | Which server: access lists, the client table, the server table, their health, the choice. No I/O. |
 //! | [`settings`] | What can be set, with defaults and units. |
@@ -90,6 +91,7 @@ pub mod options;
 pub mod penctl;
 pub mod pool;
 pub mod proxy;
+pub mod proxy_protocol;
 pub(crate) mod report;
 pub mod settings;
 pub mod start;

@@ -31,4 +31,4 @@ macro_rules! targets {
     };
 }
 
-targets! { config control http mergelogs operands options penlogd web }
+targets! { config control http mergelogs operands options penlogd proxy_protocol web }

@@ -60,6 +60,19 @@ const WEB: &[&str] = &[
     "\r",
 ];
 
+const PROXY: &[&str] = &[
+    "PROXY ",
+    "TCP4 192.0.2.1 192.0.2.2 56324 443",
+    "TCP6 2001:db8::1 ::1 1 65535",
+    "UNKNOWN",
+    "\r\n",
+    "\r\n\r\n\0\r\nQUIT\n",
+    "\x21\x11\0\x0c",
+    "\x21\x21\0\x24",
+    "\x20\0\0\0",
+    "\x03\0\x04",
+];
+
 const ADDRESSES: &[&str] = &[
     "127.0.0.1",
     "0.0.0.0",
@@ -150,6 +163,7 @@ fn dictionary(target: &str) -> String {
     let fixed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut words = match target {
         "http" => fixed(HTTP),
+        "proxy_protocol" => fixed(PROXY),
         "web" => fixed(WEB),
         "mergelogs" | "penlogd" => fixed(LOGS),
         "operands" => fixed(ADDRESSES).into_iter().chain(listeners()).collect(),

@@ -16,7 +16,7 @@ cd "$(dirname "$0")/../.."
 
 cargo=${CARGO:-cargo}
 runs=${FUZZ_RUNS:-10000000}
-only=${FUZZ_ONLY:-config control http mergelogs operands options penlogd web}
+only=${FUZZ_ONLY:-config control http mergelogs operands options penlogd proxy_protocol web}
 build=${CARGO_TARGET_DIR:-target}/fuzz
 
 if ! $cargo fuzz --version >/dev/null 2>&1; then

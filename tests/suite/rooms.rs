@@ -9,6 +9,7 @@ use std::path::Path;
 const ROOMS: &[&[&str]] = &[
     &["sys"],
     &["getopt"],
+    &["proxy_protocol"],
     &["logs", "penctl"],
     &["pool"],
     &["settings"],

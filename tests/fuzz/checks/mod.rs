@@ -12,6 +12,7 @@ pub mod mergelogs;
 pub mod operands;
 pub mod options;
 pub mod penlogd;
+pub mod proxy_protocol;
 pub mod web;
 pub mod web_log;
 
