@@ -12,6 +12,7 @@ pub(crate) mod connection;
 pub(crate) mod drain;
 pub(crate) mod ending;
 pub mod find;
+pub(crate) mod header;
 pub(crate) mod idle;
 pub(crate) mod idlers;
 pub(crate) mod limits;

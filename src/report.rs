@@ -51,6 +51,9 @@ pub(crate) fn servers(pen: &Pen) -> String {
         if !server.name.is_empty() {
             let _ = write!(text, " name {}", text::printable(&server.name));
         }
+        if let Some(send) = server.send_proxy {
+            let _ = write!(text, " send_proxy {}", send.word());
+        }
         state(&mut text, server, row.at);
         text.push('\n');
     }

@@ -4,6 +4,7 @@
 use crate::pool::acl::{self, Acl};
 use crate::pool::choice::Modes;
 use crate::pool::prefix::Prefix;
+use crate::proxy_protocol::SendProxy;
 use crate::sys::Kind;
 use crate::sys::addr::Endpoint;
 use std::fmt;
@@ -187,6 +188,12 @@ pub struct Settings {
     pub source: Option<IpAddr>,
     /// Server connections come from the client's address.
     pub transparent: bool,
+    /// Each connection or datagram of a client begins with a PROXY header.
+    pub accept_proxy: bool,
+    /// The number of the access list for those who send these headers.
+    pub proxy_acl: usize,
+    /// The PROXY header for servers that have no setting of their own.
+    pub send_proxy: SendProxy,
     /// pen answers every client with a fixed page and uses no server.
     pub dummy: bool,
     /// The file of the request log, or a penlogd ([`crate::proxy::log::Destination`]).
@@ -286,6 +293,9 @@ impl Default for Settings {
             fastclose: Fastclose::Off,
             source: None,
             transparent: false,
+            accept_proxy: false,
+            proxy_acl: 0,
+            send_proxy: SendProxy::Off,
             dummy: false,
             log: None,
             conn_log: None,

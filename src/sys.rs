@@ -127,8 +127,8 @@ unsafe extern "C" {
         value: *mut c_void,
         len: *mut c_uint,
     ) -> c_int;
-    fn getpeername(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
     fn getsockname(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
+    fn getpeername(fd: c_int, addr: *mut c_void, len: *mut c_uint) -> c_int;
     fn recvmsg(fd: c_int, message: *mut MsgHdr, flags: c_int) -> isize;
     fn sendmsg(fd: c_int, message: *const MsgHdr, flags: c_int) -> isize;
     fn poll(fds: *mut PollFd, n: NfdsT, timeout_ms: c_int) -> c_int;
@@ -560,7 +560,7 @@ pub(crate) fn peer(socket: impl AsFd) -> io::Result<Address> {
 }
 
 /// The address that `socket` is bound to.
-fn local_address(socket: impl AsFd) -> io::Result<Address> {
+pub(crate) fn local_address(socket: impl AsFd) -> io::Result<Address> {
     let mut name = RawAddr::unnamed();
     name.len = name.bytes.len() as c_uint;
     let fd = socket.as_fd().as_raw_fd();

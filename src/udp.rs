@@ -22,18 +22,22 @@ use crate::proxy::connect;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
 use crate::proxy::find::{self, Connected, Found};
+use crate::proxy::header;
 use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
 use crate::proxy::socket::{Socket, Stream};
 use crate::proxy::workers::{BUFFER, Buffer, Worker};
-use crate::sys;
+use crate::proxy_protocol::{self, SendProxy};
+use crate::settings::Settings;
 use crate::sys::addr::Host;
 use crate::sys::message::{self, Trouble};
 use crate::sys::process;
+use crate::sys::{self, Address, Kind};
 use flows::{Flow, Key};
 use std::borrow::Cow;
 use std::io::{self, BufRead};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -56,6 +60,8 @@ struct Datagram<'a> {
     data: Cow<'a, [u8]>,
     /// That the client may have a flow, once that is known.
     admitted: Option<Admitted>,
+    /// It may begin with a PROXY header.
+    is_fresh: bool,
     /// Servers that have refused it.
     refused_by: Vec<Target>,
 }
@@ -64,8 +70,8 @@ impl Datagram<'_> {
     /// Copies what it borrows from the buffer of the receiving thread.
     fn into_owned(self) -> Datagram<'static> {
         let data = Cow::Owned(self.data.into_owned());
-        let Datagram { key, socket, admitted, refused_by, .. } = self;
-        Datagram { key, socket, data, admitted, refused_by }
+        let Datagram { key, socket, admitted, is_fresh, refused_by, .. } = self;
+        Datagram { key, socket, data, admitted, is_fresh, refused_by }
     }
 }
 
@@ -116,10 +122,11 @@ impl Udp {
             match next {
                 Ok((received, socket, came_in)) => {
                     let at = (socket.as_raw_fd(), came_in);
-                    let key = Key { peer: received.from, here: received.to, at };
+                    let key = Key { peer: received.from, here: received.to, at, named: None };
                     let data = buffer.get(..received.len).unwrap_or_default().into();
-                    let (admitted, refused_by) = (None, Vec::new());
-                    self.deliver(Datagram { key, socket, data, admitted, refused_by }, None);
+                    let (admitted, is_fresh, refused_by) = (None, true, Vec::new());
+                    let datagram = Datagram { key, socket, data, admitted, is_fresh, refused_by };
+                    self.deliver(datagram, None);
                 }
                 Err(e) if sys::is_exhausted(&e) => {
                     trouble.say(format_args!("cannot receive: {e}"));
@@ -159,7 +166,14 @@ impl Udp {
 
     fn begin(&self, key: Key, connection: Arc<Connection>, refused_by: Vec<Target>) -> Arc<Flow> {
         connection.touched.set(self.pen.flows.tick());
-        let flow = Arc::new(Flow::new(key, connection, refused_by));
+        let header = match connection.lease.send_proxy {
+            SendProxy::Off => Vec::new(),
+            send => {
+                let here = destination(&key, connection.source(Direction::Up));
+                header::about(&key.accepted(), here, send, Kind::Datagram)
+            }
+        };
+        let flow = Arc::new(Flow::new(key, connection, header, refused_by));
         self.pen.flows.insert(&flow);
         flow
     }
@@ -190,6 +204,12 @@ impl Udp {
     ) -> Vec<Datagram<'a>> {
         let pen = &self.pen;
         let mut settings = pen.settings();
+        if settings.accept_proxy && datagram.is_fresh {
+            match self.take_header(&settings, datagram) {
+                Some(named) => datagram = named,
+                None => return Vec::new(),
+            }
+        }
         if settings.dummy {
             return Vec::new();
         }
@@ -256,6 +276,28 @@ impl Udp {
         let udp = Arc::clone(self);
         thread.run(move |buffer| udp.pass_back(flow, buffer));
         left
+    }
+
+    /// Takes the PROXY header off a datagram. Returns `None` if that is turned away.
+    fn take_header<'a>(&self, settings: &Settings, datagram: Datagram<'a>) -> Option<Datagram<'a>> {
+        let Datagram { mut key, socket, data, admitted, refused_by, .. } = datagram;
+        let sender = key.accepted();
+        let why = match proxy_protocol::parse(&data) {
+            _ if !header::is_trusted(settings, sender.client) => header::DENIED.to_owned(),
+            Ok(Some((len, source))) => {
+                key.named = Some(source);
+                let data = match data {
+                    Cow::Borrowed(data) => data.get(len..).unwrap_or_default().into(),
+                    Cow::Owned(data) => data.get(len..).unwrap_or_default().to_vec().into(),
+                };
+                let is_fresh = false;
+                return Some(Datagram { key, socket, data, admitted, is_fresh, refused_by });
+            }
+            Ok(None) => "PROXY header: incomplete".to_owned(),
+            Err(why) => format!("PROXY header: {why}"),
+        };
+        find::turn_away(&self.pen, &sender, Kind::Datagram, Reason::NoHeader, &why, false);
+        None
     }
 
     /// Takes a slot and a thread for a new flow: free ones, unless datagrams in the
@@ -335,9 +377,12 @@ impl Udp {
             return vec![datagram];
         }
         connection.note(Direction::Up, data);
-        match sys::send(&**connection.source(Direction::Down), data) {
+        let with_header = (!flow.header.is_empty()).then(|| [&flow.header, data].concat());
+        let sent = with_header.as_deref().unwrap_or(data);
+        match sys::send(&**connection.source(Direction::Down), sent) {
             Ok(_) => {
-                connection.moved(Direction::Up, data.len());
+                connection.moved(Direction::Up, sent.len());
+                connection.rewrote(data.len(), sent.len());
                 if !datagram.refused_by.is_empty() {
                     // The client has sent it once, and it was counted then.
                     connection.rewrote(0, data.len());
@@ -456,8 +501,18 @@ impl Udp {
             socket: Arc::clone(connection.source(Direction::Up)),
             data: data.into(),
             admitted: Some(connection.admitted.clone()),
+            is_fresh: false,
             refused_by: refused_by.clone(),
         });
         again.collect()
+    }
+}
+
+/// The address of this host that a datagram came to through this socket, if that is known.
+fn destination(key: &Key, socket: &Stream) -> Option<SocketAddr> {
+    match (sys::local_address(&**socket).ok()?, key.here) {
+        (Address::Inet(bound), Some(here)) => Some((here.ip(), bound.port()).into()),
+        (Address::Inet(bound), None) => Some(bound),
+        (Address::Unix(_), _) => None,
     }
 }

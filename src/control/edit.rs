@@ -4,6 +4,7 @@
 use super::parse::Change;
 use crate::pool::health::{self, Admin, BY_COMMAND};
 use crate::pool::server::{SAME_PORT, Server};
+use crate::proxy_protocol::SendProxy;
 use crate::sys::addr::{self, DefaultPort, Host, ServerSpec};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ pub(crate) struct Edit {
     weight: Option<u32>,
     prio: Option<i32>,
     check_port: Option<u16>,
+    send_proxy: Option<Option<SendProxy>>,
     acl: Option<usize>,
     admin: Option<Admin>,
     /// In seconds, from the moment of [`Edit::apply`].
@@ -61,6 +63,7 @@ impl Edit {
                 Change::Weight(n) => self.weight = Some(*n),
                 Change::Prio(n) => self.prio = Some(*n),
                 Change::CheckPort(port) => self.check_port = Some(*port),
+                Change::SendProxy(send) => self.send_proxy = Some(*send),
                 Change::Admin(admin) => self.admin = Some(*admin),
                 Change::Blacklist(n) => self.blacklist = Some(*n),
             }
@@ -119,6 +122,7 @@ impl Edit {
         put(&mut server.share.weight, self.weight);
         put(&mut server.share.prio, self.prio);
         put(&mut server.check_port, self.check_port);
+        put(&mut server.send_proxy, self.send_proxy);
         put(&mut server.acl, self.acl);
         let now = Instant::now();
         let change = server.update(now, |health| {

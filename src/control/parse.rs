@@ -6,6 +6,7 @@ use crate::pool::clients::Client;
 use crate::pool::health::Admin;
 use crate::proxy::checks::kinds;
 use crate::proxy::state;
+use crate::proxy_protocol::SendProxy;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -52,6 +53,8 @@ pub enum Change {
     Prio(i32),
     /// Port that checks use; 0 is the server's own.
     CheckPort(u16),
+    /// PROXY header that it gets; `None` is what is set for all servers.
+    SendProxy(Option<SendProxy>),
 }
 
 /// A control command with its arguments. Without its value (`None`), a command that
@@ -329,6 +332,7 @@ pub(super) fn server(words: &mut Words) -> Parsed {
             "weight" => Change::Weight(number(get()?)?),
             "prio" => Change::Prio(number(get()?)?),
             "check_port" => Change::CheckPort(number(get()?)?),
+            "send_proxy" => Change::SendProxy(send_proxy(get()?)?),
             "state" => Change::Admin(admin(get()?)?),
             // pen quirk: an unknown word is ignored together with the word behind it.
             other => {
@@ -344,6 +348,15 @@ pub(super) fn server(words: &mut Words) -> Parsed {
 fn admin(word: &str) -> Result<Admin, String> {
     let admin = Admin::ALL.into_iter().find(|admin| admin.word() == word);
     admin.ok_or_else(|| format!("{word}: neither ready, drain, maint nor down"))
+}
+
+/// The word behind `server N send_proxy`.
+fn send_proxy(word: &str) -> Result<Option<SendProxy>, String> {
+    match (word, SendProxy::parse(word)) {
+        ("default", _) => Ok(None),
+        (_, None) => Err(format!("{word}: neither v1, v2, off nor default")),
+        (_, send) => Ok(send),
+    }
 }
 
 pub(super) fn idlers(words: &mut Words) -> Parsed {

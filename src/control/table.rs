@@ -13,6 +13,7 @@ use crate::pool::prefix::Prefix;
 use crate::pool::server::Server;
 use crate::proxy::servers::Table;
 use crate::proxy::shared::Pen;
+use crate::proxy_protocol::SendProxy;
 use crate::settings::{Fastclose, Rate, Settings};
 use crate::sys;
 use std::path::PathBuf;
@@ -95,6 +96,9 @@ pub const TABLE: &[Spec] = &[
         Ok(Command::Abuse(maybe(w)?))
     })
     .saved(|pen| last_resort(pen, |table| table.abuse.as_ref())),
+    switch("accept_proxy", "what clients send begins with a PROXY header", |s| {
+        &mut s.accept_proxy
+    }),
     spec(
         "acl",
         "list permit|deny address [mask] | address/length",
@@ -242,6 +246,7 @@ pub const TABLE: &[Spec] = &[
     spec("pid", "", "show the process number", |_| Ok(Command::Pid)),
     ignored("poll"),
     switch("prio", "choose the server with the lowest prio", |s| &mut s.modes.prio),
+    acl_of("proxy_acl", "accept PROXY headers from this access list", |s| &mut s.proxy_acl),
     spec("recent", "[seconds]", "show the clients of the last seconds (300)", |w| {
         Ok(Command::Recent(maybe(w)?.unwrap_or(300)))
     }),
@@ -253,9 +258,17 @@ pub const TABLE: &[Spec] = &[
     }),
     switch("roundrobin", "use the servers in turn, and remember no clients", |s| &mut s.modes.roundrobin),
     ignored("select"),
+    word(
+        "send_proxy",
+        "[v1|v2|off]",
+        "send servers a PROXY header",
+        |word| among(word, &["v1", "v2", "off"]),
+        |s| Some(s.send_proxy.word().to_owned()),
+        |s, word| s.send_proxy = word.and_then(SendProxy::parse).unwrap_or_default(),
+    ),
     spec(
         "server",
-        "index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n|check_port port|state ready|drain|maint|down]...",
+        "index [acl list|address host|port port|max n|hard n|blacklist seconds|weight n|prio n|check_port port|send_proxy v1|v2|off|default|state ready|drain|maint|down]...",
         "change a server or add one",
         server,
     )

@@ -78,8 +78,15 @@ pub struct Visit {
     pub server: Option<usize>,
     /// Where its bytes are counted.
     pub traffic: Arc<Traffic>,
-    /// Its slot, as the reports number it.
+    /// Its slot, as the reports number it; `usize::MAX` if it has none.
     pub slot: usize,
+}
+
+impl Visit {
+    /// That of one who is not in the table.
+    pub(crate) fn none() -> Visit {
+        Visit { server: None, traffic: Arc::default(), slot: usize::MAX }
+    }
 }
 
 /// The table.

@@ -81,6 +81,8 @@ pub struct Outcomes {
     pub client_conn_max: Counter,
     /// Turned away, as the client came more often than `client_rate` allows.
     pub client_rate: Counter,
+    /// Turned away, as they sent no PROXY header that pen accepts.
+    pub no_header: Counter,
     /// Turned away, as descriptors, ports or memory were missing.
     pub no_resources: Counter,
     /// Clients that were sent to a second server.
@@ -89,7 +91,7 @@ pub struct Outcomes {
 
 impl Outcomes {
     /// Names for reports, what they count, and how much so far.
-    pub(crate) fn rows(&self) -> [(&'static str, &'static str, u64); 8] {
+    pub(crate) fn rows(&self) -> [(&'static str, &'static str, u64); 9] {
         [
             ("accepted", "Connections accepted, and UDP flows.", &self.accepted),
             ("denied", "Clients denied by the access list.", &self.denied),
@@ -97,6 +99,7 @@ impl Outcomes {
             ("dropped_limit", "Datagrams of new flows without a place.", &self.limit),
             ("dropped_conn_max", "Clients over client_conn_max.", &self.client_conn_max),
             ("dropped_rate", "Clients over client_rate.", &self.client_rate),
+            ("dropped_no_header", "Clients without a PROXY header to accept.", &self.no_header),
             (
                 "dropped_no_resources",
                 "Clients that found no descriptors, ports or memory.",

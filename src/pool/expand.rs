@@ -107,8 +107,8 @@ fn carry_out(
     let pattern = first.and_then(|first| servers.get(first));
     let pattern = pattern.map(|first| {
         let (found, name) = (Arc::clone(&first.found), Arc::clone(&first.name));
-        let same_port = first.same_port;
-        (found, name, [first.port, first.check_port], same_port, first.acl, first.share)
+        let others = (first.same_port, first.send_proxy);
+        (found, name, [first.port, first.check_port], others, first.acl, first.share)
     });
     let mut wanted: Vec<SocketAddr> = Vec::new();
     for at in pattern.iter().flat_map(|(found, ..)| found.addresses()) {
@@ -133,7 +133,7 @@ fn carry_out(
         let Some(server) = servers.get_mut(index) else {
             continue;
         };
-        if let (Some(first), Some((_, name, [port, check_port], same_port, acl, share))) =
+        if let (Some(first), Some((_, name, [port, check_port], others, acl, share))) =
             (first, &pattern)
         {
             if index != first {
@@ -141,7 +141,7 @@ fn carry_out(
                 server.name = Arc::clone(name);
                 server.set_port(*port);
                 (server.acl, server.share, server.check_port) = (*acl, *share, *check_port);
-                server.same_port = *same_port;
+                (server.same_port, server.send_proxy) = *others;
             }
         }
         let change = match step {

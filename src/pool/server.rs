@@ -5,6 +5,7 @@ use super::answers::Answers;
 use super::choice::hash;
 use super::counter::Traffic;
 use super::health::{Admin, Change, Health, State};
+use crate::proxy_protocol::SendProxy;
 use crate::sys::addr::{self, DefaultPort, Host, ServerSpec, Share};
 use crate::sys::text;
 use std::net::SocketAddr;
@@ -44,6 +45,8 @@ pub struct Server {
     pub(crate) same_port: bool,
     /// The port that checks use, 0 = the server's own.
     pub check_port: u16,
+    /// The PROXY header that it gets; `None` = as it is set for all servers.
+    pub send_proxy: Option<SendProxy>,
     /// How many of the clients it gets.
     pub share: Share,
     /// Index of the access list that its clients must pass.
@@ -202,12 +205,17 @@ impl Server {
             0 => String::new(),
             port => format!(" check_port {port}"),
         };
+        let send_proxy = match self.send_proxy {
+            None => String::new(),
+            Some(send) => format!(" send_proxy {}", send.word()),
+        };
         let state = match self.health.admin() {
             _ if self.health.is_leaving() => String::new(),
             Admin::Ready => String::new(),
             admin => format!(" state {}", admin.word()),
         };
-        format!("acl {acl} address {host} port {port}{}{check_port}{state}", numbers.concat())
+        let numbers = numbers.concat();
+        format!("acl {acl} address {host} port {port}{numbers}{check_port}{send_proxy}{state}")
     }
 
     /// Writes it as an operand, which [`crate::sys::addr::server`] reads back.

@@ -10,6 +10,7 @@ use crate::pool::clients::Client;
 use crate::proxy::connection::Connection;
 use crate::proxy::ending::Reason;
 use crate::proxy::find::{self, Found};
+use crate::proxy::header;
 use crate::proxy::listener::Accepted;
 use crate::proxy::listeners::Acceptor;
 use crate::proxy::relay;
@@ -17,8 +18,9 @@ use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
 use crate::proxy::socket::{Socket, Stream};
 use crate::proxy::workers::{Buffer, Worker};
-use crate::sys;
+use crate::proxy_protocol::SendProxy;
 use crate::sys::message::{self, Trouble};
+use crate::sys::{self, Kind};
 use std::io::{BufRead, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -91,7 +93,7 @@ fn find_slot(pen: &Arc<Pen>, acceptor: &mut Acceptor, full: &mut Trouble) -> Opt
 fn serve(
     pen: &Arc<Pen>,
     socket: Socket,
-    accepted: Accepted,
+    mut accepted: Accepted,
     mut slot: Slot,
     down: Worker,
     buffer: &mut Buffer,
@@ -99,6 +101,12 @@ fn serve(
     slot.enter();
     pen.outcomes.accepted.add(1);
     let mut settings = pen.settings();
+    if settings.accept_proxy {
+        let Some(named) = header::receive(pen, &settings, &socket, accepted) else {
+            return;
+        };
+        accepted = named;
+    }
     if settings.dummy {
         pen.conn_log.ends.count(Reason::ServerClosed);
         return dummy(socket.into_stream(), buffer);
@@ -115,9 +123,16 @@ fn serve(
     if settings.nodelay != has_nodelay && accepted.client != Client::Unix {
         socket.set_nodelay(settings.nodelay);
     }
+    let header = match server.lease.send_proxy {
+        SendProxy::Off => Vec::new(),
+        send => header::about(&accepted, socket.address().ok(), send, Kind::Stream),
+    };
     let socket = socket.into_stream();
     let place = (slot, admitted);
     let connection = Connection::new(pen.logs(), &settings, accepted, socket, server, place);
+    if !header.is_empty() {
+        header::send(&connection, &header);
+    }
     // One that was being made could not be cut with the others.
     if settings.cut && connection.lease.has_gone_down() {
         connection.reset(Reason::ServerCut);

@@ -18,6 +18,7 @@ use crate::proxy::changes;
 use crate::proxy::idle::Waker;
 use crate::proxy::search;
 use crate::proxy::shared::Pen;
+use crate::proxy_protocol::SendProxy;
 use crate::settings::Settings;
 use crate::sys::addr::Host;
 use crate::sys::message;
@@ -63,6 +64,8 @@ struct Check {
     name: Arc<str>,
     port: u16,
     check_port: u16,
+    /// The PROXY header that the server gets.
+    send_proxy: SendProxy,
     /// See [`Health::begin_check`](crate::pool::health::Health::begin_check).
     token: Arc<()>,
     // Dropped last, as it wakes the thread that looks for what is due.
@@ -141,7 +144,7 @@ fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
         due.sort_unstable();
         due.truncate(most);
     }
-    let mut checks = Vec::new();
+    let (mut checks, send_proxy) = (Vec::new(), table.settings.send_proxy);
     for (_, index) in due {
         if let Some(server) = table.servers.get_mut(index) {
             checks.push(Check {
@@ -150,6 +153,7 @@ fn take_due(pen: &Arc<Pen>) -> (Vec<Check>, Duration) {
                 name: Arc::clone(&server.name),
                 port: server.port,
                 check_port: server.check_port,
+                send_proxy: server.send_proxy.unwrap_or(send_proxy),
                 token: server.health.begin_check(),
                 _running: Running::new(pen),
             });

@@ -7,6 +7,7 @@
 use crate::pool::clients::Client;
 use crate::proxy::loops;
 use crate::proxy::socket::{Socket, Stream};
+use crate::proxy_protocol::{SendProxy, Source as Named};
 use crate::settings::Settings;
 use crate::sys::addr::{Endpoint, Host};
 use crate::sys::{self, Address, Kind};
@@ -26,29 +27,44 @@ pub(crate) const QUIET: Duration = Duration::from_secs(1);
 /// `WouldBlock`, and the writer can see whether the connection has ended meanwhile.
 pub(crate) const STALL: Duration = Duration::from_secs(3);
 
-/// Connects to the server at this host and port, on behalf of `client`, or for pen
-/// itself. Each address may take up to `limit`. The error is that of the last one
-/// tried.
+/// Connects to the server at this host and port, on behalf of `client`. Each address may
+/// take up to `limit`. The error is that of the last one tried.
 pub(crate) fn open(
     host: &Host,
     port: u16,
     settings: &Settings,
-    client: Option<Client>,
+    client: Client,
     limit: Duration,
 ) -> io::Result<Stream> {
-    let from = Source::of(settings, client);
-    open_kind(settings.start.kind, host, port, settings, from, limit)
+    let from = Source::of(settings, Some(client));
+    let socket = open_kind(settings.start.kind, host, port, settings, from, limit);
+    socket.map(Socket::into_stream)
 }
 
-/// Connects for a check, and never from a client's address.
-pub(crate) fn open_for_check(
+/// Connects for pen itself, as for a check, and never from a client's address. Sends the
+/// PROXY header that the server expects and `first` behind it, in one piece.
+pub(crate) fn open_own(
     kind: Kind,
     host: &Host,
     port: u16,
     settings: &Settings,
+    limit: Duration,
+    send: SendProxy,
+    first: &[u8],
 ) -> io::Result<Stream> {
     let from = Source::of(settings, None);
-    open_kind(kind, host, port, settings, from, settings.check_timeout)
+    let socket = open_kind(kind, host, port, settings, from, limit)?;
+    let source = match (send, kind, socket.ends()) {
+        // Some servers refuse a line that names nobody.
+        (SendProxy::V1, Kind::Stream, Some((from, to))) => Named::Inet { from, to },
+        _ => Named::Sender,
+    };
+    let mut data = send.header(source, kind == Kind::Datagram);
+    data.extend(first);
+    if !data.is_empty() || kind == Kind::Datagram {
+        sys::send(&socket, &data)?;
+    }
+    Ok(socket.into_stream())
 }
 
 fn open_kind(
@@ -58,7 +74,7 @@ fn open_kind(
     settings: &Settings,
     from: Source,
     limit: Duration,
-) -> io::Result<Stream> {
+) -> io::Result<Socket> {
     let socket = match (host, kind) {
         (Host::Unix(path), Kind::Stream) => unix(path, limit)?,
         (Host::Unix(path), Kind::Datagram) => unix_datagram(path)?,
@@ -69,7 +85,7 @@ fn open_kind(
     if kind == Kind::Stream && (limit > STALL || cfg!(not(target_os = "linux"))) {
         let _ = socket.set_write_timeout(STALL);
     }
-    Ok(socket.into_stream())
+    Ok(socket)
 }
 
 fn is_own(settings: &Settings, addr: SocketAddr) -> bool {

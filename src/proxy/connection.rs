@@ -84,8 +84,9 @@ pub(crate) struct Connection {
     /// The client's port, 0 for a Unix socket.
     pub(crate) port: u16,
     client_traffic: Arc<Traffic>,
-    /// The number of the client's entry in the client table, when it came.
-    pub(crate) client_slot: usize,
+    /// The number of the client's entry in the client table, when it came; -1 if it has
+    /// none.
+    pub(crate) client_slot: isize,
     logs: Logs,
     /// Counts for the limits of the client.
     pub(crate) admitted: Admitted,
@@ -122,7 +123,7 @@ impl Connection {
             since: accepted.since,
             port: accepted.port,
             client_traffic: server.visit.traffic,
-            client_slot: server.visit.slot,
+            client_slot: server.visit.slot.try_into().unwrap_or(-1),
             logs,
             admitted,
             lease: server.lease,

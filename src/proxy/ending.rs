@@ -43,6 +43,7 @@ reasons! {
     Denied "denied" "The access list denied the client.",
     ClientLimit "client-limit" "The client was over `client_conn_max` or `client_rate`.",
     NoServer "no-server" "No server was available.",
+    NoHeader "no-header" "The client sent no PROXY header that pen accepts.",
     NoResources "no-resources" "This host lacked descriptors, memory or ports.",
 }
 

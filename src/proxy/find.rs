@@ -80,7 +80,10 @@ pub fn find_server(
     let Accepted { client, port, came_in, .. } = *accepted;
     let again = !not.is_empty();
     let tracked = client.network(settings.modes.prefix);
-    let visit = pen.visit(tracked, settings.tracking, again);
+    let visit = match accepted.is_tracked() {
+        true => pen.visit(tracked, settings.tracking, again),
+        false => Visit::none(),
+    };
     let mut last = visit.server;
     let mut tried = not.len();
     let mut is_counted = again || !on.is_empty();
@@ -104,7 +107,7 @@ pub fn find_server(
                 pen.outcomes.redispatched.add(1);
             }
             if let Target::Server(index) = lease.target {
-                if request.last != Some(index) && !rules.forgetful {
+                if request.last != Some(index) && !rules.forgetful && accepted.is_tracked() {
                     pen.remember(tracked, index);
                     request.last = Some(index);
                 }
@@ -170,6 +173,7 @@ pub(crate) fn turn_away(
     let Accepted { client, port, since, .. } = *accepted;
     match reason {
         Reason::Denied | Reason::ClientLimit => {}
+        Reason::NoHeader => drop(pen.outcomes.no_header.add(1)),
         Reason::NoResources => drop(pen.outcomes.no_resources.add(1)),
         _ => drop(pen.outcomes.no_server.add(1)),
     }
@@ -193,9 +197,8 @@ fn open(lease: &Lease, settings: &Settings, client: Client) -> io::Result<(Strea
     let mut wait = None;
     loop {
         let began = Instant::now();
-        let result =
-            connect::open(&lease.host, lease.port, settings, Some(client), settings.timeout)
-                .map(|socket| (socket, began));
+        let result = connect::open(&lease.host, lease.port, settings, client, settings.timeout)
+            .map(|socket| (socket, began));
         match &result {
             Err(e) if settings.start.kind == Kind::Stream && sys::is_starved(e) => {
                 let end = wait.get_or_insert_with(|| {

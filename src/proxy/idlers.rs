@@ -125,8 +125,11 @@ fn keep_open(pen: &Pen) {
             not: &[],
         };
         if let Some(lease) = Search::new(&pen.servers).next(&request) {
-            let (host, port) = (&lease.host, lease.port);
-            if let Ok(stream) = connect::open(host, port, &settings, None, settings.timeout) {
+            let (host, port, limit) = (&lease.host, lease.port, settings.timeout);
+            // No client gets it, so that its PROXY header names pen.
+            let send = lease.send_proxy;
+            let open = connect::open_own(Kind::Stream, host, port, &settings, limit, send, &[]);
+            if let Ok(stream) = open {
                 if pen.idlers.add(&stream) {
                     wait_for_end(&stream);
                     pen.idlers.remove(&stream);

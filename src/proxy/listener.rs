@@ -3,6 +3,7 @@
 use crate::pool::clients::Client;
 use crate::proxy::connect;
 use crate::proxy::socket::{Socket, Stream};
+use crate::proxy_protocol::Source;
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint};
 use crate::sys::files;
@@ -69,6 +70,8 @@ pub struct Accepted {
     pub(crate) came_in: u16,
     /// When it was accepted.
     pub(crate) since: Instant,
+    /// Whom its PROXY header names.
+    pub(crate) named: Option<Source>,
 }
 
 impl Accepted {
@@ -76,12 +79,28 @@ impl Accepted {
     pub(crate) fn from_inet(addr: SocketAddr, came_in: u16) -> Accepted {
         let addr = addr::canonical(addr);
         let (client, port) = (Client::Inet(addr.ip()), addr.port());
-        Accepted { client, port, came_in, since: Instant::now() }
+        Accepted { client, port, came_in, since: Instant::now(), named: None }
     }
 
     /// Describes a client of a Unix socket that has come now.
     pub(crate) fn from_unix() -> Accepted {
-        Accepted { client: Client::Unix, port: 0, came_in: 0, since: Instant::now() }
+        Accepted { client: Client::Unix, port: 0, came_in: 0, since: Instant::now(), named: None }
+    }
+
+    /// Makes it the client that its PROXY header names.
+    pub(crate) fn on_behalf_of(self, source: Source) -> Accepted {
+        let client = match source {
+            Source::Sender => self,
+            Source::Inet { from, .. } => Accepted::from_inet(from, self.came_in),
+            Source::Unix => Accepted::from_unix(),
+        };
+        Accepted { came_in: self.came_in, since: self.since, named: Some(source), ..client }
+    }
+
+    /// Whether it belongs into the client table. A balancer that connects for itself, as
+    /// for a check, is no client.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.named != Some(Source::Sender)
     }
 }
 

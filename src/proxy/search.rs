@@ -9,6 +9,7 @@ use crate::pool::counter::Traffic;
 use crate::pool::health::{Change, State};
 use crate::pool::request::{Refusal, Request};
 use crate::pool::server::Server;
+use crate::proxy_protocol::SendProxy;
 use crate::settings::Settings;
 use crate::sys::Address;
 use crate::sys::addr::Host;
@@ -114,6 +115,7 @@ impl Search {
         if self.is_outdated {
             return None;
         }
+        let send_proxy = table.settings.send_proxy;
         if !self.slow_start().is_zero() && self.draw.is_none() {
             self.draw = Some(table.draw());
         }
@@ -126,7 +128,9 @@ impl Search {
                     self.mark(target);
                     let port = server.port_for(request.came_in);
                     let timeout = request.timeout;
-                    return Some(Lease::take(&servers, target, server, port, how, timeout, now));
+                    let mut lease = Lease::take(&servers, target, server, port, how, timeout, now);
+                    lease.send_proxy = server.send_proxy.unwrap_or(send_proxy);
+                    return Some(lease);
                 }
             }
         }
@@ -250,6 +254,8 @@ pub struct Lease {
     pub answers: Arc<Answers>,
     /// Whether the server was known to work when the place was taken.
     was_up: bool,
+    /// The PROXY header that it gets.
+    pub(crate) send_proxy: SendProxy,
     /// How it became a candidate.
     pub(crate) how: How,
     /// What [`Server::probe`] said, if this connect is to show whether the server
@@ -290,6 +296,7 @@ impl Lease {
             port,
             traffic: Arc::clone(&server.traffic),
             answers: Arc::clone(&server.answers),
+            send_proxy: SendProxy::Off,
             was_up: server.health.is_seen_up(),
             how,
             probe,
@@ -385,7 +392,7 @@ impl Lease {
 /// already, of a client that came to the port `came_in`.
 pub(crate) fn lease_at(servers: &Arc<Servers>, at: &Address, came_in: u16) -> Option<Lease> {
     let mut table = servers.table();
-    let timeout = table.settings.timeout;
+    let (timeout, send_proxy) = (table.settings.timeout, table.settings.send_proxy);
     let is_there = |server: &Server| match (&*server.host, at) {
         (Host::Inet(all), Address::Inet(at)) => {
             server.port_for(came_in) == at.port() && all.iter().any(|own| own.ip() == at.ip())
@@ -397,7 +404,9 @@ pub(crate) fn lease_at(servers: &Arc<Servers>, at: &Address, came_in: u16) -> Op
     let (index, server) = all.find(|(_, server)| is_there(server))?;
     let target = Target::Server(index);
     let port = server.port_for(came_in);
-    Some(Lease::take(servers, target, server, port, How::Back, timeout, Instant::now()))
+    let mut lease = Lease::take(servers, target, server, port, How::Back, timeout, Instant::now());
+    lease.send_proxy = server.send_proxy.unwrap_or(send_proxy);
+    Some(lease)
 }
 
 /// Where a server is, as an operand has it.

@@ -2,7 +2,7 @@
 
 use crate::sys::{self, Address, Kind};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -51,9 +51,24 @@ impl Socket {
         self.0.local_addr()
     }
 
+    /// Its own address and that of its peer, if it is connected and not a Unix socket.
+    pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        Some((self.address().ok()?, self.0.peer_addr().ok()?))
+    }
+
     /// Whether it is connected to itself.
     pub(crate) fn is_own_peer(&self) -> bool {
-        self.address().is_ok_and(|own| self.0.peer_addr().is_ok_and(|peer| own == peer))
+        self.ends().is_some_and(|(own, peer)| own == peer)
+    }
+
+    /// Waits for data and copies it, which stays to be read.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.peek(buffer)
+    }
+
+    /// Reads as much as fits into the buffer.
+    pub(crate) fn take(&self, buffer: &mut [u8]) -> io::Result<()> {
+        (&self.0).read_exact(buffer)
     }
 
     /// Makes it a socket that several threads can use.

@@ -3,6 +3,7 @@
 use crate::pool::choice::Target;
 use crate::proxy::connect;
 use crate::proxy::shared::Pen;
+use crate::proxy_protocol::SendProxy;
 use crate::report::snapshot::role;
 use crate::settings::Settings;
 use crate::sys::Kind;
@@ -19,6 +20,7 @@ struct Row {
     serves: bool,
     host: Host,
     port: u16,
+    send_proxy: SendProxy,
 }
 
 /// Prints a table of all servers, with the time that the connect took or the error.
@@ -67,7 +69,8 @@ fn rows(pen: &Pen, ports: &[u16]) -> Vec<Row> {
             let name = if server.name.is_empty() { "-" } else { &*server.name };
             let words = [which.clone(), name.to_owned(), address];
             let serves = target != Target::Abuse;
-            rows.push(Row { words, serves, host, port });
+            let send_proxy = server.send_proxy.unwrap_or(table.settings.send_proxy);
+            rows.push(Row { words, serves, host, port, send_proxy });
         };
         match &*server.host {
             Host::Inet(all) => {
@@ -91,7 +94,8 @@ fn ask(settings: &Settings, row: &Row) -> Result<String, String> {
         return Ok("not asked: UDP servers do not say whether they are there".to_owned());
     }
     let start = Instant::now();
-    connect::open(&row.host, row.port, settings, None, settings.timeout)
+    let (host, port, send) = (&row.host, row.port, row.send_proxy);
+    connect::open_own(Kind::Stream, host, port, settings, settings.timeout, send, &[])
         .map_err(|e| e.to_string())?;
     let tenths = start.elapsed().as_micros() / 100;
     Ok(format!("{}.{} ms", tenths / 10, tenths % 10))

@@ -54,6 +54,11 @@ impl fmt::Display for Here {
 }
 
 impl Here {
+    /// The address alone.
+    pub(crate) fn ip(self) -> IpAddr {
+        self.ip
+    }
+
     /// Reads what [`fmt::Display`] has written.
     pub(crate) fn parse(text: &str) -> Option<Here> {
         let (ip, interface) = text.split_once('%')?;

@@ -6,6 +6,7 @@ use crate::pool::counter::Counter;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::listener::Accepted;
 use crate::proxy::socket::Stream;
+use crate::proxy_protocol::Source;
 use crate::sys::{Address, Here};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -26,19 +27,26 @@ pub(crate) struct Key {
     /// The descriptor of the socket that received them, which stays open as long as it
     /// has flows, and its port.
     pub(super) at: (RawFd, u16),
+    /// Whom the PROXY header of the datagram names.
+    pub(super) named: Option<Source>,
 }
 
 impl Key {
     /// The client, as one that has come now.
     pub(super) fn accepted(&self) -> Accepted {
-        match &self.peer {
+        let sender = match &self.peer {
             Address::Inet(addr) => Accepted::from_inet(*addr, self.at.1),
             Address::Unix(_) => Accepted::from_unix(),
-        }
+        };
+        self.named.map_or(sender, |source| sender.on_behalf_of(source))
     }
 
-    /// Writes it for another process. A Unix socket's path has to be text.
+    /// Writes it for another process. A Unix socket's path has to be text. A flow whose
+    /// datagrams have PROXY headers begins anew there with the next one.
     pub(crate) fn to_text(&self) -> Option<String> {
+        if self.named.is_some() {
+            return None;
+        }
         let here = self.here.map_or("-".to_owned(), |here| here.to_string());
         Some(match &self.peer {
             Address::Inet(peer) => format!("{here} inet {peer}"),
@@ -58,7 +66,7 @@ impl Key {
             ("unix", path) => Address::Unix(path.into()),
             _ => return None,
         };
-        Some(Key { peer, here, at })
+        Some(Key { peer, here, at, named: None })
     }
 }
 
@@ -75,6 +83,8 @@ pub(crate) struct Flow {
     /// Its connection. The client's side of it is the socket that pen receives
     /// with, which all flows share.
     pub(crate) connection: Arc<Connection>,
+    /// The PROXY header that each datagram to the server begins with.
+    pub(super) header: Vec<u8>,
     unanswered: Mutex<Unanswered>,
 }
 
@@ -113,9 +123,14 @@ impl Unanswered {
 impl Flow {
     /// Makes a flow without datagrams, of which the first one has been refused by
     /// these servers.
-    pub(super) fn new(key: Key, connection: Arc<Connection>, refused_by: Vec<Target>) -> Flow {
+    pub(super) fn new(
+        key: Key,
+        connection: Arc<Connection>,
+        header: Vec<u8>,
+        refused_by: Vec<Target>,
+    ) -> Flow {
         let unanswered = Unanswered { refused_by, ..Unanswered::default() };
-        Flow { key, connection, unanswered: Mutex::new(unanswered) }
+        Flow { key, connection, header, unanswered: Mutex::new(unanswered) }
     }
 
     /// Keeps a datagram that is about to be sent; `false` if the flow is over.
@@ -273,7 +288,7 @@ mod tests {
         let inet = |text: &str| Address::Inet(text.parse().unwrap());
         for peer in [inet("192.0.2.1:53"), inet("[fe80::1%3]:7"), Address::Unix("\0a b".into())] {
             for here in [None, Here::parse("192.0.2.7%0"), Here::parse("fe80::1%3")] {
-                let key = Key { peer: peer.clone(), here, at: (7, 80) };
+                let key = Key { peer: peer.clone(), here, at: (7, 80), named: None };
                 assert_eq!(Key::parse(&key.to_text().unwrap(), (7, 80)), Some(key));
             }
         }

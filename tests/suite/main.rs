@@ -61,6 +61,8 @@ mod outcomes;
 mod own_address;
 mod own_ports;
 mod penctl;
+mod proxy_protocol;
+mod proxy_servers;
 mod relay;
 mod reload;
 mod reports;

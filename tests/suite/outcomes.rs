@@ -14,6 +14,7 @@ fn are_shown(pen: &Pen, counts: Counts) {
         "dropped_limit",
         "dropped_conn_max",
         "dropped_rate",
+        "dropped_no_header",
         "dropped_no_resources",
         "redispatched",
     ];

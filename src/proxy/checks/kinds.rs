@@ -3,6 +3,7 @@
 
 use super::Check;
 use crate::proxy::connect;
+use crate::proxy_protocol::SendProxy;
 use crate::settings::Settings;
 use crate::sys::addr::{self, Endpoint, Host};
 use crate::sys::program::{self, Finished};
@@ -142,10 +143,11 @@ fn ask(
         None if kind == Kind::Datagram => settings.check_timeout.min(REFUSAL),
         _ => settings.check_timeout.saturating_mul(addresses),
     };
-    let stream = connect::open_for_check(kind, host, check.asked_port(), settings)?;
-    if !send.is_empty() || kind == Kind::Datagram {
-        sys::send(&*stream, send)?;
-    }
+    // At another port there is another service.
+    let port = check.asked_port();
+    let header = if port == check.port { check.send_proxy } else { SendProxy::Off };
+    let each = settings.check_timeout;
+    let stream = connect::open_own(kind, host, port, settings, each, header, send)?;
     if judge.is_none() && kind == Kind::Stream {
         return Ok(());
     }
