@@ -1,18 +1,25 @@
 //! Clients that behave badly, beside others that do not.
 
 use crate::row::{Extent, Found, Row, Scene};
-use crate::talk::{Failure, MOST, Talk, converse};
-use crate::traffic::pass;
-use std::io;
-use std::net::Ipv4Addr;
+use crate::server::{ECHO, Server};
+use crate::stand::{Host, Pen, Starter};
+use crate::talk::{Failure, MOST, Talk, connect, converse};
+use crate::traffic::{USUAL, pass};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) const ROWS: [Row; 4] = [
+pub(crate) const ROWS: [Row; 5] = [
     Row { name: "client-resets", fault: "clients reset in mid-stream", run: resets },
     Row { name: "half-closes", fault: "clients half-close, and read later", run: half_closes },
     Row { name: "never-reads", fault: "clients that never read", run: never_reads },
     Row { name: "byte-a-second", fault: "clients that send one byte a second", run: byte_a_second },
+    Row {
+        name: "proxy-header",
+        fault: "PROXY header in pieces / never complete",
+        run: proxy_header,
+    },
 ];
 
 /// The address of all bad clients.
@@ -111,4 +118,74 @@ fn byte_a_second(extent: &Extent) -> Found {
         talk.finish()
     });
     Ok(scene.end(|_| false))
+}
+
+/// Clients at a time whose header is never complete, and as many whose header comes in
+/// pieces. Those who wait take most of the places of a pen.
+const HEADERS: usize = 60;
+
+/// Forced: nothing. The traffic comes through a pen that sends headers to three that accept
+/// them, and bad clients come to those three. A header in pieces is as good as any; one
+/// that is never complete ends the connection, and its place is free again.
+fn proxy_header(extent: &Extent) -> Found {
+    let host = Host::new();
+    let servers = Server::three(&host);
+    let accepting = |server: &Server| {
+        let starter = Starter::on(&host).args(["-O", "accept_proxy", "-x", "100"]);
+        starter.operand(&server.at).expect("drop: ").start()
+    };
+    let back: Vec<Pen> = servers.iter().map(accepting).collect();
+    let front = Starter::on(&host).control().args(["-r", "-O", "send_proxy v2"]);
+    let front = back.iter().fold(front, |front, pen| front.operand(&pen.at));
+    let mut scene = Scene::of(servers, USUAL, front);
+    let mut wrong = Vec::new();
+    for _ in 0..extent.times(5, 1) {
+        let begin = scene.faults(2 * HEADERS);
+        let to = |number: usize| back[number % back.len()].at.inet();
+        wrong.extend(thread::scope(|scope| {
+            let all = (0..2 * HEADERS).map(|number| {
+                let work = if number < HEADERS { never_complete } else { in_pieces };
+                scope.spawn(move || work(to(number)).err().map(|e| e.to_string()))
+            });
+            let all: Vec<_> = all.collect();
+            scene.recover_from(begin);
+            all.into_iter().filter_map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        }));
+        scene.recover_from(Instant::now());
+    }
+    let mut outcome = scene.end(|_| false);
+    outcome.faults.extend(wrong);
+    Ok(outcome)
+}
+
+const HEADER: &[u8] = b"PROXY TCP4 198.51.100.7 192.0.2.80 56324 443\r\n";
+
+/// Must be closed; the time limit of reading is longer than that of a header.
+fn never_complete(to: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(FROM, to)?;
+    stream.write_all(&HEADER[..20])?;
+    match stream.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+        Ok(_) => Err(io::Error::other("an answer without a header")),
+        Err(e) => Err(e),
+    }
+}
+
+/// Must be served.
+fn in_pieces(to: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(FROM, to)?;
+    for byte in HEADER {
+        stream.write_all(&[*byte])?;
+        pass(Duration::from_millis(20));
+    }
+    let mut answer = [0; 6];
+    stream.read_exact(&mut answer[..1])?;
+    stream.write_all(&[ECHO])?;
+    stream.write_all(b"hello")?;
+    stream.read_exact(&mut answer[1..])?;
+    match &answer[1..] == b"hello" {
+        true => Ok(()),
+        false => Err(io::Error::other("other bytes than were sent")),
+    }
 }
