@@ -53,6 +53,26 @@ fn clients_come_back_to_their_servers_after_a_restart() {
 }
 
 #[test]
+fn clients_find_their_servers_when_another_process_takes_over() {
+    better!(STATE);
+    let host = Host::new();
+    let servers = Backend::letters(&host, 3);
+    let line = format!("health_file {}", host.file("health").display());
+    let mut pen = keeping(&host, " 1").args(["-O", &line]).servers(&servers).start();
+    assert_eq!(pen.letters_of([2, 3, 4, 5]), "BCAB");
+    for _ in 0..2 {
+        pen.restart();
+        assert_eq!(pen.letters_of([5, 4, 3, 2]), "BACB");
+    }
+    wait_until("the first process ends", || pen.first_has_ended());
+    // What the others wrote at their end would be wrong.
+    assert_eq!(host.dir.text("health"), "0\n");
+    drop(pen);
+    assert_eq!(host.dir.text("health"), "-254\n");
+    assert_eq!(host.dir.text("state").lines().count(), 5);
+}
+
+#[test]
 fn the_file_is_text_with_a_line_for_each_client() {
     better!(STATE);
     let host = Host::new();
