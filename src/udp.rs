@@ -17,7 +17,7 @@ pub(crate) mod flows;
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
 use crate::proxy::accept::PAUSE;
-use crate::proxy::client_limits::Admitted;
+use crate::proxy::client_limits::{self, Admitted};
 use crate::proxy::connect;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
@@ -149,7 +149,7 @@ impl Udp {
         let accepted = key.accepted();
         let lease = search::lease_at(&pen.servers, &sys::peer(&socket).ok()?, accepted.came_in)?;
         let settings = pen.settings();
-        let admitted = find::admit(pen, &settings, &accepted)?;
+        let admitted = client_limits::take_over(pen, &settings, accepted.client);
         let (mut slot, thread) = self.reserve(None)?;
         let tracked = accepted.client.network(settings.modes.prefix);
         let visit = pen.visit(tracked, settings.tracking, false);

@@ -78,6 +78,14 @@ pub(crate) fn admit<'a>(
     Ok(admitted)
 }
 
+/// Counts a connection that the process before this one has admitted.
+pub(crate) fn take_over(pen: &Pen, settings: &Settings, client: Client) -> Admitted {
+    let is_counted = settings.client_conn_max > 0 && client != Client::Unix;
+    let most = if is_counted { u32::MAX } else { 0 };
+    let client = client.network(settings.limit_prefix);
+    pen.client_limits.count(client, most).unwrap_or_default()
+}
+
 impl ClientLimits {
     /// Counts a connection, unless the client has `most` already. Those that came while
     /// there was no limit (0) are not counted.

@@ -188,6 +188,32 @@ fn an_answer_on_its_way_arrives() {
     assert_eq!(client.receive(), b"answer");
 }
 
+/// What one process has admitted is not asked again by the next.
+#[test]
+fn flows_stay_whatever_the_limits_of_clients_are() {
+    better!(RESTART);
+    let (starter, server) = Starter::new().udp().config("").control().by_hand();
+    let mut pen = starter.expect("drop: ").start();
+    let clients: Vec<Asker> = (0..4).map(|_| pen.asker()).collect();
+    let mut buffer = [0; 64];
+    let ways = clients.iter().map(|client| {
+        client.send("question");
+        server.recv_from(&mut buffer).unwrap().1
+    });
+    let ways: Vec<_> = ways.collect();
+    pen.host.dir.put("pen.cfg", "client_conn_max 2\nclient_rate 1/86400\n");
+    pen.restart();
+    wait_until("the first process ends", || pen.first_has_ended());
+    for (client, from) in clients.iter().zip(ways) {
+        server.send_to(b"answer", from).unwrap();
+        assert_eq!(client.receive(), b"answer");
+    }
+    // They count for those who come.
+    let further = pen.asker();
+    further.send("question");
+    pen.says("as many connections as client_conn_max allows");
+}
+
 /// Puts a script in place of a program.
 fn put_script(program: &Path, script: &str) {
     let new = program.with_extension("new");
