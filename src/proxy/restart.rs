@@ -36,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a process that has closed its end of the line may take to end.
-const ENDING: Duration = Duration::from_secs(1);
+const ENDING: Duration = Duration::from_secs(3);
 
 /// What the two say to each other. A socket is sent with its word.
 pub(crate) mod word {
