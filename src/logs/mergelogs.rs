@@ -15,6 +15,7 @@ mod host;
 mod input;
 mod line;
 mod options;
+mod progress;
 mod window;
 
 use crate::getopt::Invocation;
@@ -50,7 +51,11 @@ impl From<String> for MergeError {
 /// Runs mergelogs with the arguments `words`.
 pub fn main(words: &[OsString]) -> ExitCode {
     let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
-    match run(words, &input::open, out) {
+    let result = match &progress::Progress::new() {
+        Some(progress) => run(words, &|name| progress.open(name), out),
+        None => run(words, &input::open, out),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             say(&why);

@@ -42,6 +42,8 @@ mod many_clients;
 mod measure;
 mod memory;
 mod peers;
+#[path = "../stand/progress.rs"]
+mod progress;
 #[path = "../stand/results.rs"]
 mod results;
 mod rounds;
@@ -136,14 +138,16 @@ fn run() -> Result<bool, String> {
     let begin = Instant::now();
     let load = measure::load();
     let mut bench = Bench::new(Site::build(tools)?, &works)?;
+    let mut done = 0;
+    let all = u64::from(rounds) * works.len() as u64;
     for round in 1..=rounds {
         for work in &works {
+            progress::show(begin, done, all, &format!("round {round} of {rounds}: {work}"));
+            done += 1;
             // It is the same each time, and takes half a minute.
             if *work == "memory" && round > MEMORY_ROUNDS {
                 continue;
             }
-            let seconds = begin.elapsed().as_secs();
-            eprintln!("{seconds:4} s: round {round} of {rounds}: {work}");
             bench.work(work, round);
         }
     }

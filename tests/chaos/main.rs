@@ -24,6 +24,8 @@ mod files;
 mod machines;
 mod messages;
 mod program;
+#[path = "../stand/progress.rs"]
+mod progress;
 mod restarts;
 #[path = "../stand/results.rs"]
 mod results;
@@ -110,8 +112,9 @@ fn run(world: World) -> ExitCode {
     let extent = Extent { is_short, world };
     let begin = Instant::now();
     let mut found: Vec<(&Row, Found)> = Vec::new();
-    for row in rows {
-        eprintln!("{:4} s: {}", begin.elapsed().as_secs(), row.fault);
+    let all = rows.len() as u64;
+    for (done, row) in (0..).zip(rows) {
+        progress::show(begin, done, all, row.fault);
         found.push((row, survive(row, &extent)));
     }
     let table = table::table(&found);

@@ -31,15 +31,27 @@ RUSTC_BOOTSTRAP=1 $cargo fuzz build --fuzz-dir tests/fuzz --target-dir "$build" 
     -s none --no-trace-compares
 host=$(rustc -vV | sed -n 's/^host: //p')
 
+# How far it is, on a terminal, until this process has ended.
+watch() {
+    while kill -0 "$1" 2>/dev/null; do
+        sleep 1
+        so_far=$(sed -n 's/^#\([0-9]*\).*/\1/p' "$build/$target.log" | tail -n 1)
+        printf '%s: %s of %s inputs\033[K\r' "$target" "${so_far:-0}" "$runs" >&2
+    done
+}
+
 for target in $only; do
     found=$build/found/$target
     mkdir -p "$found"
     $cargo run -q --locked --manifest-path tests/fuzz/Cargo.toml --target-dir "$build" \
         --example prepare "$target" "$build"
-    if ! "$build/$host/release/$target" -runs="$runs" -max_len=200 -verbosity=0 \
+    "$build/$host/release/$target" -runs="$runs" -max_len=200 \
         -dict="$build/$target.dict" -close_fd_mask=1 -print_final_stats=1 \
         -artifact_prefix="$build/$target-" "$found" "$build/corpus/$target" \
-        >"$build/$target.log" 2>&1; then
+        >"$build/$target.log" 2>&1 &
+    trap 'kill $!' INT TERM
+    if test -t 2; then watch $!; fi
+    if ! wait $!; then
         tail -n 40 "$build/$target.log" >&2
         exit 1
     fi

@@ -22,6 +22,8 @@
 
 mod ledger;
 mod plan;
+#[path = "../stand/progress.rs"]
+mod progress;
 #[path = "../stand/results.rs"]
 mod results;
 mod servers;
@@ -133,6 +135,7 @@ fn shares(count: u32) -> [u32; 2] {
 /// All connections; what pen held of everything when it was most.
 fn under_load(setups: &[Setup; 2], shares: [u32; 2], begin: Instant) -> [Gauges; 2] {
     let over = AtomicBool::new(false);
+    let all = shares.iter().map(|share| u64::from(*share)).sum();
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             let mut peaks = [Gauges::default(); 2];
@@ -143,8 +146,8 @@ fn under_load(setups: &[Setup; 2], shares: [u32; 2], begin: Instant) -> [Gauges;
                 }
                 if news.elapsed() > NEWS {
                     news = Instant::now();
-                    let done: u64 = setups.iter().map(Setup::done).sum();
-                    eprintln!("soak: {:4} s: {done}", begin.elapsed().as_secs());
+                    let done = setups.iter().map(Setup::done).sum();
+                    progress::show(begin, done, all, "connections");
                 }
                 thread::sleep(Duration::from_millis(200));
             }

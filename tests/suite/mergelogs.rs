@@ -6,7 +6,7 @@
 mod differences;
 
 use crate::differences::*;
-use crate::stand::{Dir, better, c_program, compared, is_c_pen, program};
+use crate::stand::{Dir, better, c_program, compared, is_c_pen, program, skipped};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -393,4 +393,44 @@ fn the_zone_of_the_log_is_honoured() {
         assert_eq!(logs.merged("-p pen 192.0.2.1:web"), expected);
         logs.same("-p pen 192.0.2.1:web");
     }
+}
+
+/// On a terminal, if its output goes elsewhere. The log ends when it has been seen.
+#[test]
+fn a_terminal_sees_how_far_it_is() {
+    better!(MERGELOGS_PROGRESS);
+    let logs = Logs::with("", "");
+    let fifo = logs.0.file("fifo");
+    if !Command::new("mkfifo").arg(&fifo).status().is_ok_and(|status| status.success()) {
+        return skipped("mkfifo is not installed");
+    }
+    let line = format!("{} -p pen 192.0.2.1:fifo >out", program("mergelogs").display());
+    let mut command = Command::new("script");
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]).current_dir(logs.0.path());
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = spawned else {
+        return skipped("script is not installed");
+    };
+    let mut log = std::fs::File::options().write(true).open(&fifo).unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut shown = Vec::new();
+        while !String::from_utf8_lossy(&shown).contains("mergelogs: 0 MiB read") {
+            let mut piece = [0; 1000];
+            let count = out.read(&mut piece).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&shown));
+            shown.extend_from_slice(&piece[..count]);
+        }
+        out
+    });
+    while !reader.is_finished() {
+        let _ = log.write_all(b"a line\n");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let mut out = reader.join().unwrap();
+    drop(log);
+    let mut rest = String::new();
+    let _ = out.read_to_string(&mut rest);
+    assert!(rest.ends_with("\x1b[K\r"), "{rest:?}");
+    assert!(child.wait().unwrap().success());
 }
