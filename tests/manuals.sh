@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks these manual pages with mandoc and groff, as far as they are here: no
-# warning, no line of more than 80 columns. A reference to another page must name
-# one of these pages.
+# warning, no line of more than 80 columns. A reference to a page of pen must name one
+# of these pages.
 
 set -eu
 
@@ -13,9 +13,9 @@ fail() {
 for page in "$@"; do
     names=$(sed -n 's/^\.\(.* \)*Xr \([^ ]*\) \([1-9]\).*/\2.\3/p' "$page")
     for name in $names; do
-        case " $* " in
-        *[\ /]"$name"\ *) ;;
-        *) fail "$page: there is no page $name" ;;
+        case "$name in $* " in
+        *[\ /]"${name}"\ *) ;;
+        pen* | mergelogs*) fail "$page: there is no page $name" ;;
         esac
     done
 done

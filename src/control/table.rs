@@ -96,7 +96,7 @@ pub const TABLE: &[Spec] = &[
         Ok(Command::Abuse(maybe(w)?))
     })
     .saved(|pen| last_resort(pen, |table| table.abuse.as_ref())),
-    switch("accept_proxy", "what clients send begins with a PROXY header", |s| {
+    switch("accept_proxy", "expect a PROXY header from each client", |s| {
         &mut s.accept_proxy
     }),
     spec(

@@ -46,7 +46,7 @@ const SOME: usize = 20;
 /// A configuration of the manual page.
 fn block(name: &str) -> String {
     let page = include_str!("../../src/man/pen-machines.7");
-    let mark = format!(".\\\" block {name}\n.Bd -literal -offset indent\n");
+    let mark = format!(".\\\" block {name}\n.Bd -literal\n");
     let rest = page.split(&mark).nth(1).unwrap_or_else(|| panic!("no block {name}"));
     rest.split("\n.Ed\n").next().unwrap_or_default().to_owned() + "\n"
 }
