@@ -46,7 +46,7 @@
 //!
 //! | room | what is there |
 //! |---|---|
-//! | [`sys`] | The machine: system calls (all `unsafe` code is in `sys.rs`), addresses and names, files, processes, users, messages. |
+//! | [`sys`] | The machine: system calls (all `unsafe` code is in `sys/calls.rs`), addresses and names, files, processes, users, messages. |
 //! | [`getopt`] | The options of all five programs, told from operands. |
 //! | [`proxy_protocol`] | The PROXY protocol: headers that name a client. No I/O. |
 //! | [`logs`], [`penctl`] | The programs `penlog`, `penlogd`, `mergelogs` and `penctl`. |

@@ -12,22 +12,25 @@
 //! own takes them, so that clients that have a flow are not held up by those that
 //! have none.
 
+mod answers;
 pub(crate) mod flows;
+mod handed;
+
+pub(crate) use handed::Handed;
 
 use crate::pool::choice::Target;
 use crate::pool::clients::Client;
 use crate::proxy::accept::PAUSE;
-use crate::proxy::client_limits::{self, Admitted};
+use crate::proxy::client_limits::Admitted;
 use crate::proxy::connect;
 use crate::proxy::connection::{Connection, Direction};
 use crate::proxy::ending::Reason;
-use crate::proxy::find::{self, Connected, Found};
+use crate::proxy::find::{self, Found};
 use crate::proxy::header;
-use crate::proxy::search;
 use crate::proxy::shared::Pen;
 use crate::proxy::slots::Slot;
-use crate::proxy::socket::{Socket, Stream};
-use crate::proxy::workers::{BUFFER, Buffer, Worker};
+use crate::proxy::socket::Stream;
+use crate::proxy::workers::{BUFFER, Worker};
 use crate::proxy_protocol::{self, SendProxy};
 use crate::settings::Settings;
 use crate::sys::addr::Host;
@@ -36,9 +39,9 @@ use crate::sys::process;
 use crate::sys::{self, Address, Kind};
 use flows::{Flow, Key};
 use std::borrow::Cow;
-use std::io::{self, BufRead};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -80,10 +83,6 @@ struct Udp {
     pen: Arc<Pen>,
     queue: SyncSender<Datagram<'static>>,
 }
-
-/// A flow of the process before: where it was received and its [`Key`], as text, and its
-/// socket.
-pub(crate) type Handed = (String, OwnedFd);
 
 /// Starts the threads that receive and that make room for new flows, and goes on with
 /// the flows of the process before. They run until the process ends.
@@ -135,33 +134,6 @@ impl Udp {
                 Err(e) => message::debug(1, || format!("lost a datagram: {e}")),
             }
         }
-    }
-
-    /// Goes on with a flow of the process before. One whose server is another's by now,
-    /// and one for which there is no room, begin anew with their next datagram.
-    fn go_on(self: &Arc<Udp>, key: &str, socket: OwnedFd) -> Option<()> {
-        let pen = &self.pen;
-        let (word, key) = key.split_once('\n')?;
-        let listeners = pen.listener.current();
-        let listener = listeners.iter().find(|listener| listener.word() == word)?;
-        let down = listener.datagrams()?;
-        let key = Key::parse(key, (down.as_raw_fd(), listener.port()))?;
-        let accepted = key.accepted();
-        let lease = search::lease_at(&pen.servers, &sys::peer(&socket).ok()?, accepted.came_in)?;
-        let settings = pen.settings();
-        let admitted = client_limits::take_over(pen, &settings, accepted.client);
-        let (mut slot, thread) = self.reserve(None)?;
-        let tracked = accepted.client.network(settings.modes.prefix);
-        let visit = pen.visit(tracked, settings.tracking, false);
-        let socket = Socket::from(socket).into_stream();
-        let server = Connected { tracked, visit, lease, socket };
-        slot.enter();
-        pen.outcomes.accepted.add(1);
-        let (down, place) = (Arc::clone(down), (slot, admitted));
-        let connection = Connection::new(pen.logs(), &settings, accepted, down, server, place);
-        let (flow, udp) = (self.begin(key, connection, Vec::new()), Arc::clone(self));
-        thread.run(move |buffer| udp.pass_back(flow, buffer));
-        Some(())
     }
 
     fn begin(&self, key: Key, connection: Arc<Connection>, refused_by: Vec<Target>) -> Arc<Flow> {
@@ -397,81 +369,6 @@ impl Udp {
             }),
         }
         Vec::new()
-    }
-
-    /// Passes answers back until the flow is over. Each flow has a thread that does this.
-    fn pass_back(self: &Arc<Udp>, flow: Arc<Flow>, buffer: &mut Buffer) {
-        let result = loop {
-            match self.pass_back_while_busy(&flow, buffer) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => buffer.release(),
-                result => break result,
-            }
-            if self.pen.is_replaced() {
-                // The socket is the other process's, too: it must not be shut down.
-                return self.pen.flows.remove(&flow);
-            }
-        };
-        match result {
-            Ok(()) => self.end(&flow, Reason::ServerClosed),
-            Err(e) => {
-                let left = self.fail_over(&flow, &e);
-                drop(flow);
-                for datagram in left {
-                    self.deliver(datagram, None);
-                }
-            }
-        }
-    }
-
-    /// Does so until no answer has come for the time [`connect::QUIET`]: that is an
-    /// error of the kind `WouldBlock`, and so is it when another process has the flows.
-    fn pass_back_while_busy(self: &Arc<Udp>, flow: &Flow, buffer: &mut Buffer) -> io::Result<()> {
-        let connection = &flow.connection;
-        let source = Arc::clone(connection.source(Direction::Down));
-        sys::wait_either(&source, self.pen.flows.leaving())?;
-        let check = || match self.pen.is_replaced() {
-            true => Err(io::Error::from(io::ErrorKind::WouldBlock)),
-            false => Ok(()),
-        };
-        check()?;
-        buffer.lend(source, |reader| {
-            loop {
-                check()?;
-                match reader.fill_buf() {
-                    Ok(_) if connection.has_ended(Direction::Down) => return Ok(()),
-                    // No empty datagram: another process that has the socket, too, has
-                    // ended the flow.
-                    Ok([]) if sys::has_hung_up(&**connection.source(Direction::Down)) => {
-                        return Ok(());
-                    }
-                    Ok(data) => {
-                        self.answer(flow, data);
-                        let len = data.len();
-                        reader.consume(len);
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(e),
-                }
-            }
-        })
-    }
-
-    /// Sends an answer to the client.
-    fn answer(&self, flow: &Flow, data: &[u8]) {
-        if !flow.answered() {
-            return;
-        }
-        let connection = &flow.connection;
-        connection.note(Direction::Down, data);
-        connection.touched.set(self.pen.flows.tick());
-        find::note_answer(&self.pen, &connection.lease, Instant::now());
-        let client: &std::fs::File = connection.source(Direction::Up);
-        match sys::send_to(client, data, &flow.key.peer, flow.key.here) {
-            Ok(()) => connection.moved(Direction::Down, data.len()),
-            Err(e) => message::debug(1, || {
-                format!("{}: lost an answer of {}: {e}", connection.client, data.len())
-            }),
-        }
     }
 
     /// Blacklists a server that does not take datagrams, and ends the flow. Returns

@@ -1,6 +1,5 @@
 //! The control messages of `sendmsg` and `recvmsg`: which of this host's addresses a
 //! datagram came to or goes out from, and descriptors that one process gives another.
-//! No unsafe code.
 //!
 //! Sources: RFC 3542 (IPv6), ip(7) on Linux, ip(4) on the BSDs.
 

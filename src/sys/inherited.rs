@@ -1,6 +1,6 @@
 //! Listening sockets that this process was started with: a pen that it takes over from
 //! hands them over, or a service manager does (`LISTEN_FDS`, sd_listen_fds(3)). Where
-//! pen listens, it takes the one with this address, if there is one. No unsafe code.
+//! pen listens, it takes the one with this address, if there is one.
 
 use super::message;
 use super::number::{SO_TYPE, SOL_SOCKET};

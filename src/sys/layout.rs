@@ -1,5 +1,5 @@
 //! The C library's types that system calls take, and the enums that stand for its
-//! numbers outside of `sys`. No unsafe code.
+//! numbers outside of `sys`.
 
 use super::number::{RLIMIT_CORE, RLIMIT_NOFILE, SOCK_DGRAM, SOCK_STREAM};
 #[cfg(any(target_os = "linux", all(target_env = "gnu", target_pointer_width = "32")))]

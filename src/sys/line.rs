@@ -1,5 +1,5 @@
 //! The line between two processes of pen, one of which takes over from the other: short
-//! texts, each with a descriptor or without. No unsafe code.
+//! texts, each with a descriptor or without.
 
 use super::{receive_given, send_given, wait_readable};
 use std::io::{self, ErrorKind, Read, Write};

@@ -1,4 +1,4 @@
-//! Socket addresses in the C library's layout. No unsafe code: the structures
+//! Socket addresses in the C library's layout: the structures
 //! are bytes, built here and only read there.
 
 use super::number::{AF_INET, AF_INET6, AF_UNIX};

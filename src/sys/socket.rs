@@ -1,18 +1,21 @@
-//! Options and ends of sockets, and what went wrong with them. No unsafe code.
+//! Options and ends of sockets, what went wrong with them, and messages.
 
+use super::datagram::{Control, Here, Received};
 use super::number::{
     ANY_SOURCE, BIND_WITHOUT_PORT, EMFILE, ENFILE, ENOBUFS, IP_DESTINATION, IPPROTO_IP,
-    IPPROTO_IPV6, IPPROTO_TCP, IPV6_RECVPKTINFO, KEEP_ALIVE, LINGER2, SHUT_RD, SHUT_RDWR, SHUT_WR,
-    SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
+    IPPROTO_IPV6, IPPROTO_TCP, IPV6_RECVPKTINFO, KEEP_ALIVE, LINGER2, MSG_CMSG_CLOEXEC,
+    MSG_DONTWAIT, SHUT_RD, SHUT_RDWR, SHUT_WR, SO_ERROR, SO_KEEPALIVE, SO_LINGER, SO_RCVBUF,
+    SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET,
 };
 use super::sockaddr::Address;
 use super::{
-    Kind, bind_to, check, get_number, listen, set_number, set_numbers, shutdown, socket_for,
+    Kind, adopt, bind_to, check, get_number, listen, receive_message, send_message, set_number,
+    set_numbers, shutdown, socket_for,
 };
 use std::ffi::c_int;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -161,4 +164,47 @@ pub(crate) fn bound_socket(address: &Address, kind: Kind, is_shared: bool) -> io
 pub(crate) fn accept_on(socket: impl AsFd, backlog: u32) -> io::Result<()> {
     let backlog = c_int::try_from(backlog).unwrap_or(c_int::MAX);
     check(listen(socket.as_fd().as_raw_fd(), backlog)).map(drop)
+}
+
+/// Takes the next datagram without waiting for it. The result has the address that
+/// it came to, if the socket tells that ([`tell_destination`]).
+pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let (len, name, control) = receive_message(socket, buffer, MSG_DONTWAIT)?;
+    Ok(Received { len, from: name.read()?, to: control.destination(control.len) })
+}
+
+/// Waits for bytes of a stream, and takes the descriptor that came with them.
+pub(super) fn receive_given(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let (len, _, control) = receive_message(socket, buffer, MSG_CMSG_CLOEXEC)?;
+    Ok((len, control.given(control.len).map(adopt).transpose()?))
+}
+
+/// Sends to the peer of a connected socket: a datagram, or as much of a stream
+/// as fits.
+pub(crate) fn send(socket: impl AsFd, data: &[u8]) -> io::Result<usize> {
+    send_message(socket, data, None, None, 0)
+}
+
+/// Sends bytes of a stream together with a descriptor, of which the receiver gets a
+/// copy.
+pub(super) fn send_given(socket: impl AsFd, data: &[u8], given: BorrowedFd) -> io::Result<usize> {
+    send_message(socket, data, None, Some(Control::descriptor(given.as_raw_fd())), 0)
+}
+
+/// Sends one datagram to `to`, from the address `from` if this host has several.
+pub(crate) fn send_to(
+    socket: impl AsFd,
+    data: &[u8],
+    to: &Address,
+    from: Option<Here>,
+) -> io::Result<()> {
+    // A peer that does not read from its Unix socket must not make pen wait.
+    let flags = match to {
+        Address::Unix(_) => MSG_DONTWAIT,
+        Address::Inet(_) => 0,
+    };
+    send_message(socket, data, Some(&to.raw()?), from.map(Control::source), flags).map(drop)
 }

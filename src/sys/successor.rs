@@ -1,5 +1,5 @@
 //! The process that takes over from this one: the same program as it is installed now,
-//! with the same words, started with one end of a [`Line`]. No unsafe code.
+//! with the same words, started with one end of a [`Line`].
 
 use super::adopt;
 use super::inherited;

@@ -1,4 +1,4 @@
-//! Waits until sockets are ready. No unsafe code.
+//! Waits until sockets are ready.
 
 use super::layout::PollFd;
 use super::number::{POLLERR, POLLHUP, POLLIN, POLLOUT};

@@ -40,7 +40,8 @@ impl fmt::Display for Entry {
         let server = self.server.as_deref().unwrap_or("-");
         let server = text::printable(server).replace(' ', "\\x20");
         let (up, down, reason) = (self.up, self.down, self.reason.word());
-        write!(f, " {server} {up} {down} {:.3} {reason}", self.time.as_secs_f64())
+        let (seconds, ms) = (self.time.as_secs(), self.time.subsec_millis());
+        write!(f, " {server} {up} {down} {seconds}.{ms:03} {reason}")
     }
 }
 
