@@ -197,7 +197,7 @@ fn run(
     let signals = Signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     prepare(&pen);
     let pen = Arc::new(pen);
-    let mut cleanup = Cleanup { pen: Arc::clone(&pen), pid_file: None };
+    let mut cleanup = Cleanup { pen: Arc::clone(&pen), keeps_files: old.is_some() };
     notify::open();
     // The old process has become the user and has changed the root before.
     let has_rights = old.is_none() || sys::is_root();
@@ -230,7 +230,7 @@ fn run(
     let flows = old.map_or(Ok(Vec::new()), OldProcess::take_over)?;
     state::load(&pen);
     if let Some(path) = &start.pid_file {
-        cleanup.pid_file = Some(PidFile::write(path)?);
+        pen.restart.keep_pid_file(PidFile::write(path)?);
     }
     start_threads(&pen, flows)?;
     pen.enter(Phase::Running);
@@ -239,6 +239,7 @@ fn run(
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));
     if let Some(old) = old {
         old.tell_serving()?;
+        cleanup.keeps_files = false;
     }
     notify::tell("READY=1");
     serve_signals(&pen, &tasks, &signals);
@@ -409,14 +410,19 @@ fn report(pen: &Pen) {
 /// What pen removes when it ends, for whatever reason it ends.
 struct Cleanup {
     pen: Arc<Pen>,
-    pid_file: Option<PidFile>,
+    /// Unix sockets' files stay, as an old process still listens there.
+    keeps_files: bool,
 }
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        self.pen.listener.shut();
-        self.pen.control_listener.shut();
-        self.pen.web_listener.shut();
-        // The pid file is removed when the field is dropped.
+        let pen = &self.pen;
+        for listener in [&pen.listener, &pen.control_listener, &pen.web_listener] {
+            if self.keeps_files {
+                listener.keep_files();
+            }
+            listener.shut();
+        }
+        pen.restart.drop_pid_file();
     }
 }

@@ -78,9 +78,14 @@ impl Listeners {
     /// nobody who waits there, and ends.
     pub(crate) fn hand_over(&self) {
         self.is_over.store(true, SeqCst);
-        self.current().iter().for_each(|listener| listener.keep_file());
+        self.keep_files();
         self.pause(true);
         self.shut();
+    }
+
+    /// Leaves the files of Unix sockets where they are, as another process has the sockets.
+    pub(crate) fn keep_files(&self) {
+        self.current().iter().for_each(|listener| listener.keep_file());
     }
 
     /// Makes the loop take nobody, or go on. Those who come wait in the kernel's queues.

@@ -17,6 +17,7 @@ use crate::proxy::shared::{Pen, Phase};
 use crate::proxy::state;
 use crate::sys::line::Line;
 use crate::sys::message;
+use crate::sys::process::PidFile;
 use crate::sys::program::Child;
 use crate::sys::successor;
 use crate::sys::{self, Kind, notify};
@@ -65,6 +66,8 @@ pub(crate) struct Restart {
     /// The process that has taken over, which is a child of this one until one of them
     /// ends.
     child: Mutex<Option<Child>>,
+    /// The file with the number of this process.
+    pid_file: Mutex<Option<PidFile>>,
 }
 
 impl Restart {
@@ -72,6 +75,28 @@ impl Restart {
     pub(crate) fn remember_program(&self) {
         if let Some(program) = successor::program() {
             let _ = self.program.set(program);
+        }
+    }
+
+    /// Has the pid file until the end.
+    pub(crate) fn keep_pid_file(&self, file: PidFile) {
+        *crate::lock(&self.pid_file) = Some(file);
+    }
+
+    /// Removes the pid file, if it is still this process's.
+    pub(crate) fn drop_pid_file(&self) {
+        let file = crate::lock(&self.pid_file).take();
+        drop(file);
+    }
+
+    /// Writes the pid file again, if a process that has failed has written its number.
+    fn renew_pid_file(&self) {
+        let file = crate::lock(&self.pid_file).take();
+        if let Some(mut file) = file {
+            if let Err(why) = file.renew() {
+                message::error(why);
+            }
+            self.keep_pid_file(file);
         }
     }
 
@@ -104,6 +129,7 @@ pub(crate) fn restart(pen: &Pen) -> Result<i32, String> {
             Ok(pid)
         }
         Err(why) => {
+            pen.restart.renew_pid_file();
             let why = format!("restart: {why}; process {} goes on", std::process::id());
             message::error(why.replace('\n', "; "));
             Err(why)

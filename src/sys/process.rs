@@ -194,6 +194,7 @@ pub(crate) fn give_up_rights() {
 
 /// The file with the process number. Dropping it removes the file, unless
 /// another process has written its own number there.
+#[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
     /// Nothing if it is none to remove: a device, a pipe.
@@ -203,11 +204,23 @@ pub(crate) struct PidFile {
 impl PidFile {
     /// Writes the pid as digits, without a newline.
     pub(crate) fn write(path: &Path) -> Result<PidFile, String> {
-        let cannot = |e| format!("-p {}: cannot write the pid: {e}", path.display());
-        let (path, mut file) = files::in_place(path).map_err(cannot)?;
+        let mut file = PidFile { path: path.to_owned(), identity: None };
+        file.renew()?;
+        Ok(file)
+    }
+
+    /// Writes it, unless it is there.
+    pub(crate) fn renew(&mut self) -> Result<(), String> {
+        if self.is_ours() {
+            return Ok(());
+        }
+        let cannot = |e| format!("-p {}: cannot write the pid: {e}", self.path.display());
+        let (path, mut file) = files::in_place(&self.path).map_err(cannot)?;
         file.write_all(pid().as_bytes()).map_err(cannot)?;
         let meta = file.metadata().ok().filter(Metadata::is_file);
-        Ok(PidFile { path, identity: meta.as_ref().map(files::identity) })
+        self.path = path;
+        self.identity = meta.as_ref().map(files::identity);
+        Ok(())
     }
 
     /// Whether the file is still there with this process's number.

@@ -134,6 +134,43 @@ fn a_unix_socket_stays_where_it_is() {
     assert!(!path.exists());
 }
 
+/// The new process has the socket, and fails later.
+#[test]
+fn a_unix_socket_outlasts_a_process_that_fails_to_start() {
+    better!(RESTART);
+    let starter = Starter::unix().letters(1).expect("goes on").file("-l", "log");
+    let control = starter.host.unix("ctl");
+    let pen = starter.control_at(control).start();
+    let log = pen.file("log");
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    let reply = pen.ask("restart");
+    assert!(reply.contains("log: ") && reply.ends_with("goes on\n"), "{reply}");
+    assert_eq!(pen.letter(), "A");
+    assert_eq!(pen.ask("pid"), format!("{}\n", pen.pid()));
+    fs::remove_dir(log).unwrap();
+}
+
+#[test]
+fn the_pid_file_outlasts_a_process_that_fails_to_serve() {
+    better!(RESTART);
+    let starter = Starter::new().control().letters(1).expect("goes on").file("-p", "pid");
+    let program = starter.host.file("program");
+    fs::copy(our_program(), &program).unwrap();
+    let pen = starter.program(program.clone()).start();
+    let old = pen.pid().to_string();
+    // It ends when it writes its number, after it has made the file empty.
+    let script = format!("ulimit -c 0; ulimit -f 0; exec {} \"$@\"", our_program().display());
+    put_script(&program, &script);
+    let reply = pen.ask("restart");
+    assert!(reply.ends_with("goes on\n"), "{reply}");
+    assert_eq!(pen.text("pid"), old);
+    let file = pen.file("pid");
+    let _host = pen.host.clone();
+    drop(pen);
+    assert!(!file.exists());
+}
+
 #[test]
 fn where_it_listens_by_command_is_not_kept_unless_it_is_saved() {
     better!(RESTART);
