@@ -232,8 +232,9 @@ fn run(
     if let Some(path) = &start.pid_file {
         pen.restart.keep_pid_file(PidFile::write(path)?);
     }
-    start_threads(&pen, flows)?;
+    // Before the first check can end, whose result would not be said otherwise.
     pen.enter(Phase::Running);
+    start_threads(&pen, flows)?;
     print_warnings(&pen);
     parent.release()?;
     message::say(format_args!("pen {} starting", env!("CARGO_PKG_VERSION")));

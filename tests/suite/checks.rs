@@ -12,6 +12,23 @@ pub(crate) fn is(pen: &Pen, server: usize, words: &str) {
     });
 }
 
+/// Its first check may be over before anything else of the start is.
+#[test]
+fn a_server_that_is_dead_from_the_start_is_said_each_time() {
+    better!(CHECKS);
+    let start = || {
+        let starter = Starter::new().absent().absent().absent().config("check 1\n");
+        let pen = starter.expect(" is down: ").start();
+        wait_until("all are said", || pen.times_said(" is down: ") == 3);
+    };
+    // A busy machine, on which threads wait for one another.
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| (0..5).for_each(|_| start()));
+        }
+    });
+}
+
 #[test]
 fn servers_that_are_dead_from_the_start_are_known_without_a_client() {
     better!(CHECKS);
