@@ -48,6 +48,8 @@ pub(crate) struct Listener {
     file: Option<(u64, u64)>,
     /// Whether that file stays, as another process listens with this socket.
     keeps_file: AtomicBool,
+    /// Whether a service manager has lent it.
+    pub(crate) is_lent: bool,
     /// Where it is, with the port the kernel chose.
     pub(crate) at: Endpoint,
 }
@@ -167,10 +169,11 @@ impl Listener {
 
     fn inet(at: SocketAddr, options: &Options) -> io::Result<Listener> {
         let address = Address::Inet(at);
-        let socket = Socket::from(match inherited::take(&address, options.kind) {
-            Some(socket) => socket,
-            None => sys::bound_socket(&address, options.kind, options.is_shared)?,
-        });
+        let (socket, is_lent) = match inherited::take(&address, options.kind) {
+            Some(taken) => taken,
+            None => (sys::bound_socket(&address, options.kind, options.is_shared)?, false),
+        };
+        let socket = Socket::from(socket);
         let bound = Endpoint::Inet(vec![socket.address()?]);
         let socket = match options.kind {
             Kind::Stream => {
@@ -192,18 +195,18 @@ impl Listener {
                 Listening::Datagram(socket.into_stream())
             }
         };
-        Ok(Listener::new(socket, None, bound))
+        Ok(Listener::new(socket, None, bound, is_lent))
     }
 
-    fn new(socket: Listening, file: Option<(u64, u64)>, at: Endpoint) -> Listener {
-        Listener { socket, file, keeps_file: AtomicBool::new(false), at }
+    fn new(socket: Listening, file: Option<(u64, u64)>, at: Endpoint, is_lent: bool) -> Listener {
+        Listener { socket, file, keeps_file: AtomicBool::new(is_lent), is_lent, at }
     }
 
     fn unix(path: &Path, options: &Options) -> io::Result<Listener> {
-        let socket = match inherited::take(&Address::Unix(path.into()), options.kind) {
+        let (socket, is_lent) = match inherited::take(&Address::Unix(path.into()), options.kind) {
             // Unless its file has been removed meanwhile.
-            Some(socket) if path.exists() => Socket::from(socket),
-            _ => Listener::new_unix(path, options)?,
+            Some((socket, is_lent)) if path.exists() => (Socket::from(socket), is_lent),
+            _ => (Listener::new_unix(path, options)?, false),
         };
         let socket = match options.kind {
             Kind::Stream => {
@@ -212,7 +215,7 @@ impl Listener {
             }
             Kind::Datagram => Listening::Datagram(socket.into_stream()),
         };
-        Ok(Listener::new(socket, Some(file_at(path)?), Endpoint::Unix(path.to_owned())))
+        Ok(Listener::new(socket, Some(file_at(path)?), Endpoint::Unix(path.to_owned()), is_lent))
     }
 
     /// Binds a Unix socket. A file that a socket has left there is removed.

@@ -43,6 +43,8 @@ const ENDING: Duration = Duration::from_secs(3);
 pub(crate) mod word {
     /// With a listening socket.
     pub(crate) const SOCKET: &str = "socket";
+    /// With a listening socket that a service manager has lent.
+    pub(crate) const LENT: &str = "lent";
     /// These were all; open them.
     pub(crate) const OPEN: &str = "open";
     /// Everything is open and read.
@@ -181,7 +183,8 @@ fn end_of(child: &mut Child) -> String {
 
 fn hand_over(pen: &Pen, line: &Line) -> io::Result<()> {
     for listener in listeners(pen).into_iter().flat_map(Listeners::current) {
-        line.send(word::SOCKET, Some(listener.as_fd()))?;
+        let word = if listener.is_lent { word::LENT } else { word::SOCKET };
+        line.send(word, Some(listener.as_fd()))?;
     }
     line.send(word::OPEN, None)?;
     expect(line, word::READY)?;

@@ -30,7 +30,9 @@ impl OldProcess {
         loop {
             match self.0.receive().map_err(gone)? {
                 (text, _) if text == word::OPEN => return Ok(()),
-                (_, Some(socket)) => inherited::add(socket).map_err(|e| e.to_string())?,
+                (text, Some(socket)) => {
+                    inherited::add(socket, text == word::LENT).map_err(|e| e.to_string())?;
+                }
                 (_, None) => {}
             }
         }

@@ -16,6 +16,8 @@ struct Inherited {
     /// The number of its kind.
     kind: c_int,
     socket: OwnedFd,
+    /// A service manager has it, too, and listens there when pen has ended.
+    is_lent: bool,
 }
 
 static LEFT: Mutex<Vec<Inherited>> = Mutex::new(Vec::new());
@@ -28,11 +30,11 @@ const FIRST: c_int = 3;
 pub(super) const VARIABLES: [&str; 4] =
     ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
 
-/// Keeps a socket until it is taken.
-pub(crate) fn add(socket: OwnedFd) -> io::Result<()> {
+/// Keeps a socket, which a service manager may have lent, until it is taken.
+pub(crate) fn add(socket: OwnedFd, is_lent: bool) -> io::Result<()> {
     let address = local_address(&socket)?;
     let kind = get_number(&socket, SOL_SOCKET, SO_TYPE)?;
-    crate::lock(&LEFT).push(Inherited { address, kind, socket });
+    crate::lock(&LEFT).push(Inherited { address, kind, socket, is_lent });
     Ok(())
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn add_activated() {
         let number = FIRST.saturating_add(number);
         let socket = adopt(number);
         let is_open = socket.is_ok();
-        if let Err(e) = socket.and_then(add) {
+        if let Err(e) = socket.and_then(|socket| add(socket, true)) {
             message::warn(format_args!("LISTEN_FDS: descriptor {number}: no socket: {e}"));
         }
         if !is_open {
@@ -59,12 +61,14 @@ fn announced(pid: u32, variable: impl Fn(&str) -> Option<String>) -> c_int {
     count.filter(|_| is_for_this).unwrap_or(0)
 }
 
-/// Takes the socket of this kind that is bound to this address. Port 0 stands for any.
-pub(crate) fn take(wanted: &Address, kind: Kind) -> Option<OwnedFd> {
+/// Takes the socket of this kind that is bound to this address, and whether it is lent.
+/// Port 0 stands for any.
+pub(crate) fn take(wanted: &Address, kind: Kind) -> Option<(OwnedFd, bool)> {
     let mut left = crate::lock(&LEFT);
     let is_it = |one: &Inherited| one.kind == kind as c_int && suits(wanted, &one.address);
     let at = left.iter().position(is_it)?;
-    Some(left.swap_remove(at).socket)
+    let Inherited { socket, is_lent, .. } = left.swap_remove(at);
+    Some((socket, is_lent))
 }
 
 fn suits(wanted: &Address, bound: &Address) -> bool {

@@ -371,6 +371,40 @@ fn a_socket_that_it_was_started_with_is_used() {
     assert!(pen.wait().unwrap().success());
 }
 
+/// The manager listens there when pen has ended, before and after a restart.
+#[test]
+fn the_file_of_a_unix_socket_that_it_was_started_with_stays() {
+    better!(RESTART);
+    let host = Host::new();
+    let server = Backend::letter(host.at(), 'A');
+    let path = host.file("lent");
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let place = crate::stand::At::Unix(path.clone());
+    let (at, pid_file) = (path.to_str().unwrap(), host.file("lent-pid"));
+    let number = || fs::read_to_string(&pid_file).unwrap_or_default();
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    for restarts in [false, true] {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(our_program()).args(["-f", "-p"]);
+        command.arg(&pid_file).args([at, &server.at.to_string()]);
+        command.stdin(OwnedFd::from(socket.try_clone().unwrap())).stderr(Stdio::null());
+        let mut pen = command.spawn().unwrap();
+        assert_eq!(Client::new(&place).letter(), "A");
+        let first = pen.id();
+        if restarts {
+            signal(first, "USR2");
+            assert!(pen.wait().unwrap().success());
+            assert_eq!(Client::new(&place).letter(), "A");
+            signal(number().parse().unwrap(), "TERM");
+            wait_until("it ends", || !pid_file.exists());
+        } else {
+            signal(first, "TERM");
+            assert!(pen.wait().unwrap().success());
+        }
+        assert!(path.exists(), "after a restart: {restarts}");
+    }
+}
+
 /// What a service manager is told, without the time.
 fn told(socket: &std::os::unix::net::UnixDatagram) -> String {
     let mut text = [0; 256];
