@@ -194,8 +194,8 @@ pub(super) fn spawn(
     result.map(|()| pid)
 }
 
-/// Takes a descriptor that this process was started with or was sent, under another number that
-/// programs which are started do not have. To be called once for each.
+/// Takes a descriptor that this process was started with or was sent, under another
+/// number, which programs that it starts do not have. To be called once for each.
 pub(super) fn adopt(number: c_int) -> io::Result<OwnedFd> {
     // SAFETY: borrowed for the duplication alone, which fails if it is not open.
     let own = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?;

@@ -24,7 +24,7 @@ set -eu
 PROGRAMS="pen penctl penlog penlogd mergelogs"
 # Bytes for each program, for x86-64 with a std built here. The std that rustup
 # has also carries what prints backtraces, which is as much as half of pen.
-X86_LIMIT=614400
+X86_LIMIT=655360
 
 native=$(triple "$(uname -m)")
 target=$(triple "${1:-$native}")
