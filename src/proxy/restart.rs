@@ -200,6 +200,10 @@ fn hand_over(pen: &Pen, line: &Line) -> io::Result<()> {
             line.send(&text, Some(connection.source(Direction::Down).as_fd()))?;
         }
     }
+    if pen.is_draining() {
+        // TERM has come meanwhile.
+        return Err(io::Error::other("pen is stopping"));
+    }
     line.send(word::SERVE, None)?;
     expect(line, word::SERVING)?;
     paused.leave();

@@ -1,6 +1,6 @@
 //! What TAB completes in bash and zsh, on a terminal.
 
-use crate::stand::{Dir, aside, finish, program, skipped};
+use crate::stand::{Dir, aside, finish, our_program, skipped};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -25,7 +25,7 @@ const TYPED: [(&str, &str); 9] = [
 fn programs() -> Dir {
     let dir = Dir::new();
     for name in ["pen", "penctl", "penlog", "penlogd", "mergelogs"] {
-        let path = program(name);
+        let path = our_program().with_file_name(name);
         let script = format!(
             "#!/bin/sh\ncase \"$*\" in\n--help|\"-O help\") exec '{}' \"$@\" ;;\n\
              *) echo \"given:$*:\" ;;\nesac\n",

@@ -261,10 +261,37 @@ fn put_script(program: &Path, script: &str) {
 
 /// A pen whose program is its own.
 fn with_own_program() -> (Pen, std::path::PathBuf) {
-    let starter = Starter::new().control().letters(1).expect("goes on");
+    let starter = Starter::new().control().letters(1).expect("goes on").expect("pen is draining");
     let program = starter.host.file("program");
     fs::copy(our_program(), &program).unwrap();
     (starter.program(program.clone()).start(), program)
+}
+
+/// While the new process starts.
+#[test]
+fn a_stop_meanwhile_is_for_both() {
+    better!(RESTART);
+    let (pen, program) = with_own_program();
+    let (began, marker) = (pen.file("began"), pen.file("marker"));
+    put_script(
+        &program,
+        &format!(
+            ">{}; until [ -e {} ]; do sleep 0.01; done; exec {} \"$@\"",
+            began.display(),
+            marker.display(),
+            our_program().display()
+        ),
+    );
+    pen.ask("drain_timeout 60");
+    let client = pen.connect_to("A");
+    pen.signal("USR2");
+    wait_until("the new one starts", || began.exists());
+    pen.signal("TERM");
+    pen.says("pen is draining");
+    fs::write(marker, "").unwrap();
+    pen.says("restart: pen is stopping");
+    drop(client);
+    wait_until("nobody listens", || !pen.at.is_listening());
 }
 
 #[test]
