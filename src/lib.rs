@@ -26,6 +26,13 @@
 //! from [`proxy::find`], of checks from [`proxy::checks`] and of what operators want
 //! from [`control::edit`]. When a state changes, [`proxy::changes`] does what follows.
 //!
+//! # The way of a restart
+//!
+//! [`proxy::restart`] starts the program as it is installed now, hands it the listening
+//! sockets and the flows of UDP, and this process ends when its connections have
+//! ([`proxy::drain`]). The other side is `start/old_process.rs`. [`proxy::state`] keeps
+//! the client table in a file.
+//!
 //! # The way of a command
 //!
 //! [`control::port`], the web interface, `-O` and configuration files
