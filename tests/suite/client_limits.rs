@@ -192,8 +192,10 @@ fn a_network_is_one_client() {
     assert!(pen.ask("forget 127.0.6.1/24").contains("bad address"));
     // Bytes of open connections are the network's.
     let (one, two) = (Caller::new(77, &pen), Caller::new(78, &pen));
-    let open = [one.connect(), two.connect()];
-    assert!(open.iter().all(|client| client.letter() == "A"));
+    let first = one.connect();
+    assert_eq!(first.letter(), "A");
+    let second = two.connect();
+    assert_eq!(second.letter(), "A");
     wait_until("they are counted", || pen.ask("recent").contains("127.0.0.0/24 connects 2 sx 2 "));
     // The limits have their own length.
     assert_eq!(pen.letter(), "");

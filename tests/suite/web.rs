@@ -288,7 +288,7 @@ fn metrics_are_read_by_the_reference_parser() {
         \x20       values[key] = s.value\n\
         \x20       if s.labels.get('server') == 'emergency':\n\
         \x20           assert s.labels['address'] == '/tmp/a\"b\\\\c', s\n\
-        assert len(families) == 30, len(families)\n\
+        assert len(families) == 33, len(families)\n\
         assert values['pen_build_info', None] == 1\n\
         assert values['pen_server_up', '0'] == 1\n\
         assert values['pen_server_connects_total', '0'] == 1\n\
