@@ -247,7 +247,8 @@ function look(s, now) {
   const was = seen.get(nameOf(s)) ?? { now, rates: [0, 0], spark: el("span") }, since = (data.time - s.since) * 1000;
   was.chart ??= new Chart(was.spark);
   // Both are whole seconds: the difference may be one more or less the next time.
-  if (s.since === null || !(Math.abs(since - was.since) < 2000)) was.since = s.since === null ? null : since;
+  if (s.since === null || s.state !== was.state || !(Math.abs(since - was.since) < 2000)) was.since = s.since === null ? null : since;
+  was.state = s.state;
   if (was.now !== now) {
     was.rates = rates(["sx", "rx"], s, was, now);
     was.chart.add(was.rates[0] + was.rates[1]);
