@@ -187,12 +187,14 @@ pub(crate) fn load(pen: &Pen) {
         Ok(Loaded { clients, gone, damaged, first }) => {
             message::debug(1, || format!("{name}: {clients} clients known from before"));
             if gone > 0 {
-                let text = format_args!("{name}: {gone} clients of servers that are gone left out");
-                message::warn(text);
+                message::warn(format_args!(
+                    "{name}: {gone} clients of servers that are gone left out"
+                ));
             }
             if damaged > 0 {
-                let what = format_args!("{damaged} damaged lines left out, this one first");
-                message::warn(format_args!("{name}:{first}: {what}"));
+                message::warn(format_args!(
+                    "{name}:{first}: {damaged} damaged lines left out, this one first"
+                ));
             }
         }
         Err(e) if e.kind() == ErrorKind::NotFound => {}
